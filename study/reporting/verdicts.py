@@ -1,7 +1,7 @@
 """Verdicts on registered hypotheses: confirmed, refuted or open, with their statistics."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -84,3 +84,32 @@ def one_side(count: int, runs: int, *, above: bool) -> float:
     if (z > 0) != above or z == 0:
         return 1.0
     return 2 * float(ndtr(-abs(z)))
+
+
+def limits(numbers: Iterable[float], level: float) -> tuple[float, float]:
+    """Compute the one-sided limits of a mean by Student's t, each at a level.
+
+    >>> low, high = limits([1.0, 2.0, 3.0], 0.05)  # 2 -+ 2.920 / sqrt(3)
+    >>> round(low, 3), round(high, 3)
+    (0.314, 3.686)
+    """
+    from scipy.stats import t
+
+    values = np.asarray(list(numbers), dtype=float)
+    half = float(t.ppf(1 - level, len(values) - 1) * values.std(ddof=1)) / math.sqrt(len(values))
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+def p_below(numbers: Iterable[float], border: float) -> float:
+    """Return the one-sided p-value of "the mean is below a border" by a t-test; 0 or 1 where nothing varies.
+
+    >>> round(p_below([0.0, 1.0, 2.0], 3.0), 4), p_below([2.0, 2.0], 3.0)  # t = -2 sqrt 3 with 2 degrees of freedom
+    (0.0371, 0.0)
+    """
+    from scipy.stats import t
+
+    values = np.asarray(list(numbers), dtype=float)
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    if error == 0:
+        return float(values.mean() >= border)
+    return float(t.cdf((values.mean() - border) / error, len(values) - 1))

@@ -10,8 +10,7 @@ from scipy.stats import rankdata
 
 from sgbench.statistics.pairs import Floats
 from sgbench.study.scores import StudyScores
-from study.attached_reset.analysis.losses import p_below
-from study.reporting.verdicts import HypothesisResult, corrected
+from study.reporting.verdicts import HypothesisResult, corrected, p_below
 
 BLOCKS = ("A3", "A4")
 STEEP = 5.6

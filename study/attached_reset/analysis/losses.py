@@ -1,17 +1,13 @@
 """What settings lose on each network and task, and the three claims about one answer."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
 from typing import NamedTuple
 
-import numpy as np
-from scipy.stats import t
-
 from sgbench.study.scores import Score, StudyScores
-from study.reporting.verdicts import HypothesisResult, corrected
+from study.reporting.verdicts import HypothesisResult, corrected, p_below
 
 
 class SurrogateSetting(NamedTuple):
@@ -184,30 +180,6 @@ def family(task: str) -> str:
     ('delayed_response', 'copy')
     """
     return FAMILIES.get(task.split("_", maxsplit=1)[0], task)
-
-
-def p_below(numbers: Iterable[float], border: float) -> float:
-    """Return the one-sided p-value of "the mean is below a border" by a t-test; 0 or 1 where nothing varies.
-
-    >>> round(p_below([0.0, 1.0, 2.0], 3.0), 4), p_below([2.0, 2.0], 3.0)  # t = -2 sqrt 3 with 2 degrees of freedom
-    (0.0371, 0.0)
-    """
-    values = np.asarray(list(numbers))
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    if error == 0:
-        return float(values.mean() >= border)
-    return float(t.cdf((values.mean() - border) / error, len(values) - 1))
-
-
-def limits(numbers: Iterable[float], level: float = 0.05) -> tuple[float, float, float]:
-    """Return a mean with its two one-sided t-limits, each at a level.
-
-    >>> [round(one, 3) for one in limits([1.0, 2.0, 3.0])]  # 2 -+ 2.920 / sqrt(3)
-    [2.0, 0.314, 3.686]
-    """
-    values = np.asarray(list(numbers))
-    half = float(t.ppf(1 - level, len(values) - 1) * values.std(ddof=1)) / math.sqrt(len(values))
-    return float(values.mean()), float(values.mean()) - half, float(values.mean()) + half
 
 
 def claims(networks: Sequence[NetworkRuns], *, whole: bool) -> list[HypothesisResult]:

@@ -15,7 +15,7 @@ from study.reporting.pages import budget
 from study.reporting.pages.text import Item, StudyPage, details, interval, links, table
 from study.reporting.report import Report, ReportInput
 from study.reporting.results import RESULTS, ResultGroup, SettingResult, StudyFigure, StudyResults
-from study.reporting.verdicts import HypothesisResult
+from study.reporting.verdicts import HypothesisResult, limits
 
 TITLE = "One answer for recurrent networks, and how high a surrogate may be"
 SUMMARY = "summary.json"
@@ -128,8 +128,9 @@ def results_of(networks: Sequence[NetworkRuns], given: ReportInput, starts: Netw
     ]
     figures = {}
     for name, tried in {"two_tries": losses.LATER_PAIR, "by_rule": (SETTINGS[4],)}.items():
-        mean, low, high = losses.limits(losses.by_task(counted, *tried).values(), 0.025)
-        figures[f"starts_{name}"] = StudyFigure(mean=mean, low=low, high=high)
+        lost = losses.by_task(counted, *tried).values()
+        low, high = limits(lost, 0.025)
+        figures[f"starts_{name}"] = StudyFigure(mean=fmean(lost), low=low, high=high)
         figures[f"starts_{name}_worst"] = StudyFigure(mean=losses.worst(counted, *tried)[0])
     rates = [one.spikes_per_step for one in starts.networks]
     q = [one.q for one in starts.networks]
@@ -172,12 +173,13 @@ def _means(effects: heights.Effects) -> dict[float, float]:
 
 
 def _summary(networks: Sequence[NetworkRuns], tried: Sequence[SurrogateSetting]) -> SettingSummary:
-    mean, low, high = losses.limits(losses.by_task(networks, *tried).values(), 0.025)
+    lost = losses.by_task(networks, *tried).values()
+    low, high = limits(lost, 0.025)
     worst, name = losses.worst(networks, *tried)
     by_start = {start: fmean(one.loss(*tried) for one in networks if one.start == start) for start in STARTS}
     return SettingSummary(
         settings=tuple(tried),
-        mean=round(mean, 2),
+        mean=round(fmean(lost), 2),
         low=round(low, 2),
         high=round(high, 2),
         quiet=round(by_start["quiet"], 2),
@@ -266,8 +268,8 @@ def _later(networks: Sequence[NetworkRuns], later: Sequence[NetworkRuns], scores
     for one in tried:
         row: list[Item] = [named(one)]
         for kind in kinds:
-            mean, low, high = losses.limits(losses.by_task(kind, *one).values(), 0.025)
-            row += [interval(mean, low, high), decimal_text(losses.worst(kind, *one)[0], 1)]
+            lost = losses.by_task(kind, *one).values()
+            row += [interval(fmean(lost), *limits(lost, 0.025)), decimal_text(losses.worst(kind, *one)[0], 1)]
         rows.append(row)
     head = ["new seeds", "worst", "new seeds, best chosen anew", "its worst", "all eight seeds", "their worst"]
     return [

@@ -10,7 +10,7 @@ import torch
 
 import sgbench
 from sgbench.composition.plan import PointComposer
-from sgbench.diagnosis.passing import RecurrentLayer
+from sgbench.diagnosis.passing import near_share
 from sgbench.records.base import Amount, Number, Strict, Text
 from sgbench.records.files import read_model
 from sgbench.records.spec import RunSpec
@@ -76,19 +76,6 @@ def mean_log_factor(centred: torch.Tensor, surrogate: Surrogate, beta: float) ->
     return torch.log((beta - THRESHOLD * slopes).abs().clamp_min(torch.finfo(torch.float64).tiny)).mean().item()
 
 
-def q_of(layer: RecurrentLayer, surrogate: Surrogate) -> float:
-    """Return the share of potentials whose slope exceeds half the peak, over the mean slope over the peak.
-
-    >>> import sgbench
-    >>> layer = RecurrentLayer("hidden", torch.tensor([0.0, 0.5]), 1)
-    >>> atan = sgbench.create("surrogate/atan", width_fwhm=0.5)  # slopes 1 and 1/5
-    >>> round(q_of(layer, atan), 4)
-    0.8333
-    """
-    slopes = surrogate.derivative(layer.centred.double().reshape(-1)) / (surrogate.peak or 1)
-    return ((slopes > 1 / 2).double().mean() / slopes.mean()).item()
-
-
 def first_pass(composer: PointComposer, overrides: Sequence[str], seed: int, batches: int | None) -> FirstPass:
     spec: RunSpec = composer.spec([*overrides, f"seed={seed}"])
     protocol = spec.method.protocol.model_copy(update={"tuning_seeds": (seed,)})
@@ -104,7 +91,7 @@ def first_pass(composer: PointComposer, overrides: Sequence[str], seed: int, bat
 def measured_network(study: Study, name: str, composer: PointComposer) -> NetworkStart:
     words = [*study.tasks[name].words, "surrogate=atan", "width_fwhm=0.5", "neuron.reset_gradient=attached"]
     found = first_pass(composer, words, FIRST_OF_BLOCK_B, None)
-    q = min(q_of(layer, found.surrogate) for layer in found.layers)
+    q = min(near_share(layer, found.surrogate) for layer in found.layers)
     spikes = min((layer.centred > 0).double().mean().item() for layer in found.layers)
     return NetworkStart(network=name, q=_rounded(q), spikes_per_step=_rounded(spikes))
 

@@ -17,10 +17,10 @@ from sgbench.study.definition import Study
 from sgbench.study.scores import log_spikes_of
 from sgbench.study.store import Store, StoreEntry
 from study.passing_steps.analysis.cells import FIXED, PURPOSE, cell
-from study.passing_steps.analysis.claims import limits
 from study.passing_steps.analysis.evidence import FIRST, points_of_run
 from study.passing_steps.analysis.words import points
 from study.reporting.pages.text import interval, table
+from study.reporting.verdicts import limits
 
 COSTLY = "A"
 """Block of the second study with a cost of activity: amendment 3 of its registration."""

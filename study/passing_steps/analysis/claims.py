@@ -4,18 +4,15 @@ A claim is a number a task. Over tasks the one-sided limits of a t-interval are 
 each look it is confirmed, refuted or open; a claim that the first look decides keeps its verdict.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
-from scipy.stats import t
 
 from sgbench.statistics.pairs import Floats
 from sgbench.study.scores import StudyScores
 from study.passing_steps.analysis.cells import FIXED, LOOKS, RESETS, TaskRuns, cell, over_shapes, tasks_of
 from study.passing_steps.analysis.evidence import SHAPES
+from study.reporting.verdicts import limits
 
 Verdict = Literal["confirmed", "refuted", "open", "not decided"]
 HALF_WIDTH = 0.5
@@ -123,18 +120,6 @@ CLAIMS = (
     StudyClaim("P2a", "attaching does no harm at the best detached width", gain_at_best_detached, -1, False, 0.015),
     StudyClaim("P2b", "attaching helps at width 0.5", gain_at_half, 3, False, 0.015),
 )
-
-
-def limits(numbers: Sequence[float], level: float) -> tuple[float, float]:
-    """Compute the one-sided limits of a mean, each at a level.
-
-    >>> low, high = limits([1.0, 2.0, 3.0], 0.05)  # 2 -+ 2.920 / sqrt(3)
-    >>> round(low, 3), round(high, 3)
-    (0.314, 3.686)
-    """
-    values = np.asarray(numbers, dtype=float)
-    half = t.ppf(1 - level, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
-    return float(values.mean() - half), float(values.mean() + half)
 
 
 def look(claim: StudyClaim, by_task: Mapping[str, float], seeds: tuple[int, ...]) -> ClaimLook:

@@ -15,9 +15,9 @@ from sgbench.study.scores import Score, StudyScores
 from sgbench.study.settle import selection
 from sgbench.study.store import StoreEntry
 from study.passing_steps.analysis.cells import CHOOSING, LOOKS, RESET, RESETS, SHAPE, WIDTH, tasks_of
-from study.passing_steps.analysis.claims import limits
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS, RunsOfCells, points_of_run
 from study.reporting.results import StudyFigure
+from study.reporting.verdicts import limits
 
 SIDE = 0.025
 """One-sided level of both limits of an interval of 95 %."""

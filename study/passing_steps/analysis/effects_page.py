@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from sgbench.records.calibration import Reset
 from sgbench.study.scores import StudyScores
 from study.passing_steps.analysis.cells import RESET, RESETS, SHAPE, WIDTH
-from study.passing_steps.analysis.claims import limits
 from study.passing_steps.analysis.effects import PAIRS, SIDE, pair_name
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
 from study.passing_steps.analysis.settings import setting_name
 from study.passing_steps.analysis.words import SettingLosses
 from study.reporting.pages.text import StudyPage, StudyPicture, interval, table
 from study.reporting.results import StudyFigure
+from study.reporting.verdicts import limits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

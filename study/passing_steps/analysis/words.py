@@ -8,7 +8,8 @@ from sgbench.study.scores import StudyScores
 from sgbench.study.status import states_of
 from sgbench.tables import decimal_text
 from study.passing_steps.analysis.cells import FIRST_LOOK, FIXED, LOOKS, tasks_of
-from study.passing_steps.analysis.claims import ClaimDecision, ClaimLook, limits
+from study.passing_steps.analysis.claims import ClaimDecision, ClaimLook
+from study.reporting.verdicts import limits
 
 FIXED_NAME, CALIBRATED_NAME = "attached, fixed setting", "attached, by passing steps"
 """The two ways to a setting of which one becomes the rule, as `sgbench recommend` calls them."""

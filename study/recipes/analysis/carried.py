@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sgbench.study.store import StoreEntry
-from study.reporting.verdicts import HypothesisResult
+from study.reporting.verdicts import HypothesisResult, p_below
 
 PLAIN = "Adam at a constant rate"
 WAYS: Mapping[str, tuple[str, str]] = {
@@ -40,25 +40,6 @@ class WidthLoss:
     @property
     def mean(self) -> float:
         return float(np.mean(self.points))
-
-    def limits(self, level: float) -> tuple[float, float]:
-        """Return both limits of a t-interval whose sides each leave out `level`."""
-        from scipy import stats
-
-        error = self._error
-        reach = float(stats.t.ppf(1 - level, len(self.points) - 1)) * error if error else 0.0
-        return self.mean - reach, self.mean + reach
-
-    def p_below(self) -> float:
-        from scipy import stats
-
-        if not self._error:  # the same width under both: nothing is lost, whatever the seed
-            return 0.0 if self.mean < MARGIN else 1.0
-        return float(stats.t.cdf((self.mean - MARGIN) / self._error, len(self.points) - 1))
-
-    @property
-    def _error(self) -> float:
-        return float(np.std(self.points, ddof=1)) / math.sqrt(len(self.points))
 
 
 def accuracies(entries: Iterable[StoreEntry]) -> dict[str, Accuracies]:
@@ -115,7 +96,7 @@ def claim(way: str, losses: Sequence[WidthLoss], tasks: int) -> HypothesisResult
     )
     if len(losses) < tasks or seeds < PLANNED:
         return result
-    below = [one.p_below() for one in losses]
+    below = [p_below(one.points, MARGIN) for one in losses]
     return replace(
         result,
         seeds=str(seeds),

@@ -25,7 +25,7 @@ from study.recipes.analysis.carried import (
 )
 from study.reporting.pages.text import StudyPage, interval, resets_text, table
 from study.reporting.report import Passage, Report, ReportInput
-from study.reporting.verdicts import HypothesisResult, corrected
+from study.reporting.verdicts import HypothesisResult, corrected, limits
 
 TITLE = "Does the width carry over to a cosine schedule and to SAM?"
 NAME = "recipes"
@@ -112,7 +112,7 @@ def _losses(losses: dict[str, list[WidthLoss]], titles: dict[str, str]) -> list[
     rows = []
     for found in losses.values():
         for one in found:
-            low, high = one.limits(LEVEL)
+            low, high = limits(one.points, LEVEL)
             rows.append(
                 [
                     titles[one.task],

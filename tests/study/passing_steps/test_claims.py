@@ -7,9 +7,10 @@ from scipy import stats
 from sgbench.study.definition import parse_study
 from sgbench.study.scores import Score, StudyScores
 from study.passing_steps.analysis.cells import CHOOSING, LOOKS, TaskRuns, cell, grid
-from study.passing_steps.analysis.claims import CLAIMS, decide, limits, look
+from study.passing_steps.analysis.claims import CLAIMS, decide, look
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
 from study.passing_steps.analysis.report import number_of
+from study.reporting.verdicts import limits
 
 TASKS = ("first", "second", "third")
 CALIBRATED = {"triangle": 0.3, "atan": 0.15}
