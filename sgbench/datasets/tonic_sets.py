@@ -1,9 +1,11 @@
 """Data sets of the library tonic, by their names there; tonic is imported only when one is chosen."""
 
+import ast
+import functools
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -36,6 +38,45 @@ UNSTATED = {
     "SMNIST": SensorFacts((99, 1, 1), 10),
 }
 """Facts that tonic does not state, or only after reading files."""
+
+
+TRANSFORMS = (
+    *("CenterCrop", "CropTime", "Decimation", "Denoise", "Downsample", "EventDownsampling", "MergePolarities"),
+    *("RefractoryPeriod", "TimeAlignment"),
+)
+"""Transforms of tonic that turn events into events and draw nothing at random."""
+
+
+def transform_of(text: str, sensor_size: tuple[int, int, int]) -> Callable[[Any], Any]:
+    """Make a transform of tonic from a call as text, whose arguments are plain values given by name.
+
+    Args:
+        text: e.g. "Denoise(filter_time=10000)".
+        sensor_size: width, height and polarities, for transforms that take it.
+
+    Raises:
+        InputError: no such call, or tonic refuses its arguments; one line.
+    """
+    try:
+        call = ast.parse(str(text), mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+            raise ValueError("a call with arguments by name is needed")
+        arguments = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
+    except (ValueError, SyntaxError) as error:
+        raise InputError(
+            f"dataset.transforms: {text!r}: e.g. Denoise(filter_time=10000) is needed ({error})"
+        ) from error
+    if call.func.id not in TRANSFORMS:
+        raise InputError(
+            f"dataset.transforms: {suggest(call.func.id, TRANSFORMS)}; what is random is done anew in each epoch "
+            f"by augmentation=events"
+        )
+    try:
+        made = getattr(importlib.import_module("tonic.transforms"), call.func.id)
+        takes_size = "sensor_size" in inspect.signature(made).parameters
+        return cast("Callable[[Any], Any]", made(**({"sensor_size": sensor_size} if takes_size else {}), **arguments))
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"dataset.transforms: {text}: {' '.join(str(error).split())}") from error
 
 
 def parts_of_tonic(name: str, save_to: Path) -> dict[Split, Any]:
@@ -111,9 +152,11 @@ class Tonic(EventFiles, entry="tonic"):
     Args:
         name: of the class in `tonic.datasets`, e.g. "SHD", "NMNIST" or "DVSGesture".
         classes: number of classes, if tonic does not state it; else None.
+        transforms: of tonic, in their order, e.g. ["Denoise(filter_time=10000)"]; None for none. They run once, when
+            the files are prepared, so a later run only reads the result.
 
     Raises:
-        InputError: tonic is not installed or has no such data set; one line.
+        InputError: tonic is not installed, or has no such data set or transform; one line.
 
     Source: Lenz et al. 2021, tonic (doi:10.5281/zenodo.5079802).
 
@@ -126,7 +169,7 @@ class Tonic(EventFiles, entry="tonic"):
     name: ClassVar[str] = "tonic"
     folder: ClassVar[str] = FOLDER
 
-    def __init__(self, *, name: str, classes: int | None) -> None:
+    def __init__(self, *, name: str, classes: int | None, transforms: Sequence[str] | None = None) -> None:
         super().__init__()
         if classes is not None:
             require_count("dataset.classes", classes, low=2)
@@ -134,10 +177,13 @@ class Tonic(EventFiles, entry="tonic"):
         (width, height, polarities), self.n_classes = facts_of(self.chosen, classes)
         self.n_inputs = width * height * polarities
         self.image = (polarities, height, width) if height > 1 else None
+        self.transform_calls = [*(transforms or ())]
+        self.transforms = [transform_of(text, (width, height, polarities)) for text in self.transform_calls]
 
     def parameters(self) -> dict[str, object]:
-        """Return the data set's name in tonic and its number of classes, on which the samples depend."""
-        return {"name": self.chosen, "classes": self.n_classes}
+        """Return the data set's name in tonic, its number of classes and transforms, on which the samples depend."""
+        transforms = {"transforms": self.transform_calls} if self.transform_calls else {}
+        return {"name": self.chosen, "classes": self.n_classes} | transforms
 
     def missing(self, data_dir: Path) -> str | None:
         return MISSING if importlib.util.find_spec("tonic") is None else super().missing(data_dir)
@@ -194,7 +240,7 @@ class Tonic(EventFiles, entry="tonic"):
 
     def _read(self, part: Any, labels: NDArray[np.int64], positions: NDArray[Any]) -> Iterator[Recording]:
         for position in positions.tolist():
-            events = part[position][0]
+            events = functools.reduce(lambda done, transform: transform(done), self.transforms, part[position][0])
             name = f"tonic's {self.chosen}, sample {position}"
             time_us, channel = channels_of(events, self._sensor(), name)
             first_us = int(time_us.min()) if self.image is not None and len(time_us) else 0

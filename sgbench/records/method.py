@@ -11,6 +11,7 @@ from sgbench.records.spec import NEUTRAL_CHOICES, Method
 
 NEUTRAL: dict[str, Value] = {
     "clip_norm": None,
+    "dataset.transforms": None,
     "loss.label_smoothing": 0.0,
     "network.pool_size": 2,
     "network.pooled_layers": None,

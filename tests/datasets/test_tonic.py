@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.machinery
+import re
 import sys
 import types
 from pathlib import Path
@@ -19,6 +20,7 @@ from sgbench.composition.compose import compose
 from sgbench.datasets.tonic_sets import Tonic, facts_of, parts_of_tonic
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
+from sgbench.records.method import identity, method_id
 from sgbench.training.build import build
 from sgbench.yours.arrays import EventArrays, read_data
 from sgbench.yours.benchmark import write_entry_for
@@ -57,6 +59,29 @@ class Divided(Undivided):
         return 20 if self.train else 5
 
 
+class CropTime:
+    """Keeps events up to a time."""
+
+    def __init__(self, max: int) -> None:
+        self.max = max
+
+    def __call__(self, events: Any) -> Any:
+        return events[events["t"] <= self.max]
+
+
+class Downsample:
+    """Halves the columns of a sensor."""
+
+    def __init__(self, sensor_size: tuple[int, int, int], spatial_factor: float) -> None:
+        self.size, self.factor = sensor_size, spatial_factor
+
+    def __call__(self, events: Any) -> Any:
+        assert self.size == (4, 3, 2)
+        events = events.copy()
+        events["x"] = events["x"] * self.factor
+        return events
+
+
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A package of tonic's name with two data sets."""
@@ -66,6 +91,9 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package.__spec__ = importlib.machinery.ModuleSpec("tonic", None)
     monkeypatch.setitem(sys.modules, "tonic", package)
     monkeypatch.setitem(sys.modules, "tonic.datasets", sets)
+    transforms = types.ModuleType("tonic.transforms")
+    transforms.CropTime, transforms.Downsample = CropTime, Downsample  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tonic.transforms", transforms)
     monkeypatch.setenv("SGBENCH_DATA", str(tmp_path))
     monkeypatch.setenv("SGBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SGBENCH_CONF", str(tmp_path / "conf"))
@@ -86,6 +114,34 @@ def test_an_undivided_set_becomes_three_parts_of_every_class(tmp_path: Path) -> 
     assert isinstance(trains, SpikeTrains)
     assert trains.time_us.tolist() == [0, 200]
     assert trains.channel.tolist()[1] == (1 * 3 + 2) * 4 + 3
+
+
+@pytest.mark.usefixtures("fake")
+def test_transforms_of_tonic_run_once_in_their_order(tmp_path: Path) -> None:
+    """By hand: of events at 500 and 700 the first stays, and column 3 of sample 3 becomes 1; prepared once.
+
+    Must differ: another name, a random transform, arguments that are no plain values; ids without any are as before.
+    """
+    calls = ["CropTime(max=600)", "Downsample(spatial_factor=0.5)"]
+    made = Tonic(name="Undivided", classes=None, transforms=calls)
+    trains = made.load(tmp_path)["train"].values[torch.arange(10)]
+    assert isinstance(trains, SpikeTrains)
+    assert (trains.time_us.tolist(), set(trains.channel.tolist())) == ([0] * 10, {0, 1})
+    made.transforms = []  # what is prepared is read again, whatever would run now
+    assert made.load(tmp_path)["train"].values[torch.arange(10)].time_us.tolist() == [0] * 10
+    for text, said in (
+        ("Denoice(a=1)", "Denoise"),
+        ("TimeJitter(std=1)", "augmentation=events"),
+        ("CropTime(max=open('x'))", "Denoise(filter_time=10000)"),
+        ("CropTime(lowest=3)", "lowest"),
+        ("tonic.transforms.CropTime(max=1)", "by name"),
+    ):
+        with pytest.raises(InputError, match=re.escape(said)):
+            Tonic(name="Undivided", classes=None, transforms=[text])
+    words = ["experiment=tonic", "dataset.name=Divided"]
+    plain, cropped = compose(words).method, compose([*words, "dataset.transforms=['CropTime(max=600)']"]).method
+    assert "dataset.transforms" not in identity(plain)
+    assert method_id(plain) != method_id(cropped)
 
 
 @pytest.mark.slow
