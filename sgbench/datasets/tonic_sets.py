@@ -182,8 +182,8 @@ class Tonic(EventFiles, entry="tonic"):
 
     def parameters(self) -> dict[str, object]:
         """Return the data set's name in tonic, its number of classes and transforms, on which the samples depend."""
-        transforms = {"transforms": self.transform_calls} if self.transform_calls else {}
-        return {"name": self.chosen, "classes": self.n_classes} | transforms
+        values: dict[str, object] = {"name": self.chosen, "classes": self.n_classes}
+        return values | {"transforms": self.transform_calls} if self.transform_calls else values
 
     def missing(self, data_dir: Path) -> str | None:
         return MISSING if importlib.util.find_spec("tonic") is None else super().missing(data_dir)
