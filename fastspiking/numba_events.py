@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from fastspiking.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
 from fastspiking.kernels import events
 from fastspiking.kernels.arguments import InputCurrent, Readout, ReadoutBack, Taken
+from fastspiking.signals.spikes import SparseSpikes
 
 Sent = tuple[np.ndarray, Readout]
 """Array that takes packed spikes [rows, blocks of 64], and the readout that they advance."""
@@ -57,6 +59,22 @@ def nothing_along(number: type) -> tuple[InputCurrent, Sent, ReadoutBack, Taken]
     readout, back = no_readout(number)
     taken = Taken(*no_events(number), NOTHING[number], np.empty(0, number))
     return absent_current(number), (NOTHING[np.uint64], readout), back, taken
+
+
+def sparse_form(x: Tensor, most: float) -> SparseSpikes | Tensor:
+    """Return input [T, B, N] as events if at most the share `most` of it is not 0, else as it is."""
+    if x.requires_grad or x.device.type != "cpu" or x.dtype not in FLOATS or not x.numel():
+        return x
+    rows, (steps, batch, inputs) = x.contiguous().view(-1, x.shape[-1]).numpy(), x.shape
+    indptr = np.zeros(len(rows) + 1, np.int64)
+    in_parts(events.count_rows, len(rows), x.numel(), rows, indptr)
+    np.cumsum(indptr, out=indptr)
+    if indptr[-1] > most * x.numel():
+        return x
+    index, value = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], rows.dtype)
+    in_parts(events.list_rows, len(rows), x.numel(), rows, indptr, index, value)
+    sizes = None if (value == 1).all() else torch.from_numpy(value)
+    return SparseSpikes(torch.from_numpy(indptr), torch.from_numpy(index), sizes, (steps, batch, inputs), x.dtype)
 
 
 def unpack_spikes(words: Tensor) -> Rows:

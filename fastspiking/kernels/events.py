@@ -84,6 +84,27 @@ def transpose(indptr, index, value, new_indptr, new_index, new_value):
     new_indptr[0] = 0
 
 
+@loop
+def count_rows(x, indptr, low, high):
+    """Set indptr[r + 1] to the number of entries of x[r] that are not 0, for r in [low, high)."""
+    for r in range(low, high):
+        count = 0
+        for k in range(x.shape[1]):
+            count += x[r, k] != 0
+        indptr[r + 1] = count
+
+
+@loop
+def list_rows(x, indptr, index, value, low, high):
+    """Write positions and sizes of the entries of x[r] that are not 0 from indptr[r] on, for r in [low, high)."""
+    for r in range(low, high):
+        place = indptr[r]
+        for k in range(x.shape[1]):
+            if x[r, k] != 0:
+                index[place], value[place] = k, x[r, k]
+                place += 1
+
+
 @row
 def unpack_row(words, r, index, place):
     """Write the positions of the set bits of words[r] from index[place] on; return the place behind the last."""

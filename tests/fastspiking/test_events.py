@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from fastspiking.numba_events import sparse_form
 from fastspiking.signals.spikes import SparseSpikes, dense, windows
 
 few = settings(max_examples=60)
@@ -103,3 +104,19 @@ def test_moving_keeps_everything():
     moved = events.to("cpu")
     assert moved.device == events.device == torch.device("cpu")
     assert torch.equal(moved.dense(), events.dense())
+
+
+@few
+@given(inputs())
+def test_loops_find_the_events_that_torch_finds(x):
+    """Must match: `SparseSpikes.of`, also of memory in another order. Must differ: more events than asked for."""
+    for given_x in (x, x.transpose(0, 1)):
+        found, expected = sparse_form(given_x, 1.0), SparseSpikes.of(given_x)
+        assert_canonical(found)
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+        assert torch.equal(found.indptr, expected.indptr)
+        assert torch.equal(found.dense(), given_x)
+        assert (found.value is None) == (expected.value is None)
+    fewer = (x.count_nonzero().item() - 0.5) / x.numel()
+    assert sparse_form(x, fewer) is x or not x.any()
+    assert sparse_form(x.clone().requires_grad_(), 1.0).requires_grad

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from fastspiking.choose import Engine
-from fastspiking.signals.spikes import SparseSpikes
 from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
 from sgbench.yours.snntorch_neurons import Integrator, SnnTorchNeuron, can_integrate
@@ -198,13 +197,6 @@ class OurNeurons:
     ) -> tuple[Tensor | None, Tensor | None]:
         """Return what the neurons send, and their potential minus the threshold."""
         return output, output if centred is None else centred
-
-
-def packed(x: Tensor) -> Any:
-    """Return input [T, B, N] as events if at most SPARSE_SHARE of it is not 0, by every sixteenth sample."""
-    some = x[:, ::16]
-    is_sparse = not x.requires_grad and int(some.count_nonzero()) <= SPARSE_SHARE * some.numel()
-    return SparseSpikes.of(x) if is_sparse else x
 
 
 def engine_of(layer: GivenCurrent, device: torch.device, requested: str = "auto") -> tuple[str, str]:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from fastspiking.choose import Engine
+from fastspiking.numba_events import sparse_form
 from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
 from sgbench.yours.spiking_modules import state_names
-from sgbench.yours.traced.layers import engine_of, packed
+from sgbench.yours.traced.layers import SPARSE_SHARE, engine_of
 from sgbench.yours.traced.operations import name_of
 from sgbench.yours.traced.replay import Group, ReplayedPart
 from sgbench.yours.traced.schedule import PIECES, StepLoop, Unit, ancestors, attached, components, needs_of, schedule
@@ -66,7 +67,7 @@ class EngineRun:
     def _unrolled(self, x: Tensor, states: list[Any], values: ReplayValues) -> list[Any]:
         plan = values.plan
         layers = [part.neurons.layer(part.of(plan), *self.weights(part, values)) for part in self.parts]
-        signal = packed(x) if self.parts[0].linear is not None else x
+        signal = sparse_form(x, SPARSE_SHARE) if self.parts[0].linear is not None else x
         return Engine(
             self.engine_for(values), x.device
         ).unroll(  # type: ignore[no-any-return]
