@@ -163,6 +163,28 @@ def test_the_changelog_is_short() -> None:
     assert max(len(release.splitlines()) for release in releases) <= 60
 
 
+FENCED = re.compile(r"^(```+).*?^\1$", re.DOTALL | re.MULTILINE)
+WRITTEN = re.compile(r"<!-- (\w+):.*?<!-- /\1 -->", re.DOTALL)
+
+
+def prose(text: str) -> int:
+    """Words that are neither code, nor the head of a notebook, nor a passage that a command writes, nor an address."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    text = re.sub(r"\]\([^)]*\)", "]", WRITTEN.sub("", FENCED.sub("", text)))
+    return len([word for word in text.split() if re.search(r"\w", word)])
+
+
+def test_the_part_for_users_has_at_most_15000_words() -> None:
+    """Expected: README, and all pages below "For users" in the sidebar; by hand, a page of three words."""
+    first = re.search(r":caption: For users\n\n(.*?)```", (ROOT / "docs" / "index.md").read_text(), re.DOTALL)
+    assert first is not None
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorial").glob("*.md"))]
+    pages += [path for name in first[1].split() if (path := ROOT / "docs" / f"{name}.md").is_file()]
+    assert len({*pages}) > 15
+    assert sum(prose(path.read_text()) for path in {*pages}) <= 15_000
+    assert prose("one [two](a.md)\n```sh\nrun it\n```\n<!-- b:x -->\n| 1 |\n<!-- /b -->\n| three |\n") == 3
+
+
 def test_the_readme_is_read_in_a_minute() -> None:
     """Expected: 600 words or fewer, tables of four rows or fewer, and no line of a table over 200 characters."""
     text = (ROOT / "README.md").read_text()
