@@ -292,7 +292,6 @@ class BoardAudit:
         return {name: row for name, row in self.rows.items() if name not in self.handed_in}
 
     def _least(self, rows: Iterable[AuditRow]) -> float:
-        """Return the difference that never counts: a test sample, or a hundredth of the mean loss."""
         if not self.reference.measure.is_loss:
             return 1 / self.reference.test_samples
         every = [score for row in rows for score in row.claims.values()]

@@ -110,12 +110,10 @@ def _train(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -
 
 
 def _replicas(specs: Sequence[RunSpec]) -> None:
-    """Train runs side by side in one process, and print their progress and how long it takes."""
     run_sweep(specs, range(len(specs)), workers=1, largest=None, headline=headline)
 
 
 def _quietly(specs: Sequence[RunSpec]) -> None:
-    """Train runs one after another, so that standard output holds JSON alone."""
     for spec in specs:
         run_spec(spec)
 
@@ -148,7 +146,6 @@ def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) ->
 
 
 def _caught(audit: BoardAudit) -> str:
-    """Describe how often a doctored row would be caught: by twice the tolerance, or where all seeds are turned."""
     tolerance = tolerance_in_use(audit.audit)
     solved = tolerance is not None and tolerance.solved_from is not None
     points = detection_curve(audit.audit)

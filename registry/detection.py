@@ -102,7 +102,6 @@ def _seeds(audit: Audit) -> list[list[Retraining]]:
 
 
 def _moved(seed: Sequence[Retraining], by: float, audit: Audit) -> tuple[list[Retraining], bool]:
-    """Return a seed whose claim flatters by more, and whether a perfect score is far enough for that."""
     claimed = seed[0].claimed
     wanted = claimed - by if audit.measure == "loss" else claimed + by
     given = max(wanted, 0.0) if audit.measure == "loss" else min(wanted, 1.0)

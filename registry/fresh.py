@@ -59,7 +59,6 @@ def fresh_score(
 
 
 def _weights(folder: Path, name: str) -> dict[int, bytes | None]:
-    """Read the weights of each seed of a submission; None where the store has an address alone."""
     head = folder / SUBMISSIONS / f"{name}.json"
     if not head.is_file():
         return {}

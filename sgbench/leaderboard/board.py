@@ -123,12 +123,10 @@ def build(tree: RecordTree) -> tuple[list[Built], tuple[Finding, ...]]:
 
 
 def _load_drawing() -> None:
-    """Import the drawing library, which `show` and `check` do not need."""
     importlib.import_module("sgbench.leaderboard.pages.picture").load()
 
 
 def _drawing_executor(*, in_process: bool) -> Executor:
-    """Return the executor that draws while tables are written: a process for a large board, else a thread."""
     return ProcessPoolExecutor(1, mp_context=get_context("fork")) if in_process else ThreadPoolExecutor(1)
 
 
@@ -156,14 +154,12 @@ def _write(board: Board, tree: RecordTree, executor: Executor) -> Built:
 
 
 def _begin_picture(board: Board, values: str, executor: Executor) -> Future[bytes]:
-    """Start to draw the picture of a board whose table.csv is `values`; the result is a PNG."""
     from sgbench.leaderboard.pages.picture import picture_of, png
 
     return executor.submit(png, picture_of(board), table_csv=values)
 
 
 def _wait_for_picture(drawing: Future[bytes]) -> bytes:
-    """Return a drawn picture; raise an `SgbenchError` if the process that drew it was killed."""
     try:
         return drawing.result()
     except BrokenExecutor as error:
@@ -171,7 +167,6 @@ def _wait_for_picture(drawing: Future[bytes]) -> bytes:
 
 
 def _remove(path: Path) -> None:
-    """Delete a picture, which may be missing; raise a `StorageError` if it cannot be deleted."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

@@ -163,7 +163,6 @@ def _draws(entry: Entry) -> Mapping[int, str]:
 
 
 def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
-    """Read the score of guessing, above 0 and up to `high`, under `key` of a protocol's metadata; None without."""
     score = entry.meta.get(key)
     if score is None:
         return None
@@ -320,7 +319,6 @@ def _fact_deviations(record: RunRecord, reference: ProtocolReference) -> Iterato
 
 
 def _parameter(parameters: Mapping[str, Value], name: str) -> Value:
-    """Return the parameter `name` (group.key), or if an older record lacks it the value that means the same."""
     return parameters.get(name.partition(".")[2], NEUTRAL.get(name, ABSENT))
 
 

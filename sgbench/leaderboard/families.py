@@ -221,7 +221,6 @@ def _counted(
 
 
 def _shares_the_rest(grouped: Mapping[str, Sequence[Measured]], by: Sequence[str]) -> bool:
-    """Return whether some methods of two families have the same entries but for those that make a family."""
     rests = [
         {tuple(entry for group, entry in sorted(one.method.choices.items()) if group not in by) for one in family}
         for family in grouped.values()
@@ -246,7 +245,6 @@ def _summarise(name: str, scores: Tasks, mean_rank: float | None, settings: tupl
 
 
 def _normalised(method: Measured, measure: Measure) -> NDArray[np.float64]:
-    """Normalise a method's scores to 0 for guessing and 1 for a perfect score [seeds]."""
     return measure.normalised(np.array([method.scores[seed] for seed in sorted(method.scores)]))
 
 

@@ -37,7 +37,6 @@ def matched_row(board: Board, row: MethodRow) -> Matched | None:
 
 
 def _multiplies(target: EnergyTarget) -> bool:
-    """Return whether a target prices the multiplications of a network without spikes; most chips do not."""
     priced = {*target.priced, *target.included_elsewhere}
     return not priced.isdisjoint(("multiply_accumulate", *INSTEAD.get("multiply_accumulate", ())))
 

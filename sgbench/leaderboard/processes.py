@@ -77,7 +77,6 @@ def _receive(ends: Sequence[Any]) -> Iterator[tuple[int, Any]]:
 
 
 def _message(end: Any) -> tuple[int, Any] | Exception | None:
-    """Receive from a pipe (index of a part, result), the error of a process, or None when the process is done."""
     try:
         return end.recv()
     except EOFError:

@@ -55,7 +55,6 @@ class Registry:
 
 @cache
 def _adapter() -> TypeAdapter[Registry]:
-    """Make the reader and writer of registries as JSON, once."""
     return TypeAdapter(Registry)
 
 

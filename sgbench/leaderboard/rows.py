@@ -165,7 +165,6 @@ def measure(
 
 
 def _selection(record: RunRecord, score: Measure) -> float:
-    """Return the validation score by which a run is selected, larger is better; a failed run counts as guessing."""
     by_loss = record.method.protocol.monitor == "validation_loss"
     if score.is_loss:
         return -score.of(record.validation)

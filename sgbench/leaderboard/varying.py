@@ -100,7 +100,6 @@ def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
 
 
 def _is_neutral(name: str, value: Value) -> bool:
-    """Return whether a value of the parameter `name` (group.key) means the same as its absence in older records."""
     return name in NEUTRAL and same(NEUTRAL[name], value)
 
 

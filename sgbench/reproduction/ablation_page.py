@@ -78,7 +78,6 @@ def _rows(result: ReproductionResult) -> Iterable[list[str]]:
 
 
 def _verdict(ablation: Ablation, after: Judged) -> str:
-    """Write the verdict on a changed figure; a control has none, but may be unmeasured."""
     if after.note is not None:
         return f"{after.verdict}: {after.note}"
     return "control" if ablation.is_control else after.verdict

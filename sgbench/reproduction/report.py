@@ -65,7 +65,6 @@ def measured_text(values: Iterable[float]) -> str:
 
 
 def _is_rounding(value: float) -> bool:
-    """Return whether a value is rounding: not 0, but nearer to it than verdicts distinguish."""
     return 0 < abs(value) < ROUNDING
 
 

@@ -136,7 +136,6 @@ def _problem(code: str, path: str, error: InputError) -> Problem:
 
 
 def _reference(submission: Submission, references: References, problems: list[Problem]) -> ProtocolReference | None:
-    """Return the reference of a submission's protocol; None without one, with the problem added to `problems`."""
     try:
         return references.of(submission.protocol)
     except InputError as error:

@@ -50,13 +50,11 @@ def is_copy(one: PredictionTable, other: PredictionTable) -> bool:
 
 
 def _same_outputs(one: Outputs, other: Outputs) -> bool:
-    """Return whether outputs and errors both correlate: good runs have similar outputs, bad ones similar errors."""
     pairs = ((one.output, other.output), (one.output - one.target, other.output - other.target))
     return all(_correlated(first, second, SAME_OUTPUTS) for first, second in pairs)
 
 
 def _correlated(first: Floats, second: Floats, least: float) -> bool:
-    """Return whether two arrays correlate by at least `least`; false if one is constant."""
     if first.std() == 0 or second.std() == 0:
         return False
     return bool(np.corrcoef(first.ravel(), second.ravel())[0, 1] >= least)
@@ -75,7 +73,6 @@ def _same_classes(one: Predictions, other: Predictions) -> bool:
 
 
 def _distinct(logits: Floats) -> int:
-    """Count the samples with different logits [samples, classes]."""
     return len(np.unique(logits, axis=0))
 
 
@@ -186,13 +183,11 @@ def _problems_with(
 
 
 def _other_labels(predicted: PredictionTable, theirs: PredictionTable, path: str) -> bool:
-    """Return whether two tables of one shape have different targets; `path` names the first for messages."""
     same = theirs.target.shape == predicted.target.shape
     return same and targets_apart(predicted, theirs, path) > 0
 
 
 def _stored(sha256: str | None, objects: Objects, reference: ProtocolReference) -> PredictionTable | None:
-    """Read the predictions with this hash; None if they are not stored."""
     data = None if sha256 is None else objects.get(sha256, "csv")
     return None if data is None else parse_prediction_table(data, hashlib.sha256(data).hexdigest(), reference)
 

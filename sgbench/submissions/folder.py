@@ -85,7 +85,6 @@ def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, tuple[str, str] | None]]:
-    """Yield the paths up to two levels deep, each with the problem of its kind; None if it is a regular file."""
     for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
         if entry.is_dir(follow_symlinks=False) and entry.name in FOLDERS:
             for inner in sorted(os.scandir(entry.path), key=lambda inner: inner.name):
@@ -120,7 +119,6 @@ def _name_problem(name: str) -> tuple[str, str] | None:
 
 
 def _size_problem(name: str, path: Path) -> tuple[str, str] | None:
-    """Return code and message for a file that is larger than those of its folder may be, or None."""
     folder = name.partition("/")[0]
     limit = FOLDERS[folder].max_bytes if folder in FOLDERS else 4 * MIB
     if path.stat().st_size > limit:

@@ -45,7 +45,6 @@ def read_searches(folder: Path, chosen: Method) -> tuple[dict[str, int], list[St
 
 
 def _pruned(folder: Path, trial: Asked, chosen: Method) -> Iterator[Pruned]:
-    """Yield the runs of a setting that were stopped early and never finished."""
     for seed in chosen.protocol.trial_seeds:
         run = folder / trial.method_id / str(seed)
         with contextlib.suppress(InputError):
@@ -178,7 +177,6 @@ def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> 
 
 
 def _of_one_source(records: list[RunRecord]) -> list[RunRecord]:
-    """Return the records; raise an `InputError` if their own classes are of several sources."""
     for record in records:
         require_same_source(record, records[0])
     return records

@@ -162,7 +162,6 @@ def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
 
 
 def _score(trial: TuningTrial, monitor: str) -> float | None:
-    """Return the score of a trial, larger is better; None if it failed or was stopped early."""
     if trial.status == "pruned":
         return None
     if monitor == "validation_accuracy":

@@ -103,7 +103,6 @@ def _naturals(value: object) -> bool:
 
 
 def _short(value: object) -> str:
-    """Write an untrusted value in at most 60 characters."""
     return json.dumps(value)[:60]
 
 

@@ -21,7 +21,6 @@ def baseline_cells(board: Board) -> tuple[list[str], list[list[str]]]:
 
 
 def _cells(row: MethodRow, board: Board) -> list[str]:
-    """Write the cells of one baseline, a dash for what is unknown."""
     cells = [code(row.label), row.method_id, board.measure.summary(row.score), seeds_of(row)]
     cells += [_lead(row, board), number_text(row.costs.synaptic_operations.value)]
     energies = (row.costs.energies[target.name].dynamic_nj for target in board.targets)
@@ -31,7 +30,6 @@ def _cells(row: MethodRow, board: Board) -> list[str]:
 
 
 def _lead(row: MethodRow, board: Board) -> str:
-    """Write by how much a baseline is better than the first ranked method; a dash if it ran on other data."""
     if not board.rows or board.has_other_data(row):
         return NONE
     measure = board.measure

@@ -22,7 +22,6 @@ def brief_latex(board: Board) -> str:
 
 
 def _parts(board: Board) -> Iterator[Table | str]:
-    """Yield what there is of: a sentence on why no method is ranked, the table of methods, that of outside code."""
     if not board.rows:
         yield f"{board.protocol.name}: {without_rows(board)}"
     if board.rows or board.claimed or board.baselines:

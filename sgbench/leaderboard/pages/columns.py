@@ -51,7 +51,6 @@ def _no_cell(_: MethodRow) -> BoardCell:
 
 
 def _no_values(_: MethodRow) -> dict[str, Value]:
-    """Return no field of `table.csv`."""
     return {}
 
 
@@ -222,7 +221,6 @@ def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
 
 
 def _solved_values(row: MethodRow, board: Board) -> dict[str, Value]:
-    """Return the fields of `table.csv` on the share of seeds that solve the task, with its interval."""
     share = solved_share(row, board)
     return {"solved_share": share.share, "solved_low": share.low, "solved_high": share.high}
 
@@ -319,7 +317,6 @@ def _provenance_columns(board: Board) -> Iterator[BoardColumn]:
 
 
 def _tried(row: MethodRow) -> BoardCell:
-    """Make the cell of the count of settings that a submission tried."""
     tried = tried_text(row)
     return BoardCell(tried, None if tried == NONE else float(tried))
 

@@ -57,7 +57,6 @@ def _matched_table(board: Board, rows: Sequence[tuple[MethodRow, Matched]]) -> s
 
 
 def _energy_cells(comparison: EnergyComparison | None) -> tuple[str, str]:
-    """Write the energies of both networks on one target, and the crossover; dashes where one is unknown."""
     if comparison is None or comparison.spiking_nj is None or comparison.ann_nj is None:
         return NONE, NONE
     energies = f"{number_text(comparison.spiking_nj.value)} / {number_text(comparison.ann_nj.value)}"
@@ -65,7 +64,6 @@ def _energy_cells(comparison: EnergyComparison | None) -> tuple[str, str]:
 
 
 def _count_text(wins: tuple[int, int]) -> str:
-    """Write on how many price lists of how many a method needs less energy; a dash if no list prices both."""
     won, lists = wins
     return f"{won} of {lists}" if lists else NONE
 

@@ -72,7 +72,6 @@ def find_row(board: Board, name: str) -> MethodRow:
 
 
 def _short_names(row: MethodRow) -> set[str]:
-    """Write a row's surrogate with each of its numbers alone, as in atan:1."""
     name, _, parameters = row.surrogate.partition("(")
     return {f"{name}:{value}" for value in re.findall(r"=([\d.eE+-]+)[,)]", parameters)}
 
@@ -187,12 +186,10 @@ def _verdict(comparison: Comparison, adjusted: float | None) -> str:
 
 
 def _points(value: float) -> str:
-    """Write a difference of accuracies in points of percent."""
     return f"{PER_CENT * value:.2f}"
 
 
 def _difference_text(value: float, measure: Measure) -> str:
-    """Write a difference of scores with its unit."""
     return f"{measure.text(value)}{'' if measure.is_loss else ' points'}"
 
 
@@ -233,7 +230,6 @@ def _answer(verdict: str, comparison: Comparison, adjusted: float | None, pairs:
 
 
 def _equals(p: float) -> str:
-    """Write a p-value behind an equals sign, or behind the less-than sign that it has."""
     text = p_text(p)
     return text if text.startswith("<") else f"= {text}"
 
@@ -322,7 +318,6 @@ def _more_seeds(comparison: Comparison, measure: Measure) -> str:
 
 
 def _about_intervals(board: Board) -> str:
-    """Explain that intervals cover training noise alone, on one fixed test set."""
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
     return f"The intervals over seeds cover training noise on one fixed test set{of_size}."

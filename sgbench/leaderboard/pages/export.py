@@ -135,7 +135,6 @@ def _count_cells(counts: OpCounts | None) -> dict[str, Cell]:
 
 
 def _sum(counts: Iterable[Count]) -> int | None:
-    """Add counts; None if one of them is unknown."""
     total = 0
     for count in counts:
         if count.total is None:
@@ -157,7 +156,6 @@ def text_cell(text: str) -> str:
 
 
 def _cell(value: Value) -> Cell:
-    """Convert a parameter's value to a cell; a tuple becomes JSON text."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
@@ -215,7 +213,6 @@ def _with_method_cells(group: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, 
 
 
 def _of_one_type(cells: list[Cell]) -> list[Cell]:
-    """Convert a column to one type: mixed numbers and too large integers to floats, other mixtures to text."""
     kinds = {type(cell) for cell in cells} - {type(None)}
     if kinds == {int, float} or (kinds == {int} and not _are_int64(cells)):
         return [None if cell is None else float(cell) for cell in cells]

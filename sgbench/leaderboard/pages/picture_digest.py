@@ -68,7 +68,6 @@ def _encode_chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _text(chunks: Chunks, keyword: str) -> str | None:
-    """Return the text with a keyword; None unless there is exactly one."""
     start = f"{keyword}\0".encode()
     texts = [content for kind, content in chunks if kind == b"tEXt" and content.startswith(start)]
     return texts[0].removeprefix(start).decode("latin1") if len(texts) == 1 else None

@@ -90,7 +90,6 @@ def _seed_table(board: Board) -> str:
 
 
 def _seed_text(row: MethodRow, seed: int, measure: Measure) -> str:
-    """Write a method's score at one seed and whether that failed; a dash if it did not run."""
     if seed not in row.scores:
         return NONE
     failed = " (failed)" if seed in row.failed_seeds else ""
@@ -111,7 +110,6 @@ def _against_first(first: MethodRow, others: Sequence[MethodRow], measure: Measu
 
 
 def _compare(a: MethodRow, b: MethodRow, measure: Measure) -> Comparison:
-    """Compare two rows by their scores; the difference is positive where A is better."""
     return compare(measure.signed(a.scores), measure.signed(b.scores))
 
 
@@ -137,7 +135,6 @@ def tried_text(row: MethodRow) -> str:
 
 
 def _verifications(row: MethodRow) -> tuple[Verification, ...]:
-    """Return all verifications of a row; none for a row of a runs folder."""
     return () if row.listing is None else row.listing.provenance.verifications
 
 
@@ -187,7 +184,6 @@ def _outsider_table(board: Board) -> str:
 
 
 def _outside_text(provenance: MethodProvenance) -> str:
-    """Write how a result of outside code was verified, or why it was withdrawn or superseded."""
     notice = provenance.notice
     return checked_text(provenance, outside=True) if notice is None else f"{notice.kind}: {prose(notice.reason)}"
 
@@ -264,7 +260,6 @@ def _about_score(board: Board) -> str:
 
 
 def _guess(board: Board) -> str:
-    """Write the score of guessing, which a failed seed has."""
     if board.measure.is_loss:
         return f"a loss of {board.measure.guess:.4g}, as without learning"
     guess, even = board.measure.guess, even_guess(board.classes)
@@ -272,7 +267,6 @@ def _guess(board: Board) -> str:
 
 
 def _at_chance(board: Board) -> str:
-    """Explain which seeds are at chance; the sentence before names the score of guessing."""
     if board.measure.is_loss:
         return "A seed is at chance whose test loss is no less than that."
     return "A seed is at chance whose test accuracy is at most two standard errors of the test set above that."

@@ -35,7 +35,6 @@ def solved_text(row: MethodRow, board: Board) -> str:
 
 @functools.cache
 def _compared(solved_a: int, runs_a: int, solved_b: int, runs_b: int) -> ShareDifference:
-    """Compare two shares as `compare_shares` does, once for equal counts, which many pairs of a board have."""
     return compare_shares(solved_a, runs_a, solved_b, runs_b)
 
 

@@ -65,7 +65,6 @@ def _cells(columns: Sequence[BoardColumn], row: MethodRow, notes: Notes, link: L
 
 
 def _marks(texts: Iterable[Note], notes: Notes) -> str:
-    """Write the numbers of a cell's notes, which are added to `notes`."""
     return notes.marks(
         " ".join([*([prose(note.text)] if note.text else []), *([code(note.quoted)] if note.quoted else [])])
         for note in texts

@@ -59,7 +59,6 @@ def _cells(
 
 
 def _crossover(comparison: EnergyComparison | None) -> str:
-    """Write the interval of a crossover in percent, or "always", "never" or a dash."""
     from sgbench.leaderboard.matched import end_text, rate_extreme
 
     if comparison is None or comparison.crossover is None:

@@ -62,7 +62,6 @@ def _best(settings: Mapping[str, Sequence[TuningTrial]], protocol: Protocol, mea
 
 
 def _mean(trials: Sequence[TuningTrial], *, is_loss: bool) -> float:
-    """Average validation accuracies, or negated validation losses, over the seeds of a setting."""
     scores = [-(trial.validation_loss or 0.0) if is_loss else trial.validation_accuracy or 0.0 for trial in trials]
     return math.fsum(scores) / len(scores)
 
@@ -108,5 +107,4 @@ def _cells(row: MethodRow, studies: Studies, measure: Measure) -> list[str]:
 
 
 def _text(score: float, measure: Measure) -> str:
-    """Write a best score in the unit of the board; a dash where a study found none."""
     return "-" if math.isinf(score) else measure.text(measure.better(score))

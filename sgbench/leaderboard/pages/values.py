@@ -42,12 +42,10 @@ def _rows(board: Board) -> Iterator[dict[str, Value]]:
 
 
 def _number(value: Value, digits: int) -> Value:
-    """Round a float to significant digits; return all else unchanged."""
     return value if value is None or isinstance(value, str | int) else float(f"{value:.{digits}g}")
 
 
 def _text(value: Value, digits: int) -> str:
-    """Write a value, a float with so many significant digits; empty for None."""
     if value is None:
         return ""
     return str(value) if isinstance(value, str | int) else f"{value:.{digits}g}"

@@ -16,7 +16,6 @@ Export = Callable[[Sequence[Board], Methods], bytes]
 
 
 def _latex(boards: Sequence[Board], _: Methods) -> bytes:
-    """Write the tables of `board show` as LaTeX."""
     return "\n".join(f"% {board.protocol.name}\n{brief_latex(board)}" for board in boards).encode()
 
 

@@ -70,7 +70,6 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
 
 
 def _headline(comparison: AcrossTasks, sources: Sources) -> str:
-    """Write which surrogates are best by their mean ranks over tasks."""
     best = [family.name for family in _best_families(comparison, sources)]
     if len(comparison.tasks) == 1:
         return f"{best[0]} leads on the one task here; its board says from which others it differs significantly."

@@ -66,7 +66,6 @@ def method_script(method: Method, shown: ShownRow, curves: Charts) -> bytes:
 
 
 def _settings(method: Method) -> Iterator[tuple[str, str]]:
-    """Yield every entry and parameter of a method as pairs of an override's key and its value."""
     for group in GROUPS:
         yield group, method.choices[group]
         for key, number in method.parameters[group].items():

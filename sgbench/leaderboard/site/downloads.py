@@ -26,6 +26,5 @@ def table_files(path: str, tables: Mapping[str, Table]) -> Iterator[SiteFile]:
 
 
 def _path(path: str, name: str, kind: str) -> str:
-    """Return the path of the file of a kind, "csv" or "json", with a page's table."""
     middle = f".{name.replace(' ', '_')}" if name else ""
     return f"{path.removesuffix('.html')}{middle}.{kind}"

@@ -113,7 +113,6 @@ def links_docs(folder: Path) -> bool:
 
 
 def _list_of(folder: Path) -> dict[str, object]:
-    """Read a site's list of files; empty if the folder is no site of sgbench."""
     try:
         tree = parse_tree(read_bytes(folder / MANIFEST, limit=LARGEST), MANIFEST)
     except InputError:

@@ -50,13 +50,11 @@ def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | Si
 
 
 def _brief(advice: Table) -> Table:
-    """Cut a table of advice to its first six columns, which leaves out those on its evidence."""
     rows = tuple(row[:BRIEF] for row in advice.rows)
     return replace(advice, columns=advice.columns[:BRIEF], rows=rows)
 
 
 def _first_of_each_kind(charts: Charts) -> Charts:
-    """Select the first task's chart of each kind of network, which a title names after the comma."""
     first: dict[str, Chart] = {}
     for chart in charts.panels:
         first.setdefault(chart.title.rpartition(", ")[2].partition(" that ")[0], chart)

@@ -48,7 +48,6 @@ def _scored(row: MethodRow, board: Board) -> ScoredRow:
 
 
 def _ranks(board: Board) -> Iterator[Charts]:
-    """Yield the chart of rank intervals and of groups without significant differences."""
     ranked = [_scored(row, board) for row in board.rows if row.rank is not None]
     if len(ranked) >= MIN_SETTINGS:
         caption = (

@@ -22,7 +22,6 @@ def row_table(board: Board, rows: Sequence[MethodRow], *, caption: str) -> Table
 
 
 def _head(column: BoardColumn, notes: Notes) -> Column:
-    """Convert a board's column; columns with the name and the score of a method are always shown."""
     group = "" if column.group in (METHOD, ACCURACY) else column.group
     return Column(column.titles["site"], column.is_number, _numbers(column.notes, notes), group)
 

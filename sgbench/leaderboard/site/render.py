@@ -57,7 +57,6 @@ def svg(template: str, **values: object) -> bytes:
 
 
 def _html(page: Page, commit: str, *, docs: bool) -> bytes:
-    """Render a page as HTML with the commit of the records; `docs` adds the documentation to the navigation."""
     template = _environment().get_template(page.template)
     top = "../" * page.path.count("/")
     text = template.render(page=page, top=top, sections=bar(docs=docs), commit=commit, **page.values)

@@ -82,7 +82,6 @@ def _revised(rows: list[list[str]], head: list[str]) -> str:
 
 
 def _with_names(rows: list[list[str]]) -> list[list[str]]:
-    """Fill in the name of the reproduction, which the page gives only in the first row of each."""
     name = ""
     for row in rows:
         name = row[0] or name

@@ -165,7 +165,6 @@ def _judge_solved(retrainings: Sequence[Retraining], solved_from: float) -> tupl
 
 @functools.cache
 def _p_differs(claimed: int, again: int, seeds: int) -> float:
-    """Return the p-value of two counts of solved seeds, cached since many rows of a board have equal counts."""
     return compare_shares(claimed, seeds, again, seeds).p
 
 

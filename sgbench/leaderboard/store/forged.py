@@ -84,7 +84,6 @@ def _rescored(
 
 
 def _accuracy(sha256: str, reference: ProtocolReference, objects: Objects) -> float | None:
-    """Score stored predictions; None of outputs, and where they are not stored or not readable."""
     try:
         data = objects.get(sha256, "csv")
         table = None if data is None else parse_prediction_table(data, sha256, reference)

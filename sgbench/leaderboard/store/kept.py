@@ -75,6 +75,5 @@ def _record_bytes(path: Path, records: StoredRecords) -> bytes | None:
 
 
 def _missing(path: Path) -> str | None:
-    """Return that neither a large file nor its address is stored; None if one is."""
     reference = path.with_name(f"{path.name}.ref")
     return None if path.exists() or reference.exists() else "is not in the store"

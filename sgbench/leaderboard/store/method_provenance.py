@@ -143,7 +143,6 @@ def read_provenances(folder: Path) -> Provenances:
 
 
 def _tuning(submission: Submission | None, folder: Path) -> TuningLog | None:
-    """Return the tuning log of a submission that tried several settings; None for others."""
     return None if submission is None or submission.tuning_trials < MIN_TRIED else log_of(submission, folder)
 
 

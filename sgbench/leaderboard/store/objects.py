@@ -78,7 +78,6 @@ class Objects:
                 yield finding(path, error)
 
     def _check_reference(self, path: Path, name: str) -> None:
-        """Raise an `InputError` unless the reference in a file is to the hash that its name begins with."""
         if read_model(path, ObjectAddress).sha256 != name:
             raise InputError(f"{path}: refers to another hash than its name")
 

@@ -52,7 +52,6 @@ def read_outsiders(
 
 
 def _order(outsider: Outsider, measure: Measure) -> tuple[bool, float, str]:
-    """Return the key that sorts the best result first, and those with a notice last."""
     return outsider.provenance.notice is not None, -measure.better(outsider.score.mean), outsider.method_id
 
 

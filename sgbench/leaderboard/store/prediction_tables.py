@@ -113,7 +113,6 @@ def _complete_outputs(data: bytes, name: str, reference: ProtocolReference) -> O
 
 
 def _require_steps(steps_of: Ints | None, name: str, reference: ProtocolReference) -> None:
-    """Raise an `InputError` if a sample or step [lines, 2] is beyond the test split."""
     samples, steps = reference.test_samples, reference.protocol.steps
     if steps_of is not None and (steps_of >= (samples, steps)).any():
         raise InputError(f"{name}: names a step beyond the test split, {samples} samples of {steps} steps")

@@ -115,7 +115,6 @@ def judge_scores(
 
 
 def _text(value: float, *, is_loss: bool) -> str:
-    """Write a loss, or an accuracy in percent."""
     return f"{value:.4g}" if is_loss else f"{100 * value:.2f}"
 
 

@@ -308,7 +308,6 @@ def _files(start: Path, layout: Layout) -> tuple[list[Path], list[Finding]]:
 
 
 def _not_read(layout: Layout) -> tuple[str, ...]:
-    """Return the folders at the root of a tree that no board reads: runs that `sgbench judge` made for itself."""
     return (JUDGED,) if layout == "runs" else ()
 
 

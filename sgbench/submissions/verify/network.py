@@ -117,7 +117,6 @@ def summary(found: Iterable[Difference]) -> str | None:
 
 
 def _amount_text(value: Amount) -> str:
-    """Write an untrusted value as plain text of at most 40 characters."""
     if value is None:
         return "none"
     return " ".join(re.sub(r"[^A-Za-z0-9_.+-]", " ", str(value)).split())[:SHOWN_CHARS].strip()

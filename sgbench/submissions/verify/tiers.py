@@ -160,7 +160,6 @@ class Verifier:
 
     @property
     def _failed_score(self) -> float:
-        """Return the score of weights whose outputs are not finite: that of guessing, or if unknown the largest."""
         guess = self._measure.guess
         return guess if math.isfinite(guess) else sys.float_info.max
 
@@ -181,7 +180,6 @@ class Verifier:
         return parts
 
     def _retrained(self, seeds: Sequence[int]) -> TierOutcome:
-        """Train again from the method's entries and numbers, and compare with the claims."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
         claims = dict(zip(seeds, self._claimed(seeds), strict=True))
