@@ -26,6 +26,8 @@ from sgbench.yours.energy_of import energy_of
 from sgbench.yours.unroll import unroll
 from sgbench.yours.use import use
 
+HOMES: dict[str, str]
+
 __all__ = [
     "CustomSurrogate",
     "InputError",
