@@ -6,6 +6,8 @@ Expected everywhere: the network's own forward, called on the same values.
 from __future__ import annotations
 
 import copy
+import functools
+import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -391,3 +393,36 @@ def test_a_surrogate_and_an_attached_reset_that_use_sets_are_followed() -> None:
     same(fast, x)
     assert not fast.step_by_step
     assert B  # of the events
+
+
+def test_values_behind_a_cache_of_a_class_and_of_the_environment_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Must match: a function with a cache around a global, a class's own attribute, and a variable of the process."""
+
+    class Config:
+        gain = 1.0
+
+    factor = [1.0]
+
+    @functools.cache
+    def cached(power: int) -> float:
+        return factor[0] ** power
+
+    steps: tuple[Callable[..., Tensor], ...] = (
+        lambda self, now, t: self.fc1(now) * cached(t + 1),
+        lambda self, now, t: self.fc1(now) * Config.gain,
+        lambda self, now, t: self.fc1(now) * type(self).gain,
+        lambda self, now, t: self.fc1(now) * float(os.environ["GAIN"]),
+    )
+    monkeypatch.setenv("GAIN", "1")
+    networks = [made(loop(step)) for step in steps]
+    for network in networks:
+        type(network).gain = 1.0  # type: ignore[assignment]
+    fast, x = [accelerate(network, events()) for network in networks], events()
+    for value in (1.0, 1.5):
+        monkeypatch.setenv("GAIN", str(value))
+        Config.gain = factor[0] = value
+        cached.cache_clear()
+        for each in fast:
+            type(each.network).gain = value  # type: ignore[assignment]
+            same(each, x)
+    assert [each.as_written for each in fast] == ["", "", "", "it reads the environment of its process"]

@@ -25,6 +25,8 @@ from sgbench.yours.traced.trace import Leaf, Meta, Unproven, module_at
 PLUMBING = frozenset(dir(nn.Module())) - {"training"}
 """Attributes of every module that say nothing of this one."""
 ATOMS = (bool, int, str, bytes, type(None), torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format)
+PLAIN_DATA = (*ATOMS, float, list, tuple, dict, set, frozenset, Tensor)
+ENVIRONMENT = frozenset({"environ", "getenv"})
 DEEPEST = 8
 LARGEST_ARRAY = 10**6
 LIBRARIES = tuple(
@@ -254,11 +256,12 @@ class Reads:
         for at, value in enumerate(function.__defaults__ or ()):
             self._outside(("default", id(function), at), lambda value=value: value, f"default {at}")
         for name in names_of(function.__code__):
+            if name in ENVIRONMENT:
+                self.failed = "it reads the environment of its process"
             if name in function.__globals__:
                 space = function.__globals__
                 self._outside(("global", id(space), name), lambda space=space, name=name: space[name], name)
-            else:
-                self._methods(name)
+            self._methods(name)
 
     def _methods(self, name: str) -> None:
         if name in self.names or name in PLUMBING:
@@ -269,18 +272,20 @@ class Reads:
             found = found.fget if isinstance(found, property) else getattr(found, "__func__", found)
             if isinstance(found, FunctionType):
                 self.open(found)
+            for base in type(module).__mro__ if isinstance(found, PLAIN_DATA) else ():
+                self._of_class(base, name)
 
     def _outside(self, key: tuple[Any, ...], getter: Getter, name: str) -> None:
-        if key in self.values or self.failed:
-            return
         try:
             value = getter()
         except ValueError:  # an empty cell
             return
-        if isinstance(value, FunctionType | MethodType):
-            self.open(value)
-        elif isinstance(value, type):
+        if isinstance(value, type):
             self._class(value)
+        if key in self.values or self.failed:
+            return
+        if isinstance(value, FunctionType | MethodType) or hasattr(value, "__wrapped__"):
+            self.open(value)
         elif isinstance(value, ModuleType):
             if not is_library_file(getattr(value, "__file__", None) or ""):
                 for inner in self._used_of(value):
@@ -293,11 +298,18 @@ class Reads:
         self._note(key, getter, value, name)
 
     def _class(self, kind: type) -> None:
+        """Follow the functions of a class of the user, and note the plain attributes of it that they name."""
         for value in vars(kind).values():
             if isinstance(getattr(value, "__func__", value), FunctionType):
                 self.open(value)
+        for name in self._used_of(kind):
+            self._of_class(kind, name)
 
-    def _used_of(self, module: ModuleType) -> list[str]:
+    def _of_class(self, kind: type, name: str) -> None:
+        if name in vars(kind) and isinstance(vars(kind)[name], PLAIN_DATA):
+            self._outside(("class", id(kind), name), lambda: getattr(kind, name), name)
+
+    def _used_of(self, module: ModuleType | type) -> list[str]:
         used = {name for function in self.functions.values() for name in names_of(function.__code__)}
         return sorted(used & vars(module).keys())
 
