@@ -1,4 +1,4 @@
-"""Build charts of boards: scores of every seed, rank intervals, and scores over settings and tasks."""
+"""Build charts of boards: scores of every seed, and scores over settings and tasks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, as_error, ends_of, thinned, value_text
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, thinned, value_text
 from sgbench.plots.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -26,75 +26,48 @@ SEED_BELOW = 0.24  # of a row, from its mean to its seeds
 
 @dataclass(frozen=True)
 class ScoredRow:
-    """Describes one method: its scores as accuracies in % or as losses, and its rank interval."""
+    """Describes one method: its scores as accuracies in % or as losses."""
 
     name: str
     link: str
     mean: Estimate
     seeds: tuple[float, ...]  # scores of finished runs
     failed: tuple[float, ...] = ()  # scores of failed runs, as by guessing
-    ranks: tuple[int, int] | None = None  # best and worst, from 1
-    groups: str = ""  # letters of its groups of methods without significant differences
 
 
 def score_charts(rows: Sequence[ScoredRow], *, is_loss: bool, guess: float, caption: str) -> Charts:
-    """Build the chart of means with their intervals, and of all seeds below, the best method on top.
+    """Build the chart of all seeds and, above them, of means with their intervals, the best method on top.
 
-    Errors are drawn in place of accuracies, on a logarithmic axis, so that good methods are distinguishable.
+    Accuracies are spaced by the logarithm of their errors, so that good methods are distinguishable.
     """
     shown = [*enumerate(rows[:MAX_ROWS])]
-    means = [_mean(row, index, is_loss=is_loss) for index, row in shown]
-    seed_scores = [(score, index + SEED_BELOW) for index, row in shown for score in row.seeds]
-    failed_scores = [(score, index + SEED_BELOW) for index, row in shown for score in row.failed]
-    seeds, failed = (
-        [ChartPoint(as_error(score, is_loss=is_loss), y) for score, y in scores]
-        for scores in (seed_scores, failed_scores)
+    seeds = tuple(ChartPoint(score, index + SEED_BELOW) for index, row in shown for score in row.seeds)
+    failed = tuple(ChartPoint(score, index + SEED_BELOW) for index, row in shown for score in row.failed)
+    unit = "" if is_loss else " %"
+    means = tuple(
+        ChartPoint(
+            row.mean.value,
+            index - SEED_BELOW / 2,
+            f"{row.name}: {value_text(row.mean.value, ends_of(row.mean), unit)}",
+            row.link,
+            x_ends=ends_of(row.mean),
+        )
+        for index, row in shown
     )
     values = [point.x for point in (*seeds, *failed, *means)]
     low, high = min(values), max(values)
     series = (
-        Series("each seed", tuple(seeds), tone="soft"),
-        Series("failed seed, counted as guessing", tuple(failed), tone="bad"),
-        Series("mean with its 95 % interval", tuple(means)),
+        Series("each seed", seeds, tone="soft"),
+        Series("failed seed, counted as guessing", failed, tone="bad", marker="x"),
+        Series("mean with its 95 % interval", means),
     )
-    title = "test loss" if is_loss else "test error, %"
-    x_axis = ChartAxis(title, low > 0 and high > LOG_FROM_RATIO * low, ends=(low, high))
-    guess_error = as_error(guess, is_loss=is_loss)
-    lines = (guess_error,) if low < guess_error < high else ()
+    is_log = is_loss and low > 0 and high > LOG_FROM_RATIO * low
+    title = "test loss, less is better" if is_loss else "test accuracy, %"
+    x_axis = ChartAxis(title, is_log, is_error=not is_loss, ends=(low, high))
+    lines = (guess,) if low < guess < high else ()
+    told = f"{caption} The dashed line is the score without learning." if lines else caption
     names = ChartAxis(names=tuple(row.name for _, row in shown))
-    return Charts(caption, (Chart("Scores", x_axis, names, series, x_lines=lines),))
-
-
-def _mean(row: ScoredRow, index: int, *, is_loss: bool) -> ChartPoint:
-    """Make the point of the mean of a row, the row at `index`; its interval may extend beyond the axis."""
-    low, high = sorted(as_error(end, is_loss=is_loss) for end in (row.mean.low, row.mean.high))
-    tooltip = f"{row.name}: {value_text(row.mean.value, ends_of(row.mean), '' if is_loss else ' %')}"
-    ends = (low, high) if low < high else None
-    return ChartPoint(as_error(row.mean.value, is_loss=is_loss), index, tooltip, row.link, x_ends=ends)
-
-
-def rank_charts(rows: Sequence[ScoredRow], *, caption: str) -> Charts:
-    """Build the chart of rank intervals, with the letters of groups without significant differences."""
-    ranked = [(row, row.ranks) for row in rows if row.ranks is not None]
-    points = [
-        ChartPoint(
-            end,
-            index,
-            f"{row.name}: {_ranks_text(ranks)}, alike: {row.groups}",
-            row.link,
-            x_ends=ranks if end == ranks[0] < ranks[1] else None,
-        )
-        for index, (row, ranks) in enumerate(ranked[:MAX_ROWS])
-        for end in dict.fromkeys(ranks)
-    ]
-    names = tuple(f"{row.name} · {row.groups}" for row, _ in ranked[:MAX_ROWS])
-    x_axis = ChartAxis(f"places that a method may have, of {len(ranked)}")
-    return Charts(caption, (Chart("Ranks", x_axis, ChartAxis(names=names), (Series("", tuple(points)),)),))
-
-
-def _ranks_text(ranks: tuple[int, int]) -> str:
-    first, last = ranks
-    return f"place {first}" if first == last else f"places {first} to {last}"
+    return Charts(told, (Chart("Scores", x_axis, names, series, x_lines=lines),))
 
 
 def tuning_charts(curves: Sequence[TuningCurve], *, axis: str, caption: str) -> Charts:

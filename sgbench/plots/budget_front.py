@@ -1,5 +1,6 @@
 """Draw accuracy over energy under a budget, one panel for each task."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from sgbench.plots.labels import wrapped
 from sgbench.plots.style import BAND, COLOURS, GRID, INK, MARKERS, SOFT
 
 ACROSS = 2
+NO_CHOICE = 5.0  # percent from the least to the most energy, below which no budget chooses between settings
 PANEL_INCHES = (5.2, 3.6)
 TITLE_LETTERS, TITLE_LINES = 52, 2
 
@@ -88,7 +90,8 @@ def _draw(axes: Axes, panel: BudgetPanel, styles: dict[str, tuple[str, str]]) ->
     energies = [point.energy_nj for point in panel.points]
     margin = 0.15 * (max(energies) - min(energies)) or 1.0
     axes.set_xlim(min(energies) - margin, max(energies) + margin)
-    lowest = min(point.accuracy.value for point in panel.points)
-    axes.set_ylim(max(0.0, lowest - 10), 101)
+    axes.set_ylim(max(0.0, min(point.accuracy.low for point in panel.points) - 2), 101)
     axes.grid(color=GRID, linewidth=0.7)
-    axes.set_title(wrapped(panel.title, TITLE_LETTERS, TITLE_LINES), loc="left", color=INK, fontsize=11)
+    spread = 100 * (max(energies) / min(energies) - 1) if min(energies) > 0 else math.inf
+    noted = f"{panel.title}; energies differ by {spread:.1f} %" if spread < NO_CHOICE else panel.title
+    axes.set_title(wrapped(noted, TITLE_LETTERS, TITLE_LINES), loc="left", color=INK, fontsize=11)

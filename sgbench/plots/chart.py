@@ -22,6 +22,8 @@ class ChartAxis:
 
     label: str = ""
     is_log: bool = False
+    is_error: bool = False  # accuracies in %, spaced by the logarithm of their errors
+    ticks: tuple[float, ...] = ()  # values with a number at the axis; empty: round ones are chosen
     names: tuple[str, ...] = ()  # tick labels at 0, 1, 2 ... of an axis of categories
     ends: Ends | None = None  # limits; None: those of its points
 
@@ -51,6 +53,7 @@ class Series:
     has_band: bool = False  # whether intervals are drawn as a band; else as whiskers
     tone: str = ""  # "soft", "good" or "bad" in place of its own colour
     key: str = ""  # name in the legend, if several series share one
+    marker: str = ""  # of matplotlib; empty: the shape's own, or a dot
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Chart:
     series: tuple[Series, ...]
     x_lines: tuple[float, ...] = ()  # x of vertical lines
     y_lines: tuple[float, ...] = ()  # y of horizontal lines
+    lines: str = ""  # what these lines are, for the legend of a figure
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,6 @@ class Charts:
 def ends_of(estimate: Estimate) -> Ends | None:
     """Return the ends of an estimate's interval; None if it has no width."""
     return None if estimate.low == estimate.high else (estimate.low, estimate.high)
-
-
-def as_error(score: float, *, is_loss: bool) -> float:
-    """Return a loss as it is, or an accuracy in % as an error in %."""
-    return score if is_loss else 100 - score
 
 
 def value_text(value: float, ends: Ends | None = None, unit: str = "") -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, as_error, ends_of, value_text
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, value_text
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.labels import lines_of, wrapped
 from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, SOFT
@@ -150,7 +150,7 @@ def front_charts(
 
 
 def _chart(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> Chart:
-    """Make the chart of one target: losses, or errors in place of accuracies, on a logarithmic axis."""
+    """Make the chart of one target: losses on a logarithmic axis, or accuracies on one of errors."""
     sign = -1 if is_loss else 1
     pairs = list(zip(methods, panel.energies, strict=True))
     best = {*front_of([(energy.value, sign * method.mean) for method, energy in pairs])}
@@ -163,17 +163,17 @@ def _chart(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) 
         tooltip = f"{method.label}: {value_text(method.mean, unit=unit)} at {energy_text}"
         point = ChartPoint(
             energy.value,
-            as_error(method.mean, is_loss=is_loss),
+            method.mean,
             f"{tooltip} {'spikes' if panel.ann_nj is None and 'spikes' in panel.axis else 'nJ'}",
             method.link,
             method.label if is_best else "",
             ends_of(energy),
-            (as_error(ends[0], is_loss=is_loss), as_error(ends[1], is_loss=is_loss)),
+            ends,
         )
         points[is_best].append(point)
     x_axis = ChartAxis(panel.axis, is_log=all(energy.low > 0 for _, energy in pairs))
-    errors = [point.y for group in points.values() for point in group]
-    y_axis = ChartAxis("test loss" if is_loss else "test error, %", is_log=min(errors) > 0)
+    has_log = is_loss and all(method.mean > 0 for method in methods)
+    y_axis = ChartAxis("test loss" if is_loss else "test accuracy, %", has_log, is_error=not is_loss)
     series = (
         Series("other methods", tuple(points[False]), tone="soft"),
         Series("Pareto front: no other is better in both", tuple(points[True]), is_line=True),

@@ -1,14 +1,21 @@
 """Draw a candidate surrogate and the known ones: each at its own best, and over widths, one row for each task."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Series, ends_of
 from sgbench.plots.estimate import Estimate
-from sgbench.plots.style import BLUE, GRID, SOFT, VERMILION
+from sgbench.plots.figure import draw_chart
 
-ROW = (11.0, 3.1)  # inches
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ROW = (11.5, 3.3)  # inches
+CANDIDATE = "candidate"
+Widths = tuple[tuple[float, Estimate], ...]
 
 
 @dataclass(frozen=True)
@@ -18,39 +25,59 @@ class JudgedRow:
     Args:
         title: of the task.
         scores: name and test accuracy [%] of the candidate, then of each known surrogate.
-        widths: pairs of width [thresholds] and validation accuracy [%] of the candidate; may be empty.
+        widths: pairs of width [thresholds] and validation accuracy [%], from the least to the best seed; may be empty.
         known_widths: such pairs of the best known surrogate.
         known: name of the best known surrogate.
+        guess: accuracy of guessing [%]; None: not known.
     """
 
     title: str
     scores: tuple[tuple[str, Estimate], ...]
-    widths: tuple[tuple[float, float], ...]
-    known_widths: tuple[tuple[float, float], ...]
+    widths: Widths
+    known_widths: Widths
     known: str
+    guess: float | None
 
 
 def judged_figure(rows: Sequence[JudgedRow]) -> Figure:
     """Draw two panels for each task: accuracies with their intervals, and accuracy over width."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(ROW[0], ROW[1] * len(rows)), layout="constrained")
     for row, (left, right) in zip(rows, figure.subplots(len(rows), 2, squeeze=False), strict=True):
-        from_below = row.scores[::-1]
-        for height, (_, score) in enumerate(from_below):
-            colour = VERMILION if height == len(from_below) - 1 else BLUE
-            left.plot([score.low, score.high], [height, height], color=colour, linewidth=2)
-            left.plot([score.value], [height], "o", color=colour)
-        left.set_yticks(range(len(from_below)), [name for name, _ in from_below])
+        draw_chart(left, _scores(row), {})
         left.set_title(row.title, loc="left")
         left.set_xlabel("test accuracy, %")
-        left.grid(axis="x", color=GRID)
-        lines = ((row.known_widths, BLUE, row.known), (row.widths, VERMILION, "candidate"))
-        for points, colour, name in lines:
-            if points:
-                right.plot(*zip(*points, strict=True), "o-", color=colour, label=name)
-        if row.widths or row.known_widths:
-            right.set_xscale("log")
-            right.legend(frameon=False)
+        draw_chart(right, _over_widths(row), {CANDIDATE: 1})
         right.set_xlabel("width at half maximum, thresholds")
-        right.set_ylabel("validation accuracy, %", color=SOFT)
-        right.grid(color=GRID)
+        right.set_ylabel("validation accuracy, %,\nleast to best seed")
+        right.legend(frameon=False)
     return figure
+
+
+def _scores(row: JudgedRow) -> Chart:
+    points = [ChartPoint(score.value, place, x_ends=ends_of(score)) for place, (_, score) in enumerate(row.scores)]
+    is_own = [name == CANDIDATE for name, _ in row.scores]
+    series = tuple(
+        Series("", tuple(point for point, own in zip(points, is_own, strict=True) if own is wanted), tone=tone)
+        for wanted, tone in ((True, "bad"), (False, "good"))
+    )
+    return Chart(
+        row.title, ChartAxis("test accuracy, %"), ChartAxis(names=tuple(name for name, _ in row.scores)), series
+    )
+
+
+def _over_widths(row: JudgedRow) -> Chart:
+    lines = [(row.known, row.known_widths, ""), (CANDIDATE, row.widths, "bad")]
+    series = tuple(
+        Series(
+            name,
+            tuple(ChartPoint(width, score.value, y_ends=ends_of(score)) for width, score in points),
+            True,
+            tone=tone,
+        )
+        for name, points, tone in lines
+    )
+    ticks = tuple(sorted({width for _, points, _ in lines for width, _ in points}))
+    across, up = ChartAxis("width", is_log=True, ticks=ticks), ChartAxis("validation accuracy, %", is_error=True)
+    return Chart(row.title, across, up, series, y_lines=() if row.guess is None else (row.guess,), lines="guessing")

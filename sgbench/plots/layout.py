@@ -5,16 +5,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Ends, Series
+from sgbench.plots.error_axis import ErrorAxis
+from sgbench.plots.style import SHAPES
 
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 44
-WIDE, ROW, LETTER, MOST_LEFT, MOST_LETTERS = 920, 20, 8.4, 520, 67
+WIDE, ROW, LETTER, MOST_LEFT, MOST_LETTERS = 1120, 20, 8.4, 520, 67
 """Width of a chart with row names, height of a row, width of a letter, and the most width and letters of names."""
-LABEL_HEIGHT = 15
+LONG = 15  # rows above which numbers stand at the axis above them too
+LABEL_HEIGHT, LABEL_LETTER, CLEAR = 14, 7.4, 7  # of a label's text, and its distance from any mark
+GLYPHS = {
+    "o": "h0",  # a line of length 0 with round ends
+    "s": "m-4.5,-4.5h9v9h-9z",
+    "D": "m0,-6l6,6l-6,6l-6,-6z",
+    "^": "m0,-6l5.5,10h-11z",
+    "v": "m0,6l5.5,-10h-11z",
+    "P": "m-2,-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
+    "x": "m-5,-5l10,10m0,-10l-10,10",
+    "<": "m-5,0l10,-6v12z",
+    ">": "m5,0l-10,-6v12z",
+}
+"""Paths of markers from their place, with commas, since a script knows the places of a path by their space."""
 MARGIN = 0.04  # of an axis beyond its marks, relative
 TICKS = 5
 STEPS = (1, 2, 5, 10)  # distances of ticks within a decade
 FEW_DECADES = 2.5
+ERROR_GAP = 0.09  # between numbers at an axis of errors, relative
 COLOURS = 8
 TONES = ("soft", "good", "bad")
 
@@ -32,11 +48,13 @@ class Mark:
     """Describes one mark: a dot or a cell with its tooltip, link and label."""
 
     path: str  # of SVG
+    marker: str  # a key of `GLYPHS`
     tooltip: str
     link: str | None
     label: str  # empty for none
-    at: tuple[float, float]  # coordinates of the label [px]
+    at: tuple[float, float]  # coordinates of the mark [px]
     shade: int | None  # of a cell, from 0; None for a dot
+    label_at: tuple[str, float, float] = ("", 0.0, 4.0)  # class and distance of the label from the mark [px]
 
 
 @dataclass(frozen=True)
@@ -50,6 +68,7 @@ class DrawnSeries:
     band: str
     whiskers: str
     dots: str  # marks without links and labels
+    marker: str  # of the dots
     marks: tuple[Mark, ...]
     tooltips: tuple[str, ...]  # of the points of a line or of dots, if any
 
@@ -73,7 +92,21 @@ class Panel:
     bottom: int
     width: int
     right: int
-    top: int = TOP
+    top: int
+
+    @property
+    def scales(self) -> dict[str, str]:
+        """Return the names of the axes, x or y, that are logarithmic and that are of errors."""
+        axes = {"x": self.x, "y": self.y}
+        return {
+            "log": "".join(name for name, axis in axes.items() if axis.is_log),
+            "error": "".join(name for name, axis in axes.items() if axis.is_error),
+        }
+
+    @property
+    def has_numbers_above(self) -> bool:
+        """Return whether the numbers of the horizontal axis stand above its rows too."""
+        return self.top > TOP
 
     @property
     def leads(self) -> bool:
@@ -86,7 +119,7 @@ class Drawing:
     """Holds the layout of charts with their legend."""
 
     caption: str
-    key: tuple[tuple[str, str, bool], ...]  # name, style class, and whether it is a line
+    key: tuple[tuple[str, str, bool, str, str], ...]  # name, style class, whether it is a line, marker and its path
     panels: tuple[Panel, ...]
 
 
@@ -102,14 +135,17 @@ def laid_out(charts: Charts) -> Drawing | None:
     panels = [chart for chart in charts.panels if any(series.points for series in chart.series)]
     if not panels:
         return None
-    styles: dict[str, tuple[str, bool]] = {}  # style class, and whether it is a line, by name in the legend
+    legend: dict[str, tuple[str, str, bool, str, str]] = {}
+    coloured = 0
     for series in (series for chart in panels for series in chart.series if series.points):
-        coloured = sum(style_class not in TONES for style_class, _ in styles.values())
-        style_class = series.tone or f"l{coloured % COLOURS}"
-        styles.setdefault(series.key or series.name, (style_class, series.is_line))
-    legend = tuple((name, style_class, is_line) for name, (style_class, is_line) in styles.items())
-    style_classes = {name: style_class for name, style_class, _ in legend}
-    return Drawing(charts.caption, legend, tuple(_panel(chart, style_classes) for chart in panels))
+        name, marker = series.key or series.name, _marker(series)
+        if name in legend:
+            continue
+        style_class = series.tone or (f"s{[*SHAPES].index(name)}" if name in SHAPES else f"l{coloured % COLOURS}")
+        coloured += style_class[0] == "l"
+        legend[name] = (name, style_class, series.is_line, marker, GLYPHS[marker] if series.is_marked else "")
+    style_classes = {name: style_class for name, style_class, *_ in legend.values()}
+    return Drawing(charts.caption, tuple(legend.values()), tuple(_panel(chart, style_classes) for chart in panels))
 
 
 class _Frame:
@@ -121,9 +157,10 @@ class _Frame:
         rows, letters = len(chart.y.names), max(map(len, chart.y.names), default=0)
         self.left = min(MOST_LEFT, round(LETTER * letters) + (40 if chart.y.label else 20)) if rows else LEFT
         self.width = WIDE if letters * LETTER > WIDTH / 2 else WIDTH
-        self.height = TOP + BOTTOM + ROW * rows if rows else HEIGHT
+        self.top = BOTTOM - TOP if rows > LONG else TOP
+        self.height = self.top + BOTTOM + ROW * rows if rows else HEIGHT
         self.bottom = self.height - BOTTOM
-        self.x_is_log, self.y_is_log = chart.x.is_log, chart.y.is_log
+        self.chart = chart
         across = [value for point in points for value in (point.x, *(point.x_ends or ()))]
         up = [value for point in points for value in (point.y, *(point.y_ends or ()))]
         self.x_ends = _ends(chart.x, [*across, *chart.x_lines], margin)
@@ -132,16 +169,58 @@ class _Frame:
 
     def x(self, value: float) -> float:
         """Convert a value of the horizontal axis to a coordinate [px], clipped to the frame."""
-        share = _share_of(_scaled(value, self.x_is_log), self.x_ends)
+        share = _share_of(_scaled(value, self.chart.x), self.x_ends)
         return round(self.left + (self.width - RIGHT - self.left) * share, 1)
 
     def y(self, value: float) -> float:
         """Convert a value of the vertical axis to a coordinate [px], clipped to the frame."""
-        share = _share_of(_scaled(value, self.y_is_log), self.y_ends)
-        return round(self.bottom - (self.bottom - TOP) * share, 1)
+        share = _share_of(_scaled(value, self.chart.y), self.y_ends)
+        return round(self.bottom - (self.bottom - self.top) * share, 1)
+
+    def beyond(self, point: ChartPoint) -> str:
+        """Return the marker of a point that is left or right of the frame; empty for others."""
+        low, high = self.x_ends
+        place = _scaled(point.x, self.chart.x)
+        return "<" if place < low - 1e-9 else ">" if place > high + 1e-9 else ""
 
     def path(self, points: Iterable[tuple[float, float]]) -> str:
         return "L".join(f"{self.x(x):g} {self.y(y):g}" for x, y in points)
+
+
+class _Labels:
+    """Places labels beside their marks where they cover no mark, no other label and not the frame's edge."""
+
+    def __init__(self, frame: _Frame) -> None:
+        self.frame = frame
+        points = [point for series in frame.chart.series if series.is_marked for point in series.points]
+        self.dots = [(frame.x(point.x), frame.y(point.y)) for point in points]
+        self.taken: list[tuple[float, float, float, float]] = []  # left, right, top and bottom of each label
+
+    def placed(self, mark: Mark) -> Mark:
+        """Place a label right, left, above or below its mark; where none is free the tooltip alone has its text."""
+        if not mark.label or mark.shade is not None:
+            return mark
+        x, y = mark.at
+        width = LABEL_LETTER * len(mark.label)
+        offsets = (("right", 9, 4, x + 9), ("left", -9, 4, x - 9 - width), ("", 0, -10, x - width / 2))
+        for side, dx, dy, left in (*offsets, ("", 0, 19, x - width / 2)):
+            box = (left, left + width, y + dy - LABEL_HEIGHT + 3, y + dy + 3)
+            if self._is_free(box, mark.at):
+                self.taken.append(box)
+                return replace(mark, label_at=(side, dx, dy))
+        return replace(mark, label="")
+
+    def _is_free(self, box: tuple[float, float, float, float], own: tuple[float, float]) -> bool:
+        left, right, top, bottom = box
+        frame = self.frame
+        if left < frame.left or right > frame.width or top < 0 or bottom > frame.bottom:
+            return False
+        covers_dot = any(
+            left - CLEAR < x < right + CLEAR and top - CLEAR < y < bottom + CLEAR for x, y in self.dots if (x, y) != own
+        )
+        return not covers_dot and not any(
+            left < other[1] and other[0] < right and top < other[3] and other[2] < bottom for other in self.taken
+        )
 
 
 def _share_of(value: float, ends: Ends) -> float:
@@ -150,9 +229,11 @@ def _share_of(value: float, ends: Ends) -> float:
     return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
-def _scaled(value: float, is_log: bool) -> float:
+def _scaled(value: float, axis: ChartAxis) -> float:
     """Return a value, or on a logarithmic axis its logarithm to base 10, -inf for 0 and less."""
-    if not is_log:
+    if axis.is_error:
+        return float(ErrorAxis().place(ErrorAxis().shown(value)))
+    if not axis.is_log:
         return value
     return math.log10(value) if value > 0 else -math.inf
 
@@ -165,24 +246,25 @@ def _ends(axis: ChartAxis, values: Sequence[float], margin: float) -> Ends:
     """
     if axis.names:
         return -0.5, len(axis.names) - 0.5
-    scaled = [_scaled(value, axis.is_log) for value in axis.ends or values]
+    scaled = [_scaled(value, axis) for value in axis.ends or values]
     finite = [value for value in scaled if math.isfinite(value)]
     low, high = min(finite), max(finite)
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-300):
         margin, high = 0.0, high + 0.05 * max(abs(high), 1.0)
         low -= 0.05 * max(abs(low), 1.0)
-    beyond = 0.0 if axis.ends else margin * (high - low)
+    beyond = 0.0 if axis.ends and not axis.is_error else margin * (high - low)
     return low - beyond, high + beyond
 
 
 def _panel(chart: Chart, style_classes: dict[str, str]) -> Panel:
     """Lay out one chart; `style_classes` maps the names in the legend, in order, to style classes."""
     frame, names = _Frame(chart), list(style_classes)
+    labels = _Labels(frame)
     drawn = []
     for series in chart.series:
         name = series.key or series.name
         if series.points:
-            drawn.append(_series(frame, series, names.index(name), style_classes[name]))
+            drawn.append(_series(frame, labels, series, names.index(name), style_classes[name]))
     return Panel(
         chart.title,
         chart.x,
@@ -199,10 +281,16 @@ def _panel(chart: Chart, style_classes: dict[str, str]) -> Panel:
         frame.bottom,
         frame.width,
         frame.width - RIGHT,
+        frame.top,
     )
 
 
-def _series(frame: _Frame, series: Series, index: int, style_class: str) -> DrawnSeries:
+def _marker(series: Series) -> str:
+    shape = SHAPES.get(series.key or series.name)
+    return series.marker or ("o" if shape is None else shape.marker)
+
+
+def _series(frame: _Frame, labels: _Labels, series: Series, index: int, style_class: str) -> DrawnSeries:
     """Lay out a series: its line, its intervals as a band or as whiskers, and its marks, one by one or as dots."""
     points = series.points
     line = f"M{frame.path((point.x, point.y) for point in points)}" if series.is_line else ""
@@ -215,47 +303,35 @@ def _series(frame: _Frame, series: Series, index: int, style_class: str) -> Draw
     whiskers = [] if series.has_band else [[(point.x, end) for end in ends] for point, ends in with_ends]
     whiskers += [[(end, point.y) for end in point.x_ends] for point in points if point.x_ends is not None]
     whisker_path = "".join(f"M{frame.path(ends)}" for ends in whiskers)
-    has_marks = series.is_marked and any(point.link or point.label or point.shade is not None for point in points)
-    marks = [_mark(frame, point) for point in points] if series.is_marked else []
+    is_alone = [point.link or point.label or point.shade is not None or frame.beyond(point) for point in points]
+    has_marks = series.is_marked and any(is_alone)
+    marker = _marker(series)
+    marks = [_mark(frame, point, frame.beyond(point) or marker) for point in points] if series.is_marked else []
     dots = "" if has_marks else "".join(mark.path for mark in marks)
     tooltips = () if has_marks or not points[0].told else tuple(point.told for point in points)
-    single_marks = _without_overlap(marks) if has_marks else ()
-    return DrawnSeries(series.name, index, style_class, line, band, whisker_path, dots, single_marks, tooltips)
+    single_marks = tuple(map(labels.placed, marks)) if has_marks else ()
+    return DrawnSeries(series.name, index, style_class, line, band, whisker_path, dots, marker, single_marks, tooltips)
 
 
-def _without_overlap(marks: Sequence[Mark]) -> tuple[Mark, ...]:
-    """Remove the labels of dots that would overlap an earlier label; tooltips still have their text."""
-    taken: list[tuple[float, float, float]] = []  # coordinates and width of each label
-    kept = []
-    for mark in marks:
-        x, y = mark.at
-        width = LETTER * len(mark.label)
-        overlaps = any(
-            abs(y - other_y) < LABEL_HEIGHT and abs(x - other_x) < max(width, other_width)
-            for other_x, other_y, other_width in taken
-        )
-        label = "" if overlaps and mark.shade is None else mark.label
-        taken += [(x, y, width)] if label else []
-        kept.append(replace(mark, label=label))
-    return tuple(kept)
-
-
-def _mark(frame: _Frame, point: ChartPoint) -> Mark:
-    """Lay out a mark: a dot, which is a line of length 0 with round ends, or for a shade a square cell."""
+def _mark(frame: _Frame, point: ChartPoint, marker: str) -> Mark:
+    """Lay out a mark: a marker, or for a shade a square cell."""
     x, y = point.x, point.y
     if point.shade is None:
-        path = f"M{frame.path([(x, y)])}h0"
+        path = f"M{frame.path([(x, y)])}{GLYPHS[marker]}"
     else:
         corners = [(x - 0.5, y - 0.5), (x + 0.5, y - 0.5), (x + 0.5, y + 0.5), (x - 0.5, y + 0.5)]
         path = f"M{frame.path(corners)}Z"
-    return Mark(path, point.told, point.link, point.label, at=(frame.x(x), frame.y(y)), shade=point.shade)
+    return Mark(path, marker, point.told, point.link, point.label, at=(frame.x(x), frame.y(y)), shade=point.shade)
 
 
 def _ticks(axis: ChartAxis, ends: Ends) -> list[tuple[float, str]]:
     """List the value and the text of each tick: names, or round numbers between the limits of the axis."""
     if axis.names:
         return [(float(index), _shortened(name)) for index, name in enumerate(axis.names)]
-    values = log_ticks(*ends) if axis.is_log else ticks(*ends)
+    if axis.is_error:
+        low, high = (float(ErrorAxis().score(end)) for end in ends)
+        return [*ErrorAxis().ticks(low, high, gap=ERROR_GAP).items()]
+    values = axis.ticks or (log_ticks(*ends) if axis.is_log else ticks(*ends))
     return [(value, f"{value:g}") for value in values]
 
 

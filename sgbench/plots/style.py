@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,25 @@ ORANGE, SKY, BLACK, BROWN = "#E69F00", "#56B4E9", "#000000", "#5C4B00"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, BROWN)
 """The palette of Okabe & Ito for any colour vision, with brown in place of yellow, which is too light for lines."""
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<")
+
+
+class ShapeLook(NamedTuple):
+    """Describes how a surrogate shape is drawn: its colours on white and on the dark page, and its marker."""
+
+    light: str
+    dark: str
+    marker: str
+
+
+SHAPES = {
+    "triangle": ShapeLook("#263491", "#3c8afe", "o"),
+    "gaussian": ShapeLook("#297d92", "#a3dffc", "s"),
+    "sigmoid": ShapeLook("#018352", "#2ca464", "D"),
+    "atan": ShapeLook("#554a14", "#e7db8c", "^"),
+    "fast_sigmoid": ShapeLook("#70092d", "#e666af", "v"),
+    "log_abs": ShapeLook("#cf5d22", "#e5631f", "P"),
+}
+"""The six shapes from compact to heavy-tailed, in every picture: compact ones cold, heavy-tailed ones warm."""
 INK, SOFT, GRID, BAND = "#222222", "#777777", "#dddddd", "#f4f4f4"
 """Colours of text, secondary text, grid lines, and every second row."""
 STYLE: dict[str, Any] = {
@@ -37,6 +56,18 @@ UNDATED: dict[str, dict[str, str | None]] = {".png": {}, ".svg": {"Date": None},
 """Kinds of picture files, with the metadata to remove so that equal figures give equal bytes."""
 MAX_COLOURS = 256
 """Colours of a PNG: a palette, with one byte a pixel, makes files about a third as large as three bytes do."""
+
+
+def look_of(name: str, position: int) -> dict[str, str]:
+    """Return colour and marker of a line: a shape's own, or those of its position among the others.
+
+    >>> look_of("atan", 0)["marker"], look_of("e-prop", 1) == {"color": VERMILION, "marker": "s"}
+    ('^', True)
+    """
+    shape = SHAPES.get(name)
+    if shape is not None:
+        return {"color": shape.light, "marker": shape.marker}
+    return {"color": COLOURS[position % len(COLOURS)], "marker": MARKERS[position % len(MARKERS)]}
 
 
 def check_picture_path(path: Path) -> None:

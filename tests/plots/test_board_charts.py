@@ -5,50 +5,44 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sgbench.plots.board_charts import ScoredRow, across_charts, rank_charts, score_charts, tuning_charts
+from sgbench.plots.board_charts import ScoredRow, across_charts, score_charts, tuning_charts
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.layout import laid_out
 from sgbench.plots.methods import MeanRanks, PerformanceProfile, TuningCurve
 
-BEST = ScoredRow("best", "m/best.html", Estimate(98.0, 97.0, 99.0), (97.5, 98.5), ranks=(1, 1), groups="a")
-WORST = ScoredRow("worst", "m/worst.html", Estimate(60.0, 40.0, 75.0), (70.0,), (10.0,), (2, 3), "b")
+BEST = ScoredRow("best", "m/best.html", Estimate(98.0, 97.0, 99.0), (97.5, 98.5))
+WORST = ScoredRow("worst", "m/worst.html", Estimate(60.0, 40.0, 75.0), (70.0,), (10.0,))
 
 
-def test_errors_stand_for_accuracies() -> None:
-    """By hand: 98 % is an error of 2; the interval turns round; a failed seed is apart; guessing is among them."""
+def test_scores_stand_as_the_table_has_them() -> None:
+    """By hand: accuracies, more to the right, on an axis of errors; a failed seed is apart; guessing is among them.
+
+    The means come last, so that no seed is drawn over them.
+    """
     (chart,) = score_charts([BEST, WORST], is_loss=False, guess=50.0, caption="c").panels
     seeds, failed, means = chart.series
     assert [(point.x, point.x_ends, point.link) for point in means.points] == [
-        (2.0, (1.0, 3.0), "m/best.html"),
-        (40.0, (25.0, 60.0), "m/worst.html"),
+        (98.0, (97.0, 99.0), "m/best.html"),
+        (60.0, (40.0, 75.0), "m/worst.html"),
     ]
     assert means.points[0].told == "best: 98 % (97 to 99)"
-    assert [point.x for point in seeds.points] == [2.5, 1.5, 30.0]
-    assert [point.x for point in failed.points] == [90.0]
-    assert (chart.x.label, chart.x.is_log, chart.x_lines) == ("test error, %", True, (50.0,))
+    assert [point.x for point in seeds.points] == [97.5, 98.5, 70.0]
+    assert [point.x for point in failed.points] == [10.0]
+    assert (chart.x.label, chart.x.is_error, chart.x_lines) == ("test accuracy, %", True, (50.0,))
     assert chart.y.names == ("best", "worst")
 
 
-def test_losses_stand_as_they_are_and_a_perfect_score_has_no_logarithm() -> None:
-    """By hand: a loss of 0.5 is 0.5; beside an error of nothing the axis is linear; guessing beyond is no line."""
+def test_losses_stand_as_they_are_and_a_perfect_score_has_no_interval() -> None:
+    """By hand: a loss of 0.5 is 0.5; guessing beyond the others is no line, and no caption speaks of one."""
     loss = ScoredRow("a", "l", Estimate(0.5, 0.25, 1.0), (0.5,))
-    (chart,) = score_charts([loss], is_loss=True, guess=9.0, caption="c").panels
+    charts = score_charts([loss], is_loss=True, guess=9.0, caption="c")
+    (chart,) = charts.panels
+    assert charts.caption == "c"
     assert chart.series[2].points[0].x_ends == (0.25, 1.0)
-    assert (chart.x.label, chart.x.is_log, chart.x_lines) == ("test loss", False, ())
+    assert (chart.x.label, chart.x.is_log, chart.x_lines) == ("test loss, less is better", False, ())
     perfect = ScoredRow("p", "l", Estimate(100.0, 100.0, 100.0), (100.0,))
     (chart,) = score_charts([perfect, WORST], is_loss=False, guess=1.0, caption="c").panels
-    assert not chart.x.is_log
     assert chart.series[2].points[0].x_ends is None
-
-
-def test_ranks_have_both_ends_and_their_letters() -> None:
-    """By hand: a certain place is one mark, two places are two and a line; a row without a rank is left out."""
-    alone = ScoredRow("claimed", "l", Estimate(1, 1, 1), (1.0,))
-    (chart,) = rank_charts([BEST, alone, WORST], caption="c").panels
-    (series,) = chart.series
-    assert [(point.x, point.y, point.x_ends) for point in series.points] == [(1, 0, None), (2, 1, (2, 3)), (3, 1, None)]
-    assert series.points[2].told == "worst: places 2 to 3, alike: b"
-    assert chart.y.names == ("best · a", "worst · b")
 
 
 def test_tuning_curves_begin_at_one_setting_and_four_have_bands() -> None:
@@ -93,8 +87,7 @@ def test_a_long_profile_is_thinned_and_keeps_its_ends(count: int) -> None:
 
 def test_sixty_rows_are_drawn() -> None:
     """Must differ: of 61 rows the last is not there; what is drawn has a row each."""
-    rows = [ScoredRow(f"m{n}", "l", Estimate(n, n, n), (float(n),), ranks=(n, n)) for n in range(1, 62)]
-    for charts in (score_charts(rows, is_loss=True, guess=0, caption="c"), rank_charts(rows, caption="c")):
-        drawing = laid_out(charts)
-        assert drawing is not None
-        assert len(drawing.panels[0].y_ticks) == 60
+    rows = [ScoredRow(f"m{n}", "l", Estimate(n, n, n), (float(n),)) for n in range(1, 62)]
+    drawing = laid_out(score_charts(rows, is_loss=True, guess=0, caption="c"))
+    assert drawing is not None
+    assert len(drawing.panels[0].y_ticks) == 60

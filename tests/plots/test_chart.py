@@ -73,12 +73,62 @@ def test_a_legend_names_each_once_over_all_panels() -> None:
     assert [name for name, *_ in drawing.key] == ["each seed", "a", "b"]
     looks = [{series.name: series.style_class for series in panel.series} for panel in drawing.panels]
     assert looks[0]["a"] == looks[1]["a"] != looks[1]["b"]
-    near = (ChartPoint(0, 0, label="left"), ChartPoint(0.001, 0, label="over it"), ChartPoint(1, 1, label="far"))
-    assert [mark.label for mark in panel_of(Series("s", near)).series[0].marks] == ["left", "", "far"]
+
+
+def test_labels_avoid_points_and_each_other() -> None:
+    """By hand: a point at the right sends a label to the left, one at the edge has no room there."""
+    points = (
+        ChartPoint(0.5, 0.5, label="between"),
+        ChartPoint(0.55, 0.5),
+        ChartPoint(0.0, 0.0, label="corner"),
+        ChartPoint(1.0, 1.0, label="far away"),
+    )
+    marks = {mark.label: mark for mark in panel_of(Series("s", points)).series[0].marks}
+    assert [marks[name].label_at[0] for name in ("between", "corner", "far away")] == ["left", "right", "left"]
+    crowd = [ChartPoint(0.5 + x / 100, 0.5 + y / 20) for x in range(-9, 10) for y in range(-4, 5)]
+    hidden = panel_of(Series("s", (*crowd, points[0], points[2], points[3]))).series[0].marks
+    assert "between" not in {mark.label for mark in hidden}
+
+
+def test_what_lies_beyond_the_frame_is_an_arrow() -> None:
+    """By hand: 0.01 and 100 on an axis from 0.1 to 10 stand at its ends and point away; 1 is a dot."""
+    points = tuple(ChartPoint(x, row, "told") for row, x in enumerate((0.01, 1.0, 100.0)))
+    rows = ChartAxis(names=("a", "b", "c"))
+    found = panel_of(Series("s", points), x=ChartAxis("x", is_log=True, ends=(0.1, 10.0)), y=rows)
+    assert [mark.marker for mark in found.series[0].marks] == ["<", "o", ">"]
+    assert [mark.at[0] for mark in found.series[0].marks][::2] == [found.left, found.right]
+
+
+@pytest.mark.parametrize(("rows", "above"), [(15, False), (16, True)])
+def test_a_long_chart_has_its_numbers_above_too(rows: int, above: bool) -> None:
+    """By hand: sixteen rows are long."""
+    points = tuple(ChartPoint(float(row), row) for row in range(rows))
+    assert panel_of(Series("s", points), y=ChartAxis(names=tuple(map(str, range(rows))))).has_numbers_above is above
+
+
+def test_an_axis_of_errors_rises_with_accuracy() -> None:
+    """By hand: 0, 90 and 99 % have errors a decade apart each, so 90 is in the middle; numbers are accuracies."""
+    line = line_of("a", [(0, 0.0), (1, 90.0), (2, 99.0)])
+    found = panel_of(line, y=ChartAxis("y", is_error=True))
+    assert found.series[0].line == "M64 216L346 114L628 12"
+    assert {"0", "40"} <= {tick.text for tick in found.y_ticks}
+    assert found.scales == {"log": "", "error": "y"}
+
+
+def test_a_shape_has_its_own_look() -> None:
+    """Must match: class and marker of atan whatever stands before it. Must differ: a line of another name."""
+    lines = [line_of(name, [(0, 0.0), (1, 1.0)]) for name in ("other", "atan", "another")]
+    drawing = laid_out(Charts("c", (Chart("t", X, Y, tuple(lines)),)))
+    assert drawing is not None
+    assert [(name, look, marker) for name, look, _, marker, _ in drawing.key] == [
+        ("other", "l0", "o"),
+        ("atan", "s3", "^"),
+        ("another", "l1", "o"),
+    ]
 
 
 def test_the_pareto_front_is_named() -> None:
-    """By hand: of three methods the dearest is beaten in both; errors stand for accuracies; least cost first."""
+    """By hand: of three methods the dearest is beaten in both; least cost first."""
     methods = [
         FrontMethod("cheap", (80.0, 84.0), "m/cheap.html"),
         FrontMethod("good", (94.0,)),
@@ -87,11 +137,11 @@ def test_the_pareto_front_is_named() -> None:
     costs = tuple(Estimate(cost, cost, cost) for cost in (1.0, 2.0, 3.0))
     (chart,) = front_charts(methods, [FrontPanel("chip", costs, None)], is_loss=False, caption="c").panels
     others, front = chart.series
-    assert [(point.x, point.y, point.label) for point in front.points] == [(1.0, 18.0, "cheap"), (2.0, 6.0, "good")]
+    assert [(point.x, point.y, point.label) for point in front.points] == [(1.0, 82.0, "cheap"), (2.0, 94.0, "good")]
     assert [point.told for point in others.points] == ["beaten: 90 % at 3 nJ"]
     assert front.points[0].link == "m/cheap.html"
     assert chart.x.is_log
-    assert chart.y.is_log
+    assert chart.y.is_error
 
 
 def test_cells_of_a_heat_map_stand_where_their_numbers_do() -> None:

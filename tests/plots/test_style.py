@@ -105,6 +105,38 @@ def test_colours_are_told_apart(eye: str) -> None:
     assert len(set(style.MARKERS)) == len(style.COLOURS) == len(style.MARKERS)
 
 
+PAPERS = {"light": "#ffffff", "dark": "#12161b"}
+"""Behind pictures, and the pages of the site in its dark scheme."""
+
+
+def luminance(colour: str) -> float:
+    """Of WCAG 2.1, with its own curve."""
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", PAPERS)
+def test_shapes_are_seen_and_the_ends_of_their_axis_differ_most(scheme: str) -> None:
+    """By WCAG 2.1 each has 3:1 on its paper; in L*a*b* any two differ by 40, the two ends by more than any pair.
+
+    For a deuteranope and a protanope any two differ by 9, and markers differ for everybody.
+    """
+    colours = {name: getattr(look, scheme) for name, look in style.SHAPES.items()}
+    paper = luminance(PAPERS[scheme])
+    for colour in colours.values():
+        bright, dim = sorted((luminance(colour), paper), reverse=True)
+        assert (bright + 0.05) / (dim + 0.05) >= 3
+    pairs = list(itertools.combinations(colours, 2))
+    apart = {
+        eye: {pair: float(np.linalg.norm(lab(colours[pair[0]], eye) - lab(colours[pair[1]], eye))) for pair in pairs}
+        for eye in TO_DICHROMAT
+    }
+    assert min(apart["nobody"].values()) > 40
+    assert max(apart["nobody"], key=apart["nobody"].__getitem__) == ("triangle", "log_abs")
+    assert min(min(of_eye.values()) for of_eye in apart.values()) > 9
+    assert len({look.marker for look in style.SHAPES.values()}) == len(style.SHAPES)
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
 def test_colours_are_named_once(path: Path) -> None:
     """No picture has a colour of its own, or saves by itself."""

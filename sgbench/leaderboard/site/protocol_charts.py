@@ -1,4 +1,4 @@
-"""Makes the charts of a protocol's page: scores of all seeds, ranks, costs, and sensitivity to settings."""
+"""Makes the charts of a protocol's page: scores of all seeds, costs, and sensitivity to settings."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,35 +6,35 @@ from sgbench.leaderboard.families import Tuned, families, tuned
 from sgbench.leaderboard.pages.family_pictures import tuning_curves
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.sources import Sources, method_path
-from sgbench.plots.board_charts import MAX_ROWS, ScoredRow, rank_charts, score_charts, tuning_charts
+from sgbench.plots.board_charts import MAX_ROWS, ScoredRow, score_charts, tuning_charts
 from sgbench.plots.chart import Charts
 from sgbench.plots.energy_front import MOST_PANELS, FrontMethod, FrontPanel, front_charts
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.layout import Drawing, laid_out
-from sgbench.statistics.rank_places import ABOUT_LETTERS
 
 MOST_IN_FRONT = 24
+LEAST_SPREAD = 1.05  # of the dearest to the cheapest: less says nothing, since prices are less exact
 MIN_SETTINGS, MOST_SETTINGS = 2, 200  # of a tuning curve, whose computing time grows with their square
 
 
 def protocol_charts(board: Board, sources: Sources) -> list[Drawing]:
-    """Draw scores, ranks and tuning of a board; empty for a board without rows."""
+    """Draw scores and tuning of a board; empty for a board without rows."""
     if not board.rows:
         return []
-    charts = [_scores(board), *_ranks(board), *_tuning(board, sources)]
+    charts = [_scores(board), *_tuning(board, sources)]
     return [drawing for drawing in map(laid_out, charts) if drawing is not None]
 
 
 def _scores(board: Board) -> Charts:
     rows = [_scored(row, board) for row in (*board.rows[:MAX_ROWS], *board.baselines)]
     cut = f" The first {MAX_ROWS} of {len(board.rows)} are drawn." if len(board.rows) > MAX_ROWS else ""
-    caption = f"Means with 95 % intervals, and every seed. A dashed line is the score without learning.{cut}"
+    caption = f"Means with 95 % intervals, and every seed.{cut}"
     guess = board.measure.guess * (1 if board.measure.is_loss else 100)
     return score_charts(rows, is_loss=board.measure.is_loss, guess=guess, caption=caption)
 
 
 def _scored(row: MethodRow, board: Board) -> ScoredRow:
-    """Convert a row to what charts of scores and ranks show of it: accuracies in percent, or losses."""
+    """Convert a row to what a chart of scores shows of it: accuracies in percent, or losses."""
     unit = 1.0 if board.measure.is_loss else 100.0
     return ScoredRow(
         row.label,
@@ -42,18 +42,7 @@ def _scored(row: MethodRow, board: Board) -> ScoredRow:
         board.measure.estimate(row.score),
         tuple(unit * score for seed, score in row.scores.items() if seed not in row.failed_seeds),
         tuple(unit * score for seed, score in row.scores.items() if seed in row.failed_seeds),
-        None if row.rank is None else (row.rank.low, row.rank.high),
-        "" if row.rank is None else row.rank.groups,
     )
-
-
-def _ranks(board: Board) -> Iterator[Charts]:
-    ranked = [_scored(row, board) for row in board.rows if row.rank is not None]
-    if len(ranked) >= MIN_SETTINGS:
-        caption = (
-            f"The ranks that each method may have, from paired tests with Holm's correction. Letters: {ABOUT_LETTERS}."
-        )
-        yield rank_charts(ranked, caption=caption)
 
 
 def cost_charts(board: Board) -> Drawing | None:
@@ -77,7 +66,7 @@ def cost_charts(board: Board) -> Drawing | None:
 
 
 def _panels(board: Board, rows: Sequence[MethodRow]) -> Iterator[FrontPanel]:
-    """Yield a panel for spikes and for each target whose cost is known of all rows and differs between them."""
+    """Yield a panel for spikes and for each target whose cost is known of all rows and differs by 5 % between them."""
     spikes = [row.costs.spikes.value for row in rows]
     known = [Estimate(value, value, value) for value in spikes if value is not None]
     if len(known) == len(rows) and len(set(known)) > 1:
@@ -87,7 +76,8 @@ def _panels(board: Board, rows: Sequence[MethodRow]) -> Iterator[FrontPanel]:
         priced = [
             Estimate(interval.value, interval.low, interval.high) for interval in energies if interval is not None
         ]
-        if len(priced) == len(rows) and len(set(priced)) > 1:
+        values = [energy.value for energy in priced]
+        if values and len(priced) == len(rows) and max(values) > LEAST_SPREAD * min(values):
             yield FrontPanel(target.name + (" (a part)" if target.missing else ""), tuple(priced), None)
 
 

@@ -8,6 +8,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sgbench.leaderboard.site.files import Page, SiteFile
+from sgbench.plots.style import SHAPES
 
 SECTIONS = (
     ("index.html", "Which surrogate?"),
@@ -30,7 +31,7 @@ DOCS_SECTIONS = (
 )
 """Further entries of the navigation if the documentation is in docs/ of the site."""
 PACKAGE = "sgbench.leaderboard.site"
-STATIC = ("site.css", "site.js", "charts.js", "compare.js", "search.js")
+STATIC = ("site.js", "charts.js", "compare.js", "search.js")
 LINK = re.compile(r"https://\S+")
 PAPERS = {"arXiv:": "https://arxiv.org/abs/", "doi:": "https://doi.org/"}
 
@@ -47,8 +48,16 @@ def render_page(page: Page, *, commit: str, docs: bool = False) -> SiteFile:
 
 def static_files() -> Iterator[SiteFile]:
     """Yield the style sheet, and the scripts, without which pages work too."""
+    folder = files(PACKAGE) / "static"
     for name in STATIC:
-        yield SiteFile(f"static/{name}", (files(PACKAGE) / "static" / name).read_bytes)
+        yield SiteFile(f"static/{name}", (folder / name).read_bytes)
+    yield SiteFile("static/site.css", lambda: (folder / "site.css").read_bytes() + _palette().encode())
+
+
+def _palette() -> str:
+    """Write the style rules of the six shapes, whose colours are those of the documentation's pictures."""
+    looks = enumerate(SHAPES.values())
+    return "".join(f".s{place} {{ --c: light-dark({look.light}, {look.dark}); }}\n" for place, look in looks)
 
 
 def svg(template: str, **values: object) -> bytes:

@@ -11,6 +11,7 @@ from sgbench.plots.estimate import Estimate
 from sgbench.plots.judged import JudgedRow, judged_figure
 from sgbench.plots.style import encode
 from sgbench.recommendation.summary import CellSummary
+from sgbench.records.chance import even_guess
 from sgbench.records.energy import EnergyTarget
 from sgbench.statistics.forgiving import forgiving_line
 from sgbench.statistics.intervals import summarise
@@ -267,8 +268,7 @@ def _row(trial: TaskTrial) -> JudgedRow:
         title=trial.task.title,
         scores=(*candidate, *known),
         widths=tuple(
-            (width, float(np.mean([run.validation for run in runs.values()])))
-            for width, runs in sorted(trial.map.items())
+            (width, _range([run.validation for run in runs.values()])) for width, runs in sorted(trial.map.items())
         ),
         known_widths=tuple(
             sorted(
@@ -278,13 +278,24 @@ def _row(trial: TaskTrial) -> JudgedRow:
             )
         ),
         known=best,
+        guess=_guess(trial),
     )
 
 
-def _validation(cell: CellSummary, seeds: Collection[int]) -> float:
+def _guess(trial: TaskTrial) -> float | None:
+    guess = even_guess(trial.runs[0].record.classes) if trial.runs else None
+    return None if guess is None else 100 * guess
+
+
+def _range(values: Sequence[float]) -> Estimate:
+    """Return the mean of a few seeds from the least to the best one; of two an interval would say nothing."""
+    return Estimate(float(np.mean(values)), min(values), max(values))
+
+
+def _validation(cell: CellSummary, seeds: Collection[int]) -> Estimate:
     """Average a stored cell over the candidate's seeds, or over all of its own if they share none."""
-    pairs = zip(cell.seeds, cell.validation, strict=True)
-    return float(np.mean([value for seed, value in pairs if not seeds or seed in seeds]))
+    by_seed = dict(zip(cell.seeds, cell.validation, strict=True))
+    return _range([value for seed, value in by_seed.items() if seed in seeds] or [*by_seed.values()])
 
 
 def _estimate(values: Sequence[float]) -> Estimate:

@@ -152,14 +152,16 @@ def figure(found: Sequence[Direction]) -> Figure:
 
     drawn = Figure(figsize=(8.6, 4.2), layout="constrained")
     axes: Any = drawn.subplots()
-    for reset, colour in zip(RESETS, (VERMILION, BLUE), strict=True):
+    for reset, colour, marker in zip(RESETS, (VERMILION, BLUE), ("s", "o"), strict=True):
         mine = [one for one in found if one.reset == reset]
         axes.plot(
             [one.passing_steps for one in mine],
             [one.cosine for one in mine],
             linestyle="none",
-            marker="o",
+            marker=marker,
+            fillstyle="none",
             markersize=6,
+            markeredgewidth=1.6,
             color=colour,
             label=f"reset {reset}",
         )

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
+from sgbench.plots.figure import charts_figure
 from sgbench.records.calibration import Reset
 from sgbench.study.store import Store
 from study.passing_steps.analysis.evidence import (
@@ -24,9 +25,6 @@ from study.passing_steps.analysis.evidence import (
 )
 from study.passing_steps.analysis.targets import chosen_fixed, without_each
 from study.reporting.pages.text import Item, StudyPicture, table
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 DEFAULTS = {"snntorch/atan": "snnTorch's atan as it ships", "snntorch/fast_sigmoid": "snnTorch's fast_sigmoid"}
 DEFAULT_BLOCKS = ("A3b", "KR", "H")
@@ -188,29 +186,22 @@ def text(found: Sequence[Way], titles: Sequence[str]) -> str:
 
 
 def picture(found: Sequence[Way]) -> StudyPicture:
-    numbers = [(way.name, way.runs, sorted(way.losses.items())) for way in found]
+    """Return the picture of runs spent against points lost."""
+    charts = spending_charts(found)
     says = "Points lost against runs spent: a mark a way to a setting, with its tasks as small marks."
-    return StudyPicture(PICTURE, says, numbers, lambda: spending_figure(found))
+    return StudyPicture(PICTURE, says, charts, lambda: charts_figure(charts, panel=(6.0, 0)))
 
 
-def spending_figure(found: Sequence[Way]) -> Figure:
-    """Draw a row a way, the cheapest on top: points lost on each task, and their mean."""
-    from matplotlib.figure import Figure
-
-    from sgbench.plots.style import GRID, INK, SOFT, VERMILION
-
-    ordered = sorted(found, key=lambda way: way.runs)
-    figure = Figure(figsize=(8.6, 0.42 * len(ordered) + 1.4), layout="constrained")
-    axes: Any = figure.subplots()
-    axes.axvline(0, color=SOFT, linewidth=1)
-    for place, way in enumerate(ordered):
-        losses = list(way.losses.values())
-        axes.plot(losses, [place] * len(losses), linestyle="none", marker="o", markersize=5, color=SOFT)
-        axes.plot([way.mean(common(found))], [place], linestyle="none", marker="D", markersize=8, color=VERMILION)
-    names = [f"{way.name}: {way.runs} run{'' if way.runs == 1 else 's'}" for way in ordered]
-    axes.set_yticks(range(len(ordered)), names)
-    axes.set_ylim(len(ordered) - 0.5, -0.5)
-    axes.set_xlabel("points lost: a task (small), mean of those that all have (large)", fontsize=12, color=INK)
-    axes.tick_params(labelsize=11.5, colors=INK, length=3)
-    axes.grid(axis="x", color=GRID, linewidth=0.8)
-    return figure
+def spending_charts(found: Sequence[Way]) -> Charts:
+    """Build the chart of a row a way, the cheapest on top: points lost on each task, and their mean."""
+    tasks = common(found)
+    ordered = sorted(found, key=lambda way: (way.runs, way.mean(tasks)))
+    names = tuple(f"{way.name}: {way.runs} run{'' if way.runs == 1 else 's'}" for way in ordered)
+    losses = tuple(ChartPoint(loss, row) for row, way in enumerate(ordered) for loss in way.losses.values())
+    means = tuple(ChartPoint(way.mean(tasks), row) for row, way in enumerate(ordered))
+    series = (
+        Series("a task", losses, tone="soft"),
+        Series(f"mean of the {len(tasks)} tasks that all ways have", means, tone="bad", marker="D"),
+    )
+    lost = ChartAxis("points of test accuracy lost to the best known setting")
+    return Charts("", (Chart("", lost, ChartAxis(names=names), series, x_lines=(0.0,)),))

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
+from sgbench.plots.figure import charts_figure
 from sgbench.statistics.forgiving import Forgiving, forgiving_line, forgiving_plane
 from sgbench.study.cells import Cell, rounded, task_reference
 from study.reporting.evidence import StudyEvidence
 from study.reporting.pages import one_setting, regime_map, tuning
-from study.reporting.pages.shapes import SHAPES, SLOPE_AT_REST
+from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, interval, table
-from study.reporting.plots.shares import ShareMark, SharePanel, shares_figure
 from study.reporting.run_table import RunTable, run_table
 
 NAME = "forgiving.md"
@@ -30,12 +30,12 @@ def page(evidence: StudyEvidence) -> StudyPage:
     parts = [f"Tasks of which not all cells are stored: {', '.join(lacking)}."] if lacking else []
     if not known:
         return StudyPage(NAME, TITLE, tuple(parts))
-    panels = [_panel(f"{task}: {evidence.title(task)}", shares) for task, shares in known.items()]
+    panels = [_panel(evidence.title(task), shares) for task, shares in known.items()]
     picture = StudyPicture(
         "forgiving.png",
         "Share of the width axis on which each shape comes within 2 points of the best, by task.",
         panels,
-        lambda: shares_figure(panels, label="share of widths from 0.02 to 4 within 2 points of the best, %"),
+        lambda: charts_figure(Charts("", tuple(panels)), columns=4, panel=(2.7, 0)),
     )
     parts += [
         _message(known),
@@ -88,12 +88,13 @@ def _plane(evidence: StudyEvidence, task: str) -> dict[str, Forgiving]:
     return dict(zip(SHAPES, forgiving_plane(scores, tolerance=TOLERANCE_POINTS), strict=True))
 
 
-def _panel(title: str, shares: dict[str, Forgiving]) -> SharePanel:
-    marks = [
-        ShareMark(shape, SLOPE_AT_REST[shape], Estimate(one.share, _end(one.low, one), _end(one.high, one)))
-        for shape, one in shares.items()
-    ]
-    return SharePanel(title, tuple(marks))
+def _panel(title: str, shares: dict[str, Forgiving]) -> Chart:
+    points = []
+    for row, one in enumerate(shares.values()):
+        ends = (PERCENT * _end(one.low, one), PERCENT * _end(one.high, one))
+        points.append(ChartPoint(PERCENT * one.share, row, x_ends=ends))
+    share = ChartAxis("share of widths, %", ends=(-4, 104))
+    return Chart(title, share, ChartAxis(names=tuple(shares)), (Series("", tuple(points)),))
 
 
 def _end(end: float | None, one: Forgiving) -> float:

@@ -4,16 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sgbench.plots.chart import Chart, Charts
 from sgbench.plots.estimate import Estimate
+from sgbench.plots.figure import charts_figure
 from sgbench.statistics.intervals import Scale, summarise
 from sgbench.statistics.solved import wilson
 from sgbench.study.cells import Cell
 from sgbench.study.scores import Score
 from sgbench.tables import number_text
 from study.reporting.evidence import StudyEvidence
-from study.reporting.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
+from study.reporting.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, details, few, interval, table
-from study.reporting.plots.map import MapLine, MapPanel, MapPoint, map_charts, map_figure
+from study.reporting.plots.map import MapPoint, map_chart
 
 NAME = "regime_map.md"
 TITLE = "When does the choice matter?"
@@ -22,7 +24,8 @@ COMPACT, HEAVY = "triangle", ("atan", "fast_sigmoid", "log_abs")
 PERCENT = 100
 CAPTION = (
     "Test accuracy against width, a panel a task and a line a shape, compact shapes first. Bands are intervals of "
-    "95 % over seeds, the thin line is guessing. Where lines lie apart, or bend, the choice matters."
+    "95 % over seeds, the dashed line is guessing, a cross marks a cell with failed runs. Where lines lie "
+    "apart, or bend, the choice matters."
 )
 HEADER = ("task", "shape", "width", "test accuracy or runs solved, %", "seeds", "failed")
 
@@ -38,23 +41,24 @@ def page(evidence: StudyEvidence) -> StudyPage:
         panels.append(panel(evidence, task, cells))
         sentences.append(_sentence(evidence, task, cells))
         rows += [row(task, shape, width, runs) for (shape, width), runs in cells.items()]
+    charts = Charts(CAPTION, tuple(panels))
     picture = StudyPicture(
         "regime_map.png",
         "Test accuracy against width, a panel a task and a line a shape: lines apart mean a choice that matters.",
-        panels,
-        lambda: map_figure(panels),
+        charts,
+        lambda: charts_figure(charts),
     )
     parts = (
         _deep(evidence),
         "\n".join(f"- {sentence}" for sentence in sentences),
         picture.markdown,
-        "F1. A line is a shape at the learning rate of its task; the darker, the more compact. Bands are intervals "
+        "F1. A line is a shape at the learning rate of its task, the colder the more compact. Bands are intervals "
         "of 95 % over seeds, of cells with five seeds or more. A run that failed counts as guessing, and a cross "
         "marks its cell. Where a task is solved or not, mean accuracies are drawn without bands; shares of solved "
         "runs are in the table.",
         details("The numbers behind the picture", table(HEADER, rows)),
     )
-    return StudyPage(NAME, TITLE, parts, (picture,), {"regime map": map_charts(panels, CAPTION)})
+    return StudyPage(NAME, TITLE, parts, (picture,), {"regime map": charts})
 
 
 def mapped_cells(
@@ -78,19 +82,13 @@ def estimate(values: Sequence[float], *, scale: Scale = "real") -> Estimate:
     return Estimate(summary.mean, *(ends or (summary.mean, summary.mean)))
 
 
-def panel(evidence: StudyEvidence, task: str, cells: dict[tuple[str, float], list[Score]]) -> MapPanel:
+def panel(evidence: StudyEvidence, task: str, cells: dict[tuple[str, float], list[Score]]) -> Chart:
     """Draw the scores of a task against width, a line a shape."""
-    lines = []
-    for shape, tail in SLOPE_AT_REST.items():
-        points = [
-            MapPoint(width, drawn_score(runs), sum(run.failed for run in runs) / len(runs))
-            for (other, width), runs in cells.items()
-            if other == shape
-        ]
-        if points:
-            lines.append(MapLine(shape, tail, tuple(points)))
-    guess = next(iter(cells.values()))[0].guess
-    return MapPanel(f"{task}: {evidence.title(task)}", guess, tuple(lines))
+    lines: dict[str, list[MapPoint]] = {}
+    for (shape, width), runs in cells.items():
+        point = MapPoint(width, drawn_score(runs), sum(run.failed for run in runs) / len(runs))
+        lines.setdefault(shape, []).append(point)
+    return map_chart(evidence.title(task), next(iter(cells.values()))[0].guess, lines)
 
 
 def drawn_score(runs: list[Score]) -> Estimate:

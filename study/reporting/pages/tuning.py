@@ -2,14 +2,15 @@
 
 import numpy as np
 
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
+from sgbench.plots.figure import charts_figure
 from sgbench.statistics.tuning_curves import Trial, expected_best
 from sgbench.study.cells import Cell, rounded, task_reference
 from sgbench.study.scores import Score
 from study.reporting.evidence import StudyEvidence
-from study.reporting.pages.shapes import SHAPES, SLOPE_AT_REST
+from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, few, table
 from study.reporting.plots.heat import HeatMaps, HeatPanel, heat_charts, heat_figure
-from study.reporting.plots.tuning import TuningLine, TuningPanel, tuning_figure
 
 NAME = "tuning.md"
 TITLE = "How to tune width and learning rate together"
@@ -17,6 +18,7 @@ LEARNING_RATE_TASKS = ("T2d4", "T4", "T6")
 """Tasks of which the map varies the learning rate too, and those that are like them."""
 WIDTHS = (0.05, 0.2, 0.5, 1.0, 4.0)
 FACTORS = (0.25, 1.0, 4.0)
+TRIED = (1, 5, 10, 15)
 TOLERANCE_POINTS = 2.0
 CAPTION = (
     "Mean validation accuracy over seeds on {title}, one scale for all shapes. A star marks what lies within 2 "
@@ -59,17 +61,17 @@ def page(evidence: StudyEvidence) -> StudyPage:
             "tuning_best_of.png",
             "Expected test accuracy of the best of n settings of width and learning rate, a line a shape.",
             lines,
-            lambda: tuning_figure(lines),
+            lambda: charts_figure(Charts("", tuple(lines)), columns=3, panel=(4.4, 4.0)),
         )
         pictures.append(picture)
         parts += ["## What tuning buys", *map(_bought, lines), picture.markdown, BEST_OF]
     return StudyPage(NAME, TITLE, tuple(parts), tuple(pictures), charts)
 
 
-def _expected(evidence: StudyEvidence, task: str) -> TuningPanel | None:
+def _expected(evidence: StudyEvidence, task: str) -> Chart | None:
     """Compute the expected best of n settings of each shape; None where a setting has no run."""
     lines = []
-    for shape, tail in SLOPE_AT_REST.items():
+    for shape in SHAPES:
         trials = []
         for value in _rates(evidence, task):
             for width in WIDTHS:
@@ -80,13 +82,16 @@ def _expected(evidence: StudyEvidence, task: str) -> TuningPanel | None:
                     float(np.mean([getattr(run, name) for run in runs])) for name in ("validation", "accuracy")
                 )
                 trials.append(Trial(validation, test, None, len(runs), sum(run.failed for run in runs)))
-        lines.append(TuningLine(shape, tail, tuple(expected_best(trials)[1].tolist())))
-    return TuningPanel(f"{task}: {evidence.title(task)}", tuple(lines))
+        scores = expected_best(trials)[1].tolist()
+        points = (ChartPoint(tried, score) for tried, score in enumerate(scores, start=1))
+        lines.append(Series(shape, tuple(points), is_line=True))
+    tried = ChartAxis("settings tried", ticks=TRIED)
+    return Chart(evidence.title(task), tried, ChartAxis("test accuracy, %", is_error=True), tuple(lines))
 
 
-def _bought(panel: TuningPanel) -> str:
-    gains = ", ".join(f"{line.name} {line.scores[0]:.1f} to {line.scores[-1]:.1f} %" for line in panel.lines)
-    return f"**{panel.title}**: from one setting to the best of {len(panel.lines[0].scores)}, {gains}."
+def _bought(panel: Chart) -> str:
+    gains = ", ".join(f"{line.name} {line.points[0].y:.1f} to {line.points[-1].y:.1f} %" for line in panel.series)
+    return f"**{panel.title}**: from one setting to the best of {len(panel.series[0].points)}, {gains}."
 
 
 def _rates(evidence: StudyEvidence, task: str) -> list[float]:

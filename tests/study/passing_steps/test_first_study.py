@@ -4,7 +4,7 @@ import pytest
 
 from study.passing_steps.analysis.evidence import RunPoints, TaskEvidence
 from study.passing_steps.analysis.first_study import BORDERS, loss_by_steps
-from study.passing_steps.analysis.spending import Way, common, picked, spending_figure
+from study.passing_steps.analysis.spending import Way, common, picked, spending_charts
 
 
 def test_cells_are_grouped_by_their_passing_steps():
@@ -40,7 +40,7 @@ def test_means_are_of_the_tasks_that_all_have():
     ways = [Way("many", 8, {"T4": 1.0, "T5": 9.0}), Way("none", 0, {"T4": 3.0})]
     assert common(ways) == ["T4"]
     assert [way.mean(common(ways)) for way in ways] == [1.0, 3.0]
-    axes = spending_figure(ways).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["none: 0 runs", "many: 8 runs"]
-    means = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"]
-    assert means == [3.0, 1.0]
+    (chart,) = spending_charts(ways).panels
+    assert chart.y.names == ("none: 0 runs", "many: 8 runs")
+    assert [(point.x, point.y) for point in chart.series[0].points] == [(3.0, 0), (1.0, 1), (9.0, 1)]
+    assert [point.x for point in chart.series[-1].points] == [3.0, 1.0]

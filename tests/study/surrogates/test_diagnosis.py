@@ -103,17 +103,19 @@ def test_a_cell_is_measured_as_autograd_says() -> None:
 
 
 def test_marks_without_a_place_stand_in_strips() -> None:
-    """A gradient of 0 stands left of all others, one that is not finite right of them."""
+    """A gradient of 0, or next to it, stands left of all others, one that is not finite right of them."""
     points = (
-        StartPoint("atan", 0.2, 0.0, 10),
-        StartPoint("atan", 0.2, 1.0, 50),
-        StartPoint("atan", 0.2, 10.0, 90),
-        StartPoint("atan", 0.2, None, 20),
+        StartPoint("atan", 0.0, 10),
+        StartPoint("atan", 1.0, 50),
+        StartPoint("atan", 10.0, 90),
+        StartPoint("atan", None, 20),
+        StartPoint("atan", 1e-30, 10),
     )
     axes = start_figure([StartPanel("a task", "a note", 10, points)], label="a number").axes[0]
     places = list(axes.lines[0].get_xdata())
     assert places[0] < 1
     assert places[3] > 10
+    assert places[4] == places[0]
     assert [text.get_text() for text in axes.texts] == ["0", "∞"]
 
 

@@ -38,14 +38,14 @@ def test_the_page_of_neurons() -> None:
     assert "- **quadratic**: worse on T4, worse on T5, open on T6." in text
     assert "- **adapting threshold**: better on T4, better on T5, open on T6." in text
     assert "- **synaptic**: equal on T4, equal on T5, open on T6." in text
-    names, panels = page.pictures[0].numbers  # type: ignore[misc]
-    assert (len(names), len(panels)) == (6, 6)
-    sent = panels[3].values[-1]
-    assert 1.9 < sent.low < 2 < sent.high < 2.1
+    scores, spikes = (picture.numbers.panels for picture in page.pictures)  # type: ignore[attr-defined]
+    assert [len(panel.y.names) for panel in (*scores, *spikes)] == [6] * 6
+    low, high = spikes[0].series[0].points[-1].x_ends
+    assert 1.9 < low < 2 < high < 2.1
     assert "reaches on the same seeds: T4 70." in text
     assert "| T4 | quadratic | 60." in text  # best of sixteen equal settings, as the median
     picture = page.pictures[0].draw()
-    assert len(picture.axes) == 6
+    assert len(picture.axes) == 3
 
 
 def test_quadratic_neurons_against_leaky_ones() -> None:

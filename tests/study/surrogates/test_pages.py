@@ -70,7 +70,7 @@ def test_heat_maps_and_the_best_of_n() -> None:
         92 - 10 * abs(math.log10(wide / 0.5)) - 4 * abs(math.log10(factor)) for wide in widths for factor in factors
     ]
     mean = fmean([*settings, 10.0, 10.0, 10.0])
-    assert f"atan {mean:.1f} to 92.0 %" in next(line for line in text.splitlines() if line.startswith("**T4"))
+    assert f"atan {mean:.1f} to 92.0 %" in next(line for line in text.splitlines() if line.startswith("**Braille"))
 
 
 def test_forgiving_shares_by_hand() -> None:

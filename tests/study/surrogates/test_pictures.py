@@ -8,7 +8,7 @@ from sgbench.plots.estimate import Estimate
 from sgbench.study.scores import Score
 from study.reporting.pages.regime_map import drawn_score
 from study.surrogates.analysis.plots.forest import ForestPanel, ForestRow, forest_figure
-from study.surrogates.analysis.plots.methods import MethodPanel, methods_figure
+from study.surrogates.analysis.plots.methods import MethodPanel, methods_charts
 from study.surrogates.analysis.plots.spikes import SpikeMark, SpikePanel, SpikeSeries, spikes_figure
 from tests.plots.test_study_pictures import near
 
@@ -29,7 +29,7 @@ def test_the_forest_marks_verdicts_and_cuts_far_ones() -> None:
 def test_the_front_of_spikes() -> None:
     """Three of four settings are on the front; the fourth sends more spikes for less."""
     marks = (SpikeMark(10, 70), SpikeMark(20, 80, (15, 30), (78, 82)), SpikeMark(30, 75), SpikeMark(40, 90))
-    axes = spikes_figure([SpikePanel("a task", 88.0, (SpikeSeries("atan", 0.2, marks),))]).axes[0]
+    axes = spikes_figure([SpikePanel("a task", 88.0, (SpikeSeries("atan", marks),))]).axes[0]
     bars = [one.get_segments()[0] for one in axes.collections if isinstance(one, LineCollection)]
     assert [np.round(bar, 6).tolist() for bar in bars] == [[[20, 78], [20, 82]], [[15, 80], [30, 80]]]
     front = axes.lines[-1]
@@ -50,13 +50,18 @@ def test_a_task_that_is_solved_or_not_is_drawn_by_its_mean_without_a_band() -> N
     assert plain.low < plain.value < plain.high
 
 
-def test_accuracies_of_methods_share_an_axis_of_errors_and_shares_one_to_a_hundred() -> None:
-    """By hand: on an axis of errors from 80 to 90 is as long as from 90 to 95; a share's axis is straight."""
+def test_methods_stand_in_rows_and_a_line_goes_through_the_first() -> None:
+    """By hand: what is not known has no mark; an axis is of errors, from 0 to 100 or from 0."""
     panels = [
-        MethodPanel("a task", "accuracy, %", (near(80.0), near(90.0), near(95.0))),
+        MethodPanel("T4: a task", "accuracy, %", (near(80.0), None, near(95.0))),
         MethodPanel("solved", "runs solved, %", (near(20.0), near(50.0), near(90.0)), kind="share"),
+        MethodPanel("time", "times", (near(2.0), near(3.0), None), kind="cost"),
     ]
-    first, second = methods_figure(["one", "two", "three"], panels).axes
-    places = [first.transData.transform((score, 0))[0] for score in (80.0, 90.0, 95.0)]
-    assert places[1] - places[0] == pytest.approx(places[2] - places[1], rel=1e-6)
-    assert second.get_xlim() == (-3, 103)
+    first, second, third = methods_charts(["one", "two", "three"], panels, "c").panels
+    assert (first.title, first.x.is_error, first.x_lines) == ("a task", True, (80.0,))
+    assert [(point.x, point.y, point.x_ends) for point in first.series[0].points] == [
+        (80.0, 0, (79.0, 81.0)),
+        (95.0, 2, (94.0, 96.0)),
+    ]
+    assert second.x.ends == (-3, 103)
+    assert third.x.ends == (0.0, pytest.approx(4.2))

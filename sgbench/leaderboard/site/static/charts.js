@@ -4,6 +4,12 @@
 
 const PAIR = /(-?[\d.]+) (-?[\d.]+)/g;
 const REACH = 40; // of a pointer, in units of a drawing
+const FOOT = 12; // height above a frame that has no numbers there
+/** From a value to its place on an axis, and back: logarithms, and those of the errors of accuracies in %. */
+const SCALES = {
+  log: [(value) => Math.log10(value), (place) => 10 ** place],
+  error: [(value) => -Math.log10(1 - value / 100), (place) => 100 - 100 / 10 ** place],
+};
 const SVG = "http://www.w3.org/2000/svg";
 
 const links = document.querySelectorAll("tbody th a[href]");
@@ -35,7 +41,8 @@ function tickAt(name, value, at, { left, right, bottom, top }) {
   const isX = name === "x";
   const place = isX ? { x: at, y: bottom + 18 } : { x: left - 8, y: at + 4 };
   const line = isX ? `M${at} ${top}V${bottom}` : `M${left} ${at}H${right}`;
-  return [makeSvg("path", { class: "grid", d: line }), makeSvg("text", place, String(value))];
+  const above = isX && top > FOOT ? [makeSvg("text", { x: at, y: top - 8 }, String(value))] : [];
+  return [makeSvg("path", { class: "grid", d: line }), makeSvg("text", place, String(value)), ...above];
 }
 
 class ChartPanel {
@@ -51,7 +58,7 @@ class ChartPanel {
     for (const name of ["pointerleave", "blur"]) svg.addEventListener(name, () => this.show(null));
     svg.addEventListener("keydown", (event) => this.step(event));
     const scales = make("span", { className: "scales" });
-    scales.append(...Array.from(svg.dataset.log, (name) => this.scaleButton(name)));
+    for (const kind of Object.keys(SCALES)) scales.append(...Array.from(svg.dataset[kind] ?? "", (name) => this.scaleButton(name, kind)));
     svg.before(scales);
   }
 
@@ -124,28 +131,28 @@ class ChartPanel {
     target.row?.classList.toggle("lit", isLit);
   }
 
-  scaleButton(name) {
+  scaleButton(name, kind) {
     const button = make("button", { type: "button", textContent: `${name} axis: linear` });
     button.addEventListener("click", () => {
-      const isLinear = this.svg.dataset.log.includes(name);
-      this.svg.dataset.log = isLinear ? this.svg.dataset.log.replace(name, "") : this.svg.dataset.log + name;
-      this.rescale(name, isLinear);
+      const isLinear = this.svg.dataset[kind].includes(name);
+      this.svg.dataset[kind] = isLinear ? this.svg.dataset[kind].replace(name, "") : this.svg.dataset[kind] + name;
+      this.rescale(name, isLinear, SCALES[kind]);
       button.textContent = `${name} axis: ${isLinear ? "log" : "linear"}`;
     });
     return button;
   }
 
-  /** Move all places of an axis from logarithms to values, or back. */
-  rescale(name, isLinear) {
+  /** Move all places of an axis from its scale to values, or back. */
+  rescale(name, isLinear, [placeOf, valueOf]) {
     const [left, right, bottom, top] = this.svg.dataset.frame.split(" ").map(Number);
     const [from, to] = name === "x" ? [left, right] : [bottom, top];
     const [low, high] = this.svg.dataset[name].split(" ").map(Number);
-    const [least, most] = [10 ** low, 10 ** high];
+    const [least, most] = [valueOf(low), valueOf(high)];
     const linear = (value) => from + ((to - from) * (value - least)) / (most - least);
-    const log = (value) => from + ((to - from) * (Math.log10(value) - low)) / (high - low);
+    const scaled = (value) => from + ((to - from) * (placeOf(value) - low)) / (high - low);
     const moved = isLinear
-      ? (at) => linear(10 ** (low + ((high - low) * (at - from)) / (to - from)))
-      : (at) => log(least + ((most - least) * (at - from)) / (to - from));
+      ? (at) => linear(valueOf(low + ((high - low) * (at - from)) / (to - from)))
+      : (at) => scaled(least + ((most - least) * (at - from)) / (to - from));
     const placed = (at) => moved(Number(at)).toFixed(6);
     const pair = (_, x, y) => (name === "x" ? `${placed(x)} ${y}` : `${x} ${placed(y)}`);
     for (const path of this.svg.querySelectorAll(".plot path")) {

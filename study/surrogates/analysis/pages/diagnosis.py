@@ -9,7 +9,6 @@ import numpy as np
 
 from sgbench.study.cells import Cell
 from sgbench.tables import NONE, number_text
-from study.reporting.pages.shapes import SLOPE_AT_REST
 from study.reporting.pages.text import StudyPage, StudyPicture, details, few, interval, table
 from study.reporting.run_table import RunTable, run_table
 from study.surrogates.analysis.comparisons import MAP
@@ -151,11 +150,10 @@ def _picture(
         found = correlations[task]
         means = one.runs.accuracy.mean(axis=1).tolist()
         points = tuple(
-            StartPoint(cell.surrogate, SLOPE_AT_REST.get(cell.surrogate, 0.0), first_gradient(cell), mean)
-            for cell, mean in zip(one.cells, means, strict=True)
+            StartPoint(cell.surrogate, first_gradient(cell), mean) for cell, mean in zip(one.cells, means, strict=True)
         )
         note = "does not vary" if found is None else f"rank correlation {found.mean:+.2f}"
-        panels.append(StartPanel(f"{task}: {evidence.title(task)}", note, one.runs.runs[0][0].guess, points))
+        panels.append(StartPanel(evidence.title(task), note, one.runs.runs[0][0].guess, points))
     label = "gradient of the first hidden layer before training (norm, scale: log)"
     return StudyPicture(
         "diagnosis_gradient.png",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sgbench.plots.estimate import Estimate
 from sgbench.study.cells import Cell
 from sgbench.tables import NONE, decimal_text
-from study.reporting.pages.text import StudyPage, StudyPicture, cell_text, details, interval, table
+from study.reporting.pages.text import StudyPage, cell_text, details, interval, table
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.hypotheses_rules import BLOCK, TUNING
 from study.surrogates.analysis.pages.claim_rules import missing
@@ -13,10 +13,11 @@ from study.surrogates.analysis.pages.methods import (
     compared_looks,
     difference_table,
     latest_looks,
+    method_pictures,
     score_panel,
     told_apart,
 )
-from study.surrogates.analysis.plots.methods import MethodPanel, methods_charts, methods_figure
+from study.surrogates.analysis.plots.methods import MethodPanel, methods_charts
 
 NAME = "rules.md"
 TITLE = "Which learning rule, and at what price?"
@@ -54,19 +55,18 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
     if not tables:
         parts = (f"Not known yet: {missing(evidence, BLOCK).number}.", _costs(evidence), NEURONS)
         return StudyPage(NAME, TITLE, tuple(part for part in parts if part))
-    panels = [*(score_panel(evidence, task, look) for task, look in tables.items()), *_cost_panels(evidence)]
-    picture = StudyPicture(
-        "rules.png",
-        "Scores of seven learning rules on each task, and their time and memory, a row a rule.",
-        (names, panels),
-        lambda: methods_figure(names, panels),
-    )
+    scores = [score_panel(evidence, task, look) for task, look in tables.items()]
+    costs = _cost_panels(evidence)
+    drawn = {"rules.png": ("Scores of seven learning rules on each task, a row a rule.", scores)}
+    if costs:
+        drawn["rules_costs.png"] = ("Time and memory of seven learning rules, a row a rule.", costs)
+    pictures = method_pictures(names, drawn)
     lacking = [task for task in cells if task not in tables]
     compared = compared_looks(evidence, tables, names)
     parts = [
         *([f"Tasks without a complete look: {', '.join(lacking)}."] if lacking else []),
         AGAINST + told_apart(compared),
-        picture.markdown,
+        *(picture.markdown for picture in pictures),
         "F9. Each rule at its own learning rate, chosen on other seeds, with a cross-entropy at every step; "
         "intervals of 95 % over seeds. The dashed line is back-propagation through the whole sequence. Random "
         "layers with a trained readout are a control: a rule that is no better than they are teaches the hidden "
@@ -76,8 +76,8 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
         NEURONS,
         details("The learning rate of each rule", _rates(cells)),
     ]
-    charts = {"learning rules": methods_charts(names, panels, CHARTED)}
-    return StudyPage(NAME, TITLE, tuple(part for part in parts if part), (picture,), charts)
+    charts = {"learning rules": methods_charts(names, [*scores, *costs], CHARTED)}
+    return StudyPage(NAME, TITLE, tuple(part for part in parts if part), pictures, charts)
 
 
 def settled(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:

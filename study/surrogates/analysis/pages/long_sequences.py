@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from statistics import fmean
 
+from sgbench.plots.chart import Charts
+from sgbench.plots.figure import charts_figure
 from sgbench.study.cells import Cell
 from sgbench.study.scores import Score
 from sgbench.study.status import block_cost
 from study.reporting.pages.regime_map import HEADER, mapped_cells, panel, row
 from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, details, few, table
-from study.reporting.plots.map import map_figure
 from study.surrogates.analysis.comparisons import LONG, LONG_MORE
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages.claim_rules import missing
@@ -45,18 +46,18 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
             cells = mapped_cells(evidence, task, BLOCK, more)
             said.append(_remedy(name, plain, cells))
             if len({width for _, width in cells}) > 1:
-                panels.append(replace(panel(evidence, task, cells), title=f"{task}, {name}"))
+                panels.append(replace(panel(evidence, task, cells), title=f"the same, {name}"))
             rows += [[*row(task, shape, width, runs), name] for (shape, width), runs in cells.items()]
     picture = StudyPicture(
         "long_sequences.png",
         "Test accuracy against width on long sequences, a line a shape, without a remedy and with one.",
         panels,
-        lambda: map_figure(panels),
+        lambda: charts_figure(Charts("", tuple(panels))),
     )
     parts = (
         *said,
         picture.markdown,
-        "F11. A line is a shape at the setting that the task's experiment ships; the darker, the more compact. "
+        "F11. A line is a shape at the setting that the task's experiment ships, the colder the more compact. "
         "Bands are intervals of 95 % over five seeds, which draw weights and order: the split is the official one. "
         "A run that failed counts as guessing, and a cross marks its cell.",
         "No hypothesis is about this task. What was expected of it was written down before its runs "

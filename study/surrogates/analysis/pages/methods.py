@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from sgbench.plots.figure import charts_figure
 from sgbench.study.cells import Cell
 from study.reporting.pages.regime_map import score
-from study.reporting.pages.text import interval, table
+from study.reporting.pages.text import StudyPicture, interval, table
 from study.reporting.run_table import RunTable
 from study.surrogates.analysis.comparisons import Compared, compared_table, looks
 from study.surrogates.analysis.evidence import SurrogateEvidence
-from study.surrogates.analysis.plots.methods import MethodPanel
+from study.surrogates.analysis.plots.methods import PANEL, MethodPanel, methods_charts
 
 
 def latest_looks(
@@ -41,6 +42,18 @@ def score_panel(evidence: SurrogateEvidence, task: str, look: RunTable) -> Metho
     if evidence.loaded.study.tasks[task].outcome == "solved":
         return MethodPanel(title, "runs solved, %", values, kind="share")
     return MethodPanel(title, "accuracy, %", values)
+
+
+def method_pictures(
+    names: Sequence[str], drawn: Mapping[str, tuple[str, Sequence[MethodPanel]]]
+) -> tuple[StudyPicture, ...]:
+    """Make a picture of each group of panels, which `drawn` has by the name of a file, with what is seen."""
+    made = []
+    for file, (says, panels) in drawn.items():
+        charts = methods_charts(names, panels, says)
+        draw = lambda charts=charts: charts_figure(charts, columns=3, panel=(PANEL, 0))  # noqa: E731
+        made.append(StudyPicture(file, says, charts, draw))
+    return tuple(made)
 
 
 def told_apart(compared: Sequence[Compared]) -> str:

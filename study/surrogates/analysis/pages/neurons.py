@@ -11,7 +11,7 @@ from sgbench.study.scores import Score
 from sgbench.tables import NONE, decimal_text
 from study.reporting.pages.regime_map import estimate, score
 from study.reporting.pages.shapes import MIN_SEEDS
-from study.reporting.pages.text import StudyPage, StudyPicture, cell_text, details, few, interval, table
+from study.reporting.pages.text import StudyPage, cell_text, details, few, interval, table
 from study.reporting.run_table import RunTable, points_of, run_table
 from study.surrogates.analysis.comparisons import REFERENCE, own_best
 from study.surrogates.analysis.evidence import SurrogateEvidence
@@ -20,10 +20,11 @@ from study.surrogates.analysis.pages.methods import (
     compared_looks,
     difference_table,
     latest_looks,
+    method_pictures,
     score_panel,
     told_apart,
 )
-from study.surrogates.analysis.plots.methods import MethodPanel, methods_figure
+from study.surrogates.analysis.plots.methods import MethodPanel
 
 NAME = "neurons.md"
 TITLE = "Which neuron model?"
@@ -64,22 +65,25 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
     tables = latest_looks(evidence, cells, names, start=BLOCK)
     if not tables:
         return StudyPage(NAME, TITLE, (f"Not known yet: {missing(evidence, BLOCK).number}.", NAMES))
-    panels = [
-        *(score_panel(evidence, task, look) for task, look in tables.items()),
-        *(_spike_panel(task, look) for task, look in tables.items()),
-    ]
-    picture = StudyPicture(
-        "neurons.png",
-        "Scores of six neuron models on each task, and their spikes over those of the leaky one, a row a model.",
-        (names, panels),
-        lambda: methods_figure(names, panels),
+    pictures = method_pictures(
+        names,
+        {
+            "neurons.png": (
+                "Scores of six neuron models on each task, a row a model.",
+                [score_panel(evidence, task, look) for task, look in tables.items()],
+            ),
+            "neurons_spikes.png": (
+                "Spikes of six neuron models over those of the leaky one, a row a model.",
+                [_spike_panel(evidence.title(task), look) for task, look in tables.items()],
+            ),
+        },
     )
     lacking = [task for task in cells if task not in tables]
     compared = compared_looks(evidence, tables, names)
     parts = (
         f"Tasks without a complete look: {', '.join(lacking)}." if lacking else "",
         f"Against the leaky neuron, each model at the best of sixteen random settings:\n\n{told_apart(compared)}",
-        picture.markdown,
+        *(picture.markdown for picture in pictures),
         "F10. Settings are chosen on other seeds; learning rates and widths to choose from were the same for all "
         "models, surrogate atan. Intervals of 95 % over seeds. The dashed line is the leaky neuron. Spikes are "
         "those of an inference, by seeds of which both runs ended and sent some.",
@@ -91,7 +95,7 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
         LIMITS,
         details("The settings of each model", _settings(cells)),
     )
-    return StudyPage(NAME, TITLE, tuple(part for part in parts if part), (picture,))
+    return StudyPage(NAME, TITLE, tuple(part for part in parts if part), pictures)
 
 
 def settled(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
@@ -100,9 +104,9 @@ def settled(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
     return {name: by_model[entry] for entry, name in MODELS.items() if entry in by_model}
 
 
-def _spike_panel(task: str, look: RunTable) -> MethodPanel:
+def _spike_panel(title: str, look: RunTable) -> MethodPanel:
     """Draw spikes an inference over those of the leaky neuron."""
-    return MethodPanel(f"{task}: spikes", "leaky = 1", tuple(_spike_ratios(look)), kind="cost")
+    return MethodPanel(title, "spikes, leaky = 1", tuple(_spike_ratios(look)), kind="cost")
 
 
 def _spike_ratios(look: RunTable) -> list[Estimate | None]:

@@ -9,7 +9,7 @@ from sgbench.statistics.spikes_at_accuracy import SpikeRatio, spike_ratio
 from sgbench.study.cells import Cell
 from sgbench.tables import decimal_text
 from study.reporting.pages.regime_map import PERCENT, WIDTHS, estimate
-from study.reporting.pages.shapes import SHAPES, SLOPE_AT_REST
+from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, table
 from study.reporting.run_table import RunTable, run_table
 from study.surrogates.analysis.comparisons import REFERENCE
@@ -37,7 +37,7 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
     panels, rows, sentences = [], [], []
     for task, tables in complete.items():
         target, ratios = ratios_to_reference(tables)
-        panels.append(_panel(f"{task}: {evidence.title(task)}", target, tables))
+        panels.append(_panel(evidence.title(task), target, tables))
         rows += [_row(task, target, shape, ratio) for shape, ratio in ratios.items()]
         sentences.append(_sentence(task, target, ratios))
     kind = (
@@ -106,7 +106,7 @@ def _panel(title: str, target: float, tables: dict[str, RunTable]) -> SpikePanel
             for logs, accuracy in zip(runs.log_spikes[keep], runs.accuracy[keep], strict=True)
         ]
         if marks:
-            series.append(SpikeSeries(shape, SLOPE_AT_REST[shape], tuple(marks)))
+            series.append(SpikeSeries(shape, tuple(marks)))
     return SpikePanel(title, target, tuple(series))
 
 

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from sgbench.plots.error_axis import ErrorAxis
-from sgbench.plots.style import GRID, INK, MARKERS, SOFT
-from study.reporting.plots.map import tail_colour
+from sgbench.plots.style import GRID, INK, SOFT, look_of
 
 TICK_GAP = 0.08
 
@@ -27,10 +26,9 @@ class SpikeMark:
 
 @dataclass(frozen=True)
 class SpikeSeries:
-    """Describes one shape: its settings; its tail decides the colour."""
+    """Describes one shape: its settings."""
 
     name: str
-    tail: float
     marks: tuple[SpikeMark, ...]
 
 
@@ -73,15 +71,15 @@ def front(marks: Sequence[SpikeMark]) -> list[SpikeMark]:
 
 def _panel(axes: Axes, panel: SpikePanel) -> None:
     axis = ErrorAxis()
-    heaviest = max(series.tail for series in panel.series)
     ends = axis.limits([mark.accuracy for series in panel.series for mark in series.marks])
     axis.frame(axes, "y", ends, gap=TICK_GAP)
     axes.axhline(panel.target, color=SOFT, linestyle="--", linewidth=1.2, label="best minus 2 points", zorder=1)
     for position, series in enumerate(panel.series):
-        colour = tail_colour(series.tail, heaviest)
+        shape = look_of(series.name, position)
+        colour = shape["color"]
         spikes = [mark.spikes for mark in series.marks]
         accuracy = axis.shown([mark.accuracy for mark in series.marks])
-        look: Any = {"color": colour, "marker": MARKERS[position % len(MARKERS)], "s": 42, "zorder": 3}
+        look: Any = {**shape, "s": 42, "zorder": 3}
         axes.scatter(spikes, accuracy, label=series.name, **look)
         thin: Any = {"color": colour, "linewidth": 1.0, "alpha": 0.5, "zorder": 2}
         for mark in series.marks:

@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from sgbench.plots.style import BAND, GRID, INK, MARKERS, SOFT
-from study.reporting.plots.map import tail_colour
+from sgbench.plots.style import BAND, GRID, INK, SOFT, look_of
 
 COLUMNS = 4
 PANEL = (3.15, 3.1)  # inches
 TITLE = 27  # characters of a line
 TICKS = 5
 BETWEEN = 0.11  # inches on each side of a panel
+LEAST = 1e-12  # gradients up to this one teach nothing; they stand in the strip for 0
 SHARE = 0.13  # of a panel's width, of the strip for 0 and that for what is not finite
 
 
@@ -26,7 +26,6 @@ class StartPoint:
     """Describes one shape and width: what was measured at the start (None: not finite) and its mean score."""
 
     shape: str
-    tail: float
     start: float | None
     score: float
 
@@ -44,7 +43,7 @@ class StartPanel:
 def start_figure(panels: Sequence[StartPanel], *, label: str) -> Figure:
     """Draw a panel a task: score against a number before training on a log scale, a mark a shape and width.
 
-    What is 0 stands in a grey strip to the left, what is not finite in one to the right.
+    What is 0, or next to it, stands in a grey strip to the left, what is not finite in one to the right.
     """
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
@@ -66,15 +65,14 @@ def start_figure(panels: Sequence[StartPanel], *, label: str) -> Figure:
 
 
 def _panel(axes: Axes, panel: StartPanel) -> None:
-    known = [point.start for point in panel.points if point.start]
+    known = [point.start for point in panel.points if point.start and point.start > LEAST]
     low, high = (min(known), max(known)) if known else (0.1, 1.0)
     width = math.log(high / low) or 1.0
     left, right = low / math.exp(SHARE * width), high * math.exp(SHARE * width)
-    heaviest = max(point.tail for point in panel.points)
     for place, shape in enumerate(dict.fromkeys(point.shape for point in panel.points)):
         mine = [point for point in panel.points if point.shape == shape]
-        places = [right if point.start is None else (point.start or left) for point in mine]
-        look: Any = {"color": tail_colour(mine[0].tail, heaviest), "marker": MARKERS[place % len(MARKERS)]}
+        places = [right if point.start is None else (max(point.start, left)) for point in mine]
+        look: Any = look_of(shape, place)
         axes.plot(
             *(places, [point.score for point in mine]),
             linestyle="none",
@@ -87,7 +85,8 @@ def _panel(axes: Axes, panel: StartPanel) -> None:
     axes.set_xscale("log")
     edges = (left / math.exp(SHARE * width / 2), right * math.exp(SHARE * width / 2))
     axes.set_xlim(*edges)
-    _strip(axes, edges[0], left * math.exp(SHARE * width / 2), "0", any(point.start == 0 for point in panel.points))
+    has_none = any(point.start is not None and point.start <= LEAST for point in panel.points)
+    _strip(axes, edges[0], left * math.exp(SHARE * width / 2), "0", has_none)
     _strip(axes, right / math.exp(SHARE * width / 2), edges[1], "∞", any(point.start is None for point in panel.points))
     axes.axhline(panel.guess, color=SOFT, linestyle="--", linewidth=1.2, zorder=1)
     axes.set_ylim(-3, 103)

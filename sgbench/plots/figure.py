@@ -1,0 +1,154 @@
+"""Draw charts as a figure for files, with the looks of the site."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+from sgbench.plots.chart import Chart, ChartAxis, Charts, Series
+from sgbench.plots.error_axis import ErrorAxis
+from sgbench.plots.style import BLUE, GRID, INK, SOFT, VERMILION, look_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PANEL = (5.6, 3.7)  # inches
+ROW, FOOT = 0.42, 1.25  # of a panel with rows: a row's height, and that of title and axis [inches]
+TONES = {"soft": SOFT, "good": BLUE, "bad": VERMILION}
+LETTER_INCHES = 0.095
+FONT_SIZE = 12.5
+GAP = 0.09  # between numbers at an axis of errors, relative
+MARGIN = 0.05
+
+
+def charts_figure(charts: Charts, *, columns: int = 2, panel: tuple[float, float] = PANEL) -> Figure:
+    """Draw all panels in a grid with one legend above.
+
+    Args:
+        charts: the panels; where the vertical axis has names, all panels have the same ones.
+        columns: most panels side by side.
+        panel: width and height of each [inches]; with names the height follows from their count.
+    """
+    from matplotlib.figure import Figure
+
+    panels = charts.panels
+    names = panels[0].y.names
+    columns = min(columns, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    width, height = panel
+    if names:
+        height = ROW * len(names) + FOOT
+    left = LETTER_INCHES * max(map(len, names), default=0)
+    figure = Figure(figsize=(columns * width + left, rows * height + 0.7), layout="constrained")
+    grid: Any = figure.subplots(rows, columns, sharey=bool(names), squeeze=False)
+    letters = int(width / LETTER_INCHES)
+    places = {name: place for place, name in enumerate(dict.fromkeys(_names(charts)))}
+    for place, axes in enumerate(grid.flat):
+        if place >= len(panels):
+            axes.set_axis_off()
+            continue
+        chart = panels[place]
+        draw_chart(axes, chart, places)
+        axes.set_title(textwrap.fill(chart.title, letters), fontsize=13, color=INK, parse_math=False)
+        below = panels[place + columns] if place + columns < len(panels) else None
+        if below is None or below.x != chart.x:
+            axes.set_xlabel(_titled(chart.x), fontsize=FONT_SIZE, color=INK)
+        if place % columns == 0 or chart.y.label != panels[place - 1].y.label:
+            axes.set_ylabel(_titled(chart.y), fontsize=FONT_SIZE, color=INK)
+    handles: dict[str, Any] = {}
+    for axes in grid.flat:
+        handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    if any(len(axes.get_legend_handles_labels()[1]) > 1 for axes in grid.flat):
+        across = int(figure.get_figwidth() / (0.7 + LETTER_INCHES * max(map(len, handles))))
+        place_of: Any = {"loc": "outside upper center", "ncols": max(1, across), "frameon": False}
+        figure.legend(list(handles.values()), list(handles), fontsize=FONT_SIZE, **place_of)
+    return figure
+
+
+def _names(charts: Charts) -> Iterable[str]:
+    return (series.key or series.name for chart in charts.panels for series in chart.series if not series.tone)
+
+
+def _titled(axis: ChartAxis) -> str:
+    return f"{axis.label}\n{ErrorAxis().scale_note}" if axis.is_error else f"{axis.label}{', scale: log' * axis.is_log}"
+
+
+def draw_chart(axes: Axes, chart: Chart, places: dict[str, int]) -> None:
+    """Draw one chart without title and labels; `places` numbers its names, by which others than shapes have a look."""
+    points = [point for series in chart.series for point in series.points]
+    across = [point.x for point in points]
+    _scale(axes, "x", chart.x, [*across, *chart.x_lines], [end for point in points for end in point.x_ends or ()])
+    if chart.y.names:
+        axes.set_yticks(range(len(chart.y.names)), list(chart.y.names))
+        axes.set_ylim(len(chart.y.names) - 0.4, -0.6)
+        axes.tick_params(axis="y", length=0)
+    else:
+        up, ends = [point.y for point in points], [end for point in points for end in point.y_ends or ()]
+        _scale(axes, "y", chart.y, [*up, *chart.y_lines], ends)
+    for number, at in enumerate((*chart.x_lines, *chart.y_lines)):
+        line = axes.axvline if number < len(chart.x_lines) else axes.axhline
+        line(at, color=SOFT, linestyle="--", linewidth=1.2, zorder=1, label=chart.lines or None)
+    for series in chart.series:
+        if series.points:
+            _series(axes, chart, series, places)
+    axes.tick_params(labelsize=12, colors=INK)
+    axes.grid(color=GRID, linewidth=0.8, zorder=0)
+    axes.set_axisbelow(True)
+
+
+def _scale(axes: Axes, side: Literal["x", "y"], axis: ChartAxis, values: list[float], ends: list[float]) -> None:
+    """Set scale, limits and numbers of an axis."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+    if axis.is_error:
+        ErrorAxis().frame(axes, side, axis.ends or ErrorAxis().limits(values, ends), gap=GAP)
+        return
+    drawn = getattr(axes, f"{side}axis")
+    if axis.is_log:
+        getattr(axes, f"set_{side}scale")("log")
+        drawn.set_minor_locator(NullLocator())
+        drawn.set_major_locator(FixedLocator(axis.ticks) if axis.ticks else LogLocator(subs=(1, 2, 5), numticks=8))
+        drawn.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    elif axis.ticks:
+        drawn.set_major_locator(FixedLocator(axis.ticks))
+    if axis.ends is not None:
+        getattr(axes, f"set_{side}lim")(*axis.ends)
+    elif not axis.is_log:
+        low, high = min([*values, *ends]), max([*values, *ends])
+        margin = MARGIN * (high - low or abs(high) or 1.0)
+        getattr(axes, f"set_{side}lim")(low if low == 0 else low - margin, high + margin)
+
+
+def _series(axes: Axes, chart: Chart, series: Series, places: dict[str, int]) -> None:
+    """Draw a series: its band or whiskers, its line, and its marks; one beyond the frame is an arrow at its edge."""
+    name = series.key or series.name
+    look: Any = look_of(name, places.get(name, 0))
+    colour = TONES.get(series.tone, look["color"])
+    marker = series.marker or ("o" if series.tone else look["marker"])
+    shown = ErrorAxis().shown if chart.y.is_error else list
+    x, y = [point.x for point in series.points], shown([point.y for point in series.points])
+    ended = [(point.x, point.y_ends) for point in series.points if point.y_ends is not None]
+    if series.has_band and ended:
+        at, ends = zip(*ended, strict=True)
+        lows, highs = (shown(side) for side in zip(*ends, strict=True))
+        axes.fill_between(at, lows, highs, color=colour, alpha=0.15, linewidth=0, zorder=2)
+    else:
+        for at, ends in ended:
+            axes.plot([at, at], shown(ends), color=colour, linewidth=1.4, alpha=0.6, zorder=2)
+    for point in series.points:
+        if point.x_ends is not None:
+            axes.plot(point.x_ends, [point.y] * 2, color=colour, linewidth=2.2, zorder=2)
+    if series.marker == "x":
+        axes.scatter(x, y, marker="x", s=60, linewidths=1.7, color=colour, zorder=5, label=name)
+        return
+    size = 5 if series.tone == "soft" else 7
+    style: Any = {"color": colour, "linewidth": 2.0 if series.is_line else 0, "markersize": size, "zorder": 4}
+    axes.plot(x, y, marker=marker if series.is_marked else "", label=name or None, **style)
+    low, high = sorted(axes.get_xlim())
+    for across, up in zip(x, y, strict=True):
+        if not low <= across <= high:
+            edge, arrow = (high, ">") if across > high else (low, "<")
+            axes.plot([edge], [up], arrow, color=colour, markersize=9, clip_on=False, zorder=4)
