@@ -120,20 +120,25 @@ def test_perceptron_is_rectified():
 
 TASKS = [name for name in catalogue.entries("experiment") if "/" not in name]
 QUICK = ("mackey_glass",)
-SMALL = {"random_patterns": 0.25}  # of 408 parameters one gated unit is a quarter
+GATES = {"gru": 3, "lstm": 4}
 
 
 @pytest.mark.one_in(4)
 @pytest.mark.parametrize("task", [pytest.param(task, marks=[pytest.mark.slow] * (task not in QUICK)) for task in TASKS])
 @pytest.mark.parametrize("name", ["ann_mlp", "gru", "lstm"])
 def test_equal_parameters(name, task):
-    """Expected: within 5 % of what the experiment's own spiking network has, however it is wired."""
+    """Expected: within 5 % of what the experiment's own spiking network has, or the nearest that whole units allow."""
     spiking = compose([f"experiment={task}", "engine=reference"])
     if spiking.method.protocol.hidden is None or spiking.method.choices["network"] != "mlp":
         pytest.skip("its network is no chain of dense layers")
     wanted = count(build(spiking).network)
-    found = count(build(compose([f"experiment={task}", f"network={name}"])).network)
-    assert found == pytest.approx(wanted, rel=SMALL.get(task, 0.05))
+    network = build(compose([f"experiment={task}", f"network={name}"])).network
+    off = abs(count(network) - wanted)
+    if off > 0.05 * wanted:  # one gated unit of a small network is more; by hand, g h (n + h + 2) + c h + c
+        n, c = network.layers[0].body.input_size, network.readout.body.out_features
+        sizes = [GATES[name] * h * (n + h + 2) + c * h + c for h in range(1, 40)]
+        assert count(network) in sizes
+        assert off == min(abs(size - wanted) for size in sizes)
 
 
 @every_gated

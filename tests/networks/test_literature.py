@@ -95,15 +95,17 @@ def some_spikes(network: Network, inputs: int, form: object, steps: int) -> Batc
     ],
 )
 def test_every_layer_gets_a_gradient(name: str) -> None:
-    """Expected: a batch moves every weight of the network, or a few where the second layer is silent at first."""
+    """Expected: a batch moves every weight, or sixty at most do where the second layer is silent at first."""
     parts, _ = made(name, "engine=reference")  # nothing is compiled for one network
     inputs = parts.encoder.channels(parts.data.data_set.n_inputs)
     batch = some_spikes(parts.network, inputs, parts.encoder.form, 20)  # type: ignore[attr-defined]
     loop = TrainLoop(parts.network.train(), parts.rule, parts.objective, clip_norm=None)
     before = {key: weight.detach().clone() for key, weight in parts.network.named_parameters()}
-    for _ in range(8 if "se_adlif" in name else 1):
+    for _ in range(60 if "se_adlif" in name else 1):
         assert torch.isfinite(loop.train_batch(batch, parts.optimizer))
-    still = [key for key, weight in parts.network.named_parameters() if torch.equal(weight, before[key])]
+        still = [key for key, weight in parts.network.named_parameters() if torch.equal(weight, before[key])]
+        if not still:
+            break
     assert still == []
 
 
