@@ -283,7 +283,8 @@ def _row(trial: TaskTrial) -> JudgedRow:
 
 
 def _guess(trial: TaskTrial) -> float | None:
-    guess = even_guess(trial.runs[0].record.classes) if trial.runs else None
+    classes = [run.record.classes for run in trial.runs if run.record is not None]
+    guess = even_guess(classes[0]) if classes else None
     return None if guess is None else 100 * guess
 
 
