@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_command_line(dispatch: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> int:
     arguments, variables = _flags_of_all(list(sys.argv[1:] if argv is None else argv))
-    trusts = allowed_targets() or variables.get(ALLOW_HYDRA) or allowed_hydra()
+    trusts = allowed_targets() or variables.get(ALLOW_HYDRA) or os.environ.get(ALLOW_HYDRA)
     trusts = trusts or any(argument.startswith("--allow-target") for argument in arguments)
     with _environment(variables):
         try:

@@ -159,8 +159,9 @@ def spec_from_config(
     allow_targets: Iterable[str] = (),
 ) -> RunSpec:
     """Check a copy of a merged tree and convert it into a `RunSpec`; see `spec_from_config_in_place`."""
-    reader = catalogue.CatalogueReader(config_dirs, allow_targets)
-    return spec_from_config_in_place(copy.deepcopy(config), reader, choices=choices)
+    return spec_from_config_in_place(
+        copy.deepcopy(config), catalogue.CatalogueReader(config_dirs, allow_targets), choices=choices
+    )
 
 
 def spec_from_config_in_place(

@@ -1,5 +1,6 @@
 """Checks the classes that Hydra's own settings name: those of installed plugins, and those that the user allows."""
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from sgbench.errors import InputError, suggest
-from sgbench.paths import allowed_hydra
+from sgbench.paths import ALLOW_HYDRA, allowed_hydra
 
 PLUGIN_KINDS = ("launcher", "sweeper")
 PACKAGES = {
@@ -69,7 +70,7 @@ def check_hydra_node(node: DictConfig, overrides: Sequence[Override]) -> None:
 
 def is_own(settings: Any) -> bool:
     """Return whether settings of a launcher or a sweeper are of a class that the user allows."""
-    return isinstance(settings, dict) and settings.get("_target_") in allowed_hydra()
+    return ALLOW_HYDRA in os.environ and isinstance(settings, dict) and settings.get("_target_") in allowed_hydra()
 
 
 def _check_callbacks(callbacks: Any) -> None:

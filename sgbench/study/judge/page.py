@@ -283,8 +283,7 @@ def _row(trial: TaskTrial) -> JudgedRow:
 
 
 def _guess(trial: TaskTrial) -> float | None:
-    classes = [run.record.classes for run in trial.runs if run.record is not None]
-    guess = even_guess(classes[0]) if classes else None
+    guess = next((even_guess(run.record.classes) for run in trial.runs if run.record is not None), None)
     return None if guess is None else 100 * guess
 
 
