@@ -28,6 +28,7 @@ default_role = "code"
 suppress_warnings = ["ref.python"]  # a name such as Plan or Summary may be of several rooms
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_inherit_docstrings = False  # those of torch and Lightning point to pages of their own
 toc_object_entries = False
 napoleon_google_docstring, napoleon_numpy_docstring = True, False
 

@@ -57,7 +57,8 @@ def _python_page() -> str:
     for name in sgbench.__all__:
         if name.startswith("__"):
             continue
-        kind = "autoclass" if inspect.isclass(getattr(sgbench, name)) else "autofunction"
+        value = getattr(sgbench, name)
+        kind = "autoclass" if inspect.isclass(value) else "automodule" if inspect.ismodule(value) else "autofunction"
         options = "   :no-index:\n" + ("   :members:\n" if kind == "autoclass" else "")
         parts.append(f"```{{eval-rst}}\n.. {kind}:: sgbench.{name}\n{options}```\n")
     head = "# `import sgbench`\n\nWhat is named here is loaded by its first use, not by importing `sgbench`.\n\n"
