@@ -27,8 +27,8 @@ templates_path = ["_templates"]
 default_role = "code"
 suppress_warnings = ["ref.python"]  # a name such as Plan or Summary may be of several rooms
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
-autodoc_inherit_docstrings = False  # those of torch and Lightning point to pages of their own
+# Docstrings that torch and Lightning hand down point to pages of their own.
+autodoc_typehints, autodoc_inherit_docstrings = "signature", False
 toc_object_entries = False
 napoleon_google_docstring, napoleon_numpy_docstring = True, False
 

@@ -54,13 +54,11 @@ def page_of(room: Path) -> str:
 
 def _python_page() -> str:
     parts = []
-    for name in sgbench.__all__:
-        if name.startswith("__"):
-            continue
+    for name in (each for each in sgbench.__all__ if not each.startswith("__")):
         value = getattr(sgbench, name)
         kind = "autoclass" if inspect.isclass(value) else "automodule" if inspect.ismodule(value) else "autofunction"
-        options = "   :no-index:\n" + ("   :members:\n" if kind == "autoclass" else "")
-        parts.append(f"```{{eval-rst}}\n.. {kind}:: sgbench.{name}\n{options}```\n")
+        members = "   :members:\n" if kind == "autoclass" else ""
+        parts.append(f"```{{eval-rst}}\n.. {kind}:: sgbench.{name}\n   :no-index:\n{members}```\n")
     head = "# `import sgbench`\n\nWhat is named here is loaded by its first use, not by importing `sgbench`.\n\n"
     return head + "\n".join(parts)
 
