@@ -51,32 +51,18 @@ def whole_name(name: str, known: Iterable[str]) -> str:
     return whole[0] if len(whole) == 1 and name not in names else name
 
 
-ALLOW_ENV = "SGBENCH_ALLOW_ENV"
+ALLOW_ENV = "SGBENCH_ALLOW_ENV"  # environment variables that files of others may read
+ALLOW_HYDRA = "SGBENCH_ALLOW_HYDRA"  # classes that Hydra may instantiate besides installed plugins
+ALLOW_TARGET = "SGBENCH_ALLOW_TARGET"  # classes that entries may name in every command
 
 
-def allowed_env() -> list[str]:
-    """List the environment variables that files of others may read: $SGBENCH_ALLOW_ENV, separated by commas."""
-    return _split_variable(ALLOW_ENV)
+def allowed(*variables: str) -> list[str]:
+    """List the names that the user allows in environment variables, where commas separate them.
 
-
-ALLOW_HYDRA = "SGBENCH_ALLOW_HYDRA"
-
-
-def allowed_hydra() -> list[str]:
-    """List the classes that Hydra may instantiate besides installed plugins: $SGBENCH_ALLOW_HYDRA, by commas."""
-    return _split_variable(ALLOW_HYDRA)
-
-
-def allowed_targets() -> list[str]:
-    """List the classes that the user trusts in every command: $SGBENCH_ALLOW_TARGET, separated by commas.
-
-    This is a variable, not a file beside the entries, since a folder from others could contain such a file.
+    These are variables, not a file beside the entries, since a folder from others could contain such a file.
     """
-    return _split_variable("SGBENCH_ALLOW_TARGET")
-
-
-def _split_variable(variable: str) -> list[str]:
-    return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
+    names = (name.strip() for variable in variables for name in os.environ.get(variable, "").split(","))
+    return [name for name in names if name]
 
 
 def with_own(folders: Iterable[Path]) -> list[Path]:

@@ -12,7 +12,7 @@ from sgbench import __version__
 from sgbench.cli import STOPPED, STOPPED_CODE
 from sgbench.cli.common import CommandParser
 from sgbench.errors import TRACEBACK, InputError, as_expected_error, one_printable_line, shows_traceback
-from sgbench.paths import ALLOW_ENV, ALLOW_HYDRA, allowed_env, allowed_hydra, allowed_targets, own_conf_dir, whole_name
+from sgbench.paths import ALLOW_ENV, ALLOW_HYDRA, ALLOW_TARGET, allowed, own_conf_dir, whole_name
 
 ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost."
 EPILOG = """examples:
@@ -55,9 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_command_line(dispatch: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> int:
     arguments, variables = _flags_of_all(list(sys.argv[1:] if argv is None else argv))
-    trusts = allowed_targets() or variables.get(ALLOW_HYDRA) or os.environ.get(ALLOW_HYDRA)
-    trusts = trusts or any(argument.startswith("--allow-target") for argument in arguments)
     with _environment(variables):
+        trusts = allowed(ALLOW_TARGET, ALLOW_HYDRA) or any(word.startswith("--allow-target") for word in arguments)
         try:
             if trusts and str(Path.cwd()) not in sys.path:  # so that the user's own package can be imported
                 sys.path.insert(0, str(Path.cwd()))
@@ -96,11 +95,9 @@ def _flags_of_all(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
             named[flag].append(value if has_value else next(iterator, ""))
         else:
             rest.append(argument)
-    known = {"--allow-env": (ALLOW_ENV, allowed_env), "--allow-hydra": (ALLOW_HYDRA, allowed_hydra)}
-    for flag, names in named.items():
-        variable, before = known[flag]
-        if names:
-            variables[variable] = ",".join([*names, *before()])
+    for flag, variable in {"--allow-env": ALLOW_ENV, "--allow-hydra": ALLOW_HYDRA}.items():
+        if named[flag]:
+            variables[variable] = ",".join([*named[flag], *allowed(variable)])
     return rest, variables
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from sgbench.composition.unfolding import SafeLoader, require_bounded
 from sgbench.errors import InputError, suggest
-from sgbench.paths import allowed_targets, conf_dir, with_own
+from sgbench.paths import ALLOW_TARGET, allowed, conf_dir, with_own
 
 META_KEYS = ("_target_", "meta", "defaults")
 TARGET_GROUPS = (
@@ -186,7 +186,7 @@ class CatalogueReader:
 
     def __init__(self, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = ()) -> None:
         self._folders = [Path(folder) for folder in config_dirs]
-        self._extra = frozenset([*allow_targets, *allowed_targets()])
+        self._extra = frozenset([*allow_targets, *allowed(ALLOW_TARGET)])
         self._read: dict[tuple[str, str], Entry] = {}
 
     def entry(self, group: str, name: str) -> Entry:

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sgbench.composition.hydra_node import PLUGIN_KINDS, is_own
 from sgbench.composition.words import RESOLVERS, function_names, one_line
 from sgbench.errors import InputError, shortened
-from sgbench.paths import allowed_env
+from sgbench.paths import ALLOW_ENV, allowed
 
 CHECKED_OTHERWISE = ("mode", "overrides", "runtime", "searchpath", "callbacks", *PLUGIN_KINDS)
 """Keys of `hydra` that are not compared: Hydra writes some itself, `hydra_node` checks the others."""
@@ -155,7 +155,7 @@ def _check_references(config: DictConfig, ours: DictConfig) -> None:
     Environment variables that the user allows (`--allow-env`) may be read.
     """
     known = dict(_texts(_plain_values(ours), ""))
-    may_read = {*SHIPPED_ENV, *allowed_env()}
+    may_read = {*SHIPPED_ENV, *allowed(ALLOW_ENV)}
     for key, text in _texts(_plain_values(config), ""):
         if known.get(key) == text:
             continue

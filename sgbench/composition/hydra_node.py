@@ -10,7 +10,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from sgbench.errors import InputError, suggest
-from sgbench.paths import ALLOW_HYDRA, allowed_hydra
+from sgbench.paths import ALLOW_HYDRA, allowed
 
 PLUGIN_KINDS = ("launcher", "sweeper")
 PACKAGES = {
@@ -70,7 +70,7 @@ def check_hydra_node(node: DictConfig, overrides: Sequence[Override]) -> None:
 
 def is_own(settings: Any) -> bool:
     """Return whether settings of a launcher or a sweeper are of a class that the user allows."""
-    return ALLOW_HYDRA in os.environ and isinstance(settings, dict) and settings.get("_target_") in allowed_hydra()
+    return ALLOW_HYDRA in os.environ and isinstance(settings, dict) and settings.get("_target_") in allowed(ALLOW_HYDRA)
 
 
 def _check_callbacks(callbacks: Any) -> None:
@@ -89,7 +89,7 @@ def _check_own(key: str, settings: Any) -> None:
     if not found:
         raise InputError(f"{key}: _target_, the class to call, is missing")
     for target in found:
-        if target not in allowed_hydra():
+        if target not in allowed(ALLOW_HYDRA):
             raise InputError(
                 f"{key}: {target} is not allowed; if you trust it, add --allow-hydra {target}; no file can allow it"
             )

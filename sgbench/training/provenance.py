@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fastspiking.version import ENGINE
-from sgbench.paths import allowed_hydra
+from sgbench.paths import ALLOW_HYDRA, allowed
 from sgbench.records.content import Provenance, SplitName
 from sgbench.training import git
 from sgbench.version import __version__
@@ -93,7 +93,7 @@ def collect(
     return Provenance(
         commit=code.commit,
         # A commit of sgbench does not identify a user's own code.
-        clean=code.clean and not foreign and not allowed_hydra(),
+        clean=code.clean and not foreign and not allowed(ALLOW_HYDRA),
         versions=code.versions,
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
