@@ -14,6 +14,7 @@ from sgbench.leaderboard.store.prediction_tables import claim_of
 from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import protocols
+from sgbench.records.submission import Submission
 from sgbench.records.trust import Tier, Verification
 from sgbench.submissions.check import has_history
 from sgbench.submissions.draws import draw_problems
@@ -53,11 +54,11 @@ def not_repeated(root: Path, references: References) -> Iterator[Finding]:
     """
     for name in protocols(root, layout="leaderboards"):
         folder = root / name
-        provenances = read_provenances(folder)
-        for check in _latest(provenances):
+        stored = StoredRecords(folder)
+        for check, submission in _latest(read_provenances(folder)):
             path = place_of(folder, check)
             try:
-                reason = _differs(folder, check, references)
+                reason = _differs(stored, check, submission, references)
             except InputError as error:
                 yield finding(path, error)
                 continue
@@ -65,21 +66,21 @@ def not_repeated(root: Path, references: References) -> Iterator[Finding]:
                 yield Finding(str(path), reason)
 
 
-def _latest(provenances: Provenances) -> Iterator[Verification]:
+def _latest(provenances: Provenances) -> Iterator[tuple[Verification, Submission | None]]:
     for provenance in provenances.by_method.values():
         of_tier = {check.tier: check for check in provenance.verifications}
-        yield from (of_tier[tier] for tier in REPEATED if tier in of_tier)
+        yield from ((of_tier[tier], provenance.submission) for tier in REPEATED if tier in of_tier)
 
 
-def _differs(folder: Path, check: Verification, references: References) -> str | None:
-    stored = StoredRecords(folder)
+def _differs(
+    stored: StoredRecords, check: Verification, submission: Submission | None, references: References
+) -> str | None:
     records = {seed: stored.record(check.method_id, seed) for seed in check.seeds}
     with tempfile.TemporaryDirectory(prefix="sgbench-again-") as target:
-        where = restore(folder, check.method_id, Path(target))
-        provenance = read_provenances(folder).of(check.method_id)
-        assert provenance.submission is not None  # noqa: S101 - it was restored
+        where = restore(stored.folder, check.method_id, Path(target))
+        assert submission is not None  # noqa: S101 - it was restored
         finished = {seed: record for seed, record in records.items() if record and claim_of(record) is not None}
-        again = Verifier(where, provenance.submission, finished, references).verify(check.tier, sorted(finished))
+        again = Verifier(where, submission, finished, references).verify(check.tier, sorted(finished))
     value = again.verified_accuracy if again.verified_loss is None else again.verified_loss
     assert value is not None  # noqa: S101 - one is stated
     if again.passed == check.passed and abs(value - check.verified) <= FAR * max(1.0, abs(value)):

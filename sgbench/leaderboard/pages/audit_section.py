@@ -67,7 +67,7 @@ def audit_statements(board: Board) -> Iterator[str]:
     """
     failed = [row for row in board.claimed if _disagrees(row)]
     rows = [row for row in (*board.rows, *board.baselines, *failed) if row.listing is not None]
-    done = [row for row in rows if _is_done(row)]
+    done = [row for row in rows if row.listing is not None and row.listing.provenance.is_trained_again]
     drawn = [*done, *failed]
     if not drawn:
         return
@@ -124,7 +124,3 @@ def _retrainings(row: MethodRow) -> list[Verification]:
 
 def _disagrees(row: MethodRow) -> bool:
     return any(not check.passed for check in _retrainings(row))
-
-
-def _is_done(row: MethodRow) -> bool:
-    return row.listing is not None and row.listing.provenance.is_trained_again

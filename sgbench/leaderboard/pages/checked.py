@@ -60,8 +60,7 @@ def is_loose(row: MethodRow, measure: Measure) -> bool:
     repeats = None if row.listing is None else row.listing.provenance.repeats
     if repeats is None:
         return False
-    loosest = LOOSE_LOSS * measure.guess if measure.kind == "loss" else LOOSE_POINTS
-    return repeats.allowed_mean is None or repeats.allowed_mean > loosest
+    return repeats.allowed_mean is None or repeats.allowed_mean > _loosest(measure)
 
 
 def cannot_rank(board: Board) -> str:
@@ -76,9 +75,9 @@ def cannot_rank(board: Board) -> str:
     widest = [each.allowed_mean for each in repeats if each is not None and each.allowed_mean is not None]
     measure, unit = board.measure, " in loss" if board.measure.kind == "loss" else " points"
     if widest:
-        enough = measure.text(LOOSE_LOSS * measure.guess if measure.kind == "loss" else LOOSE_POINTS)
         apart = (
-            f"repeated seeds may lie {measure.text(max(widest))}{unit} from their claims, {enough} would bear one out"
+            f"repeated seeds may lie {measure.text(max(widest))}{unit} from their claims, "
+            f"{measure.text(_loosest(measure))} would bear one out"
         )
     else:
         apart = "whether a seed solves the task hangs on rounding, so that four of five repeated seeds may differ"
@@ -86,3 +85,7 @@ def cannot_rank(board: Board) -> str:
         f"This board cannot rank claims: {apart}. The ranks compare the maintainers' own runs over their seeds, and "
         "repeating bears out none of them."
     )
+
+
+def _loosest(measure: Measure) -> float:
+    return LOOSE_LOSS * measure.guess if measure.kind == "loss" else LOOSE_POINTS
