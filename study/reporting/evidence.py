@@ -4,12 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
 
 from sgbench.records.record import RunRecord
 from sgbench.study.definition import Loaded
-from sgbench.study.scores import StudyScores
+from sgbench.study.scores import Score, StudyScores
 from sgbench.study.store import Manifest, StoreEntry
 from study.reporting.registration import Registration
+
+LEARNT = 20.0
+"""Points above guessing that the best setting of a network that learns reaches."""
+
+
+class TriedSettings:
+    """Compares the runs of several settings on one network with those of its best one; its classes hold both."""
+
+    runs: Mapping[Any, Mapping[int, Score]]
+    best: Any
+
+    def mean(self, setting: Any) -> float:
+        """Average the test accuracy of a setting over seeds [points]."""
+        return fmean(run.accuracy for run in self.runs[setting].values())
+
+    def mean_kept(self, *tried: Any) -> float:
+        """Average the test accuracy of the better of some settings by validation, chosen for each seed [points]."""
+        return fmean(
+            max((self.runs[one][seed] for one in tried), key=lambda run: run.validation).accuracy
+            for seed in self.runs[tried[0]]
+        )
+
+    @property
+    def learns(self) -> bool:
+        """Return whether the best setting lies clearly above guessing, so that a loss says something."""
+        return self.mean(self.best) - next(iter(self.runs[self.best].values())).guess >= LEARNT
 
 
 @dataclass(frozen=True)

@@ -6,34 +6,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from sgbench.recommendation.answer import AdvisedSetting
 from sgbench.study.scores import Score
+from study.reporting.evidence import TriedSettings
 
 HOLDS = 5.0
 """Points that the better try may lose."""
-LEARNT = 20.0
-"""Points above guessing that the best setting of a network that learns reaches."""
-Seeds = Mapping[int, Score]
 
 
 @dataclass(frozen=True)
-class CheckedNetwork:
+class CheckedNetwork(TriedSettings):
     """Holds each setting's runs on one network at its own learning rate, by the words of the setting."""
 
     name: str
-    runs: Mapping[str, Seeds]
+    runs: Mapping[str, Mapping[int, Score]]
     tries: tuple[str, ...]
-
-    def mean(self, setting: str) -> float:
-        """Average the test accuracy of a setting over seeds [points]."""
-        return fmean(run.accuracy for run in self.runs[setting].values())
 
     @property
     def kept(self) -> float:
         """Average the test accuracy of the better try by validation, seed by seed [points]."""
-        seeds = self.runs[self.tries[0]]
-        return fmean(
-            max((self.runs[one][seed] for one in self.tries), key=lambda run: run.validation).accuracy for seed in seeds
-        )
+        return self.mean_kept(*self.tries)
 
     @property
     def best(self) -> str:
@@ -51,11 +43,6 @@ class CheckedNetwork:
         return self.mean(max(self.runs, key=lambda one: _validation(self.runs[one].values()))) - self.kept
 
     @property
-    def learns(self) -> bool:
-        """Return whether the best setting lies clearly above guessing."""
-        return self.mean(self.best) - next(iter(self.runs[self.best].values())).guess >= LEARNT
-
-    @property
     def holds(self) -> bool:
         """Return whether the tries lose no more than they may."""
         return self.loss <= HOLDS
@@ -67,8 +54,8 @@ def words_of(cell: Mapping[str, object]) -> str:
     >>> words_of({"surrogate": "atan", "width_fwhm": 0.5, "neuron.reset_gradient": "attached", "optimizer.lr": 0.02})
     'neuron.reset_gradient=attached surrogate=atan width_fwhm=0.5'
     """
-    reset, surrogate, width = (cell[key] for key in ("neuron.reset_gradient", "surrogate", "width_fwhm"))
-    return f"neuron.reset_gradient={reset} surrogate={surrogate} width_fwhm={width:g}"
+    setting = {key.rpartition(".")[2]: cell[key] for key in ("surrogate", "width_fwhm", "neuron.reset_gradient")}
+    return " ".join(AdvisedSetting.model_validate({**setting, "rests_on": "this check"}).words)
 
 
 def checked(runs: Iterable[Score], tries: Mapping[str, Sequence[str]]) -> list[CheckedNetwork]:

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from sgbench.study.scores import Score, StudyScores
+from study.reporting.evidence import TriedSettings
 from study.reporting.verdicts import HypothesisResult, corrected, p_below
 
 
@@ -41,42 +42,25 @@ FAMILIES = {"order": "order", "flip": "flip_flop", "response": "delayed_response
 CHOOSING = (("B1", "B2"), ("F1",))
 DECIDING, LATER = ("B3", "B4"), ("B5", "B6")
 """Blocks whose seeds decide the first three claims and the advice, and those with the seeds of the fourth claim."""
-LEARNT = 20.0
-"""Points above guessing that the best setting of a network that counts reaches."""
 FEWEST_TASKS = 6
 WORST, MOST_ABOVE = 8.0, 2
 """Loss that at most so many networks may exceed, for one answer to be confirmed."""
 LIMIT = 10.0
 """Points that the advised setting loses on its worst network at most, where there is such a setting."""
-Seeds = Mapping[int, Score]
 
 
 @dataclass(frozen=True)
-class NetworkRuns:
+class NetworkRuns(TriedSettings):
     """Holds the runs that compare all settings on one network."""
 
     task: str  # without its start
     start: str
-    runs: Mapping[SurrogateSetting, Seeds]
+    runs: Mapping[SurrogateSetting, Mapping[int, Score]]
     best: SurrogateSetting  # as the seeds that choose have it
-
-    def mean(self, setting: SurrogateSetting) -> float:
-        """Average the test accuracy of a setting over seeds [points]."""
-        return fmean(run.accuracy for run in self.runs[setting].values())
 
     def loss(self, *tried: SurrogateSetting) -> float:
         """Return what is lost to the best setting if the better of some settings by validation is kept [points]."""
-        kept = [
-            max((self.runs[one][seed] for one in tried), key=lambda run: run.validation).accuracy
-            for seed in self.runs[self.best]
-        ]
-        return self.mean(self.best) - fmean(kept)
-
-    @property
-    def counts(self) -> bool:
-        """Return whether the best setting learns the task, so that a loss says something."""
-        guess = next(iter(self.runs[self.best].values())).guess
-        return self.mean(self.best) - guess >= LEARNT
+        return self.mean(self.best) - self.mean_kept(*tried)
 
     @property
     def name(self) -> str:
@@ -156,7 +140,7 @@ def by_task(networks: Iterable[NetworkRuns], *tried: SurrogateSetting) -> dict[s
     """Average the losses of each task over those of its starts that count."""
     found: dict[str, list[float]] = {}
     for network in networks:
-        if network.counts:
+        if network.learns:
             found.setdefault(network.task, []).append(network.loss(*tried))
     return {task: fmean(losses) for task, losses in found.items()}
 
@@ -168,7 +152,7 @@ def driven_gain(networks: Sequence[NetworkRuns], setting: SurrogateSetting, *, w
     """
     pairs: dict[str, dict[str, float]] = {}
     for network in networks:
-        if network.counts and (not without or family(network.task) != without):
+        if network.learns and (not without or family(network.task) != without):
             pairs.setdefault(network.task, {})[network.start] = network.mean(setting)
     return {task: one["driven"] - one["quiet"] for task, one in pairs.items() if len(one) == len(STARTS)}
 
@@ -185,7 +169,7 @@ def family(task: str) -> str:
 def claims(networks: Sequence[NetworkRuns], *, whole: bool) -> list[HypothesisResult]:
     """Decide the claims about one answer; all are open while runs are missing or too few tasks count."""
     one, pair = by_task(networks, ONE), by_task(networks, *PAIR)
-    above = sum(network.loss(ONE) > WORST for network in networks if network.counts)
+    above = sum(network.loss(ONE) > WORST for network in networks if network.learns)
     quiet, former = driven_gain(networks, ONE), driven_gain(networks, FORMER, without="delayed_response")
     seeds = str(max((len(network.runs[network.best]) for network in networks), default=0))
     decided = whole and len(one) >= FEWEST_TASKS and min(len(quiet), len(former)) > 1
@@ -227,7 +211,7 @@ class RuleAdvice(NamedTuple):
 
 
 def worst(networks: Iterable[NetworkRuns], *tried: SurrogateSetting) -> tuple[float, str]:
-    return max((network.loss(*tried), network.name) for network in networks if network.counts)
+    return max((network.loss(*tried), network.name) for network in networks if network.learns)
 
 
 def advice(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult]) -> RuleAdvice:

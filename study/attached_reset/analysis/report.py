@@ -76,7 +76,7 @@ def make_report(given: ReportInput) -> Report:
     later, later_whole = losses.compared(scores, losses.LATER)
     verdicts = [*losses.claims(networks, whole=whole), losses.later_claim(later, whole=later_whole)]
     on_heights = heights.claims(effects, order, whole=is_whole)
-    counted = [network for network in networks if network.counts]
+    counted = [network for network in networks if network.learns]
     every, _ = losses.compared(scores, (*losses.DECIDING, *losses.LATER))
     summary = summary_of(networks, [*verdicts, *on_heights], whole=whole).model_copy(
         update={
@@ -113,7 +113,7 @@ def make_report(given: ReportInput) -> Report:
 
 def results_of(networks: Sequence[NetworkRuns], given: ReportInput, starts: NetworkStarts) -> StudyResults:
     """Collect what the settings lost on each task, over all seeds, for the one answer of all studies."""
-    counted = [network for network in networks if network.counts]
+    counted = [network for network in networks if network.learns]
     tasks = given.evidence.loaded.study.tasks
     titles = {network.task: tasks[network.name].title.removesuffix(f"; {network.start}") for network in counted}
     settings = [
@@ -145,14 +145,14 @@ def results_of(networks: Sequence[NetworkRuns], given: ReportInput, starts: Netw
 
 def summary_of(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult], *, whole: bool) -> AnswerSummary:
     """Collect the answer and the losses of every setting and pair, the least mean first."""
-    counted = [network for network in networks if network.counts]
+    counted = [network for network in networks if network.learns]
     advised = losses.advice(networks, verdicts) if whole else None
     return AnswerSummary(
         verdicts={one.name: one.verdict for one in verdicts},
         advised=None if advised is None else advised.setting,
         two_tries=advised is not None and advised.pair,
         networks=len(counted),
-        excluded=tuple(network.name for network in networks if not network.counts),
+        excluded=tuple(network.name for network in networks if not network.learns),
         seeds=max((len(network.runs[network.best]) for network in networks), default=0),
         losses=_summaries(networks),
         all_seeds=(),
@@ -161,7 +161,7 @@ def summary_of(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisRes
 
 
 def _summaries(networks: Sequence[NetworkRuns]) -> tuple[SettingSummary, ...]:
-    counted = [network for network in networks if network.counts]
+    counted = [network for network in networks if network.learns]
     tried = [*((one,) for one in SETTINGS), *losses.pairs()] if len({one.task for one in counted}) > 1 else []
     return tuple(sorted((_summary(counted, one) for one in tried), key=lambda one: (len(one.settings), one.mean)))
 
@@ -288,7 +288,7 @@ def _by_network(networks: Sequence[NetworkRuns], given: ReportInput) -> list[str
         for one in SETTINGS:
             text = decimal_text(network.mean(one), 1)
             texts.append(f"**{text}**" if one == network.best else text)
-        rows.append([tasks[network.name].title + ("" if network.counts else " (excluded)"), *texts])
+        rows.append([tasks[network.name].title + ("" if network.learns else " (excluded)"), *texts])
     return [
         "## By network",
         "Mean test accuracy in percent; bold is what the seeds that choose took for the best.",
