@@ -113,14 +113,14 @@ board: setup ## rebuild all committed boards from their records
 	$(BIN)/sgbench board build --from leaderboards
 
 site: catalogue ## build the web site of all boards into site/
-	$(BIN)/sgbench board site
+	$(BIN)/python -m registry site
 
 docs: $(INSTALLED_DEV) catalogue ## the documentation and the boards as one site in public/, notebooks executed
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	$(foreach study,$(STUDIES),$(BIN)/python -m study report $(study) --check &&) true
 	rm -rf public
-	$(BIN)/sgbench board site --docs --to public
-	$(BIN)/sgbench board check --site public
+	$(BIN)/python -m registry site --docs --to public
+	$(BIN)/python -m registry site --check --to public
 	$(BIN)/python -m sphinx -W --keep-going -b html -d build/doctrees docs public/docs
 	rm -rf public/docs/.buildinfo public/docs/_sources
 	$(BIN)/python -m tools.documentation.links public

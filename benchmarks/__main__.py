@@ -72,7 +72,7 @@ MEASURED = {
     "counting": ("counting.CountingSettings", "what exact counts of operations add to an evaluation"),
     "short_run": ("short_run.ShortRunSettings", "CPU time of a whole `sgbench run` of one epoch, by parts"),
     "board": ("board.BoardSettings", "sgbench board build over 10,000 made-up records"),
-    "site": ("site.SiteSettings", "sgbench board site over as many, and a page of 1000 rows in a browser"),
+    "site": ("site.SiteSettings", "python -m registry site over as many, and a page of 1000 rows in a browser"),
     "rules": ("rules.RulesSettings", "learning rules against back-propagation: time and memory"),
     "scaling": ("scaling.ScalingSettings", "time and memory of gradients against neurons and steps"),
     "generated": ("generated.GeneratedSettings", "neurons with a step alone: written loops, reference"),

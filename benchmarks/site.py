@@ -1,4 +1,4 @@
-"""`site`: how long `sgbench board site` takes over thousands of made-up records, and a page of 1000 rows.
+"""`site`: how long `python -m registry site` takes over thousands of made-up records, and a page of 1000 rows.
 
 A build is timed by the clock and in processor time of all its processes, which a busy machine hardly stretches.
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import sgbench  # noqa: E402
-from sgbench.leaderboard.site.render import bar  # noqa: E402
+from registry.site.render import bar  # noqa: E402
 
 project, author, version = "sgbench", "The sgbench authors", sgbench.__version__
 copyright = author

@@ -1,1 +1,1 @@
-"""Keeps the boards of this repository: accepts what is handed in, audits and withdraws rows, makes releases."""
+"""Keeps the boards of this repository: accepts what is handed in, audits rows, makes releases and the site."""

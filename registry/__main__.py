@@ -1,35 +1,23 @@
-"""`python -m registry`: in a clone, accept what was handed in, audit and withdraw rows, and make releases."""
+"""`python -m registry`: in a clone, accept what was handed in, audit and withdraw rows, make releases and the site."""
 
 import argparse
-import hashlib
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from registry import audit_command
+from registry import audit_command, release_command, site_command
 from registry.accept import accept
 from registry.accept_data import accept_data
 from registry.audit import BoardAudit
-from sgbench import __version__
-from sgbench.cli.common import (
-    GIT_TIMEOUT_S,
-    LEADERBOARDS,
-    CommandParser,
-    answer,
-    print_lines,
-    references_of,
-    shared_options,
-)
+from sgbench.cli.common import LEADERBOARDS, CommandParser, answer, print_lines, references_of, shared_options
 from sgbench.cli.data import make_data_set
 from sgbench.cli.main import run_command_line
 from sgbench.composition import catalogue
 from sgbench.errors import InputError, suggest
-from sgbench.leaderboard.releases.archive import folder_of, pack_release, unpack_release
-from sgbench.leaderboard.releases.make import ReleaseHeading, release_files
 from sgbench.leaderboard.store.method_provenance import SUBMISSIONS as SUBMITTED
 from sgbench.leaderboard.store.method_provenance import place, place_of
 from sgbench.leaderboard.store.outside import EXTERNAL
@@ -37,12 +25,10 @@ from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import protocols
 from sgbench.records.audit import Repetition
 from sgbench.records.confirmation import MOST_BYTES, DataConfirmation
-from sgbench.records.files import first_problem, parse_model, read_bytes, write_atomic
-from sgbench.records.release import EarlierRelease, ReleaseName
+from sgbench.records.files import first_problem, parse_model, read_bytes
 from sgbench.records.trust import Notice
 from sgbench.submissions.restore import restore
 from sgbench.submissions.verify.judge import DataJudge
-from sgbench.training.git import FAILURES, ask
 
 SUBMISSIONS = Path("submissions")
 
@@ -65,7 +51,8 @@ def parser() -> argparse.ArgumentParser:
     audit_command.register(commands)
     _add_accept_repeat(commands)
     _add_withdraw(commands)
-    _add_release(commands)
+    release_command.register(commands)
+    site_command.register(commands)
     return top
 
 
@@ -129,19 +116,6 @@ def _add_withdraw(commands: Any) -> None:
     withdraw.set_defaults(handler=_withdraw)
 
 
-def _add_release(commands: Any) -> None:
-    release = commands.add_parser(
-        "release",
-        help="write all boards and their records as one archive to cite",
-        parents=shared_options(entries=False, classes=False),
-    )
-    release.add_argument("name", metavar="NAME", help="e.g. 2026.12")
-    release.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
-    release.add_argument("--since", type=Path, metavar="ARCHIVE", help="the release before, for the difference")
-    release.add_argument("--to", type=Path, metavar="FILE.zip", help="default: sgbench-boards-NAME.zip")
-    release.set_defaults(handler=_release)
-
-
 def _accept(args: argparse.Namespace) -> int:
     references = references_of(args)
     judge, done = DataJudge(references), []
@@ -197,38 +171,6 @@ def _withdraw(args: argparse.Namespace) -> int:
     path = place(folder, notice)
     line = f"{path}: {notice.kind}; next: sgbench board build --from leaderboards --root {args.root}"
     return answer(args, {"written": str(path), "kind": notice.kind}, line)
-
-
-def _release(args: argparse.Namespace) -> int:
-    try:
-        TypeAdapter(ReleaseName).validate_python(args.name)
-    except ValidationError as error:
-        raise InputError(f"NAME {args.name}: {first_problem(error)}; such as 2026.12 is needed") from error
-    since = None
-    if args.since is not None:
-        before = unpack_release(args.since)
-        since = EarlierRelease(name=before.manifest.name, sha256=before.sha256, rows=before.manifest.rows)
-    commit, created_utc = _committed(args.root)
-    files = release_files(args.root, ReleaseHeading(args.name, commit, created_utc, __version__, since))
-    data = pack_release(args.name, files)
-    path = args.to or Path(f"{folder_of(args.name)}.zip")
-    write_atomic(path, data)
-    sha256 = hashlib.sha256(data).hexdigest()
-    tree = {"file": str(path), "sha256": sha256, "bytes": len(data), "files": len(files)}
-    return answer(args, tree, f"{path}: {len(files):,} files, {len(data) / 1e6:.1f} MB, SHA-256 {sha256}")
-
-
-def _committed(root: Path) -> tuple[str, str]:
-    """Return the last commit of a folder and when it was made."""
-    try:
-        words = ask(root, "log", "-1", "--format=%H %cI", "--", ".", timeout_s=GIT_TIMEOUT_S).decode().split()
-        changed = ask(root, "status", "--porcelain", "--", ".", timeout_s=GIT_TIMEOUT_S).strip()
-    except FAILURES as error:
-        raise InputError(f"{root}: is in no git repository; a release names the commit of its boards") from error
-    if changed or not words:
-        raise InputError(f"{root}: holds what is not committed; commit it, so that the release can name it")
-    when = datetime.fromisoformat(words[1]).astimezone(UTC)
-    return words[0], when.isoformat(timespec="seconds")
 
 
 if __name__ == "__main__":

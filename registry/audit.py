@@ -9,7 +9,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from registry.fresh import fresh_score
-from sgbench.cli.common import GIT_TIMEOUT_S
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.store.audits import AUDIT, LEAST_LOSS, by_method, read_audit, tolerance_of, verdicts
@@ -113,7 +112,7 @@ class BoardAudit:
         if request.draw is not None:
             return request.draw
         try:
-            head = ask(self.folder, "rev-parse", "HEAD", timeout_s=GIT_TIMEOUT_S).decode().strip()
+            head = ask(self.folder, "rev-parse", "HEAD").decode().strip()
         except FAILURES:
             return int(datetime.now(UTC).strftime("%Y%m%d"))
         return number_of(head)

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import sgbench
-from sgbench.leaderboard.site.render import DOCS_SECTIONS, SECTIONS, bar
+from registry.site.render import DOCS_SECTIONS, SECTIONS, bar
 from tests.messages import raises_naming
 from tools.documentation.api import PACKAGE, api_pages
 from tools.documentation.extension import BELOW, DOCS, GENERATED, ROOT, Outside, escape_bars

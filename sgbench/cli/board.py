@@ -6,7 +6,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from sgbench.cli.common import (
     LEADERBOARDS,
     add_source,
     answer,
-    commit_of,
     findings_exit_code,
     left_out_lines,
     own_entry_options,
@@ -24,18 +23,13 @@ from sgbench.cli.common import (
     screen,
     shared_options,
 )
-from sgbench.errors import printable
+from sgbench.errors import InputError, printable
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.pages.columns import BoardColumn
     from sgbench.leaderboard.rows import Board
-    from sgbench.leaderboard.site.beside import SiteExtras
     from sgbench.leaderboard.store.reading import Finding
-    from sgbench.records.submission import Submission
 
-SITE = Path("site")
-SUBMISSIONS = "submissions"
-"""The folder next to the boards into which pull requests put submissions."""
 FEWEST_COLUMNS = 3  # rank, method and score
 
 
@@ -62,19 +56,12 @@ def register(commands: Any) -> None:
     check.add_argument(
         "--again", action="store_true", help="score stored predictions and run stored weights again (ten minutes)"
     )
-    check.add_argument("--site", type=Path, metavar="DIR", help="check a built site in place of the tables")
+    check.add_argument("--site", help=argparse.SUPPRESS)
     check.set_defaults(handler=_check)
-    site = actions.add_parser(
-        "site", help="build a web site of all boards, which opens from disk", parents=shared_options()
-    )
-    site.add_argument(
-        "--from", dest="root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
-    )
-    site.add_argument("--to", "--into", dest="into", type=Path, default=SITE, metavar="DIR", help="default: site")
-    site.add_argument(
-        "--docs", action="store_true", help="link the documentation, which make docs lays into docs/ of the site"
-    )
-    site.set_defaults(handler=_site)
+    site = actions.add_parser("site", parents=shared_options(), add_help=False)
+    for option in ("--from", "--to", "--into", "--docs"):
+        site.add_argument(option, nargs="?")
+    site.set_defaults(handler=_name_of_site)
     show = actions.add_parser(
         "show", help="print boards without writing anything", parents=shared_options(machine=False)
     )
@@ -85,6 +72,7 @@ def register(commands: Any) -> None:
         "--energy", action="store_true", help="below it, how energies compare with networks without spikes"
     )
     forms.add_argument("--latex", action="store_true", help="a table with the rules of booktabs, for a paper")
+    forms.add_argument("--html", action="store_true", help="one page for a browser, which needs no other file")
     show.set_defaults(handler=_show)
     board_families.register(actions)
     board_releases.register(actions)
@@ -117,60 +105,17 @@ def _build(args: argparse.Namespace) -> int:
     return findings_exit_code(findings, has_rows=bool(built))
 
 
-def _site(args: argparse.Namespace) -> int:
-    """Build the web site of all boards; return 1 if anything is left out."""
-    from sgbench.leaderboard.site.build import build_site
-
-    pending, left_out = _read_pending(args.root)
-    built = build_site(
-        args.root,
-        args.into,
-        references=references_of(args),
-        commit=commit_of(args.root),
-        extras=_site_extras(pending, has_docs=args.docs),
+def _name_of_site(_: argparse.Namespace) -> int:
+    raise InputError(
+        "the site of all boards is built and checked in a clone: python -m registry site [--check]; "
+        "one page of your own boards: sgbench board show --html > boards.html"
     )
-    built = replace(built, left_out=(*built.left_out, *left_out))
-    size = f"{built.files:,} files, {built.bytes / 1e6:.1f} MB"
-    line = f"{built.boards} boards, {built.methods:,} methods; {size}; open {built.into}/index.html"
-    return _answer_with_findings(args, asdict(built), [line, *left_out_lines(built.left_out)], built.left_out)
-
-
-def _read_pending(root: Path) -> tuple[tuple[Submission, ...], list[Finding]]:
-    """Read the pending submissions next to a leaderboards folder; return them and findings on unreadable ones."""
-    from sgbench.leaderboard.site.pending import read_waiting
-
-    pending, left_out = read_waiting(root.resolve().parent / SUBMISSIONS)
-    return tuple(pending), left_out
-
-
-def _site_extras(pending: tuple[Submission, ...], *, has_docs: bool = False) -> SiteExtras:
-    from sgbench.leaderboard.site.beside import SiteExtras, pictures_in
-    from sgbench.paths import conf_dir
-    from sgbench.recommendation.front import shipped_advice
-
-    pictures = conf_dir().parent / "docs" / "catalogue"
-    return SiteExtras(shipped_advice(), has_docs, pictures_in(pictures), pending)
-
-
-def _check_site(args: argparse.Namespace) -> int:
-    """Compare a built site with what the records give; return 1 if there is a problem."""
-    from sgbench.leaderboard.site.build import check_site
-    from sgbench.tables import counted
-
-    pending, left_out = _read_pending(args.root)
-    findings = check_site(
-        args.root, args.site, references=references_of(args), commit=commit_of(args.root), extras=_site_extras(pending)
-    )
-    findings = (*findings, *left_out)
-    tree = {"site": str(args.site), "findings": [asdict(item) for item in findings]}
-    line = f"{args.site}: {counted(len(findings), 'problem')}"
-    return _answer_with_findings(args, tree, [*_finding_lines(findings, "problem"), line], findings)
 
 
 def _check(args: argparse.Namespace) -> int:
-    """Compare tables, or with --site a built site, with what the records give; return 1 if there is a problem."""
+    """Compare tables with what the records give; return 1 if there is a problem."""
     if args.site is not None:
-        return _check_site(args)
+        return _name_of_site(args)
     from sgbench.leaderboard.board import check
     from sgbench.submissions.repeated import not_repeated, other_draws
     from sgbench.tables import counted
@@ -185,13 +130,15 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    """Print boards as Markdown, LaTeX or terminal tables; return 1 if a record with a row is left out."""
+    """Print boards as Markdown, LaTeX, HTML or terminal tables; return 1 if a record with a row is left out."""
     from sgbench.leaderboard.board import show
-    from sgbench.leaderboard.pages.brief import brief_latex, brief_markdown
+    from sgbench.leaderboard.pages.brief import brief_latex, brief_markdown, html_page
 
     tree = record_tree(args, only=args.protocol)
     boards = show(tree)
-    for board in boards.boards:
+    if args.html and boards.boards:
+        sys.stdout.write(html_page(boards.boards))
+    for board in () if args.html else boards.boards:
         if args.markdown or args.latex:
             sys.stdout.write(brief_latex(board) if args.latex else brief_markdown(board))
         else:

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from sgbench.submissions.make import Author
 
 LEADERBOARDS = Path("leaderboards")
-NO_COMMIT = "none"
-GIT_TIMEOUT_S = 20.0  # time limit of a git command
 LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
 REST_HINT = "sgbench board build --json names all"
 COMMANDS = re.compile(r"\b(?:sgbench|python -m \w+|pip install) [^;)]*")
@@ -224,21 +222,6 @@ def own_entry_options(config_dirs: Iterable[Path], allow_targets: Iterable[str])
     """List the options that name a user's own entries, which every command that reads their runs needs."""
     folders = (part for folder in config_dirs for part in ("--config-dir", str(folder)))
     return [*folders, *(part for name in allow_targets for part in ("--allow-target", name))]
-
-
-def commit_of(root: Path) -> str:
-    """Return the hash of the last commit that changed a folder, "none" without git or commit.
-
-    If the folder has uncommitted changes, ", with changes" is added.
-    """
-    from sgbench.training.git import FAILURES, ask
-
-    try:
-        commit = ask(root, "log", "-1", "--format=%H", "--", ".", timeout_s=GIT_TIMEOUT_S).decode().strip()
-        changed = ask(root, "status", "--porcelain", "--", ".", timeout_s=GIT_TIMEOUT_S).strip()
-    except FAILURES:
-        return NO_COMMIT
-    return f"{commit or NO_COMMIT}{', with changes' if changed else ''}"
 
 
 def chosen_protocols(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:

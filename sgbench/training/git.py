@@ -10,7 +10,7 @@ FAILURES = (OSError, subprocess.SubprocessError)
 """Errors of `ask` if git is missing, takes too long or fails."""
 
 
-def ask(folder: Path, *words: str, timeout_s: float) -> bytes:
+def ask(folder: Path, *words: str, timeout_s: float = 20.0) -> bytes:
     return subprocess.run(  # noqa: S603 - no shell, and words as above
         ["git", *QUIET, "-C", str(folder), *words],  # noqa: S607 - the user's own git
         env=_environment(),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sgbench.leaderboard.site.pictures import digest_in
+from registry.site.pictures import digest_in
 from sgbench.paths import conf_dir
 from tools.catalogue_pages import pages
 from tools.catalogue_pages.docstrings import described

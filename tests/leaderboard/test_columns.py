@@ -8,10 +8,10 @@ import re
 
 from sgbench.leaderboard.pages.brief import brief_head
 from sgbench.leaderboard.pages.columns import Form, board_columns, columns_in
+from sgbench.leaderboard.pages.row_table import row_table
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.rows import Board
-from sgbench.leaderboard.site.protocol_table import row_table
 from tests.leaderboard.factory import CLASSES, make_board, protocol, target
 from tests.leaderboard.gallery import gallery
 
@@ -63,7 +63,7 @@ def test_every_form_reads_the_declaration() -> None:
 def test_site_hides_what_is_no_score() -> None:
     """A page shows what names and scores a method, and the other groups on request."""
     board = toy()
-    table = row_table(board, board.rows, caption="t")
+    table = row_table(board, board.rows, caption="t", link_of=lambda row: row.method_id)
     groups = [column.group for column in columns_in(board, "site")]
     assert [column.group for column in table.columns] == [
         "" if group in ("method", "accuracy") else group for group in groups

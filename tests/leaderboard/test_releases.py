@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 
 from registry.__main__ import main as keep
+from registry.release_command import pack_release
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.leaderboard.registry import FILE, read_registry
 from sgbench.leaderboard.releases import archive as room
-from sgbench.leaderboard.releases.archive import MANIFEST, folder_of, pack_release, unpack_release
+from sgbench.leaderboard.releases.archive import MANIFEST, folder_of, unpack_release
 from sgbench.leaderboard.releases.make import ReleaseHeading, release_files, row_changes
 from sgbench.leaderboard.releases.verify import fetch_release, verify_release
 from sgbench.records.release import EarlierRelease, Release, ReleasedRow

@@ -18,10 +18,10 @@ from sgbench.leaderboard.deviation import ProtocolReference, References, deviati
 from sgbench.leaderboard.pages.brief import brief_cells
 from sgbench.leaderboard.pages.columns import OTHER_DATA, UNACCEPTED
 from sgbench.leaderboard.pages.explain import explain
+from sgbench.leaderboard.pages.row_table import row_table
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv, to_json
 from sgbench.leaderboard.rows import Board
-from sgbench.leaderboard.site.protocol_table import row_table
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.record import RunRecord
 from sgbench.tables import prose

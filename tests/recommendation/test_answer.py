@@ -19,7 +19,6 @@ from sgbench.networks.snntorch_modules import reset_gradient_of
 from sgbench.neurons.gated import passes_reset
 from sgbench.recommendation.advice import COLUMNS, advise
 from sgbench.recommendation.answer import AdvisedSetting, MeasuredNetwork, NetworkAdvice, StudyAnswer, read_answer
-from sgbench.recommendation.front import advice_by_kind
 from sgbench.recommendation.start import measure_module
 from sgbench.records.files import to_json
 from sgbench.training.build import build
@@ -105,18 +104,16 @@ def test_words_for_snntorch_alone_have_the_width_and_peak_that_stand_beside_them
 
 
 @pytest.mark.parametrize("network", KINDS, ids=lambda one: f"{one.layers}-{one.recurrent}-{one.steps}")
-def test_command_site_and_pages_say_the_same(network: MeasuredNetwork, capsys: pytest.CaptureFixture[str]) -> None:
-    """For one layer, several, recurrent and long: settings and losses of command, site, README and guide."""
+def test_command_and_pages_say_the_same(network: MeasuredNetwork, capsys: pytest.CaptureFixture[str]) -> None:
+    """For one layer, several, recurrent and long: settings of command, README and guide."""
     advice = ANSWER.of(network)
     rows = advice.settings["accuracy"]
     words = ["--layers", str(network.layers), "--steps", str(network.steps), *(["--recurrent"] * network.recurrent)]
     assert main(["recommend", *words]) == 0
     printed = capsys.readouterr().out
-    (shown,) = [one for one in advice_by_kind(ANSWER) if one.network == advice.network]
     tables = [one.text for one in passages(ANSWER) if one.name == "table"]
-    for row, (surrogate, width), (mean, worst, _) in zip(rows, shown.settings, shown.losses, strict=True):
+    for row in rows:
         assert " ".join(row.words) in printed
-        assert (surrogate, width, mean, worst) == (row.surrogate, row.width_fwhm, row.mean_loss, row.worst_loss)
         for table in tables:
             (line,) = [each for each in table.splitlines() if each.startswith(f"| {advice.network}") and "|" in each][
                 :1

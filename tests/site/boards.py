@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from registry.site.files import Page
+from registry.site.pages import site_files
+from registry.site.render import render_page
+from registry.site.sources import Sources, read_sources
 from sgbench.composition import catalogue
-from sgbench.leaderboard.site.files import Page
-from sgbench.leaderboard.site.pages import site_files
-from sgbench.leaderboard.site.render import render_page
-from sgbench.leaderboard.site.sources import Sources, read_sources
 from sgbench.records.record import RunRecord
 from tests.leaderboard.factory import ToyReferences, write_board_record
 from tests.site.documents import Document

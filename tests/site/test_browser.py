@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 
+from registry.site.beside import SiteExtras, pictures_in, shipped_advice
+from registry.site.build import build_site
 from sgbench.leaderboard.deviation import References, compose_reference
 from sgbench.leaderboard.explaining import explain_two
-from sgbench.leaderboard.site.beside import SiteExtras, pictures_in
-from sgbench.leaderboard.site.build import build_site
 from sgbench.leaderboard.store.tree import RecordTree
-from sgbench.recommendation.front import shipped_advice
 from tests.leaderboard.factory import record, write_board_record
 from tests.messages import lines_naming
 from tests.rooms import ROOT

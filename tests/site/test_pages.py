@@ -15,27 +15,26 @@ import pytest
 from PIL import Image
 from scipy.stats import t
 
+from registry.site.across import compare_surrogates
+from registry.site.answer import answer_of, listed
+from registry.site.beside import SiteExtras
+from registry.site.method_curves import curve_charts
+from registry.site.pages import site_files
+from registry.site.pictures import size_in
+from registry.site.protocols import protocol_files
+from registry.site.render import DOCS_SECTIONS
+from registry.site.sources import read_sources
+from registry.site.texts import text_pages
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.families import AcrossTasks
 from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.values import to_csv
-from sgbench.leaderboard.site.across import compare_surrogates
-from sgbench.leaderboard.site.answer import answer_of, listed
-from sgbench.leaderboard.site.beside import SiteExtras
-from sgbench.leaderboard.site.method_curves import curve_charts
-from sgbench.leaderboard.site.pages import site_files
-from sgbench.leaderboard.site.pictures import size_in
-from sgbench.leaderboard.site.protocols import protocol_files
-from sgbench.leaderboard.site.render import DOCS_SECTIONS
-from sgbench.leaderboard.site.reproductions import read_reproductions
-from sgbench.leaderboard.site.sources import read_sources
-from sgbench.leaderboard.site.texts import text_pages
 from sgbench.plots.layout import laid_out
 from sgbench.recommendation.advice import advise
 from sgbench.recommendation.answer import MeasuredNetwork, read_answer
-from sgbench.recommendation.front import advice_by_kind
 from sgbench.records.content import EpochScores, Failure
 from sgbench.records.record import RunRecord
+from sgbench.reproduction.reproductions_page import read_reproductions
 from sgbench.statistics.intervals import summarise
 from sgbench.tables.table import Cell, Table, numbers
 from sgbench.tables.table import texts as columns
@@ -318,19 +317,21 @@ def test_the_front_page_begins_with_what_the_study_says(tmp_path: Path) -> None:
 
     Must differ: without advice the front page answers from the boards alone, and without documentation links none.
     """
-    advice = advice_by_kind(read_answer())
+    advice = read_answer().networks
     sources = sources_of(tmp_path / "boards", two_methods())
     told = replace(sources, extras=SiteExtras(advice, has_docs=True))
     told.__dict__.update(surrogates=sources.surrogates, neurons=sources.neurons)
     page = documents(told)["index.html"]
     plain = documents(sources)["index.html"]
     for each in advice:
-        assert each.sentence.partition(" ")[2] in page.text
-        assert each.sentence not in plain.text
+        setting = each.settings["accuracy"][0]
+        said = f"{each.network.partition(' ')[2]}: {setting.surrogate} at a width of {setting.width_fwhm:g}"
+        assert said in page.text.replace(f" (provisional {each.provisional})", "")
+        assert said not in plain.text
         words = shlex.split(each.command)
         network = MeasuredNetwork(int(words[3]), recurrent="--recurrent" in words, steps=int(words[-1]))
         found = advise(read_answer(), network)
-        assert each.settings == tuple((one.surrogate, one.width_fwhm) for one in found.settings)
+        assert each.settings["accuracy"] == found.settings
     assert MAP_CAPTION in page.text
     assert MAP_CAPTION not in plain.text
     docs = {path for path, _ in DOCS_SECTIONS}

@@ -12,10 +12,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from sgbench.cli.main import main
+from registry.__main__ import main
+from registry.site.command import experiments, method_overrides
 from sgbench.composition.compose import compose
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.site.command import experiments, method_overrides
 from sgbench.leaderboard.store.tree import RecordTree, RowRecords, read_methods
 from sgbench.records.method import method_id
 from sgbench.records.spec import Method
@@ -85,7 +85,7 @@ def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     boards, site = tmp_path / "boards", tmp_path / "site"
     for name in ("digits_v1", "mackey_glass_v1"):
         shutil.copytree(PUBLISHED / name, boards / name)
-    assert main(["board", "site", "--from", str(boards), "--into", str(site)]) == 0
+    assert main(["site", "--from", str(boards), "--to", str(site)]) == 0
     assert "2 boards, 23 methods" in capsys.readouterr().out
     pages = sorted(site.rglob("*.html"))
     assert len(pages) > 100
@@ -105,7 +105,7 @@ def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     # By hand: of four widths the best stands highest, 19.6 = 12 + 204 * .04 / 1.08, and the worst lowest.
     assert (heights[by_width.index(max(by_width))], heights[by_width.index(min(by_width))]) == (19.6, 208.4)
 
-    check = ["board", "check", "--root", str(boards), "--site", str(site)]
+    check = ["site", "--check", "--from", str(boards), "--to", str(site)]
     assert main(check) == 0
     page = site / "protocols" / "digits_v1.html"
     page.write_text(page.read_text().replace("93.94", "99.94"))
@@ -115,7 +115,7 @@ def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert lines_naming(said, f"{page}", "edited")
     assert lines_naming(said, f"{site / 'across.csv'}", "missing")
     assert "2 problems" in said
-    assert main(["board", "site", "--from", str(boards), "--into", str(boards / "site")]) == 2
+    assert main(["site", "--from", str(boards), "--to", str(boards / "site")]) == 2
     assert "lies inside" in capsys.readouterr().err
 
 

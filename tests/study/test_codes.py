@@ -18,7 +18,7 @@ PAGES = [
     ROOT / "README.md",
     *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name not in OF_REVIEWERS),
     *sorted((ROOT / "docs" / "tutorial").rglob("*.md")),
-    *sorted((ROOT / "sgbench" / "leaderboard" / "site" / "templates").iterdir()),
+    *sorted((ROOT / "registry" / "site" / "templates").iterdir()),
 ]
 
 

@@ -237,7 +237,7 @@ def test_a_result_ranks_is_disputed_and_withdrawn(tmp_path: Path) -> None:
     forge.merge(fork, "parabola")
     project = forge.project
     assert row(project, method) is None
-    project.does("sgbench board site --from leaderboards --into ../site")
+    project.does("python -m registry site --from leaderboards --to ../site")
     assert "@me" in (project.folder.parent / "site" / "pending.html").read_text()
     accept(project, method)
     ranked = row(project, method)

@@ -8,10 +8,10 @@ import torch
 from omegaconf import OmegaConf
 
 from fastspiking import scan, snntorch
+from registry.site.entries import default_text
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError, SgbenchError, one_printable_line
-from sgbench.leaderboard.site.entries import default_text
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import Neuron
 from sgbench.surrogates.base import Surrogate

@@ -14,6 +14,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fastspiking import scan
+from registry.site.files import SiteFile
+from registry.site.pictures import digest_in, small_drawing
 from sgbench.composition import catalogue
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.compose import compose
@@ -22,8 +24,6 @@ from sgbench.errors import InputError, SgbenchError, one_printable_line
 from sgbench.inspection.neuron_picture import neuron_figure, neuron_picture
 from sgbench.inspection.portrait import formula_of
 from sgbench.inspection.surrogate_picture import surrogate_figure, surrogate_picture
-from sgbench.leaderboard.site.files import SiteFile
-from sgbench.leaderboard.site.pictures import digest_in, small_drawing
 from sgbench.networks.base import DenseLayer
 from sgbench.paths import conf_dir
 from sgbench.plots import style

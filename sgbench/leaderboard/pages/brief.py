@@ -1,14 +1,27 @@
-"""A board with few columns, for a terminal, a README or a notebook."""
+"""A board with few columns, for a terminal, a README or a notebook, and one page of boards in HTML."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from html import escape
 
 from sgbench.leaderboard.pages.columns import cells_of, columns_in
-from sgbench.leaderboard.pages.empty import without_rows
+from sgbench.leaderboard.pages.empty import too_few, without_rows
+from sgbench.leaderboard.pages.row_table import row_table
 from sgbench.leaderboard.pages.terminal_outside import outsider_table
 from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.tables.html import as_html
 from sgbench.tables.latex import as_latex
 from sgbench.tables.markdown import as_markdown
 from sgbench.tables.table import Table, plain_table
+
+PAGE_HEAD = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Boards</title>
+<style>
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
+body { margin: 2rem; }
+table { border-collapse: collapse; display: block; overflow-x: auto; }
+th, td { border-bottom: 1px solid #8885; padding: .2rem .6rem; text-align: left; }
+</style>
+"""
 
 
 def brief_markdown(board: Board) -> str:
@@ -19,6 +32,20 @@ def brief_markdown(board: Board) -> str:
 def brief_latex(board: Board) -> str:
     """Write the tables of `board show` as LaTeX."""
     return "\n".join(f"% {part}\n" if isinstance(part, str) else as_latex(part) for part in _parts(board))
+
+
+def html_page(boards: Iterable[Board]) -> str:
+    """Write boards as one page of HTML, which needs no other file."""
+    return f"{PAGE_HEAD}{''.join(part for board in boards for part in _html_parts(board))}</html>\n"
+
+
+def _html_parts(board: Board) -> Iterator[str]:
+    yield f"<h1>{escape(board.protocol.name)}</h1>\n<p>{escape(board.protocol.about)}</p>\n"
+    notes = (too_few(board) or "",) if board.rows else (without_rows(board),)
+    table = row_table(board, board.shown, caption=board.protocol.name)
+    yield f"{as_html(table, [*filter(None, notes)])}\n"
+    if board.outsiders:
+        yield f"{as_html(outsider_table(board))}\n"
 
 
 def _parts(board: Board) -> Iterator[Table | str]:

@@ -1,4 +1,4 @@
-"""Pack a release into a reproducible zip archive, and unpack untrusted ones strictly."""
+"""Unpack the archive of a release strictly, as a stranger made it."""
 
 import hashlib
 import io
@@ -16,8 +16,6 @@ from sgbench.records.release import MAX_FILE_BYTES, MAX_FILES, Release
 MANIFEST = "manifest.json"
 MAX_ARCHIVE_BYTES = 256 * 1024**2
 MAX_PLAIN_BYTES = 512 * 1024**2
-LONGEST_AGO = (1980, 1, 1, 0, 0, 0)
-"""The date of all files, the earliest in zip, so that equal files give equal archives."""
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 0x1
 REMEDY = "take it from where it was published"
@@ -38,17 +36,6 @@ class UnpackedRelease:
 
 def folder_of(name: str) -> str:
     return f"sgbench-boards-{name}"
-
-
-def pack_release(name: str, files: Mapping[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for path in sorted(files):
-            info = zipfile.ZipInfo(f"{folder_of(name)}/{path}", LONGEST_AGO)
-            info.create_system, info.external_attr = 3, (stat.S_IFREG | 0o644) << 16
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, files[path], compresslevel=9)
-    return out.getvalue()
 
 
 def unpack_release(path: Path, *, sha256: str | None = None) -> UnpackedRelease:

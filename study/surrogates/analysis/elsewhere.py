@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.site.reproductions import read_reproductions
 from sgbench.records.files import read_bytes
+from sgbench.reproduction.reproductions_page import read_reproductions
 from sgbench.statistics.blocks import Contrast, contrast_from
 
 REPRODUCTIONS = Path("docs") / "reproductions.md"

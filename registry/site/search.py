@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sgbench.leaderboard.site.files import Page, SiteFile
-from sgbench.leaderboard.site.sources import ShownRow, Sources, method_path
+from registry.site.files import Page, SiteFile
+from registry.site.sources import ShownRow, Sources, method_path
 
 LIST, DOCS_LIST = "searched.js", "docs/searched.js"
 """Paths of the scripts with the index of the site, and with that of the documentation, which its build writes."""

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable, Mapping
 
+from registry.site.method_tables import mean
+from registry.site.sources import Sources
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.leaderboard.site.method_tables import mean
-from sgbench.leaderboard.site.sources import Sources
 from sgbench.leaderboard.store.method_provenance import log_of
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, value_text
 from sgbench.plots.layout import Drawing, laid_out

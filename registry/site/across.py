@@ -2,12 +2,12 @@
 
 from statistics import fmean
 
+from registry.site.answer import FrontPageAnswer, duels_table
+from registry.site.files import Page
+from registry.site.sources import Sources
 from sgbench.errors import InputError
 from sgbench.leaderboard.families import MIN_FOR_RANKS, AcrossTasks, across_tasks, scores_by_task
 from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
-from sgbench.leaderboard.site.answer import FrontPageAnswer, duels_table
-from sgbench.leaderboard.site.files import Page
-from sgbench.leaderboard.site.sources import Sources
 from sgbench.plots.board_charts import across_charts
 from sgbench.plots.layout import laid_out
 from sgbench.tables import NONE

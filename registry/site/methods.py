@@ -4,24 +4,18 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from registry.site.command import experiments, method_overrides, run_line
+from registry.site.comparison import method_script
+from registry.site.files import Download, Page, SiteFile
+from registry.site.method_curves import curve_charts
+from registry.site.method_tables import energy_tables, layer_table, provenance_table, seed_table, verification_table
+from registry.site.sources import ShownRow, Sources, method_path, protocol_path
+from registry.site.tuning_maps import method_maps
 from sgbench.errors import InputError
 from sgbench.leaderboard.labels import parameter_text
 from sgbench.leaderboard.pages.checked import repeats_text
 from sgbench.leaderboard.pages.columns import CLAIMED, rank_text
 from sgbench.leaderboard.pages.export import encode, to_table
-from sgbench.leaderboard.site.command import experiments, method_overrides, run_line
-from sgbench.leaderboard.site.comparison import method_script
-from sgbench.leaderboard.site.files import Download, Page, SiteFile
-from sgbench.leaderboard.site.method_curves import curve_charts
-from sgbench.leaderboard.site.method_tables import (
-    energy_tables,
-    layer_table,
-    provenance_table,
-    seed_table,
-    verification_table,
-)
-from sgbench.leaderboard.site.sources import ShownRow, Sources, method_path, protocol_path
-from sgbench.leaderboard.site.tuning_maps import method_maps
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.leaderboard.store.reading import Finding, RecordFile
 from sgbench.leaderboard.store.stored import record_path

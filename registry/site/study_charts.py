@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from registry.site.files import Page
+from registry.site.sources import Sources
 from sgbench.errors import InputError
-from sgbench.leaderboard.site.files import Page
-from sgbench.leaderboard.site.sources import Sources
 from sgbench.plots.chart import CHARTS, Charts, charts_of_json
 from sgbench.plots.layout import Drawing, laid_out
 from sgbench.records.files import read_bytes

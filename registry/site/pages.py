@@ -4,24 +4,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+from registry.site.across import across_page, compare_surrogates
+from registry.site.answer import answer_of
+from registry.site.comparison import comparison_page
+from registry.site.downloads import downloads_of, table_files
+from registry.site.entries import entry_files
+from registry.site.feed import feed_file
+from registry.site.files import Page, SiteFile
+from registry.site.front import front_files
+from registry.site.methods import method_files
+from registry.site.pending import pending_page
+from registry.site.protocols import boards_page, protocol_files
+from registry.site.render import render_page, static_files
+from registry.site.search import search_files
+from registry.site.sources import Sources
+from registry.site.study_charts import charts_pages
+from registry.site.texts import text_pages
 from sgbench.leaderboard.measuring import MANY, SHARES, shares
 from sgbench.leaderboard.processes import in_processes, workers_for
-from sgbench.leaderboard.site.across import across_page, compare_surrogates
-from sgbench.leaderboard.site.answer import answer_of
-from sgbench.leaderboard.site.comparison import comparison_page
-from sgbench.leaderboard.site.downloads import downloads_of, table_files
-from sgbench.leaderboard.site.entries import entry_files
-from sgbench.leaderboard.site.feed import feed_file
-from sgbench.leaderboard.site.files import Page, SiteFile
-from sgbench.leaderboard.site.front import front_files
-from sgbench.leaderboard.site.methods import method_files
-from sgbench.leaderboard.site.pending import pending_page
-from sgbench.leaderboard.site.protocols import boards_page, protocol_files
-from sgbench.leaderboard.site.render import render_page, static_files
-from sgbench.leaderboard.site.search import search_files
-from sgbench.leaderboard.site.sources import Sources
-from sgbench.leaderboard.site.study_charts import charts_pages
-from sgbench.leaderboard.site.texts import text_pages
 from sgbench.leaderboard.store.reading import RecordFile
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from registry.site.beside import SiteExtras
 from sgbench.composition import catalogue
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, is_preset
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.rows import Board, Measured, MethodRow
-from sgbench.leaderboard.site.beside import SiteExtras
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.paths import conf_dir

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from registry.site.files import SiteFile
+from registry.site.pictures import digest_in
 from sgbench.errors import InputError, StorageError
-from sgbench.leaderboard.site.files import SiteFile
-from sgbench.leaderboard.site.pictures import digest_in
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.records.files import parse_tree, read_bytes
 from sgbench.records.unfinished import new_folder, remove_abandoned_of
@@ -136,7 +136,7 @@ def compare_site(folder: Path, files: Iterable[SiteFile]) -> Iterator[Finding]:
     """
     known = listed(folder) if folder.is_dir() else None
     if known is None:
-        raise InputError(f"--site {folder}: no site; build one with: sgbench board site --to {folder}")
+        raise InputError(f"--to {folder}: no site; build one with: python -m registry site --to {folder}")
     expected = set()
     for site_file in files:
         expected.add(site_file.path)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from registry.site.sources import Sources, method_path
 from sgbench.leaderboard.families import Tuned, families, tuned
 from sgbench.leaderboard.pages.family_pictures import tuning_curves
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.leaderboard.site.sources import Sources, method_path
 from sgbench.plots.board_charts import MAX_ROWS, ScoredRow, score_charts, tuning_charts
 from sgbench.plots.chart import Charts
 from sgbench.plots.energy_front import MOST_PANELS, FrontMethod, FrontPanel, front_charts

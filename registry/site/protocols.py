@@ -3,20 +3,20 @@
 import shlex
 from collections.abc import Iterator, Sequence
 
+from registry.site.files import Download, Page, SiteFile
+from registry.site.protocol_charts import cost_charts, protocol_charts
+from registry.site.render import address, svg
+from registry.site.sources import Sources, method_path, plain, protocol_path
+from registry.site.tuning_maps import board_maps
 from sgbench.composition.words import seed_override
 from sgbench.leaderboard.deviation import experiment_of
 from sgbench.leaderboard.pages.checked import cannot_rank, checked_text
 from sgbench.leaderboard.pages.empty import too_few, without_rows
+from sgbench.leaderboard.pages.row_table import row_table
 from sgbench.leaderboard.pages.sections import evidence, statements
 from sgbench.leaderboard.pages.seeds import seeds_outside
 from sgbench.leaderboard.pages.values import to_csv, to_json
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.leaderboard.site.files import Download, Page, SiteFile
-from sgbench.leaderboard.site.protocol_charts import cost_charts, protocol_charts
-from sgbench.leaderboard.site.protocol_table import row_table
-from sgbench.leaderboard.site.render import address, svg
-from sgbench.leaderboard.site.sources import Sources, method_path, plain, protocol_path
-from sgbench.leaderboard.site.tuning_maps import board_maps
 from sgbench.statistics.rank_places import ABOUT_LETTERS
 from sgbench.tables import NONE, counted, ranges
 from sgbench.tables.table import Cell, Table, number, numbers, texts
@@ -89,7 +89,7 @@ def _page(board: Board, sources: Sources) -> Page:
             "board": board,
             "doubts": [doubt for doubt in (too_few(board), cannot_rank(board)) if doubt],
             "empty": "" if board.rows else without_rows(board),
-            "ranked": row_table(board, board.rows, caption=f"Methods ranked on {name}"),
+            "ranked": _rows(board, board.rows, f"Methods ranked on {name}"),
             "parts": _parts(board),
             "costs": cost_charts(board),
             "charts": protocol_charts(board, sources),
@@ -154,7 +154,12 @@ def _parts(board: Board) -> list[tuple[str, str, Table]]:
 
 
 def _unranked(board: Board, rows: Sequence[MethodRow]) -> Table:
-    return row_table(board, rows, caption=f"Methods of {board.protocol.name} without a rank")
+    return _rows(board, rows, f"Methods of {board.protocol.name} without a rank")
+
+
+def _rows(board: Board, rows: Sequence[MethodRow], caption: str) -> Table:
+    name = board.protocol.name
+    return row_table(board, rows, caption=caption, link_of=lambda row: method_path(name, row.method_id))
 
 
 def _outsiders(board: Board) -> Table:

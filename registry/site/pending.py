@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from registry.site.files import Page
+from registry.site.sources import Sources, method_path, protocol_path
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import Board
 from sgbench.leaderboard.labels import surrogate_call
 from sgbench.leaderboard.rows import MethodRow
-from sgbench.leaderboard.site.files import Page
-from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
 from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.leaderboard.store.repeats import NOT_REPEATABLE
 from sgbench.records.base import in_seconds

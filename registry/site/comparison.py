@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterator
 
+from registry.site.files import Page
+from registry.site.method_curves import MEAN
+from registry.site.sources import ShownRow, Sources
 from sgbench.leaderboard.labels import parameter_text
 from sgbench.leaderboard.pages.explain import figures
-from sgbench.leaderboard.site.files import Page
-from sgbench.leaderboard.site.method_curves import MEAN
-from sgbench.leaderboard.site.sources import ShownRow, Sources
 from sgbench.plots.chart import Charts
 from sgbench.records.spec import GROUPS, Method
 from sgbench.statistics.intervals import t_quantile

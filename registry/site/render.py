@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sgbench.leaderboard.site.files import Page, SiteFile
+from registry.site.files import Page, SiteFile
 from sgbench.plots.style import SHAPES
 
 SECTIONS = (
@@ -30,7 +30,7 @@ DOCS_SECTIONS = (
     ("docs/index.html", "Docs"),
 )
 """Further entries of the navigation if the documentation is in docs/ of the site."""
-PACKAGE = "sgbench.leaderboard.site"
+PACKAGE = "registry.site"
 STATIC = ("site.js", "charts.js", "compare.js", "search.js")
 LINK = re.compile(r"https://\S+")
 PAPERS = {"arXiv:": "https://arxiv.org/abs/", "doi:": "https://doi.org/"}

@@ -6,13 +6,14 @@ The advice of a study, if given, comes first.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from registry.site.sources import Sources, method_path, protocol_path
 from sgbench.leaderboard.families import AcrossTasks, FamilySummary
 from sgbench.leaderboard.pages.explain import NO_DIFFERENCE, duel
 from sgbench.leaderboard.pages.sections import power
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
 from sgbench.plots.duels import ForestColumn, ForestMark
 from sgbench.plots.estimate import Estimate
+from sgbench.recommendation.answer import NetworkAdvice
 from sgbench.tables import NONE
 from sgbench.tables.table import Cell, Table, number, numbers, texts
 
@@ -56,7 +57,7 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
         headline, evidence = _headline(comparison, sources), tuple(_evidence(comparison, sources))
     if sources.extras.advice:
         evidence = (headline, *evidence)
-        headline = _sentence([advice.sentence for advice in sources.extras.advice])
+        headline = _sentence([_advised(advice) for advice in sources.extras.advice])
     return FrontPageAnswer(
         headline,
         _advice_table(sources),
@@ -78,6 +79,20 @@ def _headline(comparison: AcrossTasks, sources: Sources) -> str:
     return f"Any of {listed(best)}: on these tasks they do not differ significantly."
 
 
+def _advised(advice: NetworkAdvice) -> str:
+    """Write the advice for a kind of network as part of a sentence."""
+    settings = advice.settings["accuracy"]
+    state = f" (provisional {advice.provisional})" if advice.provisional else ""
+    first, *others = (f"{one.surrogate} at {one.width_fwhm:g}" for one in settings)
+    first = first.replace(" at ", " at a width of ")
+    reset = ", reset attached" if _is_attached(advice) else ""
+    return f"{advice.network}{state}: {' or '.join([first, *others])}{reset}"
+
+
+def _is_attached(advice: NetworkAdvice) -> bool:
+    return all(one.reset_gradient == "attached" for one in advice.settings["accuracy"])
+
+
 def _sentence(parts: Sequence[str]) -> str:
     """Join parts by semicolons into one sentence.
 
@@ -95,14 +110,14 @@ def _advice_table(sources: Sources) -> Table | None:
     rows = [
         (
             Cell(advice.network),
-            Cell(surrogate, link=sources.page_of("surrogate", surrogate), is_code=True),
-            number(width, f"{width:g}"),
-            Cell("attached" if advice.attached else "either"),
-            *(number(loss, NONE if loss is None else f"{loss:.1f}") for loss in (mean, worst)),
-            Cell(rests_on),
+            Cell(one.surrogate, link=sources.page_of("surrogate", one.surrogate), is_code=True),
+            number(one.width_fwhm, f"{one.width_fwhm:g}"),
+            Cell("attached" if _is_attached(advice) else "either"),
+            *(number(loss, NONE if loss is None else f"{loss:.1f}") for loss in (one.mean_loss, one.worst_loss)),
+            Cell(one.rests_on),
         )
         for advice in sources.extras.advice
-        for (surrogate, width), (mean, worst, rests_on) in zip(advice.settings, advice.losses, strict=True)
+        for one in advice.settings["accuracy"]
     ]
     columns = (
         *texts("a network", "try"),

@@ -5,7 +5,7 @@ import re
 import struct
 from collections.abc import Sequence
 
-from sgbench.leaderboard.site.files import SiteFile
+from registry.site.files import SiteFile
 from sgbench.plots.drawn_from import numbers_digest
 
 SMALL_END, SMALL_STEPS = ".small.svg", 60

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
+from registry.site.files import Page, SiteFile
+from registry.site.sources import Sources, method_path, plain, protocol_path
 from sgbench.energy.price import load_targets
 from sgbench.energy.text import amount, marked, scope_of
 from sgbench.energy.validate import EnergyVerdict, load_cases, predictions_of, validate
 from sgbench.leaderboard.pages.sections import evidence
-from sgbench.leaderboard.site.files import Page, SiteFile
-from sgbench.leaderboard.site.reproductions import read_reproductions
-from sgbench.leaderboard.site.sources import Sources, method_path, plain, protocol_path
 from sgbench.plots.energy_measured import measured_charts
 from sgbench.plots.layout import laid_out
+from sgbench.reproduction.reproductions_page import read_reproductions
 from sgbench.statistics.rank_places import ABOUT_LETTERS
 from sgbench.tables import NONE
 from sgbench.tables.table import Cell, Table, numbers, texts

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sgbench.leaderboard.site.answer import FrontPageAnswer, duels_columns
-from sgbench.leaderboard.site.files import Page, SiteFile
-from sgbench.leaderboard.site.sources import Sources
-from sgbench.leaderboard.site.study_charts import study_charts
+from registry.site.answer import FrontPageAnswer, duels_columns
+from registry.site.files import Page, SiteFile
+from registry.site.sources import Sources
+from registry.site.study_charts import study_charts
 from sgbench.plots.chart import Chart, Charts
 from sgbench.plots.duels import duels_charts
 from sgbench.plots.layout import laid_out

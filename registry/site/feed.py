@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from registry.site.files import SiteFile
+from registry.site.sources import Sources, method_path, protocol_path
 from sgbench.leaderboard.pages.checked import checked_text
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.leaderboard.site.files import SiteFile
-from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.records.base import in_seconds
 

@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from registry.site.files import Page, Picture, SiteFile
+from registry.site.pictures import SMALL_END, digest_in, size_in
+from registry.site.sources import Sources, method_path, protocol_path
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, is_preset
 from sgbench.leaderboard.pages.columns import rank_text
-from sgbench.leaderboard.site.files import Page, Picture, SiteFile
-from sgbench.leaderboard.site.pictures import SMALL_END, digest_in, size_in
-from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
 from sgbench.plots.layout import laid_out
 from sgbench.tables import NONE, counted

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from sgbench.leaderboard.site.files import Download, SiteFile
+from registry.site.files import Download, SiteFile
 from sgbench.tables.table import Table
 from sgbench.tables.values import as_csv, as_json
 
