@@ -1,5 +1,8 @@
 """A layer's arrays as the loops over blocks of samples take them: rows padded to whole vectors."""
 
+from __future__ import annotations
+
+import copy
 import functools
 from collections.abc import Callable
 
@@ -52,9 +55,10 @@ class BlockLayer:
         self.back = back
         self.number = FLOATS[weight.dtype]
         neurons = plan.shape[2]
-        self.width = -(-neurons // LANES) * LANES
+        self.by_pieces = events_a_row >= MANY_A_ROW and neurons >= pieces.PIECE
+        lanes = pieces.PIECE if self.by_pieces else LANES
+        self.width = -(-neurons // lanes) * lanes
         self.inputs = weight.shape[1]
-        self.by_pieces = events_a_row >= MANY_A_ROW and neurons % pieces.PIECE == 0
         self.weights = (weight.T.numpy(), bias.numpy())
         self.refresh()
         matrix = plan.layer.recurrent
@@ -109,7 +113,7 @@ class BlockLayer:
         return InputCurrent(self.begin[None], *events, words, self.columns, self.begin)
 
     def summed_input_current(self, saved: SavedActivations, rows: Rows) -> InputCurrent:
-        current, indptr = rows_of(saved.x, self.width), np.zeros(len(rows.indptr), np.int64)
+        current, indptr = rows_of(saved.x, self.plan.shape[2]), np.zeros(len(rows.indptr), np.int64)
         given = self.input_current(rows._replace(indptr=indptr), NOTHING[np.uint64])
         return given._replace(current=current, columns=NOTHING[self.number])
 
@@ -120,10 +124,18 @@ class BlockLayer:
         The joined loop carries gradient to the spikes of all steps. So the layer's plan must neither truncate the
         gradient after a window of steps nor detach the previous layer's output.
         """
-        plan = self.plan
-        more = plan.fires or plan.second or plan.gained or plan.layer.recurrent is not None
+        plan, layer = self.plan, self.layer
+        more = layer.fires or layer.second or layer.gained or plan.layer.recurrent is not None
         cut = plan.apart or plan.window is not None
-        return self.layer.uniform and not (more or cut)
+        return layer.uniform and not (more or cut)
+
+    def as_readout(self) -> BlockLayer | None:
+        """Return the layer as one that does not fire, None if gradient of its potential alone passes its spikes."""
+        if self.plan.layer.recurrent is not None or not self.plan.spec.filters_alike:
+            return None
+        silent = copy.copy(self)
+        silent.layer, silent.curve = self.layer._replace(fires=False), self.curve._replace(shape=codes.ATAN)
+        return silent
 
     @property
     def decay(self) -> float:
@@ -204,9 +216,10 @@ class BlockLayer:
 
         return backward
 
-    def padded_back_weights(self) -> np.ndarray:
+    def padded_back_weights(self, width: int = 0) -> np.ndarray:
+        """Return the weights that carry gradient back, in padded rows of at least `width` numbers."""
         (neurons, inputs), rows = self.back.shape, -(-self.plan.shape[2] // TOGETHER) * TOGETHER
-        room = np.zeros((rows, -(-inputs // LANES) * LANES), self.number)
+        room = np.zeros((rows, max(width, -(-inputs // LANES) * LANES)), self.number)
         room[:neurons, :inputs] = self.back.numpy()
         return room
 
@@ -239,12 +252,15 @@ class BlockLayer:
         columns = room[:inputs].reshape(-1, pieces.PIECE if self.by_pieces else self.width)
         return Sums(columns, room[inputs], room[inputs + 1 :] if wires else NOTHING[self.number])
 
-    def gradient_as_rows(self, columns: np.ndarray) -> np.ndarray:
-        """Return the gradient of the input weights, in pieces or not, as [K, width]."""
+    def weight_gradient(self, columns: np.ndarray) -> Tensor:
+        """Return the gradient of the input weights [M, K] from its columns or pieces, stored as the weights are."""
+        by_columns, neurons = torch.from_numpy(columns), self.plan.shape[2]
         if not self.by_pieces:
-            return columns
-        rows = columns.reshape(-1, self.inputs, pieces.PIECE).transpose(1, 0, 2)
-        return rows.reshape(self.inputs, self.width)
+            return by_columns[:, :neurons].T
+        by_pieces = by_columns.view(-1, self.inputs, pieces.PIECE)
+        if self.weights[0].flags.c_contiguous:
+            return by_pieces.transpose(0, 1).reshape(self.inputs, self.width)[:, :neurons].T
+        return by_pieces.transpose(1, 2).reshape(self.width, self.inputs)[:neurons]
 
     def gradient_rows(self, gradient: Tensor | None) -> tuple[np.ndarray, int]:
         """Return an output's gradient [T, B, M] as rows, and its rows per step: 0 if all steps share them."""

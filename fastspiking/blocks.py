@@ -66,10 +66,14 @@ class BlockPasses:
         return [layer.without_padding(carry) for layer, carry in zip(self.layers, carries, strict=True)]
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
-        if not all(_only_output_has_gradient(link.gradients) for link in links) or self._is_dense():
+        layers, last = list(self.layers), links[-1].gradients
+        grad_outputs = [link.gradients.output for link in links]
+        if last.x is not None and last.output is None and (readout := layers[-1].as_readout()):
+            layers[-1], grad_outputs[-1], last = readout, last.x, last._replace(x=None)
+        alone = all(map(_only_output_has_gradient, [*(link.gradients for link in links[:-1]), last]))
+        if not alone or self._is_dense():
             return Chunks().backward(links)
-        activations, grad_outputs = [link.saved for link in links], [link.gradients.output for link in links]
-        gradients = pull_back_blocks(self.layers, self.input.rows(), activations, grad_outputs)
+        gradients = pull_back_blocks(layers, self.input.rows(), [link.saved for link in links], grad_outputs)
         weight_gradients: list[Tensor | None] = []
         for layer, own, learns_bias in zip(self.layers, gradients, self.learns_bias, strict=True):
             weight_gradients += _of_weights(own, layer, learns_bias=learns_bias)
@@ -165,11 +169,10 @@ def unroll_blocks(
 
 
 def _of_weights(sums: Sums, layer: BlockLayer, *, learns_bias: bool) -> list[Tensor | None]:
-    fields = layer.gradient_as_rows(sums.columns), sums.bias, sums.wires
-    columns, bias, wires = (torch.from_numpy(field)[..., : layer.plan.shape[2]] for field in fields)
+    bias, wires = (torch.from_numpy(field)[..., : layer.plan.shape[2]] for field in (sums.bias, sums.wires))
     matrix = layer.plan.layer.recurrent
     d_matrix = None if matrix is None else wires[0] if matrix.dim() == 1 else wires.T
-    return [columns.T, bias if learns_bias else None, d_matrix]
+    return [layer.weight_gradient(sums.columns), bias if learns_bias else None, d_matrix]
 
 
 def pull_back_blocks(
@@ -219,13 +222,14 @@ class _BackwardPass:
         if ends_in_joined_readout(layers) and grad_outputs[-1] is not None:
             looped -= 1
             gradient, per_step = layers[-1].gradient_rows(grad_outputs[-1])
-            words, weights = bits_of(activations[-2].words), layers[-1].padded_back_weights()
+            words, weights = bits_of(activations[-2].words), layers[-1].padded_back_weights(layers[-2].width)
             self.readout = self.readout._replace(
                 gradient=gradient, per_step=per_step, weights=weights, decay=layers[-1].decay, words=words
             )
+        padded = [layer.padded_back_weights(sender.width) for sender, layer in itertools.pairwise(layers[:looped])]
         self.next_weights = [
-            in_pieces(layer.padded_back_weights()) if layer.plan.shape[2] < WIDE else layer.padded_back_weights()
-            for layer in layers[1:looped]
+            in_pieces(weights) if layer.plan.shape[2] < WIDE else weights
+            for weights, layer in zip(padded, layers[1:looped], strict=True)
         ]
         arriving = [NOTHING[np.uint64], *(bits_of(saved.words) for saved in activations[:-1])]
         self.calls = [

@@ -11,6 +11,7 @@ from torch import Tensor
 from fastspiking.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
 from fastspiking.kernels import events
 from fastspiking.kernels.arguments import InputCurrent, Readout, ReadoutBack, Taken
+from fastspiking.kernels.codes import WORD
 from fastspiking.signals.spikes import SparseSpikes
 
 Sent = tuple[np.ndarray, Readout]
@@ -66,15 +67,19 @@ def sparse_form(x: Tensor, most: float) -> SparseSpikes | Tensor:
     if x.requires_grad or x.device.type != "cpu" or x.dtype not in FLOATS or not x.numel():
         return x
     rows, (steps, batch, inputs) = x.contiguous().view(-1, x.shape[-1]).numpy(), x.shape
-    indptr = np.zeros(len(rows) + 1, np.int64)
-    in_parts(events.count_rows, len(rows), x.numel(), rows, indptr)
+    indptr, others = np.zeros(len(rows) + 1, np.int64), np.empty(len(rows), np.bool_)
+    words = np.empty((len(rows), -(-inputs // WORD)), np.uint64)
+    in_parts(events.find_entries, len(rows), x.numel(), rows, words, indptr, others)
     np.cumsum(indptr, out=indptr)
     if indptr[-1] > most * x.numel():
         return x
-    index, value = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], rows.dtype)
-    in_parts(events.list_rows, len(rows), x.numel(), rows, indptr, index, value)
-    sizes = None if (value == 1).all() else torch.from_numpy(value)
-    return SparseSpikes(torch.from_numpy(indptr), torch.from_numpy(index), sizes, (steps, batch, inputs), x.dtype)
+    index, value = np.empty(indptr[-1], np.int32), None
+    in_parts(events.unpack, len(rows), x.numel(), words, indptr, index)
+    if others.any():
+        sizes = np.empty(indptr[-1], rows.dtype)
+        in_parts(events.list_values, len(rows), x.numel(), rows, indptr, index, sizes)
+        value = torch.from_numpy(sizes)
+    return SparseSpikes(torch.from_numpy(indptr), torch.from_numpy(index), value, (steps, batch, inputs), x.dtype)
 
 
 def unpack_spikes(words: Tensor) -> Rows:
@@ -83,7 +88,7 @@ def unpack_spikes(words: Tensor) -> Rows:
     indptr = np.empty(len(bits) + 1, np.int64)
     events.count_bits(bits, indptr)
     index = np.empty(indptr[-1], np.int32)
-    events.unpack(bits, indptr, index)
+    in_parts(events.unpack, len(bits), WORD * bits.size, bits, indptr, index)
     return Rows(indptr, index, None)
 
 

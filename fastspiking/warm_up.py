@@ -58,7 +58,7 @@ def _calls(number: type) -> list[Callable[[], object]]:
         lambda: events.gather(indptr, index, none, row, line, row, 0, 1),
         lambda: events.transpose(indptr, index, none, indptr.copy(), index.copy(), none),
         lambda: events.count_bits(words, indptr),
-        lambda: events.unpack(words, indptr, index),
+        lambda: events.unpack(words, indptr, index, 0, 1),
         lambda: pieces.gather_pieces(indptr, index, none, piece, piece, piece[None], 1, 0, 1),
         lambda: pieces.scatter_pieces(indptr, index, none, piece[None], piece, 1, 0, 1),
         lambda: forward.advance(layer, arriving, states, saved, readout, 1, 0, 1),

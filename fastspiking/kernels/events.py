@@ -7,7 +7,19 @@ import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
 from fastspiking.kernels.codes import WORD, loop, row
-from fastspiking.kernels.vectors import NARROW, WIDE, bits_above, load, narrow, spread, store, wide
+from fastspiking.kernels.vectors import (
+    NARROW,
+    WIDE,
+    bits_above,
+    bits_differing,
+    count_ones,
+    load,
+    load_part,
+    narrow,
+    spread,
+    store,
+    wide,
+)
 
 
 @row
@@ -84,25 +96,43 @@ def transpose(indptr, index, value, new_indptr, new_index, new_value):
     new_indptr[0] = 0
 
 
-@loop
-def count_rows(x, indptr, low, high):
-    """Set indptr[r + 1] to the number of entries of x[r] that are not 0, for r in [low, high)."""
-    for r in range(low, high):
-        count = 0
-        for k in range(x.shape[1]):
-            count += x[r, k] != 0
-        indptr[r + 1] = count
+@row
+def found_lanes(here):
+    """Return as bits which entries of a vector are not 0, and which of these are not 1 either."""
+    one = spread(here, 1.0)
+    found = bits_differing(here, one - one)
+    return found, found & bits_differing(here, one)
 
 
 @loop
-def list_rows(x, indptr, index, value, low, high):
-    """Write positions and sizes of the entries of x[r] that are not 0 from indptr[r] on, for r in [low, high)."""
+def find_entries(x, words, indptr, others, low, high):
+    """Set bits of words[r] where x[r] is not 0, and indptr[r + 1] to their number, for r in [low, high).
+
+    others[r] is set to whether an entry of x[r] is neither 0 nor 1.
+    """
+    size = x.shape[1]
+    whole = size // WORD
     for r in range(low, high):
-        place = indptr[r]
-        for k in range(x.shape[1]):
-            if x[r, k] != 0:
-                index[place], value[place] = k, x[r, k]
-                place += 1
+        count, odd = np.uint64(0), np.uint64(0)
+        for block in range(whole):
+            found, other = found_lanes(load(wide(x), x, r, block * WORD))
+            words[r, block] = found
+            count, odd = count + count_ones(found), odd | other
+        word = np.uint64(0)
+        for m in range(whole * WORD, size, NARROW):
+            found, other = found_lanes(load_part(narrow(x), x, r, m, size - m))
+            word, odd = word | found << np.uint64(m - whole * WORD), odd | other
+        if whole < words.shape[1]:
+            words[r, whole] = word
+        indptr[r + 1], others[r] = count + count_ones(word), odd != 0
+
+
+@loop
+def list_values(x, indptr, index, value, low, high):
+    """Set value[e] to the entry of x[r] that event e names, for all events of the rows r in [low, high)."""
+    for r in range(low, high):
+        for e in range(indptr[r], indptr[r + 1]):
+            value[e] = x[r, np.intp(index[e])]
 
 
 @row
@@ -122,19 +152,16 @@ def count_bits(words, indptr):
     """Set indptr [R + 1] to the numbers of set bits in the rows of words [R, blocks of 64] before each row."""
     indptr[0] = 0
     for r in range(words.shape[0]):
-        count = 0
+        count = np.uint64(0)
         for block in range(words.shape[1]):
-            word = words[r, block]
-            while word:
-                count += 1
-                word &= word - np.uint64(1)
-        indptr[r + 1] = indptr[r] + count
+            count += count_ones(words[r, block])
+        indptr[r + 1] = indptr[r] + np.int64(count)
 
 
 @loop
-def unpack(words, indptr, index):
-    """Write the positions of the set bits of each row r of words [R, blocks of 64] from index[indptr[r]] on."""
-    for r in range(words.shape[0]):
+def unpack(words, indptr, index, low, high):
+    """Write the positions of the set bits of words[r] from index[indptr[r]] on, for the rows r in [low, high)."""
+    for r in range(low, high):
         unpack_row(words, r, index, indptr[r])
 
 

@@ -16,6 +16,7 @@ from fastspiking.kernels.vectors import (
     WIDE,
     bits_above,
     load,
+    load_part,
     narrow,
     spread,
     store,
@@ -39,14 +40,13 @@ def ones_above(vector):
 
 
 @row
-def advance_lanes(kind, m, b, u, added, q, first, last, back, decay, theta, fires):
+def advance_lanes(kind, now, m, b, u, added, first, last, back, decay, theta, fires):
     """Advance one vector of sample b's leaky neurons, from m on, by a step; return u - theta, and spikes as bits.
 
-    u = decay * u + current, less theta where the last u was above it. The current is added.begin[q], plus the
+    u = decay * u + current, less theta where the last u was above it. The current is the vector `now`, plus the
     weights of the events [first, last), plus the recurrent weights of the neurons added.fired[:back]. Where the
     neurons do not fire, u and no bits are returned. `kind` is a vector of the width to work with.
     """
-    now = load(kind, added.begin, q, m)
     now = sum_rows(now, added.columns, m, added.index, added.value, first, last)
     now = sum_rows(now, added.wires, m, added.fired, added.value[:0], 0, back)
     before = load(kind, u, b, m)
@@ -62,14 +62,16 @@ def advance_lanes(kind, m, b, u, added, q, first, last, back, decay, theta, fire
 
 
 @row
-def advance_row(u, b, saved, r, *given):
+def advance_row(u, b, saved, r, q, added, *given):
     """Advance all leaky neurons of sample b by one step; write u - threshold, spikes and packed spikes to row r.
 
-    `given` are the arguments of `advance_lanes` from its fifth on; an array of `saved` of size 0 is not written.
+    The current begins with added.begin[q], whose row may end with the neurons. `given` are the arguments of
+    `advance_lanes` from its seventh on; an array of `saved` of size 0 is not written.
     """
-    size, seen, m = u.shape[1], saved.x.shape[1], 0
+    size, seen, m, given_size = u.shape[1], saved.x.shape[1], 0, added.begin.shape[1]
     while m + WIDE <= seen:
-        above, bits = advance_lanes(wide(u), m, b, u, *given)
+        now = load(wide(u), added.begin, q, m)
+        above, bits = advance_lanes(wide(u), now, m, b, u, added, *given)
         store(saved.x, r, m, above)
         if saved.spikes.size:
             store(saved.spikes, r, m, ones_above(above))
@@ -78,7 +80,8 @@ def advance_row(u, b, saved, r, *given):
         m += WIDE
     word, first_of_word = np.uint64(0), m
     while m < size:
-        rest, bits = advance_lanes(narrow(u), m, b, u, *given)
+        last_now = load_part(narrow(u), added.begin, q, m, given_size - m)
+        rest, bits = advance_lanes(narrow(u), last_now, m, b, u, added, *given)
         store_part(saved.x, r, m, seen - m, rest)
         if saved.spikes.size:
             store_part(saved.spikes, r, m, seen - m, ones_above(rest))
@@ -115,7 +118,7 @@ def advance_leaky(layer, arriving, u, saved, readout, names, fired, batch, low, 
             if layer.wiring == ALL_TO_ALL and begin_of_step:
                 back = unpack_row(saved.words, r - batch, fired, 0)
             q = r if arriving.current.shape[0] > 1 else 0
-            advance_row(u, b, saved, r, added, q, first, last, back, decay, theta, layer.fires)
+            advance_row(u, b, saved, r, q, added, first, last, back, decay, theta, layer.fires)
             if readout.output.size:
                 sent += read_out(saved.words, r, names, readout, b)
     return arrived, sent
@@ -174,7 +177,7 @@ def sum_current(layer, arriving, s, saved, r, b, before, scratch, names):
             first, last = arriving.indptr[r], arriving.indptr[r + 1]
             add_sum(scratch, 0, arriving.columns, arriving.index, arriving.value, first, last)
     else:
-        for m in range(scratch.shape[1]):
+        for m in range(arriving.current.shape[1]):
             scratch[0, m] = arriving.current[r, m]
     if layer.wiring == ALL_TO_ALL:
         if before >= 0:
@@ -285,7 +288,7 @@ def advance(layer, arriving, states, saved, readout, batch, low, high):
                 for m in range(size):
                     states.last[b, m] = one if states.u[b, m] > base[0] else one - one
         return counts
-    scratch = np.empty((4, size), states.u.dtype)
+    scratch = np.zeros((4, size), states.u.dtype)
     for m in range(size):
         scratch[3, m] = base[m]
     return advance_any(layer, arriving, states, saved, readout, names, scratch, batch, low, high)

@@ -7,7 +7,7 @@ are made in the order of `forward` and `backward`, so bits are the same. Letters
 import numpy as np
 
 from fastspiking.kernels.codes import loop, loop_backward, row, row_backward
-from fastspiking.kernels.vectors import HALF, half, load, load_line, spread, store, store_line
+from fastspiking.kernels.vectors import HALF, half, load, load_line, spread, store, store_line, store_part
 
 PIECE = HALF  # neurons of a piece; of 16, 32 and 64 the fastest, forward and backward
 
@@ -43,15 +43,19 @@ def gather_pieces(indptr, index, value, line, begin, current, batch, low, high):
     """Sum the input currents of samples [low, high): current[r] is the bias plus value times weights of r's events.
 
     Row r = t B + b of current [T B, M] is step t of sample b, and its events are indptr[r] to indptr[r + 1] of
-    `index` and `value`. `line` holds the weights in pieces, flat [M / PIECE, K, PIECE]; `begin` [M] is the bias.
+    `index` and `value`. `line` holds the weights in pieces, flat [M / PIECE, K, PIECE]; `begin` [M] is the bias. Both
+    are padded to whole pieces; `current` is not.
     """
-    inputs = line.size // current.shape[1]
-    for m in range(0, current.shape[1], PIECE):
+    inputs, seen = line.size // begin.size, current.shape[1]
+    for m in range(0, begin.size, PIECE):
         for begin_of_step in range(0, current.shape[0], batch):
             for r in range(begin_of_step + low, begin_of_step + high):
                 total = load_line(half(current), begin, m)
-                events = index, value, indptr[r], indptr[r + 1]
-                store(current, r, m, sum_events(total, line, m * inputs, *events))
+                total = sum_events(total, line, m * inputs, index, value, indptr[r], indptr[r + 1])
+                if m + PIECE <= seen:
+                    store(current, r, m, total)
+                else:
+                    store_part(current, r, m, seen - m, total)
 
 
 @loop_backward

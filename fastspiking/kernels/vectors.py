@@ -244,3 +244,13 @@ def bits_differing(_typing: Any, left: Any, right: Any) -> Any:
         return _bits(builder, signature.args[0], builder.fcmp_unordered("!=", *arguments))
 
     return types.uint64(left, right), generate
+
+
+@in_loops
+def count_ones(_typing: Any, word: Any) -> Any:
+    """Return the number of set bits of a 64-bit word."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(word), generate

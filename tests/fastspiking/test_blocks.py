@@ -141,6 +141,25 @@ def test_a_readout_that_is_more_goes_by_itself(changes, passed):
     assert passed == [7] * 3
 
 
+@pytest.mark.parametrize("window", [None, 5])
+@pytest.mark.parametrize("kind", ["leaky", "alif", "synaptic"])
+def test_a_last_layer_of_which_only_the_potential_is_used(kind, window, passed):
+    """Must match: it goes back as a readout does, by blocks. Must differ: a reset that gradient or spikes pass."""
+    for reset, gradient in itertools.product(options(kind)["reset"], options(kind)["reset_gradient"]):
+        last = Wired(16, neuron(kind, 5, reset=reset, reset_gradient=gradient), 5, gain=1.5, name="last")
+        layers = [*network("leaky", WIRINGS[3])[:2], last]
+
+        def loss(runs: Sequence[LayerRun]) -> Tensor:
+            return functional(runs[-1:], ("u",))
+
+        expected = result("reference", layers, X, loss=loss, window=window)
+        passed.clear()
+        assert_same(result("fused", layers, packed(X), loss=loss, window=window), expected, f"{reset} {gradient}")
+        linear = kind != "alif" and reset != "zero" and (gradient == "detached" or reset == "none")
+        joined = linear and kind == "leaky" and window is None
+        assert passed == [7] * (2 if joined else 3 if linear else 0)
+
+
 @pytest.mark.one_in(8)
 @pytest.mark.parametrize("window", [1, 5, 12])
 @pytest.mark.parametrize("kind", ["leaky", "alif"])
@@ -230,11 +249,11 @@ def test_single_precision_at_widths_of_whole_words_and_not(sizes, passed):
     assert passed
 
 
-@pytest.mark.parametrize("value", [1, 2])
+@pytest.mark.parametrize(("value", "size"), [(1, 64), (2, 64), (1, 33), (1, 70), (2, 108)])
 @pytest.mark.parametrize(("kind", "wiring"), [("leaky", WIRINGS[0]), ("leaky", WIRINGS[3]), ("alif", WIRINGS[0])])
-def test_pieces_of_neurons_change_no_bit(kind, wiring, value, monkeypatch, passed):
+def test_pieces_of_neurons_change_no_bit(kind, wiring, value, size, monkeypatch, passed):
     """Expected: the bits of all neurons at once, and `reference`; an event more or less decides."""
-    layers, x, calls = network(kind, wiring, (64, 16)), X * value, []
+    layers, x, calls = network(kind, wiring, (size, 16)), X * value, []
     compiled(torch.float64)  # calls each loop once, which is not counted
     original = block_layer.pieces.gather_pieces
     monkeypatch.setattr(block_layer.pieces, "gather_pieces", lambda *given: (calls.append(given), original(*given)))
@@ -245,6 +264,10 @@ def test_pieces_of_neurons_change_no_bit(kind, wiring, value, monkeypatch, passe
         monkeypatch.setattr(block_layer, "MANY_A_ROW", many)
         found.append(result("fused", layers, packed(x), loss=readout_alone, keep_u=False, keep_spikes=False))
     assert len(calls) == 1
+    layers[0].weight.data = layers[0].weight.detach().T.contiguous().T  # stored by columns
+    by_columns = result("fused", layers, packed(x), loss=readout_alone, keep_u=False, keep_spikes=False)
+    assert_equal_bits(by_columns._replace(u=[]), found[1]._replace(u=[]), "stored by columns")
+    passed[4:] = []
     assert len(passed) == 4
     assert_equal_bits(found[0]._replace(u=[]), found[1]._replace(u=[]), "pieces")
     expected = result("reference", layers, x, loss=readout_alone, keep_u=False, keep_spikes=False)

@@ -1,5 +1,6 @@
 """Packed spikes: what is packed is what is unpacked, in windows too."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -120,3 +121,18 @@ def test_loops_find_the_events_that_torch_finds(x):
     fewer = (x.count_nonzero().item() - 0.5) / x.numel()
     assert sparse_form(x, fewer) is x or not x.any()
     assert sparse_form(x.clone().requires_grad_(), 1.0).requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("inputs", [1, 16, 63, 64, 65, 80, 145, 700])
+def test_loops_find_the_events_of_wide_rows(inputs, dtype):
+    """Must match: NumPy's positions, of whole words and of their rest; -0.0 is no event, NaN and 2 are."""
+    x = torch.bernoulli(torch.full((3, 4, inputs), 0.3, dtype=dtype), generator=torch.Generator().manual_seed(inputs))
+    ones = sparse_form(x, 1.0)
+    assert ones.value is None
+    x[0, 0, -1], x[1, 2, 0], x[2, 3, inputs // 2] = torch.nan, -0.0, 2.0
+    found = sparse_form(x, 1.0)
+    rows, places = np.nonzero(x.numpy().reshape(12, inputs))
+    assert found.index.tolist() == places.tolist()
+    assert found.rows().tolist() == rows.tolist()
+    assert torch.equal(found.dense().nan_to_num(nan=5.0), x.nan_to_num(nan=5.0))
