@@ -6,6 +6,7 @@ its interpreter and its compiler where it is there. An address outside of an arr
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import sys
 from collections.abc import Callable, Iterator
@@ -105,6 +106,7 @@ def language() -> ModuleType:
 @contextmanager
 def tiles_in_numpy() -> Iterator[None]:
     """Let the engine triton run what it has written here."""
+    importlib.import_module("torch._dynamo")  # it asks for the real Triton while it is imported
     tl, triton = language(), ModuleType("triton")
     triton.__spec__ = ModuleSpec("triton", None)
     triton.language, triton.jit = tl, lambda function: Jitted(function, tl)

@@ -23,6 +23,7 @@ from torch.nn.utils import parametrize
 import sgbench
 from sgbench.errors import InputError
 from sgbench.yours.accelerate import PATIENCE, accelerate
+from sgbench.yours.traced.compare import difference
 from tests.messages import raises_naming
 from tests.yours.as_written import B, C, H, N, T, dense, events, over_time, written
 from tests.yours.test_accelerate import close
@@ -426,3 +427,11 @@ def test_values_behind_a_cache_of_a_class_and_of_the_environment_are_read(monkey
             type(each.network).gain = value  # type: ignore[assignment]
             same(each, x)
     assert [each.as_written for each in fast] == ["", "", "", "it reads the environment of its process"]
+
+
+@pytest.mark.parametrize(("dtype", "rounds", "differs"), [(torch.float32, 1e-6, 1e-4), (torch.float64, 1e-12, 1e-9)])
+def test_a_replay_is_held_to_the_rounding_of_its_type(dtype: torch.dtype, rounds: float, differs: float) -> None:
+    """Expected: what single and double precision round passes, a hundred times as much does not."""
+    value = torch.linspace(1, 2, 10, dtype=dtype)
+    assert difference(value, value * (1 + rounds), []) == ""
+    assert "returns other values" in difference(value, value * (1 + differs), [])

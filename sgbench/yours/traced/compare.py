@@ -7,8 +7,10 @@ from torch import Tensor
 
 from sgbench.yours.traced.trace import tensors_in
 
-SMALL = 1e-3
-"""Largest relative difference, in norm, that counts as rounding."""
+# Largest relative differences, in norm, that count as rounding: of values, and of gradients, whose sums cancel.
+ROUNDING = {torch.float32: (1e-5, 3e-4), torch.float64: (1e-11, 1e-9)}
+COARSE = (1e-3, 1e-3)  # of float16 and bfloat16
+SMALL_SHARE = 1e-3  # gradients below this share of the largest are compared by that share
 
 
 def difference(expected: Any, found: Any, sources: list[Tensor]) -> str:
@@ -23,7 +25,7 @@ def difference(expected: Any, found: Any, sources: list[Tensor]) -> str:
         if mine.shape != its.shape or mine.dtype != its.dtype or mine.requires_grad != its.requires_grad:
             return f"its replay returns a tensor of shape {tuple(mine.shape)}, not {tuple(its.shape)}"
         error = relative(mine.detach(), its.detach())
-        if not error <= SMALL:
+        if not error <= ROUNDING.get(its.dtype, COARSE)[0]:
             return f"its replay returns other values (by {error:.1g})"
     gradients = [gradients_of(each, sources) for each in (theirs, ours)]
     largest = max((float(each.double().norm()) for each in gradients[0] if each is not None), default=0.0)
@@ -31,8 +33,8 @@ def difference(expected: Any, found: Any, sources: list[Tensor]) -> str:
         if (its is None) != (mine is None) and not is_zero(its) and not is_zero(mine):
             return "its replay has a gradient where the network has none, or none where it has one"
         if its is not None and mine is not None:
-            error = relative(mine, its, floor=SMALL * largest)
-            if not error <= SMALL:
+            error = relative(mine, its, floor=SMALL_SHARE * largest)
+            if not error <= ROUNDING.get(its.dtype, COARSE)[1]:
                 return f"its replay has other gradients (by {error:.1g})"
     return ""
 
