@@ -23,7 +23,6 @@ EPILOG = """examples:
   python -m benchmarks sweep --batch 128 --hidden 256
   python -m benchmarks long_sweep
   python -m benchmarks basic_sweep
-  python -m benchmarks places --on local,slurm
   python -m benchmarks counting
   python -m benchmarks rules --steps 400
   python -m benchmarks scaling
@@ -80,7 +79,6 @@ MEASURED = {
     "sweep": ("sweep.SweepSettings", "16 runs as processes of snnTorch, with Hydra's launcher, as replicas"),
     "long_sweep": ("sweep_long.LongSettings", "100 runs of 30 epochs as replicas, against snnTorch"),
     "basic_sweep": ("sweep_basic.BasicSettings", "100 tiny runs as replicas, against Hydra's launcher and Lightning"),
-    "places": ("places.PlacesSettings", "tiny points on this machine, on SLURM, on Ray: what each costs"),
 }
 """Maps a command to its settings, whose fields are its options, and to its line of help."""
 SIZES = ("batch", "hidden", "steps", "inputs", "density")
