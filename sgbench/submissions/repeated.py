@@ -14,6 +14,7 @@ from sgbench.leaderboard.store.prediction_tables import claim_of
 from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import protocols
+from sgbench.records.files import read_model
 from sgbench.records.submission import Submission
 from sgbench.records.trust import Tier, Verification
 from sgbench.submissions.check import has_history
@@ -56,7 +57,7 @@ def not_repeated(root: Path, references: References) -> Iterator[Finding]:
         folder = root / name
         stored = StoredRecords(folder)
         for check, submission in _latest(read_provenances(folder)):
-            path = place_of(folder, check)
+            path = _file_of(folder, check)
             try:
                 reason = _differs(stored, check, submission, references)
             except InputError as error:
@@ -64,6 +65,12 @@ def not_repeated(root: Path, references: References) -> Iterator[Finding]:
                 continue
             if reason is not None:
                 yield Finding(str(path), reason)
+
+
+def _file_of(folder: Path, check: Verification) -> Path:
+    place = place_of(folder, check)  # later ones of a tier are numbered beside it
+    files = sorted(place.parent.glob(f"{check.tier}*.json"))
+    return next(file for file in files if read_model(file, Verification) == check)
 
 
 def _latest(provenances: Provenances) -> Iterator[tuple[Verification, Submission | None]]:
