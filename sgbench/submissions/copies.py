@@ -172,7 +172,11 @@ def _problems_with(
     path = f"predictions/{mine.seed}.csv"
     if theirs is None:
         is_copied = mine.predictions_sha256 == other.predictions_sha256
-    elif isinstance(other, RunRecord) and _other_labels(predicted, theirs, path):
+    elif (
+        isinstance(other, RunRecord)
+        and theirs.target.shape == predicted.target.shape
+        and targets_apart(predicted, theirs, path) > 0
+    ):
         yield Problem("labels", path, f"its labels are not those of method {other.method_id}")
         return
     else:
@@ -180,11 +184,6 @@ def _problems_with(
     if is_copied:
         message = f"answers like method {other.method_id}, which is there already; hand in runs of its own"
         yield Problem("copy", path, message)
-
-
-def _other_labels(predicted: PredictionTable, theirs: PredictionTable, path: str) -> bool:
-    same = theirs.target.shape == predicted.target.shape
-    return same and targets_apart(predicted, theirs, path) > 0
 
 
 def _stored(sha256: str | None, objects: Objects, reference: ProtocolReference) -> PredictionTable | None:

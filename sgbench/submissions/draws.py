@@ -62,7 +62,8 @@ def commit_after(folder: Path, draw: Draw) -> str | None:
     """Return the first commit of the checked-out line after the one that brought a promise; None if none came yet."""
     try:
         line, touched = (
-            _words(folder, "log", "--first-parent", "--reverse", "--format=%H", *path) for path in ((), ("--", AUDIT))
+            ask(folder, "log", "--first-parent", "--reverse", "--format=%H", *path, timeout_s=GIT_S).decode().split()
+            for path in ((), ("--", AUDIT))
         )
         brought = next((commit for commit in touched if _holds(folder, commit, draw)), None)
     except FAILURES as error:
@@ -70,10 +71,6 @@ def commit_after(folder: Path, draw: Draw) -> str | None:
     if brought is None:
         return None
     return next(iter(line[line.index(brought) + 1 :]), None)
-
-
-def _words(folder: Path, *words: str) -> list[str]:
-    return ask(folder, *words, timeout_s=GIT_S).decode().split()
 
 
 def _holds(folder: Path, commit: str, draw: Draw) -> bool:

@@ -68,8 +68,7 @@ def not_repeated(root: Path, references: References) -> Iterator[Finding]:
 
 
 def _file_of(folder: Path, check: Verification) -> Path:
-    place = place_of(folder, check)  # later ones of a tier are numbered beside it
-    files = sorted(place.parent.glob(f"{check.tier}*.json"))
+    files = place_of(folder, check).parent.glob(f"{check.tier}*.json")  # later ones of a tier are numbered
     return next(file for file in files if read_model(file, Verification) == check)
 
 
