@@ -17,7 +17,7 @@ from sgbench.neurons.base import Neuron
 from sgbench.yours.spiking_modules import state_names
 from sgbench.yours.traced.layers import SPARSE_SHARE, engine_of
 from sgbench.yours.traced.operations import name_of
-from sgbench.yours.traced.replay import Group, ReplayedPart
+from sgbench.yours.traced.replay import ConvolvedImages, Group, ReplayedPart, square, window
 from sgbench.yours.traced.schedule import PIECES, StepLoop, Unit, ancestors, attached, components, needs_of, schedule
 from sgbench.yours.traced.simplify import uses_of
 from sgbench.yours.traced.stacking import Gather, Key, ReplayValues, Single
@@ -179,6 +179,7 @@ class Plan:
                 self._group(unit)
             else:
                 self._single(unit)
+        self._convolve()
         self._join(parts)
 
     def _by_steps(self, loop: StepLoop) -> None:
@@ -232,6 +233,20 @@ class Plan:
             self.members[key] = outs
             self.slots |= {ref: (key, at) for at, ref in enumerate(outs)}
         self.steps.append(Single([node], self))
+
+    def _convolve(self) -> None:
+        """Let convolutions run over events, with the pooling that alone receives their results."""
+        groups = [step for step in self.steps if isinstance(step, Group) and step.picks is None and step.dims]
+        pools = {step.columns[0].whole(self): step for step in groups if window(step) > 1}
+        for step in groups:
+            if square(step) == (0, 0):
+                continue
+            pool = pools.get((step.number, 0))
+            if pool and (pool.node.grad != step.node.grad or any(self.outer_uses[node.out] > 1 for node in step.nodes)):
+                pool = None
+            self.steps[self.steps.index(step)] = ConvolvedImages(step, pool)
+            if pool:
+                self.steps.remove(pool)
 
     def _join(self, parts: dict[int, ReplayedPart]) -> None:
         """Take linear layers into the engine, and join sequences that only they are between."""

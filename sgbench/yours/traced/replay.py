@@ -5,7 +5,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
+from fastspiking.event_convolution import Convolution, convolve
 from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
 from sgbench.yours.snntorch_neurons import can_integrate, is_far, why_not
@@ -121,21 +123,16 @@ class Group:
             columns[self.writes] = columns[self.writes].clone()
         elif name == "linear" and self.dims[0] == 0 and not any(dim == 0 for dim in self.dims[1:]):
             return self._filled(columns)
-        elif name in ELEMENTWISE and all(rank in (0, self.out_rank) for rank in stacked_rank):
-            if all(rank <= self.out_rank for rank in self.ranks):
-                shaped = [
-                    column.view(-1, *[1] * self.out_rank) if dim == 0 and rank == 0 and self.out_rank else column
-                    for column, dim, rank in zip(columns, self.dims, self.ranks, strict=True)
-                ]
-                return self._filled(shaped)
         elif (
-            name == "conv2d"
-            and self.ranks[0] == IMAGE_AXES
-            and self.dims[0] == 0
-            and not any(d == 0 for d in self.dims[1:])
+            name in ELEMENTWISE
+            and all(rank in (0, self.out_rank) for rank in stacked_rank)
+            and all(rank <= self.out_rank for rank in self.ranks)
         ):
-            out = self._filled([columns[0].flatten(0, 1), *columns[1:]])
-            return out.unflatten(0, columns[0].shape[:2])
+            shaped = [
+                column.view(-1, *[1] * self.out_rank) if dim == 0 and rank == 0 and self.out_rank else column
+                for column, dim, rank in zip(columns, self.dims, self.ranks, strict=True)
+            ]
+            return self._filled(shaped)
 
         def member(*each: Tensor) -> Any:
             out = self._filled(list(each))
@@ -143,9 +140,71 @@ class Group:
 
         return torch.vmap(member, in_dims=tuple(self.dims))(*columns)
 
+    def named(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Return the arguments of the first member by name."""
+        return dict(zip(names, self.node.args, strict=False)) | self.node.kwargs
+
     def _filled(self, columns: Sequence[Tensor]) -> Any:
         args, kwargs = mapped(self.template, lambda ref: columns[ref.number])
         return self.node.func(*args, **kwargs)
+
+
+CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+POOLING = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+
+
+class ConvolvedImages:
+    """Runs equal convolutions at once, event by event, and the max pooling that alone receives their results.
+
+    Args:
+        images: the convolutions, of which `square(images)` is the stride and padding.
+        pooled: the pooling, of which `window(pooled)` is the side; None without.
+    """
+
+    def __init__(self, images: Group, pooled: Group | None) -> None:
+        self.images, self.pooled, self.number, self.nodes, self.pool = images, pooled, images.number, images.nodes, 1
+        if pooled is not None:
+            self.number, self.nodes, self.pool = pooled.number, [*images.nodes, *pooled.nodes], window(pooled)
+
+    def run(self, values: ReplayValues) -> None:
+        """Convolve and pool the images of all members; by torch where they are not on the CPU."""
+        with values.plan.mode(self.images.node.grad):
+            x, given = self.images.columns[0](values), self.images.named(CONVOLUTION)
+            if x.device.type != "cpu":
+                for group in (self.images, self.pooled) if self.pooled is not None else (self.images,):
+                    group.run(values)
+                return
+            weight, bias = (None if given.get(key) is None else values.get(given[key]) for key in ("weight", "bias"))
+            of = Convolution(tuple(x.shape[2:]), weight, bias, *square(self.images), self.pool)  # type: ignore[arg-type]
+            sizes = of.geometry.filters, of.geometry.rows, of.geometry.columns
+            values.stacks[self.number, 0] = convolve(x.flatten(2), of).unflatten(2, sizes)
+
+
+def square(group: Group) -> tuple[int, int]:
+    """Return the stride and padding of convolutions that loops know; a stride of 0 for all other operations."""
+    if name_of(group.node.func) != "conv2d" or group.dims[0] != 0 or 0 in group.dims[1:]:
+        return 0, 0
+    given = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1} | group.named(CONVOLUTION)
+    stride, padding, dilation = (one_side(given[key]) for key in CONVOLUTION[3:6])
+    plain = group.ranks[0] == IMAGE_AXES and (dilation, given["groups"]) == (1, 1) and padding >= 0
+    return (stride, padding) if plain and stride > 0 else (0, 0)
+
+
+def window(group: Group) -> int:
+    """Return the side of the windows of a max pooling that loops know; 1 for all other operations."""
+    if group.node.func is not max_pool2d or group.dims != [0]:
+        return 1
+    usual = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False}
+    given = usual | group.named(POOLING)
+    side = one_side(given["kernel_size"])
+    others = one_side(given["stride"] or side), one_side(given["padding"]), one_side(given["dilation"])
+    return side if others == (side, 0, 1) and not (given["ceil_mode"] or given["return_indices"]) else 1
+
+
+def one_side(value: Any) -> int:
+    """Return a number that may be given twice; -1 for anything else."""
+    values = set(value) if isinstance(value, tuple | list) else {value}
+    return values.pop() if len(values) == 1 and all(isinstance(each, int) for each in values) else -1
 
 
 def flat_leaves(value: Any) -> list[Any]:
