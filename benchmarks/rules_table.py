@@ -18,7 +18,9 @@ from sgbench.errors import InputError
 from sgbench.records.files import read_model, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
-from sgbench.reproduction.page import cells_of, read_page
+from sgbench.reproduction.definition import read
+from sgbench.reproduction.figures import FIGURES, read_figures, result_of
+from sgbench.reproduction.report import rows
 from sgbench.statistics.intervals import summarise
 from sgbench.tables.markdown import markdown
 
@@ -164,12 +166,13 @@ def _method(words: Sequence[str]) -> Method:
 
 
 def shown_on_tasks(root: Path) -> str:
-    """Write the published figures of rules beside ours, from the page of reproductions."""
-    entries = read_page((root / "docs" / "reproductions.md").read_text(encoding="utf-8"))
+    """Write the published figures of rules beside ours, as `sgbench reproduce --update` stored them."""
+    figures = read_figures(root / "docs" / "reproductions" / FIGURES)
     head = ["`reproduce`", "figure", "published", "ours", "seeds", "verdict"]
-    lines = []
-    for name in SHOWN:
-        for place, row in enumerate(entries[name].rows if name in entries else ()):
-            first = "" if place else f"`{name}`"
-            lines.append([first, *cells_of(row)[1:-1]])
+    results = [result_of(read(name), figures[name]) for name in SHOWN if name in figures]
+    lines = [
+        [f"`{result.reproduction.name}`" if first else "", *rest[:-2]]
+        for result in results
+        for first, *rest in rows([result])
+    ]
     return markdown(head, lines, numbers=[2, 3, 4])

@@ -57,5 +57,5 @@ def _brief(advice: Table) -> Table:
 def _first_of_each_kind(charts: Charts) -> Charts:
     first: dict[str, Chart] = {}
     for chart in charts.panels:
-        first.setdefault(chart.title.rpartition(", ")[2].partition(" that ")[0], chart)
+        first.setdefault(chart.network, chart)
     return replace(charts, panels=tuple(first.values()))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from registry.site.files import Page, SiteFile
+from registry.site.reproductions import reproductions_of
 from registry.site.sources import Sources, method_path, plain, protocol_path
 from sgbench.energy.price import load_targets
 from sgbench.energy.text import amount, marked, scope_of
@@ -10,7 +11,7 @@ from sgbench.energy.validate import EnergyVerdict, load_cases, predictions_of, v
 from sgbench.leaderboard.pages.sections import evidence
 from sgbench.plots.energy_measured import measured_charts
 from sgbench.plots.layout import laid_out
-from sgbench.reproduction.reproductions_page import read_reproductions
+from sgbench.reproduction.figures import FIGURES, read_results
 from sgbench.statistics.rank_places import ABOUT_LETTERS
 from sgbench.tables import NONE
 from sgbench.tables.table import Cell, Table, numbers, texts
@@ -128,7 +129,8 @@ def _verdict_cells(verdict: EnergyVerdict) -> tuple[Cell, ...]:
 
 def _reproductions(sources: Sources) -> Page:
     """Build the page of reproductions; without a checkout it says that there are none."""
-    reproductions = None if sources.docs is None else read_reproductions(sources.docs / "reproductions.md")
+    found = [] if sources.docs is None else read_results(sources.docs / "reproductions" / FIGURES)
+    reproductions = reproductions_of(found) if found else None
     return Page(
         "reproductions.html",
         "Reproductions",

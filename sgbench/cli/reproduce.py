@@ -56,11 +56,13 @@ def _reproduce(args: argparse.Namespace) -> int:
             raise InputError(f"{flag} {number}: at least 1 is needed")
     if args.list or args.name is None:
         return _list(args)
+    from sgbench.reproduction.figures import figures_beside
+
     chosen = _read_chosen(args)
-    if args.update is not None and args.name != ALL and not args.update.is_file():
+    if args.update is not None and args.name != ALL and not figures_beside(args.update).is_file():
         raise InputError(
-            f"--update {args.update}: there is no such page, and one holds every reproduction; "
-            f"use: sgbench reproduce all"
+            f"--update {args.update}: there is no {figures_beside(args.update)}, and a page holds every "
+            "reproduction; use: sgbench reproduce all"
         )
     # With --json, progress goes to standard error, so that standard output is JSON alone.
     with contextlib.redirect_stdout(sys.stderr) if args.json else contextlib.nullcontext():
@@ -76,8 +78,7 @@ def _reproduce(args: argparse.Namespace) -> int:
 def _read_chosen(args: argparse.Namespace) -> list[Reproduction]:
     from sgbench.reproduction.definition import names, read
 
-    wanted = names(args.config_dir) if args.name == ALL else [args.name]
-    return [read(name, args.config_dir) for name in wanted]
+    return [read(name, args.config_dir) for name in (names(args.config_dir) if args.name == ALL else [args.name])]
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -129,13 +130,13 @@ def _compose_grids(reproduction: Reproduction, args: argparse.Namespace) -> list
 def _run_one(
     reproduction: Reproduction, grids: Sequence[ReproductionGrid], args: argparse.Namespace
 ) -> ReproductionResult:
-    from sgbench.reproduction.ablation_page import folder_beside
+    from sgbench.reproduction.figures import figures_beside
     from sgbench.reproduction.runs import calculated, judged_grids, of_same_methods, runs_of
     from sgbench.reproduction.stored import read_runs, write_runs
 
     if reproduction.calculation is not None:
         return calculated(reproduction, reproduction.seeds[: args.seeds])
-    path = None if args.update is None else folder_beside(args.update) / f"{reproduction.name}.jsonl"
+    path = None if args.update is None else figures_beside(args.update).with_name(f"{reproduction.name}.jsonl")
     if not args.stored:
         _run_grids(reproduction, _grids_to_run(grids, args), args)
     known = {} if path is None else of_same_methods(grids, read_runs(path))
@@ -171,16 +172,16 @@ def _print_results(results: list[ReproductionResult], args: argparse.Namespace) 
 
     if args.update is not None:
         from sgbench.records.files import write_atomic
-        from sgbench.reproduction.ablation_page import ablation_page, folder_beside
+        from sgbench.reproduction.ablation_page import ablation_page
+        from sgbench.reproduction.figures import figures_beside, update_figures
         from sgbench.reproduction.page import as_page
 
-        before = args.update.read_text(encoding="utf-8") if args.update.is_file() else ""
-        write_atomic(args.update, as_page(results, before).encode())
+        path = figures_beside(args.update)
+        path.parent.mkdir(exist_ok=True)
+        write_atomic(args.update, as_page(update_figures(path, results, args.config_dir)).encode())
         for result in results:
             if result.ablations:
-                path = folder_beside(args.update) / f"{result.reproduction.name}.md"
-                path.parent.mkdir(exist_ok=True)
-                write_atomic(path, ablation_page(result).encode())
+                write_atomic(path.with_name(f"{result.reproduction.name}.md"), ablation_page(result).encode())
     table = [list(report.HEAD), *report.rows(results)]
     lines = ["", *aligned(table, text_columns=2, width=screen(args)), ""]
     for result in results:

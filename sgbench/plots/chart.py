@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -67,6 +67,7 @@ class Chart:
     x_lines: tuple[float, ...] = ()  # x of vertical lines
     y_lines: tuple[float, ...] = ()  # y of horizontal lines
     lines: str = ""  # what these lines are, for the legend of a figure
+    network: str = field(default="", compare=False)  # kind of the network that was measured; it is not drawn
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,7 @@ def thinned(points: Sequence[ChartPoint]) -> tuple[ChartPoint, ...]:
     """Select at most 200 points, the first and the last included."""
     if len(points) <= MOST_POINTS:
         return tuple(points)
-    last = len(points) - 1
-    return tuple(points[round(index * last / (MOST_POINTS - 1))] for index in range(MOST_POINTS))
+    return tuple(points[round(index * (len(points) - 1) / (MOST_POINTS - 1))] for index in range(MOST_POINTS))
 
 
 def shade(value: float, low: float, high: float) -> int:

@@ -1,7 +1,6 @@
 """The page of a reproduction's ablations, which explain missed figures."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from sgbench.reproduction.definition import Ablation
 from sgbench.reproduction.page import wrapped
@@ -14,10 +13,6 @@ HEAD = ("changed", "figure", "bound", "before", "after", "verdict", "each seed b
 NUMBERS = (2, 3, 4)
 BEFORE = (HEAD.index("before"), HEAD.index("each seed before"))
 """Columns of runs without the ablation, which are left out if none of these runs is stored."""
-
-
-def folder_beside(page: Path) -> Path:
-    return page.with_suffix("")
 
 
 def ablation_page(result: ReproductionResult) -> str:

@@ -69,6 +69,11 @@ class Figure(Strict):
         return self.held_to or ("ours" if self.published is None else "published")
 
     @property
+    def bound(self) -> float:
+        """Return the number that ours is compared with: the published one, or the end of what agrees."""
+        return next(value for value in (self.published, self.at_least, self.at_most) if value is not None)
+
+    @property
     def theirs(self) -> str:
         """Write the published figure or the bound as text.
 

@@ -65,7 +65,7 @@ def measured_text(values: Iterable[float]) -> str:
 
 
 def _is_rounding(value: float) -> bool:
-    return 0 < abs(value) < ROUNDING
+    return 0 < abs(value) <= ROUNDING
 
 
 def _digits(value: float, scale: float) -> str:

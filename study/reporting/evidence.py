@@ -8,9 +8,11 @@ from statistics import fmean
 from typing import Any
 
 from sgbench.records.record import RunRecord
+from sgbench.records.spec import Method
 from sgbench.study.definition import Loaded
 from sgbench.study.scores import Score, StudyScores
 from sgbench.study.store import Manifest, StoreEntry
+from sgbench.tables import counted
 from study.reporting.registration import Registration
 
 LEARNT = 20.0
@@ -53,6 +55,7 @@ class RunFacts:
     versions: Mapping[str, str]
     python: str
     processor: str
+    network: str = ""  # its kind
 
     @staticmethod
     def of(entry: StoreEntry) -> RunFacts:
@@ -69,7 +72,15 @@ class RunFacts:
             provenance.versions,
             provenance.python,
             provenance.processor,
+            network_kind(record.method),
         )
+
+
+def network_kind(method: Method) -> str:
+    """Name the kind of a method's network: recurrent, or by its count of hidden layers."""
+    if method.parameters["network"].get("recurrence", "none") != "none":
+        return "recurrent"
+    return counted(len(method.protocol.hidden or ()), "hidden layer")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from sgbench.errors import InputError
 from sgbench.records.method import method_id
 from sgbench.reproduction.ablation_page import ablation_page
 from sgbench.reproduction.definition import Ablation, Reproduction, names, read
-from sgbench.reproduction.page import as_page, read_page
+from sgbench.reproduction.figures import update_figures
+from sgbench.reproduction.page import as_page
 from sgbench.reproduction.runs import AblationResult, ReproductionFolders, ReproductionResult, grids_of, judged_grids
 from sgbench.reproduction.stored import ReproductionRun, read_runs, write_runs
 from sgbench.reproduction.verdict import Judged
@@ -20,6 +21,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 ABLATED = [name for name in names() if read(name).ablations]
 QUICK = ("zenke_vogels_fig5",)  # each composes all of its runs, a second or more
 PAGES = [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in ABLATED]
+ENDS = (".jsonl", ".md")
 GIVEN = {
     "name": "mine",
     "line": "a",
@@ -120,7 +122,7 @@ def test_methods_that_a_file_no_longer_has_are_dropped(tmp_path, capsys):
     """Must match: stored runs of its methods, of other seeds too; must differ: those of another method."""
     name = QUICK[0]
     (tmp_path / "reproductions").mkdir()
-    for place in ("reproductions.md", f"reproductions/{name}.jsonl"):
+    for place in ("reproductions.md", "reproductions/figures.json", f"reproductions/{name}.jsonl"):
         shutil.copy(DOCS / place, tmp_path / place)
     path = tmp_path / "reproductions" / f"{name}.jsonl"
     stored = read_runs(path)
@@ -163,7 +165,7 @@ def test_runs_come_back_as_they_were_stored(tmp_path):
         read_runs(path)
 
 
-def test_a_figure_measured_before_stays_beside_one_measured_here():
+def test_a_figure_measured_before_stays_beside_one_measured_here(tmp_path):
     """By hand: one row is kept, one is new; must differ: the kept one goes where its method is another."""
     one = read("yin_yang_ann")
     first, second = one.figures
@@ -178,13 +180,13 @@ def test_a_figure_measured_before_stays_beside_one_measured_here():
         return ReproductionResult(one, tuple(judged), 2, 3.0, methods, ("c0ffee",))
 
     ids = {"learnt": ("abc",), "frozen": ("abd",)}
-    before = as_page([result((0.25, 0.5), ids)])
-    after = read_page(as_page([result((0.75, None), ids)], before))["yin_yang_ann"]
-    assert "| 0.7500 |" in after.rows[0]
-    assert "| 0.5000 |" in after.rows[1]
-    assert after.verdicts == ["agrees", "agrees"]
-    other = read_page(as_page([result((0.75, None), ids | {"frozen": ("abe",)})], before))["yin_yang_ann"]
-    assert other.verdicts == ["agrees", "not measured"]
+    path = tmp_path / "figures.json"
+    update_figures(path, [result((0.25, 0.5), ids)])
+    (after,) = update_figures(path, [result((0.75, None), ids)])
+    assert [each.ours for each in after.judged] == [0.75, 0.5]
+    assert [each.verdict for each in after.judged] == ["agrees", "agrees"]
+    (other,) = update_figures(path, [result((0.75, None), ids | {"frozen": ("abe",)})])
+    assert [each.verdict for each in other.judged] == ["agrees", "not measured"]
     assert first.of != second.of
 
 
@@ -209,11 +211,11 @@ def test_revised_figures_that_agree_are_counted():
 def test_a_page_is_made_again_without_training(name, tmp_path, capsys):
     """Expected: the committed pages, byte for byte, from the stored runs and the file of the reproduction."""
     (tmp_path / "reproductions").mkdir()
-    for place in ("reproductions.md", f"reproductions/{name}.jsonl"):
+    for place in ("reproductions.md", "reproductions/figures.json", f"reproductions/{name}.jsonl"):
         shutil.copy(DOCS / place, tmp_path / place)
     page = tmp_path / "reproductions.md"
     main(["reproduce", name, "--stored", f"--update={page}", f"--root={tmp_path / 'none'}"])
-    for place in ("reproductions.md", f"reproductions/{name}.jsonl", f"reproductions/{name}.md"):
+    for place in ("reproductions.md", "reproductions/figures.json", *(f"reproductions/{name}{end}" for end in ENDS)):
         assert (tmp_path / place).read_bytes() == (DOCS / place).read_bytes(), place
 
 

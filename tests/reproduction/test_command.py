@@ -10,7 +10,8 @@ from sgbench.datasets.fashion_mnist import FashionMnist
 from sgbench.paths import conf_dir
 from sgbench.records.method import method_id
 from sgbench.reproduction.definition import names, read
-from sgbench.reproduction.page import as_page, read_page
+from sgbench.reproduction.figures import read_figures, result_of, update_figures
+from sgbench.reproduction.page import as_page, rows_of
 from sgbench.reproduction.runs import ReproductionFolders, ReproductionResult, calculated, grids_of
 from sgbench.reproduction.stored import ReproductionRun, read_runs
 from sgbench.reproduction.verdict import Judged
@@ -75,7 +76,8 @@ def test_runs_are_stored_without_ablations_too(mine, tmp_path, capsys, monkeypat
     known = {key: ReproductionRun(method=key[0], seed=key[1], measures={"test_accuracy": 0.25 + key[1] / 2},
                                   rank=0.0, total_s=1.0) for key in keys}  # fmt: skip
     page = tmp_path / "pages.md"
-    page.write_text(as_page([]))
+    (tmp_path / "pages").mkdir()
+    update_figures(tmp_path / "pages" / "figures.json", [])
     with monkeypatch.context() as given:
         given.setattr("sgbench.reproduction.runs.runs_of", lambda *_: known)
         main([*words, f"--update={page}"])
@@ -109,27 +111,44 @@ def test_a_page_of_two():
     assert "- Runs of commit c0ffee." in text
 
 
-def test_a_page_keeps_what_was_not_run_here():
-    """Must match: rows and section of what was measured before, while figures and methods are those.
+def test_a_page_keeps_what_was_not_run_here(tmp_path):
+    """Must match: rows and commits of what was measured before, while figures and methods are those.
 
     Must differ: the other reproduction, and what another method would measure now.
     """
     one = read("spytorch2")
     figure = one.figures[0]
 
-    def result(*judged, methods="abc"):
-        return ReproductionResult(one, judged, 3, 7.25, {"fashion": (methods,)}, ("c0ffee",))
+    def result(*judged, methods="abc", commits=("c0ffee",)):
+        return ReproductionResult(one, judged, 3, 7.25, {"fashion": (methods,)}, commits)
+
+    def updated(*results):
+        return update_figures(tmp_path / "figures.json", results)
 
     nothing = Judged(figure, None, None, 0, "not measured", "3 runs without a result")
-    before = as_page([result(Judged(figure, 0.5, 0.01, 3, "does not agree", None))])
-    after = as_page([result(nothing), calculated(read("closed_loop"), [0])], before)
-    assert read_page(after)["spytorch2"] == read_page(before)["spytorch2"]
-    assert list(read_page(after)) == ["closed_loop", "spytorch2"]
-    assert counts(after) == [7, 6, 1, 0]
-    anew = as_page([result(Judged(figure, 0.86, 0.01, 3, "agrees", None))], after)
-    assert counts(anew) == [7, 7, 0, 0]
-    other = as_page([result(nothing, methods="abd")], after)
-    assert counts(other) == [7, 6, 0, 1]
+    (before,) = updated(result(Judged(figure, 0.5, 0.01, 3, "does not agree", None)))
+    after = updated(result(nothing, commits=()), calculated(read("closed_loop"), [0]))
+    assert [each.reproduction.name for each in after] == ["closed_loop", "spytorch2"]
+    assert (rows_of(after[1]), after[1].commits) == (rows_of(before), ("c0ffee",))
+    assert counts(as_page(after)) == [7, 6, 1, 0]
+    assert as_page(updated()) == as_page(after)
+    anew = updated(result(Judged(figure, 0.86, 0.01, 3, "agrees", None)))
+    assert counts(as_page(anew)) == [7, 7, 0, 0]
+    other = updated(result(nothing, methods="abd"))
+    assert counts(as_page(other)) == [7, 6, 0, 1]
+
+
+def test_a_figure_that_is_held_to_another_number_by_now_is_not_measured(tmp_path):
+    """Must match: while the published number is that of the file; must differ: with another, or a new figure."""
+    one = read("spytorch2")
+    result = ReproductionResult(one, (Judged(one.figures[0], 0.86, 0.01, 3, "agrees", None),), 3, 7.25)
+    update_figures(tmp_path / "figures.json", [result])
+    stored = read_figures(tmp_path / "figures.json")["spytorch2"]
+    assert result_of(one, stored).judged == result.judged
+    moved = one.figures[0].model_copy(update={"published": 0.9})
+    added = moved.model_copy(update={"line": "another"})
+    found = result_of(one.model_copy(update={"figures": (moved, added)}), stored)
+    assert [each.verdict for each in found.judged] == ["not measured"] * 2
 
 
 @pytest.mark.slow

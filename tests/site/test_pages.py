@@ -18,12 +18,15 @@ from scipy.stats import t
 from registry.site.across import compare_surrogates
 from registry.site.answer import answer_of, listed
 from registry.site.beside import SiteExtras
+from registry.site.front import MAP
 from registry.site.method_curves import curve_charts
 from registry.site.pages import site_files
 from registry.site.pictures import size_in
 from registry.site.protocols import protocol_files
 from registry.site.render import DOCS_SECTIONS
+from registry.site.reproductions import reproductions_of
 from registry.site.sources import read_sources
+from registry.site.study_charts import study_charts
 from registry.site.texts import text_pages
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.families import AcrossTasks
@@ -34,7 +37,9 @@ from sgbench.recommendation.advice import advise
 from sgbench.recommendation.answer import MeasuredNetwork, read_answer
 from sgbench.records.content import EpochScores, Failure
 from sgbench.records.record import RunRecord
-from sgbench.reproduction.reproductions_page import read_reproductions
+from sgbench.reproduction.definition import Reproduction
+from sgbench.reproduction.runs import ReproductionResult
+from sgbench.reproduction.verdict import Judged
 from sgbench.statistics.intervals import summarise
 from sgbench.tables.table import Cell, Table, numbers
 from sgbench.tables.table import texts as columns
@@ -48,25 +53,29 @@ from tests.site.documents import Document
 
 SCRIPTS = {"site.js", "charts.js", "compare.js", "search.js", "searched.js"}
 SCRIPT = "<script>alert(1)</script>"
-REPRODUCTIONS = """
-| reproduction | figure | published | ours | seeds | verdict | minutes |
-| :-- | :-- | --: | --: | --: | :-- | --: |
-| a | one | 1 | 1 | 1 | agrees | 2.5 |
-|  | two | 1 | 1 | 1 | agrees |  |
-| b | three | 1 | 2 | 1 | does not agree | - |
 
-## a
 
-Line a.
-
-## b
-
-Line b.
-
-- Why: it
-  differs.
-- [Asked](reproductions/b.md).
-"""
+def reproduced(name: str, *figures: tuple[str, float, str], revised: tuple[str | None, ...] = ()) -> ReproductionResult:
+    """A result made up by hand: (line, ours, verdict) of figures whose published number is 1."""
+    one = Reproduction.model_validate(
+        {
+            "name": name,
+            "line": f"Line {name}.",
+            "sources": ["A source"],
+            "reason": "it differs",
+            "seeds": [0],
+            "conditions": {"c": []},
+            "figures": [
+                {"line": line, "of": ["c"], "published": 1.0, "tolerance": 0.5, "evidence": "e", "revised": changed}
+                for (line, _, _), changed in zip(figures, revised or (None,) * len(figures), strict=True)
+            ],
+        }
+    )
+    judged = tuple(
+        Judged(figure, ours, None, 1, verdict, None)
+        for figure, (_, ours, verdict) in zip(one.figures, figures, strict=True)
+    )
+    return ReproductionResult(one, judged, 1, None)
 
 
 def two_methods() -> list:
@@ -162,21 +171,14 @@ def test_the_committed_boards_are_a_race() -> None:
     assert "spoken_twin_v1" in found.mixed
 
 
-def test_what_was_revised_is_said_beside_what_agrees(tmp_path: Path) -> None:
+def test_what_was_revised_is_said_beside_what_agrees() -> None:
     """By hand: of three that agree, conditions of one and the bound of one."""
-    head = "| reproduction | figure | published | ours | verdict | revised |\n| - | - | - | - | - | - |\n"
-    lines = ("agrees | conditions", "agrees | bound", "agrees | ", "does not agree | conditions")
-    page = tmp_path / "page.md"
-    page.write_text(
-        "# Title\n\n2 of 4 figures compare\nwith a number.\n\n"
-        + head
-        + "".join(f"| a | {place} | 1 | 1 | {line} |\n" for place, line in enumerate(lines))
-    )
-    found = read_reproductions(page)
-    assert found is not None
-    assert found.summary == (
-        "2 of 4 figures compare with a number. Of 4 figures 3 agree. Of those, conditions of 1 and bound of 1 were "
-        "changed or set once values were known."
+    verdicts = ("agrees", "agrees", "agrees", "does not agree")
+    figures = [(str(place), 1.0, verdict) for place, verdict in enumerate(verdicts)]
+    found = reproductions_of([reproduced("a", *figures, revised=("conditions", "bound", None, "conditions"))])
+    assert "4 of 4 figures compare with a number that somebody published, and 3 of these agree." in found.summary
+    assert found.summary.endswith(
+        "Of all figures 3 agree. Of those, conditions of 1 and bound of 1 were changed or set once values were known."
     )
 
 
@@ -237,25 +239,20 @@ def test_links_out_are_https_and_lend_nothing(tmp_path: Path) -> None:
     assert out == [{"href": "https://example.org/a", "rel": "nofollow noopener"}]
 
 
-def test_failing_reproductions_come_first(tmp_path: Path) -> None:
+def test_failing_reproductions_come_first() -> None:
     """By hand: of three figures of two reproductions two agree; the reason stands beside the one that fails."""
-    path = tmp_path / "reproductions.md"
-    path.write_text(REPRODUCTIONS)
-    found = read_reproductions(path)
+    good = reproduced("a", ("one", 1.0, "agrees"), ("two", 1.0, "agrees"))
+    found = reproductions_of([good, reproduced("b", ("three", 2.0, "does not agree"))])
     assert lines_naming(found.summary, "3 figures", "2 agree")
     assert [[cell.text for cell in row[:2]] for row in found.table.rows] == [["b", "three"], ["a", "one"], ["a", "two"]]
-    assert [(each.name, each.items, each.failing) for each in found.texts] == [
-        ("b", ("Why: it differs.", "Asked: `docs/reproductions/b.md`."), True),
-        ("a", (), False),
-    ]
+    assert [(each.name, each.failing) for each in found.texts] == [("b", True), ("a", False)]
+    assert {"Source: A source.", "Why it is missed: it differs."} <= {*found.texts[0].items}
     (chart,) = found.charts.panels
     assert chart.y.names == ("b: three", "a: one", "a: two")
     assert {series.name: [point.x for point in series.points] for series in chart.series} == {
         "agrees": [1.0, 1.0],
         "does not agree": [2.0],
     }
-    path.write_text("no table")
-    assert read_reproductions(path) is None
 
 
 def test_a_table_says_what_it_is_sorted_by(tmp_path: Path) -> None:
@@ -334,6 +331,11 @@ def test_the_front_page_begins_with_what_the_study_says(tmp_path: Path) -> None:
         assert each.settings["accuracy"] == found.settings
     assert MAP_CAPTION in page.text
     assert MAP_CAPTION not in plain.text
+    panels = study_charts(told)[MAP].panels
+    kinds = [chart.network for chart in panels]
+    assert len({*kinds}) > 2
+    assert all(kinds)
+    assert [chart.title in page.text for chart in panels] == [kinds.index(kind) == at for at, kind in enumerate(kinds)]
     docs = {path for path, _ in DOCS_SECTIONS}
     assert docs <= set(page.values("a", "href"))
     assert not docs & set(plain.values("a", "href"))

@@ -88,7 +88,8 @@ def panel(evidence: StudyEvidence, task: str, cells: dict[tuple[str, float], lis
     for (shape, width), runs in cells.items():
         point = MapPoint(width, drawn_score(runs), sum(run.failed for run in runs) / len(runs))
         lines.setdefault(shape, []).append(point)
-    return map_chart(evidence.title(task), next(iter(cells.values()))[0].guess, lines)
+    network = next((fact.network for fact in evidence.facts if fact.task == task), "")
+    return map_chart(evidence.title(task), next(iter(cells.values()))[0].guess, lines, network=network)
 
 
 def drawn_score(runs: list[Score]) -> Estimate:

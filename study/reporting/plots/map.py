@@ -16,7 +16,7 @@ class MapPoint:
     failed: float
 
 
-def map_chart(title: str, guess: float, lines: Mapping[str, Sequence[MapPoint]]) -> Chart:
+def map_chart(title: str, guess: float, lines: Mapping[str, Sequence[MapPoint]], *, network: str = "") -> Chart:
     """Build the chart of one task, a line a shape; a cross lies on a cell of which some runs failed."""
     series = [Series(name, tuple(map(_point, points)), is_line=True, has_band=True) for name, points in lines.items()]
     crossed = [replace(_point(point), y_ends=None) for points in lines.values() for point in points if point.failed]
@@ -25,7 +25,7 @@ def map_chart(title: str, guess: float, lines: Mapping[str, Sequence[MapPoint]])
     widths = tuple(sorted({point.width for points in lines.values() for point in points}))
     across = ChartAxis("width (thresholds)", is_log=True, ticks=widths)
     up = ChartAxis("test accuracy, %", is_error=True)
-    return Chart(title, across, up, tuple(series), y_lines=(guess,), lines="guessing")
+    return Chart(title, across, up, tuple(series), y_lines=(guess,), lines="guessing", network=network)
 
 
 def _point(point: MapPoint) -> ChartPoint:

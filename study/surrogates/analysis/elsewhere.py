@@ -2,26 +2,21 @@
 
 import csv
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sgbench.errors import InputError
+from sgbench.leaderboard.board import VALUES
 from sgbench.records.files import read_bytes
-from sgbench.reproduction.reproductions_page import read_reproductions
+from sgbench.reproduction.figures import FIGURES, read_figures
 from sgbench.statistics.blocks import Contrast, contrast_from
 
-REPRODUCTIONS = Path("docs") / "reproductions.md"
+REPRODUCTIONS = Path("docs") / "reproductions" / FIGURES
 BOARDS = Path("leaderboards")
-TABLE = "table.csv"
 RULE_COSTS = Path("benchmarks") / "results" / "rules.json"
 SEED_COLUMN = "test_accuracy_seed_"
 PERCENT = 100.0
-MIB = 1024.0**2
-NUMBER = re.compile(r"(?:< )?(-?[\d.]+(?:e-?\d+)?)(?: ± ([\d.]+(?:e-?\d+)?))?")
-NOT_MEASURED = "-"
-"""What the page of reproductions has for a figure without runs, and for their seeds."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +24,7 @@ class ReproducedFigure:
     """Holds one figure of a reproduction: mean and standard deviation over seeds, None where it is not measured."""
 
     published: str
-    mean: float | None  # its bound, without a deviation, where the page writes `< 1e-12`
+    mean: float | None  # 1e-12, without a deviation, where it is less
     deviation: float | None
     seeds: int
     verdict: str
@@ -74,47 +69,25 @@ class Elsewhere:
 
 def files_read(protocols: tuple[str, ...]) -> list[Path]:
     """List the files of a checkout that `read_elsewhere` reads."""
-    return [REPRODUCTIONS, RULE_COSTS, *(BOARDS / protocol / TABLE for protocol in protocols)]
+    return [REPRODUCTIONS, RULE_COSTS, *(BOARDS / protocol / VALUES for protocol in protocols)]
 
 
 def read_elsewhere(root: Path, protocols: tuple[str, ...]) -> Elsewhere:
     """Read the committed results of a checkout, those that are there."""
-    paths = {protocol: root / BOARDS / protocol / TABLE for protocol in protocols}
-    boards = {protocol: read_board(path) for protocol, path in paths.items() if path.is_file()}
+    paths = {protocol: root / BOARDS / protocol / VALUES for protocol in protocols}
+    boards = {protocol: _read_board(path) for protocol, path in paths.items() if path.is_file()}
     page, costs = root / REPRODUCTIONS, root / RULE_COSTS
-    return Elsewhere(
-        read_figures(page) if page.is_file() else {}, boards, read_rule_costs(costs) if costs.is_file() else {}
-    )
+    return Elsewhere(read_reproduced(page), boards, read_rule_costs(costs) if costs.is_file() else {})
 
 
-def read_figures(path: Path) -> dict[str, dict[str, ReproducedFigure]]:
-    page = read_reproductions(path)
-    figures: dict[str, dict[str, ReproducedFigure]] = {}
-    if page is None:
-        return figures
-    titles = [column.title for column in page.table.columns]
-    for row in page.table.rows:
-        cells = dict(zip(titles, (cell.text for cell in row), strict=True))
-        figures.setdefault(cells["reproduction"], {})[cells["figure"]] = _figure(cells)
-    return figures
-
-
-def _figure(cells: Mapping[str, str]) -> ReproducedFigure:
-    ours, seeds = cells["ours"], cells["seeds"]
-    match = NUMBER.fullmatch(ours)
-    if (match is None and ours != NOT_MEASURED) or not (seeds.isdigit() or seeds == NOT_MEASURED):
-        raise InputError(
-            f"{REPRODUCTIONS}: {cells['reproduction']}, {cells['figure']}: {ours!r} of {seeds!r} seeds is not "
-            f'read; "0.5 ± 0.1", "< 1e-12" or "{NOT_MEASURED}", and a count, are'
-        )
-    mean, deviation = (None, None) if match is None else match.groups()
-    return ReproducedFigure(
-        cells["published"],
-        None if mean is None else float(mean),
-        None if deviation is None else float(deviation),
-        int(seeds) if seeds.isdigit() else 0,
-        cells["verdict"],
-    )
+def read_reproduced(path: Path) -> dict[str, dict[str, ReproducedFigure]]:
+    return {
+        name: {
+            one.line: ReproducedFigure(one.published, one.ours, one.deviation, one.seeds, one.verdict)
+            for one in found.figures
+        }
+        for name, found in read_figures(path).items()
+    }
 
 
 def read_rule_costs(path: Path) -> dict[str, RuleCost]:
@@ -125,7 +98,7 @@ def read_rule_costs(path: Path) -> dict[str, RuleCost]:
         return {
             name: RuleCost(
                 *(float(one["times_baseline"][end]) for end in ("median", "low", "high")),
-                added_mib=float(one["added_bytes"][steps]) / MIB,
+                added_mib=float(one["added_bytes"][steps]) / 1024**2,
             )
             for name, one in measured["recurrence"]["all_to_all"].items()
         }
@@ -133,7 +106,7 @@ def read_rule_costs(path: Path) -> dict[str, RuleCost]:
         raise InputError(f"{path}: is not what the benchmark of learning rules writes") from error
 
 
-def read_board(path: Path) -> dict[tuple[str, str], dict[int, float]]:
+def _read_board(path: Path) -> dict[tuple[str, str], dict[int, float]]:
     scores: dict[tuple[str, str], dict[int, float]] = {}
     for row in csv.DictReader(read_bytes(path).decode().splitlines()):
         by_seed = {

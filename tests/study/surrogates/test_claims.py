@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 import re
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.scores import StudyScores
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
-from study.surrogates.analysis.elsewhere import Elsewhere, ReproducedFigure, RuleCost, read_elsewhere, read_figures
+from study.surrogates.analysis.elsewhere import Elsewhere, ReproducedFigure, RuleCost, read_elsewhere, read_reproduced
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.hypotheses import all_hypotheses
 from study.surrogates.analysis.pages import claims, learning_rules
@@ -283,21 +284,22 @@ def test_each_slope_of_noise_has_its_own_seeds() -> None:
     assert said == ["30 seeds", "10 seeds"]
 
 
-def test_a_bound_is_a_number_and_what_is_none_stops(tmp_path: Path) -> None:
-    """By hand: `< 1e-12` is its bound, `-` nothing; must differ: words where a number or a count belongs."""
-    path = tmp_path / "page.md"
+def test_what_is_no_number_stops(tmp_path: Path) -> None:
+    """Must match: what a file of figures states, and nothing without a file; must differ: words for a number."""
+    path = tmp_path / "figures.json"
+    assert read_reproduced(path) == {}
+    one = {"line": "true", "published": "at most 1e-09", "ours": 1e-12, "seeds": 5, "verdict": "agrees"}
 
-    def read(ours: str, seeds: str = "5") -> ReproducedFigure:
-        head = "| reproduction | figure | published | ours | seeds | verdict |\n| - | - | - | - | - | - |\n"
-        path.write_text(f"{head}| loop | true | at most 1e-09 | {ours} | {seeds} | agrees |\n")
-        return read_figures(path)["loop"]["true"]
+    def read(**changes: object) -> ReproducedFigure:
+        tree = {"schema_version": 1, "reproductions": {"loop": {"figures": [one | changes]}}}
+        path.write_text(json.dumps(tree))
+        return read_reproduced(path)["loop"]["true"]
 
-    assert (read("< 1e-12").mean, read("< 1e-12").deviation) == (1e-12, None)
-    assert (read("-0.5 ± 1.0e-05").mean, read("-0.5 ± 1.0e-05").deviation) == (-0.5, 1e-5)
-    assert (read("-", "-").mean, read("-", "-").seeds) == (None, 0)
-    for ours, seeds in (("about 0.5", "5"), ("0.5 +- 0.1", "5"), ("> 1", "5"), ("0.5", "five")):
-        with raises_naming(InputError, "loop", "true"):
-            read(ours, seeds)
+    assert read() == ReproducedFigure("at most 1e-09", 1e-12, None, 5, "agrees")
+    assert read(ours=None, seeds=0, verdict="not measured").mean is None
+    for wrong in ({"ours": "about 0.5"}, {"seeds": "five"}, {"verdict": "yes"}):
+        with raises_naming(InputError, "figures.json", "loop"):
+            read(**wrong)
 
 
 def test_a_bound_decides_as_the_number_would() -> None:

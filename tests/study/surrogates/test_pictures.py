@@ -53,7 +53,7 @@ def test_a_task_that_is_solved_or_not_is_drawn_by_its_mean_without_a_band() -> N
 def test_methods_stand_in_rows_and_a_line_goes_through_the_first() -> None:
     """By hand: what is not known has no mark; an axis is of errors, from 0 to 100 or from 0."""
     panels = [
-        MethodPanel("T4: a task", "accuracy, %", (near(80.0), None, near(95.0))),
+        MethodPanel("a task", "accuracy, %", (near(80.0), None, near(95.0))),
         MethodPanel("solved", "runs solved, %", (near(20.0), near(50.0), near(90.0)), kind="share"),
         MethodPanel("time", "times", (near(2.0), near(3.0), None), kind="cost"),
     ]

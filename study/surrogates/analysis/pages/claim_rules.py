@@ -14,7 +14,7 @@ from study.reporting.verdicts import HypothesisResult, VerdictWord
 from study.surrogates.analysis.comparisons import REFERENCE, Compared, compared_table, looks, own_best
 from study.surrogates.analysis.evidence import SurrogateEvidence
 
-OUTSIDE = "docs/reproductions.md is not at hand: the report was written outside of a checkout that has it"
+OUTSIDE = "docs/reproductions/figures.json is not at hand: the report was written outside of a checkout that has it"
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ def eprop_bridges_delays(evidence: SurrogateEvidence) -> Decided:
         return Decided("open", OUTSIDE)
     low, high = 100 * gap.low, 100 * gap.high
     number = (
-        f"evidence accumulation: error {solved.mean} (wanted {solved.published}, "
+        f"evidence accumulation: error {solved.mean:.4f} (wanted {solved.published}, "
         f"{solved.seeds} seed{'s' * (solved.seeds > 1)}); delayed exclusive or: back-propagation minus e-prop "
         f"{interval(100 * gap.estimate, low, high)} points, {gap.seeds} seeds"
     )

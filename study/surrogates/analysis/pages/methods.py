@@ -37,7 +37,7 @@ def compared_looks(evidence: SurrogateEvidence, tables: Mapping[str, RunTable], 
 
 
 def score_panel(evidence: SurrogateEvidence, task: str, look: RunTable) -> MethodPanel:
-    title = f"{task}: {evidence.title(task)}"
+    title = evidence.title(task)
     values = tuple(score(list(runs)) for runs in look.runs)
     if evidence.loaded.study.tasks[task].outcome == "solved":
         return MethodPanel(title, "runs solved, %", values, kind="share")

@@ -45,5 +45,4 @@ def _chart(names: Sequence[str], panel: MethodPanel) -> Chart:
     limits = {"accuracy": None, "share": (-3.0, 103.0), "cost": (0.0, most)}
     across = ChartAxis(panel.unit, is_error=panel.kind == "accuracy", ends=limits[panel.kind])
     rows, lines = ChartAxis(names=tuple(names)), () if first is None else (first.value,)
-    title = panel.title.partition(": ")[2] or panel.title  # without its code
-    return Chart(title, across, rows, (series,), x_lines=lines)
+    return Chart(panel.title, across, rows, (series,), x_lines=lines)
