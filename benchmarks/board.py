@@ -93,25 +93,20 @@ def _build(root: Path, *, look: bool = False) -> tuple[float, float]:
     return timed(["board", "build", "--from", "leaderboards", "--root", str(root)], look=look)
 
 
-def timed(words: list[str], *, look: bool = False) -> tuple[float, float]:
+def timed(words: list[str], *, module: str = "sgbench", look: bool = False) -> tuple[float, float]:
     """Seconds, and the peak of the memory of all processes [MB]: 0 if nobody looks, or the system does not tell."""
-    command = [sys.executable, "-m", "sgbench", *words]
+    command = [sys.executable, "-m", module, *words]
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
         peak = 0.0
         while look and process.poll() is None:
-            peak = max(peak, _memory_mb(process.pid))
+            peak = max(peak, sum(_proportional_mb(member) for member in _family(process.pid)))
             time.sleep(LOOK_S)
         complaint = process.communicate()[1].strip()
         wall_s = time.perf_counter() - start
     if process.returncode:
-        raise SgbenchError(f"sgbench {' '.join(words[:2])}: {complaint}")
+        raise SgbenchError(f"{module} {' '.join(words[:2])}: {complaint}")
     return wall_s, peak
-
-
-def _memory_mb(pid: int) -> float:
-    """Of a process and all below it, what they share counted once; 0 where the system does not tell."""
-    return sum(_proportional_mb(member) for member in _family(pid))
 
 
 def _family(pid: int) -> list[int]:

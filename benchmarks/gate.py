@@ -104,7 +104,7 @@ def check_real(task: Task, contenders: Mapping[str, Contender], rates: Mapping[s
 def compare(name: str, where: str, wanted: Start, actual: Start, dtype: torch.dtype) -> list[Finding]:
     """Losses one by one, and the largest difference of each tensor of gradients."""
     findings = [
-        Finding(name, where, f"loss of step {step}", _relative(ours, theirs), LOSS_ALLOWED[dtype])
+        Finding(name, where, f"loss of step {step}", abs(ours - theirs) / max(abs(theirs), 1e-12), LOSS_ALLOWED[dtype])
         for step, (ours, theirs) in enumerate(zip(actual.losses, wanted.losses, strict=True), 1)
     ]
     for tensor, theirs in wanted.gradients.items():
@@ -132,10 +132,6 @@ def _told(findings: list[Finding]) -> list[Finding]:
     """Only the first loss decides."""
     first, *others = findings
     return [first, *(Finding(f.contender, f.where, f.what, f.difference, None) for f in others)]
-
-
-def _relative(value: float, reference: float) -> float:
-    return abs(value - reference) / max(abs(reference), 1e-12)
 
 
 def _factor(wanted: list[float], rates: list[float]) -> float:

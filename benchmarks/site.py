@@ -56,15 +56,15 @@ def compare(settings: SiteSettings) -> dict[str, Any]:
         folder = Path(name)
         written = sum(1 for _ in write_records(folder / "boards", BoardSettings(settings.methods)))
         load_before = report.load_average()
-        words = ["board", "site", "--from", str(folder / "boards"), "--into", str(folder / "site")]
+        words = ["site", "--from", str(folder / "boards"), "--to", str(folder / "site")]
         walls, processor_s = zip(*(_timed(words) for _ in range(settings.rounds)), strict=True)
-        peak_mb = timed(words, look=True)[1]
+        peak_mb = timed(words, module="registry", look=True)[1]
         sizes = {
             "site": sum(path.stat().st_size for path in (folder / "site").rglob("*") if path.is_file()),
             "front page": (folder / "site" / "index.html").stat().st_size,
         }
         sum(1 for _ in write_records(folder / "rows", BoardSettings(ROWS)))
-        timed(["board", "site", "--from", str(folder / "rows"), "--into", str(folder / "page")])
+        timed(["site", "--from", str(folder / "rows"), "--to", str(folder / "page")], module="registry")
         load_before_page = report.load_average()
         page = _in_browser(folder / "page" / "protocols" / "digits_v1.html")
     return {
@@ -83,7 +83,7 @@ def compare(settings: SiteSettings) -> dict[str, Any]:
 def _timed(words: list[str]) -> tuple[float, float]:
     """Seconds by the clock, and of all processors."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    wall_s = timed(words)[0]
+    wall_s = timed(words, module="registry")[0]
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -50,7 +50,7 @@ def compare(settings: BasicSettings) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         export(settings, Path(folder), range(settings.basic_seeds))
         theirs, expected = _basic(settings, Path(folder))
-    theirs = _of_all(theirs, _start(), settings)
+    theirs = _of_all(theirs, _script("--cfg", "job"), settings)
     taken, records = sgbench_sweep(words_of(long))
     gate(long, losses_of(records), expected)
     return {
@@ -96,10 +96,6 @@ def _script(*words: str) -> Taken:
     if done.returncode != 0:
         raise GateError(f"gate: {SCRIPT.name} ended with exit code {done.returncode}: {done.stderr[-300:]}")
     return Taken(clock.cpu_s, clock.wall_s, {})
-
-
-def _start() -> Taken:
-    return _script("--cfg", "job")
 
 
 def _of_all(taken: Taken, start: Taken, settings: BasicSettings) -> Taken:

@@ -27,23 +27,14 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large a workload is; None where it has no such size.
+    """How large a workload is; None where it has no such size."""
 
-    Args:
-        steps: T.
-        batch: B.
-        inputs: N.
-        hidden: H; of w2 also N.
-        classes: C.
-        density: share of input entries that are 1.
-    """
-
-    steps: int
-    batch: int
-    inputs: int | None = None
-    hidden: int | None = None
-    classes: int | None = None
-    density: float | None = None
+    steps: int  # T
+    batch: int  # B
+    inputs: int | None = None  # N
+    hidden: int | None = None  # H; of w2 also N
+    classes: int | None = None  # C
+    density: float | None = None  # share of input entries that are 1
 
     def resized(self, **wanted: float | None) -> Sizes:
         """Other sizes where given.
@@ -84,21 +75,13 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """One workload with its numbers; contenders copy the weights.
+    """One workload with its numbers; contenders copy the weights."""
 
-    Args:
-        name: of the workload.
-        sizes: of it.
-        stages: in the order in which they are run.
-        x: input [T, B, ...], dense.
-        target: class indices [B], or None where the loss is the number of spikes.
-    """
-
-    name: str
-    sizes: Sizes
-    stages: tuple[Stage, ...]
-    x: Tensor
-    target: Tensor | None
+    name: str  # of the workload
+    sizes: Sizes  # of it
+    stages: tuple[Stage, ...]  # in the order in which they are run
+    x: Tensor  # input [T, B, ...], dense.
+    target: Tensor | None  # class indices [B], or None where the loss is the number of spikes
 
     def loss(self, output: Tensor) -> Tensor:
         """From the last stage's output [T, B, C] to a scalar.

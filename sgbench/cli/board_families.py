@@ -247,7 +247,7 @@ def _plot_across(across: AcrossTasks, path: Path) -> None:
     """Draw families of methods compared over tasks into a file."""
     from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
     from sgbench.plots import style
-    from sgbench.plots.methods import across_figure
+    from sgbench.plots.board_charts import across_figure
 
     style.save(lambda: across_figure(profiles(across), mean_ranks(across)), path)
 
@@ -256,7 +256,7 @@ def _plot_tuning(families: Sequence[Tuned], measure: Measure, path: Path) -> Non
     """Draw how families of methods depend on their settings into a file."""
     from sgbench.leaderboard.pages.family_pictures import tuning_curves
     from sgbench.plots import style
-    from sgbench.plots.methods import tuning_figure
+    from sgbench.plots.board_charts import tuning_figure
 
     style.save(lambda: tuning_figure(tuning_curves(families, measure), what=measure.title), path)
 

@@ -184,7 +184,7 @@ def _terms(
             if item is not None or (each.operation in NEEDED and each.operation not in ignored):
                 problems.setdefault(f"{each.operation}: no count in {each.location} ({each.reason})")
         elif item is not None:
-            per_inference = each.count.over(_inferences(counts, target))
+            per_inference = each.count.over(counts.steps if target.passes == "once" else counts.samples)
             try:
                 cost = _one_count_nj(item, each.operation, layers[each.layer], counts)
             except InputError as error:
@@ -192,10 +192,6 @@ def _terms(
                 continue
             terms.append(Term(each.operation, each.layer, per_inference.value, item, per_inference.of(cost)))
     return terms, tuple(problems)
-
-
-def _inferences(counts: OpCounts, target: EnergyTarget) -> int:
-    return counts.steps if target.passes == "once" else counts.samples
 
 
 def _one_count_nj(

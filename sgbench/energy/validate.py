@@ -105,9 +105,10 @@ def _predictions(name: str, case: EnergyCase, target: EnergyTarget) -> list[Boun
 
 def verdicts_figure(verdicts: Sequence[EnergyVerdict]) -> Figure:
     """Draw every predicted energy as a multiple of the measured one, grouped by target."""
-    from sgbench.plots.energy_measured import measured_figure
+    from sgbench.plots.energy_measured import measured_charts
+    from sgbench.plots.figure import charts_figure
 
-    return measured_figure(predictions_of(verdicts))
+    return charts_figure(measured_charts(predictions_of(verdicts), ""), panel=(11.0, 0.0))
 
 
 def predictions_of(verdicts: Sequence[EnergyVerdict]) -> list[Prediction]:

@@ -157,7 +157,7 @@ class SpikeTimes(Network):
             events = spikes.times, None, spikes.source
         weight = self._awakened_weight(self.readout)
         readout = self.compute_output(self.readout, weight.arrivals(*events), lengths, steps)
-        weight.silent = None if readout.times is None else _silent_share(readout.times)
+        weight.silent = None if readout.times is None else readout.times.detach().isinf().double().mean(0)
         return self._trajectory(readout, sent, lengths, steps, keep)
 
     def _awakened_weight(self, layer: DenseLayer) -> _AwakenedWeight:
@@ -322,8 +322,3 @@ class ExactGain:
     def __call__(self, beta: Tensor | float) -> float:
         """Return the gain; the argument is ignored, as the decay is that of the membrane."""
         return self.value
-
-
-def _silent_share(times: Tensor) -> Tensor:
-    """Return the share of samples in which each neuron is silent [N], from spike times [B, N]."""
-    return times.detach().isinf().double().mean(0)

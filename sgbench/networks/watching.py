@@ -56,7 +56,7 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
     for weight, _ in gradients:
         weight.grad = None
     try:
-        with torch.random.fork_rng(_cuda_devices(network)):
+        with torch.random.fork_rng(list({weight.device for weight in network.parameters() if weight.is_cuda})):
             rest(network)
             yield
     finally:
@@ -69,10 +69,6 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
             weight.grad = gradient
         for module, training in modes:
             module.training = training
-
-
-def _cuda_devices(network: nn.Module) -> list[torch.device]:
-    return list({weight.device for weight in network.parameters() if weight.is_cuda})
 
 
 @contextlib.contextmanager

@@ -2,26 +2,60 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sgbench.errors import InputError
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, thinned, value_text
 from sgbench.plots.estimate import Estimate
+from sgbench.plots.figure import charts_figure
 
 if TYPE_CHECKING:
-    from sgbench.plots.methods import MeanRanks, PerformanceProfile, TuningCurve
+    from matplotlib.figure import Figure
 
 MAX_ROWS = 60
 MAX_LINES = 24
 MOST_BANDS = 4  # more would cover each other
 MOST_MARKED = 10  # settings up to which each has a mark
 MOST_STEPS = 100  # of a performance profile
+MOST_TICKS = 10
+WIDE = 10.0, 5.0  # of a figure's panel [inches]
 LOG_FROM_RATIO = 5
 SEED_BELOW = 0.24  # of a row, from its mean to its seeds
+
+
+@dataclass(frozen=True)
+class TuningCurve:
+    """Holds a method's expected test score of the setting that validation selects among 1, 2, ... tried ones."""
+
+    name: str  # of the method
+    scores: tuple[float, ...]  # accuracies in % or losses, one for each count of tried settings
+    low: tuple[float, ...]  # lower end of the band around each score
+    high: tuple[float, ...]  # upper end
+
+
+@dataclass(frozen=True)
+class PerformanceProfile:
+    """Holds the share of a method's runs above each normalised score."""
+
+    name: str  # of the method
+    scores: NDArray[np.float64]  # in ascending order
+    shares: NDArray[np.float64]  # of runs above, between each score and the next [%]
+
+
+@dataclass(frozen=True)
+class MeanRanks:
+    """Holds the mean rank of each method over tasks, and the critical difference of two mean ranks."""
+
+    by_name: dict[str, float]  # from the name of a method to its mean rank, 1 for the best
+    critical_difference: float  # two mean ranks that are further apart differ significantly
+    tasks: int  # count of tasks
 
 
 @dataclass(frozen=True)
@@ -73,8 +107,22 @@ def score_charts(rows: Sequence[ScoredRow], *, is_loss: bool, guess: float, capt
 def tuning_charts(curves: Sequence[TuningCurve], *, axis: str, caption: str) -> Charts:
     """Build the chart of expected test scores against the number of settings tried, the best method first."""
     series = tuple(_tuning_series(index, curve) for index, curve in enumerate(curves[:MAX_LINES]))
-    chart = Chart("Settings", ChartAxis("settings tried, of those here"), ChartAxis(axis), series)
+    most = max((len(curve.scores) for curve in curves[:MAX_LINES]), default=1)
+    tried = ChartAxis("settings tried, of those here", ticks=tuple(range(1, most + 1, math.ceil(most / MOST_TICKS))))
+    chart = Chart("Settings", tried, ChartAxis(axis), series)
     return Charts(caption, (chart,))
+
+
+def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
+    """Draw these charts as a figure; `what`: the score's name."""
+    if max((len(curve.scores) for curve in curves), default=0) < 2:  # noqa: PLR2004 - one is no curve
+        raise InputError(
+            "--plot: no method has two settings here, so there is no curve; run more, "
+            "e.g. sgbench run -m width_fwhm=0.5,1,2"
+        )
+    return charts_figure(
+        tuning_charts(curves, axis=f"expected {what},\nof the best on validation", caption=""), panel=WIDE
+    )
 
 
 def _tuning_series(index: int, curve: TuningCurve) -> Series:
@@ -99,6 +147,12 @@ def across_charts(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | Non
     return Charts(caption, (above,) if ranks is None else (above, _mean_ranks_chart(ranks)))
 
 
+def across_figure(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | None) -> Figure:
+    """Draw these charts as a figure, one below the other."""
+    panel = WIDE[0], max(WIDE[1], 0.3 * len(profiles))
+    return charts_figure(across_charts(profiles, ranks, caption=""), columns=1, panel=panel)
+
+
 def _profile_series(profile: PerformanceProfile) -> Series:
     """Make the line of a profile as steps: between two scores the share is that of runs above the lower one."""
     last = len(profile.scores) - 1
@@ -119,4 +173,5 @@ def _mean_ranks_chart(ranks: MeanRanks) -> Chart:
     )
     title = f"Mean rank over {ranks.tasks} tasks (1 the best)"
     names = ChartAxis(names=tuple(name for _, name in ranked))
-    return Chart(title, ChartAxis("mean rank"), names, (Series("mean ranks", points),))
+    axis = ChartAxis("mean rank; where whiskers meet, no significant difference")
+    return Chart(title, axis, names, (Series("mean ranks", points),))

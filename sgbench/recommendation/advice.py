@@ -15,23 +15,14 @@ NOT_TRIED = ("convolutions", "batches above 256 samples", "anything on an accele
 
 @dataclass(frozen=True)
 class Recommendation:
-    """Holds the settings to try in a network, and how sure they are.
+    """Holds the settings to try in a network, and how sure they are."""
 
-    Args:
-        goal: "accuracy", "spikes" or "safety".
-        advice: for networks of this kind.
-        condition: on the height of a surrogate whose reset is attached.
-        measured: properties of the network.
-        settings: to try, in order, within the budget.
-        in_snntorch: whether settings are written as calls for a module, in place of overrides.
-    """
-
-    goal: Goal
-    advice: NetworkAdvice
-    condition: str
-    measured: MeasuredNetwork
-    settings: tuple[AdvisedSetting, ...]
-    in_snntorch: bool = False
+    goal: Goal  # "accuracy", "spikes" or "safety"
+    advice: NetworkAdvice  # for networks of this kind
+    condition: str  # on the height of a surrogate whose reset is attached
+    measured: MeasuredNetwork  # properties of the network
+    settings: tuple[AdvisedSetting, ...]  # to try, in order, within the budget
+    in_snntorch: bool = False  # whether settings are written as calls for a module, in place of overrides
 
     @property
     def kind(self) -> str:

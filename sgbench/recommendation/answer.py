@@ -63,25 +63,15 @@ class MeasuredNetwork:
 
 
 class AdvisedSetting(Strict):
-    """Holds a setting of the surrogate, and what it lost to the best known one.
+    """Holds a setting of the surrogate, and what it lost to the best known one."""
 
-    Args:
-        surrogate: name in the catalogue; its peak is 1.
-        width_fwhm: full width at half maximum [threshold units].
-        reset_gradient: of the neurons; None leaves it as it is.
-        mean_loss: points of test accuracy, mean over tasks; None: no run is stored.
-        worst_loss: likewise on the task where it lost most.
-        worst_on: title of that task.
-        rests_on: text that counts the tasks and seeds.
-    """
-
-    surrogate: Text
-    width_fwhm: Number
-    reset_gradient: Reset | None = None
-    mean_loss: Number | None = None
-    worst_loss: Number | None = None
-    worst_on: Text | None = None
-    rests_on: Text
+    surrogate: Text  # name in the catalogue; its peak is 1
+    width_fwhm: Number  # full width at half maximum [threshold units]
+    reset_gradient: Reset | None = None  # of the neurons; None leaves it as it is
+    mean_loss: Number | None = None  # points of test accuracy, mean over tasks; None: no run is stored
+    worst_loss: Number | None = None  # likewise on the task where it lost most
+    worst_on: Text | None = None  # title of that task
+    rests_on: Text  # text that counts the tasks and seeds
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
                     str(judged.seeds) if judged.seeds else "-",
                     judged.verdict if judged.note is None else f"{judged.verdict}: {judged.note}",
                     judged.figure.revised or "",
-                    _minutes(result) if is_first else "",
+                    ("-" if result.minutes is None else f"{result.minutes:.1f}") if is_first else "",
                 ]
             )
     return table_rows
@@ -73,10 +73,6 @@ def _digits(value: float, scale: float) -> str:
         return f"< {ROUNDING:g}"
     is_small = 0 < abs(scale) < 1e-4  # noqa: PLR2004 - less has no digit among four decimals
     return f"{value:{'.1e' if is_small else '.4f'}}"
-
-
-def _minutes(result: ReproductionResult) -> str:
-    return "-" if result.minutes is None else f"{result.minutes:.1f}"
 
 
 def as_tree(results: Sequence[ReproductionResult]) -> list[dict[str, Any]]:

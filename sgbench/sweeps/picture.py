@@ -5,7 +5,7 @@ from dataclasses import replace
 from sgbench.errors import InputError
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.sweep_numbers import ACCURACY, FAILED, LOSS, SweepPicture, SweepRow, SweptAxis
-from sgbench.sweeps.points import LEARNING_RATE, SLOPES, WIDTHS, Axis
+from sgbench.sweeps.points import LEARNING_RATE, SLOPES, WIDTHS
 from sgbench.sweeps.results import Results, SettingRow
 
 LABELS = {
@@ -29,7 +29,7 @@ def picture_of(results: Results) -> SweepPicture:
     kinds = {row.measure.kind for row in results.rows}
     if len(kinds) > 1:
         raise InputError("--plot: accuracies and losses have no common axis; narrow the sweep to tasks of one kind")
-    axes = tuple(_axis(axis) for axis in results.axes)
+    axes = tuple(SweptAxis(axis.key, axis_label(axis.key), axis.values, axis.numbers or ()) for axis in results.axes)
     return SweepPicture(
         title=f"{results.name} on {results.protocol}",
         axes=axes,
@@ -50,10 +50,6 @@ def failed_map(results: Results) -> SweepPicture:
         shown = Estimate(share, share, share) if ended else None
         rows.append(replace(_row(row), mean=shown))
     return replace(picture_of(results), rows=tuple(rows), what=FAILED)
-
-
-def _axis(axis: Axis) -> SweptAxis:
-    return SweptAxis(axis.key, axis_label(axis.key), axis.values, axis.numbers or ())
 
 
 def _numeric_axis(axes: tuple[SweptAxis, ...], keys: tuple[str, ...]) -> SweptAxis | None:

@@ -25,8 +25,7 @@ from sgbench.leaderboard.pages.terminal_energy import energy_lines
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.score import Measure
 from sgbench.plots import style
-from sgbench.plots.methods import across_figure, tuning_figure
-from sgbench.plots.style import COLOURS
+from sgbench.plots.board_charts import across_figure, tuning_figure
 from sgbench.statistics.across_tasks import RankTest
 from tests.leaderboard.factory import record, write_board_record, write_run
 from tests.leaderboard.handed_in import sgbench
@@ -105,12 +104,12 @@ def tuned_figure(*found: Tuned) -> Figure:
 
 @pytest.mark.slow
 def test_a_single_setting_is_drawn() -> None:
-    """Its marker is in the picture, left of the legend; without the family none of its colour is."""
+    """Its marker is in the picture, below the legend; without the family none of its colour is."""
 
     def coloured(*found: Tuned) -> int:
         pixels = image.imread(io.BytesIO(style.encode(lambda: tuned_figure(*found), ".png")))
-        left = pixels[:, : int(0.8 * pixels.shape[1]), :3]
-        return int((np.abs(left - to_rgb(COLOURS[1])).max(axis=2) < 0.01).sum())
+        below = pixels[pixels.shape[0] // 5 :, :, :3]
+        return int((np.abs(below - to_rgb(style.look_of("triangle", 1)["color"])).max(axis=2) < 0.01).sum())
 
     assert coloured(family("atan", 0.8, 0.9), family("triangle", 0.85)) > 50
     assert coloured(family("atan", 0.8, 0.9)) == 0
@@ -150,11 +149,10 @@ def test_profile_falls_at_scores_and_the_difference_has_no_methods_colour() -> N
     figure = across_figure(profiles(across), mean_ranks(across))
     figure.draw_without_rendering()
     above, below = figure.axes
-    line = above.lines[0]
-    assert line.get_drawstyle() == "steps-post"
-    at, shares = line.get_data()
-    assert np.allclose(at, [0.18, 0.2, 0.8, 1.0])
-    assert np.allclose(shares, [100, 50, 0, 0])
-    used = {to_rgb(each.get_color()) for each in (*below.lines, *below.texts)}
-    assert not used & {to_rgb(colour) for colour in COLOURS}
-    assert any("critical difference 1.39" in text.get_text() for text in below.texts)
+    at, shares = above.lines[0].get_data()
+    assert np.allclose(at, [0.18, 0.2, 0.2, 0.8, 0.8, 1.0, 1.0])
+    assert np.allclose(shares, [100, 100, 50, 50, 0, 0, 0])
+    methods = {to_rgb(line.get_color()) for line in above.lines}
+    assert not methods & {to_rgb(line.get_color()) for line in below.lines}
+    whiskers = [line.get_xdata() for line in below.lines if len(line.get_xdata()) == 2]
+    assert np.allclose(whiskers[0], [1.5 - 1.39 / 2, 1.5 + 1.39 / 2])

@@ -5,10 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sgbench.plots.board_charts import ScoredRow, across_charts, score_charts, tuning_charts
+from sgbench.plots.board_charts import (
+    MeanRanks,
+    PerformanceProfile,
+    ScoredRow,
+    TuningCurve,
+    across_charts,
+    score_charts,
+    tuning_charts,
+)
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.layout import laid_out
-from sgbench.plots.methods import MeanRanks, PerformanceProfile, TuningCurve
 
 BEST = ScoredRow("best", "m/best.html", Estimate(98.0, 97.0, 99.0), (97.5, 98.5))
 WORST = ScoredRow("worst", "m/worst.html", Estimate(60.0, 40.0, 75.0), (70.0,), (10.0,))

@@ -6,12 +6,13 @@ from typing import get_args
 
 import pytest
 
+from sgbench.energy.validate import verdicts_figure
 from sgbench.errors import InputError
 from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
-from sgbench.plots.energy_measured import LEAST, Prediction, measured_figure
+from sgbench.plots.energy_measured import LEAST, Prediction, measured_charts
 from sgbench.plots.energy_terms import FAMILIES, FAMILY_COLOURS, DrawnTerm, EnergyBar, terms_figure
 from sgbench.plots.estimate import Estimate
-from sgbench.plots.style import BLUE, ORANGE, SOFT
+from sgbench.plots.figure import TONES, charts_figure
 from sgbench.records.energy import Operation
 from tests.messages import raises_naming
 
@@ -74,13 +75,12 @@ def test_predictions_are_multiples_of_what_was_measured() -> None:
         Prediction("b", "second", Estimate(-1.0, -2.0, -0.5), Estimate(1.0, 1.0, 1.0), holds=False),
         Prediction("a", "first", Estimate(2.0, 1.0, 4.0), Estimate(4.0, 3.0, 5.0), holds=True),
     ]
-    axes = measured_figure(rows).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["first", "second"]
+    axes = charts_figure(measured_charts(rows, "")).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["first (a)", "second (b)"]
     drawn = [(list(line.get_xdata()), line.get_color(), line.get_marker()) for line in axes.lines]
-    assert ([0.25, 1.0], BLUE, "None") in drawn
-    assert ([0.5], BLUE, "o") in drawn
-    assert ([0.75, 1.25], SOFT, "None") in drawn
-    assert ([LEAST], ORANGE, "<") in drawn
-    assert axes.get_title(loc="left").startswith("1 of 2 predictions hold")
+    assert ([0.25, 1.0], TONES["good"], "None") in drawn
+    assert ([0.5], TONES["good"], "o") in drawn
+    assert ([0.75, 1.25], TONES["soft"], "None") in drawn
+    assert ([LEAST], TONES["bad"], "<") in drawn
     with pytest.raises(InputError, match="no published measurement"):
-        measured_figure([])
+        verdicts_figure([])

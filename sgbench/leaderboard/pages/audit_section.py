@@ -65,7 +65,7 @@ def audit_statements(board: Board) -> Iterator[str]:
 
     Nothing if no row was retrained.
     """
-    failed = [row for row in board.claimed if _disagrees(row)]
+    failed = [row for row in board.claimed if any(not check.passed for check in _retrainings(row))]
     rows = [row for row in (*board.rows, *board.baselines, *failed) if row.listing is not None]
     done = [row for row in rows if row.listing is not None and row.listing.provenance.is_trained_again]
     drawn = [*done, *failed]
@@ -120,7 +120,3 @@ def _bound(drawn: Sequence[MethodRow], rows: int, failed: int) -> str:
 def _retrainings(row: MethodRow) -> list[Verification]:
     checks = () if row.listing is None else row.listing.provenance.verifications
     return [check for check in checks if check.tier == "retrained"]
-
-
-def _disagrees(row: MethodRow) -> bool:
-    return any(not check.passed for check in _retrainings(row))

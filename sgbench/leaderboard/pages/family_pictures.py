@@ -6,7 +6,7 @@ import numpy as np
 
 from sgbench.leaderboard.families import AcrossTasks, Tuned
 from sgbench.leaderboard.score import Measure
-from sgbench.plots.methods import MeanRanks, PerformanceProfile, TuningCurve
+from sgbench.plots.board_charts import MeanRanks, PerformanceProfile, TuningCurve
 from sgbench.statistics.across_tasks import performance_profile
 
 

@@ -144,17 +144,13 @@ def _row(check: LeftOut) -> list[str]:
     return [
         check.title,
         joules(check.budget_nj),
-        _short(advised.setting.width_fwhm, advised.setting.activity_cost, advised.setting.weights),
+        f"width {advised.setting.width_fwhm:g}, cost {advised.setting.activity_cost:g}, {advised.setting.weights}",
         needs_text(advised) + kept,
         share_text(advised.test),
         decimal_text(check.loss_points, 1),
         NONE if rounded is None else f"{share_text(rounded.test)}, {needs_text(rounded)}{rounded_kept}",
         NONE if check.rounded_loss_points is None else decimal_text(check.rounded_loss_points, 1),
     ]
-
-
-def _short(width: float, cost: float, weights: str) -> str:
-    return f"width {width:g}, cost {cost:g}, {weights}"
 
 
 def _settings(priced: PricedTask) -> str:

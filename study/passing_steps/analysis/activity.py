@@ -36,19 +36,12 @@ TARGETS = ("horowitz_45nm", "loihi1", "odin")
 
 @dataclass(frozen=True)
 class ActivityPairs:
-    """Holds runs with a cost of activity beside those without, by seed.
+    """Holds runs with a cost of activity beside those without, by seed."""
 
-    Args:
-        points: accuracy with it minus without.
-        log_spikes: natural logarithm of the ratio of spikes; none where a run has no spikes.
-        log_energy: the same of energy, by target; none where a target has no price.
-        crossing: how many pairs have runs of two versions of the engine.
-    """
-
-    points: Sequence[float]
-    log_spikes: Sequence[float]
-    log_energy: Mapping[str, Sequence[float]]
-    crossing: int = 0
+    points: Sequence[float]  # accuracy with it minus without
+    log_spikes: Sequence[float]  # natural logarithm of the ratio of spikes; none where a run has no spikes
+    log_energy: Mapping[str, Sequence[float]]  # the same of energy, by target; none where a target has no price
+    crossing: int = 0  # how many pairs have runs of two versions of the engine
 
 
 def verdict_of(tasks: Mapping[str, ActivityPairs]) -> Literal["confirmed", "refuted", "open"]:

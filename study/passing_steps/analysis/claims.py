@@ -23,44 +23,26 @@ MIN_TASKS = 2
 
 @dataclass(frozen=True)
 class StudyClaim:
-    """States one claim.
+    """States one claim."""
 
-    Args:
-        name: in the registration.
-        says: in words.
-        number: of a task, by seed.
-        border: what the mean over tasks is held against, in points.
-        below: whether it is confirmed by a mean below the border; otherwise by one above.
-        level: of a look, one-sided.
-        after: the claim that has to be confirmed first.
-    """
-
-    name: str
-    says: str
-    number: NumberOfTask
-    border: float
-    below: bool
-    level: float
-    after: str | None = None
+    name: str  # in the registration
+    says: str  # in words
+    number: NumberOfTask  # of a task, by seed
+    border: float  # what the mean over tasks is held against, in points
+    below: bool  # whether it is confirmed by a mean below the border; otherwise by one above
+    level: float  # of a look, one-sided
+    after: str | None = None  # the claim that has to be confirmed first
 
 
 @dataclass(frozen=True)
 class ClaimLook:
-    """Holds what one look at a claim found.
+    """Holds what one look at a claim found."""
 
-    Args:
-        seeds: that compare.
-        by_task: mean of each task in points.
-        low: lower one-sided limit of the mean over tasks.
-        high: the upper one.
-        verdict: at this look.
-    """
-
-    seeds: tuple[int, ...]
-    by_task: Mapping[str, float]
-    low: float
-    high: float
-    verdict: Verdict
+    seeds: tuple[int, ...]  # that compare
+    by_task: Mapping[str, float]  # mean of each task in points
+    low: float  # lower one-sided limit of the mean over tasks
+    high: float  # the upper one
+    verdict: Verdict  # at this look
 
     @property
     def mean(self) -> float:
@@ -70,19 +52,12 @@ class ClaimLook:
 
 @dataclass(frozen=True)
 class ClaimDecision:
-    """Holds a claim with its looks, the last one of which decides.
+    """Holds a claim with its looks, the last one of which decides."""
 
-    Args:
-        claim: what was asked.
-        looks: in order; none where runs are missing.
-        verdict: the first that is not open, or the last one's.
-        why: what is missing, where nothing is decided.
-    """
-
-    claim: StudyClaim
-    looks: tuple[ClaimLook, ...]
-    verdict: Verdict
-    why: str = ""
+    claim: StudyClaim  # what was asked
+    looks: tuple[ClaimLook, ...]  # in order; none where runs are missing
+    verdict: Verdict  # the first that is not open, or the last one's
+    why: str = ""  # what is missing, where nothing is decided
 
 
 def loss_of_calibrated(task: TaskRuns, seeds: Sequence[int]) -> Floats:

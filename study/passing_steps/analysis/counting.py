@@ -23,19 +23,12 @@ Place = tuple[str, str, float]
 
 @dataclass(frozen=True)
 class TaskCount:
-    """Holds what the rule looks at of one task, in exact points.
+    """Holds what the rule looks at of one task, in exact points."""
 
-    Args:
-        task: its name.
-        best: the best cell's accuracy.
-        chance: one over the number of classes.
-        spreads: by reset, the best width's mean over shapes minus the worst's.
-    """
-
-    task: str
-    best: Fraction
-    chance: Fraction
-    spreads: Mapping[str, Fraction]
+    task: str  # its name
+    best: Fraction  # the best cell's accuracy
+    chance: Fraction  # one over the number of classes
+    spreads: Mapping[str, Fraction]  # by reset, the best width's mean over shapes minus the worst's
 
     @property
     def counts(self) -> bool:

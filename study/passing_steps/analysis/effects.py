@@ -39,21 +39,13 @@ PLACES: tuple[Place, ...] = tuple(product(SHAPES, WIDTHS, RESETS))
 
 @dataclass(frozen=True)
 class GridRuns:
-    """Holds the runs of one task's grid on the seeds that choose.
+    """Holds the runs of one task's grid on the seeds that choose."""
 
-    Args:
-        validation: points by cell and seed [cells, seeds].
-        test: likewise.
-        early: best validation points within the first fifth of the epochs [cells, seeds].
-        reached: share of the epochs after which a run is most of the way to the task's best cell [cells, seeds].
-        failed: whether a run failed [cells, seeds].
-    """
-
-    validation: Floats
-    test: Floats
-    early: Floats
-    reached: Floats
-    failed: Floats
+    validation: Floats  # points by cell and seed [cells, seeds]
+    test: Floats  # likewise
+    early: Floats  # best validation points within the first fifth of the epochs [cells, seeds]
+    reached: Floats  # share of the epochs after which a run is most of the way to the task's best cell [cells, seeds]
+    failed: Floats  # whether a run failed [cells, seeds]
 
     def __getitem__(self, place: Place) -> Floats:
         return self.test[PLACES.index(place)]

@@ -34,19 +34,12 @@ PENDING = "Not decided yet"
 
 @dataclass(frozen=True)
 class ClaimWords:
-    """Says a claim in words, by its verdict.
+    """Says a claim in words, by its verdict."""
 
-    Args:
-        confirmed: a sentence that holds then, without its end.
-        refuted: likewise.
-        asked: the question, which begins with whether.
-        effect: what the number is, with a pair of braces in its place.
-    """
-
-    confirmed: str
-    refuted: str
-    asked: str
-    effect: str
+    confirmed: str  # a sentence that holds then, without its end
+    refuted: str  # likewise
+    asked: str  # the question, which begins with whether
+    effect: str  # what the number is, with a pair of braces in its place
 
 
 BY_STEPS = "a surrogate width computed from membrane potentials"
@@ -195,19 +188,12 @@ class SettingLosses:
 
 @dataclass(frozen=True)
 class Answer:
-    """Holds what the study says to somebody who asks which setting to take.
+    """Holds what the study says to somebody who asks which setting to take."""
 
-    Args:
-        rule: name of the way that is published; None: not decided.
-        sentences: the answer.
-        verdicts: what each claim came to, a text a claim.
-        defaults: whether a default may change.
-    """
-
-    rule: str | None
-    sentences: str
-    verdicts: tuple[str, ...]
-    defaults: str
+    rule: str | None  # name of the way that is published; None: not decided
+    sentences: str  # the answer
+    verdicts: tuple[str, ...]  # what each claim came to, a text a claim
+    defaults: str  # whether a default may change
 
 
 def answer_of(decisions: Sequence[ClaimDecision], scores: StudyScores, losses: Mapping[str, SettingLosses]) -> Answer:

@@ -17,17 +17,11 @@ HEADER = ("task", "seeds", "SD of shapes", "SD of seeds", "farthest apart", "poi
 
 @dataclass(frozen=True)
 class ShapeSpread:
-    """Holds how far shapes and seeds lie apart on one task, in points.
+    """Holds how far shapes and seeds lie apart on one task, in points."""
 
-    Args:
-        shapes: standard deviation of the shapes' true means: the noise of seeds is subtracted.
-        seeds: standard deviation over the seeds of a shape, the root of the mean over shapes of the squares.
-        p: of the hypothesis that all shapes are equal, by the F-test with seeds as blocks.
-    """
-
-    shapes: float
-    seeds: float
-    p: float
+    shapes: float  # standard deviation of the shapes' true means: the noise of seeds is subtracted
+    seeds: float  # standard deviation over the seeds of a shape, the root of the mean over shapes of the squares
+    p: float  # of the hypothesis that all shapes are equal, by the F-test with seeds as blocks
 
 
 def shape_spread(accuracy: Floats) -> ShapeSpread:
