@@ -185,6 +185,7 @@ def deviation(
     deviations = [*_setting_texts(record.method, reference, known)]
     if not (trials and record.seed in reference.protocol.trial_seeds):
         deviations += _seed_deviation(record.seed, reference)
+    deviations += [f"{key}={value} is no part of a method" for key, value in (record.provenance.trainer or {}).items()]
     deviations += _fact_deviations(record, reference)
     deviations += [line for line in [outside_band(record.method, record.parameters, reference.protocol)] if line]
     if not deviations:

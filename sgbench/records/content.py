@@ -144,7 +144,7 @@ class HostEnergy(Strict):
 class Provenance(Grown):
     """Says by what, on what and from what a record was made."""
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"truncated_spikes", "own_sources"})
+    LATER: ClassVar[frozenset[str]] = frozenset({"truncated_spikes", "own_sources", "trainer"})
 
     commit: Commit | None
     clean: bool | None
@@ -162,6 +162,8 @@ class Provenance(Grown):
     """Spikes beyond the protocol's last step, of the splits that have any."""
     own_sources: dict[Text, Sha256] | None = None
     """By choice, of classes from elsewhere: the hash of the syntax tree of their source, where it could be read."""
+    trainer: dict[Text, Text] | None = None
+    """Arguments and callbacks of Lightning's Trainer, which a method does not state; no board ranks such a run."""
 
 
 FINAL, UNKNOWN = "final", "unknown"

@@ -14,6 +14,7 @@ from sgbench.records.method import method_id
 from sgbench.records.spec import SPIKING_CHOICES, Protocol, RunSpec
 from sgbench.tables import ranges
 from sgbench.training.claims import STALE_S
+from sgbench.training.provenance import driven_by
 from sgbench.training.run_folder import finished_record, keeps_locks
 
 ABOUT_SPIKES = (*SPIKING_CHOICES, *WITHOUT_SPIKES, "neuron@readout", "width_fwhm")
@@ -72,6 +73,9 @@ def _note_on_idle_settings(planned: RunPlan, overrides: Sequence[str]) -> Iterat
 
 def notes_on_rank(planned: RunPlan) -> Iterator[str]:
     """Yield for each protocol why runs of a plan would have no rank on its board, and overrides that give one."""
+    given = next((words for spec in planned.specs if (words := driven_by(spec))), {})
+    if given:
+        yield f"note: {', '.join(given)}: no part of a method, so no board ranks such runs"
     by_protocol: dict[str, list[RunSpec]] = {}
     for spec in planned.specs:
         by_protocol.setdefault(spec.method.protocol.name, []).append(spec)

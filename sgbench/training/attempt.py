@@ -29,6 +29,7 @@ from sgbench.records.content import (
 )
 from sgbench.records.counts import OpCounts
 from sgbench.records.files import to_json, write_atomic
+from sgbench.records.flat import flat
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
@@ -43,7 +44,7 @@ from sgbench.training.learning import RunAgreement, learning_of
 from sgbench.training.run_folder import TEST_ACCESS, forget_checkpoints, read_access
 
 if TYPE_CHECKING:
-    from pytorch_lightning.loggers import Logger
+    from sgbench.training.loggers import RunLogger
 
 WHY = "to see why: sgbench diagnose RUN"
 """Advice in the message of a failure by numbers that are not finite; RUN is the folder of the run."""
@@ -69,8 +70,8 @@ class Attempt:
         self.test_s = 0.0
         self.memory_is_measured = False
         self.host_energy: list[HostEnergy] = []  # empty where no meter measured this run alone
-        self.loggers: list[Logger] = []
-        self.histogram_loggers: list[Logger] = []  # those configured to show histograms
+        self.loggers: list[RunLogger] = []
+        self.histogram_loggers: list[RunLogger] = []  # those configured to show histograms
         self.test_access: list[str] = []  # stage of each use of the test split, interrupted attempts included
         self.training = Training(parts, spec.method, spec.seed, made_by=code.made_by(spec.targets))
         self.training.diagnoses = self.diagnoses = RunDiagnoses(spec, parts)
@@ -173,12 +174,10 @@ class Attempt:
 
     def publish(self, record: RunRecord) -> None:
         """Copy the record to the loggers; a logger's failure is only logged, since the record itself is stored."""
-        if not self.loggers:
-            return
-        from sgbench.training import loggers
-
+        tree = flat(record) if self.loggers else {}
         try:
-            loggers.publish(self.loggers, record)
+            for logger in self.loggers:
+                logger.publish(record, tree)
         except Exception as error:
             log.warning("a logger failed after the record was written: %s", one_printable_line(error))
 
@@ -284,11 +283,10 @@ class Attempt:
         """Describe the code, hardware and data of the run."""
         return provenance.collect(
             self.code,
+            self.spec,
             device=str(self.parts.device),
-            threads=self.spec.trainer.threads,
             engine=self.parts.engine.name,
             engine_reason=self.parts.engine.reason,
             data_sha256=self.parts.data.sha256,
             truncated=self.parts.data.truncated or None,
-            targets=self.spec.targets,
         )

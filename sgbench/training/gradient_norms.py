@@ -13,7 +13,7 @@ from fastspiking.signals.trajectory import POTENTIAL, Batch, valid_steps
 from sgbench.networks.base import Network
 
 if TYPE_CHECKING:
-    from pytorch_lightning.loggers import Logger
+    from sgbench.training.loggers import RunLogger
 
 
 class GradientNorms:
@@ -55,7 +55,7 @@ class GradientNorms:
 BINS = 64
 
 
-def loggers_of_histograms(loggers: Sequence[Logger]) -> list[Logger]:
+def loggers_of_histograms(loggers: Sequence[RunLogger]) -> list[RunLogger]:
     return [logger for logger in loggers if getattr(logger, "histograms", False)]
 
 
@@ -68,13 +68,13 @@ def potentials(network: Network, batch: Batch) -> dict[str, Tensor]:
     return {name: u[inside].reshape(-1) for name, u in zip(names, trajectory.u, strict=False)}
 
 
-def log_histograms(loggers: Sequence[Logger], network: Network, norms: GradientNorms, batch: Batch, step: int) -> None:
-    from pytorch_lightning.loggers import TensorBoardLogger
-
+def log_histograms(
+    loggers: Sequence[RunLogger], network: Network, norms: GradientNorms, batch: Batch, step: int
+) -> None:
     rows = {f"potential/{name}": values for name, values in potentials(network, batch).items()}
     rows |= {f"gradient/{name}": values for name, values in norms.last.items()}
     for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
+        if hasattr(logger.experiment, "add_histogram"):  # TensorBoard's
             for key, values in rows.items():
                 logger.experiment.add_histogram(key, values.cpu(), step, bins="auto")
         else:

@@ -1,7 +1,7 @@
 """A run that PyTorch Lightning's Trainer drives, with a user's callbacks and arguments (`trainer=lightning`)."""
 
-import contextlib
 import dataclasses
+import itertools
 import logging
 import time
 import warnings
@@ -11,23 +11,36 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.loggers.logger import DummyLogger
+from pytorch_lightning.profilers import Profiler
+from pytorch_lightning.strategies import Strategy
 from pytorch_lightning.trainer.states import TrainerFn
 
 from fastspiking.signals.trajectory import Batch
-from sgbench.datasets.batches import SpikingData
-from sgbench.errors import InputError, one_printable_line
+from sgbench.datasets.base import Split
+from sgbench.errors import InputError, one_printable_line, require_choice, require_number
+from sgbench.records.content import Scores
 from sgbench.records.spec import RunSpec
-from sgbench.training.ahead import encoded_ahead
+from sgbench.training.assistants import send_epoch
 from sgbench.training.build import Parts, construct
 from sgbench.training.epoch_loop import Training
+from sgbench.training.loggers import RunLogger
+from sgbench.training.provenance import OWN_PRECISIONS, driven_by
 from sgbench.training.run_folder import LIGHTNING_CHECKPOINT
-from sgbench.training.single_run import SingleRun, checkpoint_is_due
+from sgbench.training.single_run import SingleRun
 from sgbench.training.train_loop import check_optimizer
 
-OWN_PRECISIONS = ("32", "32-true", "64", "64-true")
-"""Values of Trainer's `precision` for which every engine computes the numbers of `protocol.precision`."""
+log = logging.getLogger("sgbench")
+MIXED = ("bf16", "bf16-mixed")
+"""Values of it that torch alone computes."""
+NOT_SHARED = (
+    "fast_dev_run", "gradient_clip_val", "limit_train_batches", "max_steps", "max_time", "overfit_batches", "precision",
+)  # fmt: skip
+"""Arguments that helper processes would not follow."""
 
 
 class LightningRun(SingleRun):
@@ -37,72 +50,90 @@ class LightningRun(SingleRun):
     """
 
     def __init__(self, spec: RunSpec, parts: Parts, folder: Path) -> None:
+        if "precision" in spec.trainer.arguments:
+            reason = f"only torch computes trainer.precision={spec.trainer.arguments['precision']}"
+            parts = dataclasses.replace(parts, engine=parts.engine._replace(reason=reason))
         super().__init__(spec, parts, folder)
         self.learner = Learner(self)
-        self.datamodule = LightningData(parts.data, ahead=spec.trainer.batches_ahead, device=parts.device)
-        if spec.trainer.arguments or spec.callbacks:  # the commit and the method alone do not say what ran
-            self.code = dataclasses.replace(self.code, clean=False)
+        self.training.made_by |= driven_by(spec) or {}
+        self.arguments = dict(spec.trainer.arguments)
+        # Lightning clips only where it steps by itself, and here learning rules decide when to step.
+        most: Any
+        most, algorithm = (self.arguments.pop(f"gradient_clip_{name}", None) for name in ("val", "algorithm"))
+        if most is not None:
+            require_number("trainer.gradient_clip_val", most, low=0, open_low=True)
+            by = require_choice("trainer.gradient_clip_algorithm", algorithm or "norm", ("norm", "value"))
+            setattr(self.training.loop, f"clip_{by}", float(most))
 
     def load(self) -> None:
+        self.trainer = self._trainer()
         checkpoint = self.load_checkpoint(LIGHTNING_CHECKPOINT)
         if checkpoint is not None:
             self.was_continued = True
             # Loaded before fit, since a run whose patience has run out must not train another epoch.
             self.learner.on_load_checkpoint(checkpoint)
 
-    def fit(self) -> None:
-        if self.training.ended:
-            return
-        trainer = self._trainer()
+    def train_epochs(self) -> None:
         path = self.folder / LIGHTNING_CHECKPOINT if self.was_continued else None
         with warnings.catch_warnings():
             # Lightning 2.6 on torch 2.13: of its own code, which a user cannot change.
             warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
             # One worker encodes all batches in order, so that random numbers are the same.
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            with contextlib.nullcontext() if self.profile is None else self.profile.fitting():
-                try:
-                    trainer.fit(
-                        self.learner,
-                        datamodule=self.datamodule,
-                        ckpt_path=path,
-                        weights_only=None if path is None else True,
-                    )
-                except SystemExit:  # Lightning's answer to an interrupt; the checkpoint is in place
-                    raise KeyboardInterrupt from None
+            try:
+                self.trainer.fit(self.learner, ckpt_path=path, weights_only=None if path is None else True)
+            except SystemExit:  # Lightning's answer to an interrupt; the checkpoint is in place
+                raise KeyboardInterrupt from None
         if not self.training.curve:
             raise InputError("trainer=lightning: training ended before an epoch was validated; allow more steps")
-        self.laps.lap()
-        if self.profile is not None:
-            self.profile.write(self.folder)
 
     def _trainer(self) -> pl.Trainer:
         settings = self.spec.trainer
         for name in ("pytorch_lightning", "lightning.pytorch"):
             logging.getLogger(name).setLevel(logging.WARNING)  # drops advertisements and device listings
+        built = [
+            construct(f"callback.{name}", self.spec.targets[f"callback.{name}"], parameters, run_dir=self.folder)
+            for name, parameters in self.spec.callbacks.items()
+        ]
+        callbacks = [each for each in built if isinstance(each, pl.Callback)]
+        plugins = [each for each in built if not isinstance(each, pl.Callback | Profiler | Strategy)]
+        if not any(isinstance(each, ClusterEnvironment) for each in plugins):
+            plugins.append(LightningEnvironment())  # one process, also inside a job of SLURM
+        every = min(settings.log_every_steps, self.parts.data.batches_per_epoch)
         arguments: dict[str, Any] = {
             "accelerator": "gpu" if self.parts.device.type == "cuda" else "cpu",
             "devices": 1,
             "max_epochs": self.spec.method.protocol.epochs,
-            "logger": self.loggers or False,
-            "enable_checkpointing": any(name == "checkpoint" for name in self.spec.callbacks),
+            "logger": [ForTrainer(logger) for logger in self.loggers] or False,
+            "enable_checkpointing": any(isinstance(each, Checkpoint) for each in callbacks),
             "enable_progress_bar": settings.progress,
             "enable_model_summary": False,
             "num_sanity_val_steps": 0,
-            "log_every_n_steps": min(settings.log_every_steps, self.parts.data.batches_per_epoch),
+            "log_every_n_steps": None if settings.arguments.get("barebones") else every,
             "reload_dataloaders_every_n_epochs": 1,
             "default_root_dir": self.folder,
             "inference_mode": False,
-            "plugins": [LightningEnvironment()],  # one process, also inside a job of SLURM
-        } | dict(settings.arguments)
-        callbacks = [
-            construct(f"callback.{name}", self.spec.targets[f"callback.{name}"], parameters, run_dir=self.folder)
-            for name, parameters in self.spec.callbacks.items()
-        ]
+            "plugins": plugins,
+            "profiler": next((each for each in built if isinstance(each, Profiler)), None),
+            "strategy": next((each for each in built if isinstance(each, Strategy)), "auto"),
+        } | self.arguments
         try:
-            return pl.Trainer(callbacks=[*callbacks, KeepLast(self)], **arguments)
+            return pl.Trainer(callbacks=callbacks, **arguments)
         except (TypeError, ValueError, MisconfigurationException) as error:
             raise InputError(f"trainer=lightning: the Trainer refuses this: {one_printable_line(error)}") from error
+
+    def _score_selected(self, split: Split) -> Scores:
+        with self.trainer.precision_plugin.val_step_context():  # as each epoch was validated
+            return super()._score_selected(split)
+
+    def _batches_of(self, split: Split) -> Iterable[Batch]:
+        limit = self.trainer.limit_val_batches if split == "validation" else self.trainer.limit_test_batches
+        batches = self.parts.data.evaluation(split)
+        count = limit if isinstance(limit, int) else int(len(batches) * limit)
+        return itertools.islice(self._batches(batches), count)
+
+    def save(self) -> None:
+        self.save_checkpoint(LIGHTNING_CHECKPOINT, self.trainer._checkpoint_connector.dump_checkpoint())
 
     @property
     def _does_more(self) -> bool:
@@ -115,6 +146,7 @@ class Learner(pl.LightningModule):
     def __init__(self, run: LightningRun) -> None:
         super().__init__()
         self.automatic_optimization = False
+        self.run = run
         self.training_of_run: Training = run.training
         self.network = run.parts.network
         self.optimizer = run.parts.optimizer
@@ -132,6 +164,7 @@ class Learner(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         self._started_s = time.perf_counter()
         self.training_of_run.begin_epoch(self.current_epoch)
+        send_epoch(self.training_of_run, self.optimizer)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         self.training_of_run.set_learning_rate(self.optimizer)
@@ -154,7 +187,25 @@ class Learner(pl.LightningModule):
             self.trainer.should_stop = True
         training.fit_s += time.perf_counter() - self._started_s
         samples = training.evaluation.scores().samples
-        self.log_dict(training.epoch_numbers(), prog_bar=True, batch_size=samples)
+        if not self.trainer.barebones:
+            self.log_dict(training.epoch_numbers(), prog_bar=True, batch_size=samples)
+
+    def on_train_epoch_end(self) -> None:
+        """End an epoch as the default loop does; a StorageError if its checkpoint cannot be written."""
+        done = self.current_epoch + 1
+        self.run.end_epoch(
+            done, self.trainer.global_step, ended=self.trainer.should_stop or done == self.trainer.max_epochs
+        )
+
+    def train_dataloader(self) -> Iterable[Batch]:
+        return self.run.ahead(self.run.parts.data.epoch(self.current_epoch))
+
+    def val_dataloader(self) -> Iterable[Batch]:
+        return self.run.ahead(self.run.parts.data.evaluation("validation"))
+
+    def test_dataloader(self) -> Iterable[Batch]:
+        """Return the batches of the test split; an InputError while a run trains."""
+        return self.run.ahead(self.run.parts.data.evaluation("test"))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the selection and the curve to a checkpoint."""
@@ -165,87 +216,70 @@ class Learner(pl.LightningModule):
         self.training_of_run.load_state_dict(checkpoint["sgbench"])
 
 
-class LightningData(pl.LightningDataModule):
-    """Adapts the data of a run to Lightning; the test split stays closed while it trains.
+class ForTrainer(DummyLogger):
+    """Passes a run's logger to the Trainer; what callbacks look for beside it, such as its folder, is the logger's."""
 
-    `data`: splits and batches of the run; `ahead`: how many batches are encoded ahead of their use; `device`: device
-    that uses the batches.
-    """
-
-    def __init__(self, data: SpikingData, *, ahead: int = 0, device: torch.device | None = None) -> None:
+    def __init__(self, logger: RunLogger) -> None:
         super().__init__()
-        self.data = data
-        self.ahead = ahead
-        self.device = device or torch.device("cpu")
+        self.logger = logger
+        self.log_metrics, self.save = logger.log_metrics, logger.save  # type: ignore[method-assign,assignment]
 
-    def setup(self, stage: str | None = None) -> None:
-        """Load and verify the data."""
-        self.data.setup()
+    def __getattr__(self, name: str) -> Any:  # type: ignore[override]
+        return getattr(self.logger, name)
 
-    def train_dataloader(self) -> Iterable[Batch]:
-        return self._ahead(self.data.epoch(0 if self.trainer is None else self.trainer.current_epoch))
+    @property
+    def experiment(self) -> Any:
+        return self.logger.experiment
 
-    def val_dataloader(self) -> Iterable[Batch]:
-        return self._ahead(self.data.evaluation("validation"))
-
-    def test_dataloader(self) -> Iterable[Batch]:
-        """Return the batches of the test split; an InputError while a run trains."""
-        return self._ahead(self.data.evaluation("test"))
-
-    def _ahead(self, batches: Any) -> Iterable[Batch]:
-        return encoded_ahead(batches, self.ahead, self.device)
+    @property
+    def save_dir(self) -> str:
+        return str(self.logger.log_dir)
 
 
-class KeepLast(pl.Callback):
-    """Ends each epoch as the default loop does: watched test scores, a checkpoint where due, histograms and meters."""
-
-    def __init__(self, run: LightningRun) -> None:
-        self.run = run
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Do all of it; a StorageError if the checkpoint cannot be written, and the old one stays."""
-        run = self.run
-        run.watch_test()
-        done = trainer.current_epoch + 1
-        ended = trainer.should_stop or done == trainer.max_epochs
-        if checkpoint_is_due(done, run.spec.trainer.checkpoint_every, ended=ended):
-            with contextlib.nullcontext() if run.profile is None else run.profile.part("checkpoint"):
-                run.save_checkpoint(LIGHTNING_CHECKPOINT, trainer._checkpoint_connector.dump_checkpoint())
-        run.show_histograms(trainer.global_step)
-        run.laps.lap()
-
-
-ONE_PROCESS = "learning rules share a batch over processes by trainer=default trainer.devices=N"
+STARTING = ("_spawn", "_fork", "_notebook")
+"""Ends of names of strategies that train in processes which they start, whose results would be lost."""
+ONE_PROCESS = "learning rules share each batch over processes by trainer.devices=N alone"
 
 
 def torch_spec(spec: RunSpec) -> RunSpec:
     """Return a spec for the torch path if a Trainer's precision is one that only torch computes, else the spec."""
-    arguments = spec.trainer.arguments
+    arguments = dict(spec.trainer.arguments)
     for name, remedy in REFUSED.items():
         if name in arguments:
             raise InputError(f"trainer.{name}={arguments[name]}: {remedy}")
-    if spec.trainer.devices != 1:
-        raise InputError(f"trainer.devices={spec.trainer.devices}: {ONE_PROCESS}")
+    strategy = str(arguments.get("strategy", ""))
+    if strategy.endswith(STARTING):
+        raise InputError(f"trainer.strategy={strategy}: {ONE_PROCESS}")
+    for name in NOT_SHARED if spec.trainer.devices > 1 else ():
+        if name in arguments:
+            raise InputError(f"trainer.{name}={arguments[name]}: needs trainer.devices=1")
     precision = str(arguments.get("precision", "32"))
-    if precision in OWN_PRECISIONS or spec.engine == "reference":
-        return spec
-    if spec.engine != "auto":
+    own = spec.method.protocol.precision
+    if "precision" not in arguments or OWN_PRECISIONS.get(precision) == own:
+        # A plugin that converts would copy weights and batches which have this precision already.
+        arguments.pop("precision", None)
+        return spec.model_copy(update={"trainer": spec.trainer.model_copy(update={"arguments": arguments})})
+    if precision not in MIXED:
+        meant = OWN_PRECISIONS.get(precision)
+        remedy = f"use protocol.precision={meant}" if meant else "use bf16-mixed, or protocol.precision"
+        raise InputError(f"trainer.precision={precision}: the protocol's numbers are {own}; {remedy}")
+    if spec.engine not in ("auto", "reference"):
         raise InputError(
             f"trainer.precision={precision}: only torch computes it; use engine=reference, not {spec.engine}"
         )
+    log.warning(
+        "trainer.precision=%s: only torch computes it, so engine=reference is taken, which is slower", precision
+    )
     return spec.model_copy(update={"engine": "reference"})
 
 
+NO_PART = "every epoch is validated once, since the best one is selected; leave it out"
 REFUSED = {
     "accumulate_grad_batches": "learning rules step by themselves; use protocol.accumulated_batches",
-    "gradient_clip_algorithm": "learning rules step by themselves; use clip_norm",
-    "gradient_clip_val": "learning rules step by themselves; use clip_norm",
-    "limit_test_batches": "the test split is scored whole; leave it out",
-    "check_val_every_n_epoch": "every epoch is validated, since the best one is selected; leave it out",
+    "check_val_every_n_epoch": NO_PART,
     "max_epochs": "use protocol.epochs",
     "num_nodes": ONE_PROCESS,
-    "strategy": ONE_PROCESS,
     "use_distributed_sampler": ONE_PROCESS,
-    "val_check_interval": "every epoch is validated once, since the best one is selected; leave it out",
+    "val_check_interval": NO_PART,
 }
 """Arguments of the Trainer that have another place here."""

@@ -1,26 +1,25 @@
 """Loggers of a run, which receive copies of its curves and record; nothing is read back from them."""
 
+from __future__ import annotations
+
 import csv
+import functools
 import io
 import os
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
-from lightning_fabric.loggers.logger import rank_zero_experiment
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
-
 from sgbench.errors import InputError, require_choice
 from sgbench.paths import FILES, PREDICTIONS
 from sgbench.records.files import write_atomic
-from sgbench.records.flat import Flat, flat
+from sgbench.records.flat import Flat
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.training.mlflow_runs import MlflowRun
 
 SUMMARY = "summary.csv"
 IN_CONFIG = ("commit", "data_sha256")
@@ -30,41 +29,95 @@ AGENT = "WANDB_SWEEP_ID"
 REACH_S = 10.0  # longest time that a server may take to answer
 
 
-def csv_logger(spec: RunSpec, run_dir: Path) -> Logger:
-    """Create a logger of curves in RUN/csv/metrics.csv, and of the flat record in RUN/csv/summary.csv."""
-    return CSVLogger(save_dir=run_dir, name=None, version="csv")
+class RunLogger:
+    """Receives the curves of a run and at its end the record; `log_dir`: folder of its files.
 
+    These are no loggers of PyTorch Lightning, since importing that takes seconds.
+    """
 
-class EventLogger(TensorBoardLogger):
-    """Writes TensorBoard's event files; holds whether they get histograms, and the last step logged."""
+    histograms = False
+    experiment: Any = None  # what the logger's own package writes with
 
-    def __init__(self, *, histograms: bool, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.histograms = histograms
-        self.last_step = 0
+    def __init__(self, log_dir: Path) -> None:
+        self.log_dir, self.last_step = log_dir, 0
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log numbers by their names at a step."""
+        raise NotImplementedError
+
+    def save(self) -> None:
+        """Write what was logged."""
+
+    def publish(self, record: RunRecord, tree: Flat) -> None:
+        """Add a record, flat in `tree`, and close the logger."""
+        raise NotImplementedError
+
+
+class CsvLogger(RunLogger):
+    """Writes curves to metrics.csv, with a row for each time that something was logged, and a record to summary.csv."""
+
+    def __init__(self, log_dir: Path) -> None:
+        super().__init__(log_dir)
+        self.rows: list[Mapping[str, Any]] = []
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        self.rows.append({**metrics, "step": step or 0})
+
+    def save(self) -> None:
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        columns = sorted({name for row in self.rows for name in row})
+        write_atomic(self.log_dir / "metrics.csv", _csv_table(columns, self.rows))
+
+    def publish(self, record: RunRecord, tree: Flat) -> None:
+        self.save()
+        write_atomic(self.log_dir / SUMMARY, _csv_table([*tree], [tree]))
+
+
+class EventLogger(RunLogger):
+    """Writes TensorBoard's event files; holds whether they get histograms."""
+
+    def __init__(self, log_dir: Path, *, histograms: bool) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        super().__init__(log_dir)
+        self.histograms, self.experiment = histograms, SummaryWriter(str(log_dir))
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         self.last_step = max(self.last_step, step or 0)
-        super().log_metrics(metrics, step)
+        for name, number in metrics.items():
+            self.experiment.add_scalar(name, number, step)
+
+    def save(self) -> None:
+        self.experiment.flush()
+
+    def publish(self, record: RunRecord, tree: Flat) -> None:
+        """Write scores with settings for comparison, and all other values as text."""
+        from torch.utils.tensorboard.summary import hparams
+
+        settings = {key: value for key, value in tree.items() if key.startswith(("choice/", "setting/"))}
+        rest = {key: value for key, value in tree.items() if key not in settings}
+        scores = {key: float(value) for key, value in rest.items() if not isinstance(value, bool | str)}
+        self.log_metrics(scores, self.last_step + 1)
+        for key in rest.keys() - scores.keys():
+            self.experiment.add_text(key, str(rest[key]), self.last_step)
+        for summary in hparams(settings, scores):
+            self.experiment._get_file_writer().add_summary(summary)
+        self.experiment.close()
 
 
-def tensorboard_logger(spec: RunSpec, run_dir: Path, *, histograms: bool = False) -> Logger:
+def csv_logger(spec: RunSpec, run_dir: Path) -> RunLogger:
+    """Create a logger of curves in RUN/csv/metrics.csv, and of the flat record in RUN/csv/summary.csv."""
+    return CsvLogger(run_dir / "csv")
+
+
+def tensorboard_logger(spec: RunSpec, run_dir: Path, *, histograms: bool = False) -> RunLogger:
     """Create a logger of curves and of the flat record in RUN/tensorboard, as event files.
 
-    Args:
-        spec: of the run.
-        run_dir: folder of the run.
-        histograms: whether potentials and gradients are logged after every epoch.
-
-    Raises:
-        InputError: TensorBoard is not installed.
+    `histograms`: whether potentials and gradients are logged after every epoch. An InputError without TensorBoard.
     """
     if find_spec("tensorboard") is None:
         raise InputError("logger.tensorboard: needs TensorBoard: pip install 'sgbench[tensorboard]'")
-    return EventLogger(
-        histograms=histograms, save_dir=run_dir, name=None, version="tensorboard", default_hp_metric=False
-    )
+    return EventLogger(run_dir / "tensorboard", histograms=histograms)
 
 
 def run_name(spec: RunSpec) -> str:
@@ -79,52 +132,68 @@ def job_type(spec: RunSpec) -> str:
     return "diagnose" if spec.trainer.diagnose else "train"
 
 
-class OwnRunLogger(WandbLogger):
+class OwnRunLogger(RunLogger):
     """Logs to a new Weights & Biases run, even if others are open in the process.
 
-    Lightning's own logger uses a run that is open, so replicas would write into each other's.
-
-    Args:
-        histograms: whether it gets histograms.
-        artifacts: whether files of the run are uploaded.
-        settings: of Lightning's logger.
+    `histograms`: whether it gets them; `artifacts`: whether files of the run are uploaded; `settings`: of `wandb.init`.
     """
 
-    def __init__(self, *, histograms: bool, artifacts: bool, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.histograms = histograms
-        self.artifacts = artifacts
+    def __init__(self, log_dir: Path, *, histograms: bool, artifacts: bool, **settings: Any) -> None:
+        super().__init__(log_dir)
+        self.histograms, self.artifacts, self.settings = histograms, artifacts, settings
 
-    @property
-    @rank_zero_experiment
+    @functools.cached_property
     def experiment(self) -> Any:
         """Return the run at Weights & Biases, which is started on first use."""
-        if self._experiment is None:
-            import wandb
+        import wandb
 
-            # wandb warns of the setting "anonymous".
-            settings = {key: value for key, value in self._wandb_init.items() if key != "anonymous"}
-            self._experiment = wandb.init(**settings, reinit="create_new")
-            self._experiment.define_metric("trainer/global_step")
-            self._experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-        return self._experiment
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        run = wandb.init(dir=self.log_dir, resume="allow", reinit="create_new", **self.settings)
+        run.define_metric("trainer/global_step")
+        run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        return run
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        self.experiment.log(dict(metrics) if step is None else {**metrics, "trainer/global_step": step})
+
+    def log_image(self, name: str, images: Sequence[Any]) -> None:
+        """Log pictures under a name."""
+        import wandb
+
+        self.experiment.log({name: [wandb.Image(image) for image in images]})
+
+    def publish(self, record: RunRecord, tree: Flat) -> None:
+        """Copy a record into summary and config, send the run's files if asked to, and end the run."""
+        self.experiment.summary.update(tree)
+        known = {key: tree[key] for key in IN_CONFIG if key in tree}
+        self.experiment.config.update(known, allow_val_change=True)
+        if self.artifacts:
+            self._send_files(record)
+        self.experiment.finish(exit_code=0 if record.status == "finished" else 1)
+
+    def _send_files(self, record: RunRecord) -> None:
+        import wandb
+
+        name = f"{record.protocol}-{record.method_id}-{record.seed}"
+        artifact = wandb.Artifact(name=name, type="run", metadata={"status": record.status})
+        for path in (self.log_dir / name for name in FILES):
+            if path.is_file():
+                artifact.add_file(str(path), name=path.name)
+        self.experiment.log_artifact(artifact)
+        predictions = self.log_dir / PREDICTIONS
+        if predictions.is_file():
+            columns, *rows = csv.reader(predictions.read_text(encoding="utf-8").splitlines())
+            cells = [[float(cell) for cell in row] for row in rows]
+            self.experiment.log({"test/predictions": wandb.Table([*columns], cells)})
 
 
 def wandb_logger(
     spec: RunSpec, run_dir: Path, *, project: str, mode: str, histograms: bool = False, artifacts: bool = False
-) -> Logger:
+) -> RunLogger:
     """Create a logger to Weights & Biases; its group is the sweep, its job type the purpose, its tags the choices.
 
-    Args:
-        spec: of the run.
-        run_dir: folder for offline files.
-        project: project at Weights & Biases.
-        mode: "online", "offline" or "disabled".
-        histograms: whether potentials and gradients are logged after every epoch.
-        artifacts: whether record, weights and predictions are uploaded as an artifact.
-
-    Raises:
-        InputError: the mode does not exist, or an online run has no account.
+    `histograms`: whether potentials and gradients are logged after every epoch; `artifacts`: whether record, weights
+    and predictions are uploaded. An InputError if the mode does not exist, or an online run has no account.
     """
     require_choice("logger.wandb.mode", mode, ("online", "offline", "disabled"))
     import wandb
@@ -133,6 +202,7 @@ def wandb_logger(
         require_account()
     choices = spec.method.choices
     return OwnRunLogger(
+        run_dir,
         histograms=histograms,
         artifacts=artifacts,
         project=project,
@@ -147,7 +217,6 @@ def wandb_logger(
             "engine": spec.engine,
             "method_id": method_id(spec.method),
         },
-        save_dir=run_dir,
         mode=mode,
         settings=wandb.Settings(console="off", silent=True, x_disable_stats=True),
     )
@@ -156,11 +225,7 @@ def wandb_logger(
 def require_account(offline: str = "logger.wandb.mode=offline") -> None:
     """Check that an API key of Weights & Biases is known, since its client would wait for one.
 
-    Args:
-        offline: the words that need no account.
-
-    Raises:
-        InputError: none is.
+    `offline`: the words that need no account.
     """
     import wandb
 
@@ -169,11 +234,7 @@ def require_account(offline: str = "logger.wandb.mode=offline") -> None:
 
 
 def require_server() -> None:
-    """Check that the server of Weights & Biases answers, since its client would retry for minutes in each run.
-
-    Raises:
-        InputError: it does not.
-    """
+    """Check that the server of Weights & Biases answers, since its client would retry for minutes in each run."""
     import wandb
 
     url = wandb.setup().settings.base_url
@@ -188,61 +249,9 @@ def require_server() -> None:
         ) from error
 
 
-def publish(loggers: list[Logger], record: RunRecord) -> None:
-    """Copy a flat record into the summary of each logger, and close the logger; see `sgbench.records.flat`."""
-    tree = flat(record)
-    for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            logger.experiment.summary.update(tree)
-            known = {key: tree[key] for key in IN_CONFIG if key in tree}
-            logger.experiment.config.update(known, allow_val_change=True)
-            if isinstance(logger, OwnRunLogger) and logger.artifacts:
-                _send_files(logger, record)
-            logger.experiment.finish(exit_code=0 if record.status == "finished" else 1)
-            continue
-        if isinstance(logger, EventLogger):
-            _log_summary(logger, tree)
-        elif isinstance(logger, MlflowRun):
-            logger.log_tree(tree)
-        elif isinstance(logger, CSVLogger):
-            write_atomic(Path(logger.log_dir) / SUMMARY, _csv_table(tree))
-        logger.finalize("success" if record.status == "finished" else "failed")
-
-
-def _send_files(logger: OwnRunLogger, record: RunRecord) -> None:
-    """Send a run's files to Weights & Biases: record, weights and predictions, as far as they exist."""
-    import wandb
-
-    name = f"{record.protocol}-{record.method_id}-{record.seed}"
-    artifact = wandb.Artifact(name=name, type="run", metadata={"status": record.status})
-    for path in (Path(logger.save_dir or ".") / name for name in FILES):
-        if path.is_file():
-            artifact.add_file(str(path), name=path.name)
-    logger.experiment.log_artifact(artifact)
-    predictions = Path(logger.save_dir or ".") / PREDICTIONS
-    if predictions.is_file():
-        columns, *rows = csv.reader(predictions.read_text(encoding="utf-8").splitlines())
-        cells = [[float(cell) for cell in row] for row in rows]
-        logger.experiment.log({"test/predictions": wandb.Table([*columns], cells)})
-
-
-def _log_summary(logger: EventLogger, tree: Flat) -> None:
-    """Write a flat record to TensorBoard: scores with settings for comparison, and all other values as text."""
-    step = logger.last_step + 1
-    settings = {key: value for key, value in tree.items() if key.startswith(("choice/", "setting/"))}
-    scores = {
-        key: float(value) for key, value in tree.items() if key not in settings and not isinstance(value, bool | str)
-    }
-    for key, value in tree.items():
-        if key not in scores and key not in settings:
-            logger.experiment.add_text(key, str(value), step)
-    logger.log_hyperparams(settings, scores, step=step)
-
-
-def _csv_table(tree: Flat) -> bytes:
-    """Return a flat record as CSV, a header and one row, so that summaries of runs can be concatenated."""
+def _csv_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     lines = io.StringIO()
-    writer = csv.DictWriter(lines, list(tree), lineterminator="\n")
+    writer = csv.DictWriter(lines, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerow(tree)
+    writer.writerows(rows)
     return lines.getvalue().encode()

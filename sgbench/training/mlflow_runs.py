@@ -5,13 +5,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import Logger, MLFlowLogger
-
 from sgbench.errors import InputError
 from sgbench.paths import FILES
 from sgbench.records.flat import Flat
 from sgbench.records.method import method_id
+from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
+from sgbench.training.loggers import RunLogger
 
 STORE, FILES_OF_STORE = "mlflow.db", ".mlflow"
 """File of the store in the folder of runs, and folder beside it for artifacts."""
@@ -20,26 +20,20 @@ RUN = "sgbench.run"
 LONGEST = 5000  # most characters of a tag in MLflow
 
 
-class MlflowRun(MLFlowLogger):
-    """Logs to a run in MLflow.
+class MlflowRun(RunLogger):
+    """Logs by a client of MLflow to a run of it; `artifacts`: whether the run's files are uploaded."""
 
-    Args:
-        folder: folder of the run, whose files are uploaded; None uploads none.
-        settings: of Lightning's logger.
-    """
+    def __init__(self, log_dir: Path, client: Any, run_id: str, *, artifacts: bool) -> None:
+        super().__init__(log_dir)
+        self.experiment, self.run_id, self.artifacts = client, run_id, artifacts
 
-    def __init__(self, *, folder: Path | None, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.folder = folder
-        self.last_step = 0
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log numbers by their names at a step."""
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         self.last_step = max(self.last_step, step or 0)
-        super().log_metrics(metrics, step)
+        for name, number in metrics.items():
+            self.experiment.log_metric(self.run_id, name, float(number), step=step)
 
-    def log_tree(self, tree: Flat) -> None:
-        """Log a flat record: settings as parameters, numbers as metrics, strings as tags; upload the run's files.
+    def publish(self, record: RunRecord, tree: Flat) -> None:
+        """Log settings as parameters, numbers as metrics, strings as tags; upload the run's files, and end the run.
 
         Metrics are logged one step after the last, so that the latest value of a curve belongs to the selected
         weights.
@@ -52,43 +46,31 @@ class MlflowRun(MLFlowLogger):
                 client.set_tag(run, key, str(value)[:LONGEST])
             else:
                 client.log_metric(run, key, float(value), step=self.last_step + 1)
-        for path in () if self.folder is None else (self.folder / name for name in FILES):
+        for path in (self.log_dir / name for name in FILES) if self.artifacts else ():
             if path.is_file():
                 client.log_artifact(run, str(path))
+        client.set_terminated(run, "FINISHED" if record.status == "finished" else "FAILED")
 
 
-def mlflow_logger(spec: RunSpec, run_dir: Path, *, uri: str | None, artifacts: bool = False) -> Logger:
+def mlflow_logger(spec: RunSpec, run_dir: Path, *, uri: str | None, artifacts: bool = False) -> RunLogger:
     """Create a logger to a new run in MLflow, in the experiment named after the sweep; delete earlier copies.
 
-    Args:
-        spec: of the run.
-        run_dir: folder of the run.
-        uri: address of a tracking server or store; None means a file in the folder of runs.
-        artifacts: whether record, weights and predictions are uploaded.
-
-    Raises:
-        InputError: MLflow is not installed.
+    `uri`: address of a tracking server or store; None means a file in the folder of runs. `artifacts`: whether record,
+    weights and predictions are uploaded. An InputError without MLflow.
     """
     missing = [name for name in ("mlflow", "sqlalchemy", "alembic") if find_spec(name) is None]
     if missing:
         raise InputError(f"logger.mlflow: needs {missing[0]}: pip install 'sgbench[mlflow]'")
-    name = f"{spec.method.protocol.name}-{method_id(spec.method)}-{spec.seed}"
-    runs = Path(spec.paths.runs_dir).absolute()
-    run = MlflowRun(
-        folder=run_dir if artifacts else None,
-        experiment_name=spec.group or spec.method.protocol.name,
-        run_name=f"{spec.method.label}-{method_id(spec.method)}-{spec.seed}",
-        tracking_uri=uri or f"sqlite:///{runs / STORE}",
-        artifact_location=None if uri else (runs / FILES_OF_STORE).as_uri(),
-        tags={RUN: name},
-    )
-    _forget(run, name)
-    return run
+    from mlflow.tracking import MlflowClient  # type: ignore[import-not-found]
 
-
-def _forget(logger: MlflowRun, name: str) -> None:
-    own = logger.run_id
-    client: Any = logger.experiment
-    for run in client.search_runs([logger.experiment_id], filter_string=f"tags.`{RUN}` = '{name}'"):
-        if run.info.run_id != own:
-            client.delete_run(run.info.run_id)
+    identity = method_id(spec.method)
+    name = f"{spec.method.protocol.name}-{identity}-{spec.seed}"
+    runs, group = Path(spec.paths.runs_dir).absolute(), spec.group or spec.method.protocol.name
+    client: Any = MlflowClient(uri or f"sqlite:///{runs / STORE}")
+    known = client.get_experiment_by_name(group)
+    place = None if uri else (runs / FILES_OF_STORE).as_uri()
+    experiment = client.create_experiment(group, place) if known is None else known.experiment_id
+    for earlier in client.search_runs([experiment], filter_string=f"tags.`{RUN}` = '{name}'"):
+        client.delete_run(earlier.info.run_id)
+    run = client.create_run(experiment, tags={RUN: name}, run_name=f"{spec.method.label}-{identity}-{spec.seed}")
+    return MlflowRun(run_dir, client, run.info.run_id, artifacts=artifacts)

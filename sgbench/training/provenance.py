@@ -18,6 +18,7 @@ from pathlib import Path
 from fastspiking.version import ENGINE
 from sgbench.paths import ALLOW_HYDRA, allowed
 from sgbench.records.content import Provenance, SplitName
+from sgbench.records.spec import RunSpec
 from sgbench.training import git
 from sgbench.version import __version__
 
@@ -38,6 +39,8 @@ PACKAGES = (
 GIT_S = 10.0
 OWN_CODE = ("sgbench.", "torch.")
 """Prefixes of classes that the commit and package versions identify."""
+OWN_PRECISIONS = {"32": "float32", "32-true": "float32", "64": "float64", "64-true": "float64"}
+"""Values of Lightning's `precision` that every engine computes, and the `protocol.precision` that each has to be."""
 BUILT_FROM = "commit.json"
 """File of a wheel with the commit of the checkout that it was built from."""
 
@@ -68,27 +71,16 @@ class Code:
 
 def collect(
     code: Code,
+    spec: RunSpec,
     *,
     device: str,
-    threads: int,
     engine: str,
     engine_reason: str,
     data_sha256: str | None,
     truncated: dict[SplitName, int] | None = None,
-    targets: Mapping[str, str],
 ) -> Provenance:
-    """Return the provenance of a run that ends now.
-
-    Args:
-        code: code that runs in this process.
-        device: name of the device.
-        threads: number of threads.
-        engine: name of the engine.
-        engine_reason: why it was chosen.
-        data_sha256: hash of the data, or None.
-        truncated: number of spikes after the last step, for the splits that have any.
-        targets: maps choices of the run, such as "surrogate", to dotted paths of their classes.
-    """
+    """Return the provenance of a run that ends now; the arguments are its fields, or what they are found from."""
+    targets = spec.targets
     foreign = foreign_classes(targets)
     return Provenance(
         commit=code.commit,
@@ -99,14 +91,24 @@ def collect(
         platform=f"{platform.system()} {platform.machine()}",
         processor=code.processor,
         device=device,
-        threads=threads,
+        threads=spec.trainer.threads,
         engine=engine,
         engine_reason=engine_reason,
         data_sha256=data_sha256,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         truncated_spikes=truncated,
         own_sources=own_sources(targets) or None,
+        trainer=driven_by(spec),
     )
+
+
+def driven_by(spec: RunSpec) -> dict[str, str] | None:
+    """Return what a run gives Lightning's Trainer, by the words that set it; None for the defaults alone."""
+    arguments = spec.trainer.arguments.items()
+    given = {f"trainer.{key}": str(value) for key, value in arguments if str(value) not in OWN_PRECISIONS}
+    for name, parameters in spec.callbacks.items():
+        given[f"callback.{name}"] = ", ".join(f"{key}={value}" for key, value in parameters.items()) or "default"
+    return given or None
 
 
 def foreign_classes(targets: Mapping[str, str]) -> dict[str, str]:

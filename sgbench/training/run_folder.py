@@ -16,7 +16,7 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.training.claims import claimed
-from sgbench.training.provenance import own_sources
+from sgbench.training.provenance import driven_by, own_sources
 
 CHECKPOINT, REPLICA_CHECKPOINT, LIGHTNING_CHECKPOINT = "last.ckpt", "replica.ckpt", "lightning.ckpt"
 CHECKPOINTS = (CHECKPOINT, REPLICA_CHECKPOINT, LIGHTNING_CHECKPOINT)  # each way of running reads its own
@@ -44,6 +44,13 @@ def finished_record(spec: RunSpec) -> RunRecord | None:
     if record is None or record.status != "finished":
         return None
     _require_own_sources(record, spec)
+    now, before = driven_by(spec), record.provenance.trainer
+    if now != before:
+        words = " ".join(f"{key}={value}" for key, value in (before or {}).items()) or "no arguments of a Trainer"
+        raise InputError(
+            f"{folder_of(spec)}: this run was made with {words}; make it anew with force=true, or keep both by "
+            f"another paths.runs_dir"
+        )
     return record
 
 

@@ -55,6 +55,7 @@ def run_spec(spec: RunSpec, parts: Parts | None = None) -> RunRecord:
         RunBusyError: another process is writing this run.
         StorageError: the run's folder cannot be written.
     """
+    spec = _as_driven(spec)
     done = finished_record(spec)
     if done is not None:
         return done
@@ -70,13 +71,19 @@ def run_spec(spec: RunSpec, parts: Parts | None = None) -> RunRecord:
         return attempt.store(attempt.record())
 
 
+def _as_driven(spec: RunSpec) -> RunSpec:
+    if spec.trainer.driver == "sgbench":
+        for name in spec.callbacks:
+            raise InputError(f"callback={name}: Lightning calls it; add trainer=lightning")
+        return spec
+    from sgbench.training.lightning import torch_spec
+
+    return torch_spec(spec)
+
+
 def _attempt(spec: RunSpec, parts: Parts | None, folder: Path) -> SingleRun:
     if spec.trainer.driver == "sgbench":
-        if spec.callbacks:
-            first = next(iter(spec.callbacks))
-            raise InputError(f"callback={first}: Lightning calls it; add trainer=lightning")
         return SingleRun(spec, build(spec) if parts is None else parts, folder)
-    from sgbench.training.lightning import LightningRun, torch_spec
+    from sgbench.training.lightning import LightningRun
 
-    spec = torch_spec(spec)
     return LightningRun(spec, build(spec), folder)

@@ -9,6 +9,7 @@ import torch
 from tqdm.auto import tqdm
 
 from fastspiking.signals.trajectory import Batch
+from sgbench.datasets.base import Split
 from sgbench.datasets.batches import Batches
 from sgbench.energy.meter import Laps, meters
 from sgbench.errors import InputError, StorageError
@@ -97,9 +98,16 @@ class SingleRun(Attempt):
         self.training.load_state_dict(checkpoint["sgbench"])
 
     def fit(self) -> None:
-        """Train epoch by epoch until the protocol's last one, or until patience has run out."""
+        """Train until the protocol's last epoch, or until patience has run out."""
         if self.training.ended:
             return
+        with contextlib.nullcontext() if self.profile is None else self.profile.fitting():
+            self.train_epochs()
+        self.laps.lap()
+        if self.profile is not None:
+            self.profile.write(self.folder)
+
+    def train_epochs(self) -> None:
         settings, training = self.spec.trainer, self.training
         bar = tqdm(
             initial=len(training.curve),
@@ -109,16 +117,13 @@ class SingleRun(Attempt):
             leave=False,
             dynamic_ncols=True,
         )
-        with bar, contextlib.nullcontext() if self.profile is None else self.profile.fitting():
+        with bar:
             while not training.ended:
                 self._epoch()
                 accuracy, loss = training.curve[-1].validation_accuracy, training.curve[-1].validation_loss
                 share = "" if accuracy is None else f"{accuracy:.1%}, "
                 bar.set_postfix_str(f"validation {share}loss {loss:.3f}", refresh=False)
                 bar.update()
-        self.laps.lap()
-        if self.profile is not None:
-            self.profile.write(self.folder)
 
     def _epoch(self) -> None:
         training, began_s = self.training, time.perf_counter()
@@ -128,23 +133,28 @@ class SingleRun(Attempt):
             training.set_learning_rate(self.parts.optimizer)
             training.train(batch, self.parts.optimizer)
         training.begin_scoring("validation", selected=False)
-        for batch in self._batches(self.parts.data.evaluation("validation")):
+        for batch in self._batches_of("validation"):
             training.score(batch)
         check_optimizer(self.parts.optimizer)
         training.end_epoch()
         training.fit_s += time.perf_counter() - began_s
-        self._log_epoch()
-        self.watch_test()
-        if checkpoint_is_due(len(training.curve), self.spec.trainer.checkpoint_every, ended=training.ended):
-            with contextlib.nullcontext() if self.profile is None else self.profile.part("checkpoint"):
-                self.save()
-        self.laps.lap()
+        step = len(training.curve) * self.parts.data.batches_per_epoch - 1
+        numbers = training.epoch_numbers() | {"epoch": float(training.epoch)}
+        for logger in self.loggers:
+            logger.log_metrics(numbers, step)
+            logger.save()
+        self.end_epoch(len(training.curve), step, ended=training.ended)
 
-    def watch_test(self) -> None:
-        """Score the test split after an epoch, for the record alone, if the run asks for it."""
+    def end_epoch(self, done: int, step: int, *, ended: bool) -> None:
+        """Watch the test split, write a checkpoint where one is due, show histograms and read the meters."""
         if self.spec.watches_test:
             with self.parts.data.watched(self.training.epoch):
                 self.training.watch(self._batches(self.parts.data.evaluation("test")))
+        if checkpoint_is_due(done, self.spec.trainer.checkpoint_every, ended=ended):
+            with contextlib.nullcontext() if self.profile is None else self.profile.part("checkpoint"):
+                self.save()
+        self.show_histograms(step)
+        self.laps.lap()
 
     def save(self) -> None:
         """Write a checkpoint of a whole epoch; a crash at any moment leaves the old or the new file whole."""
@@ -157,24 +167,22 @@ class SingleRun(Attempt):
             },
         )
 
-    def _log_epoch(self) -> None:
-        step = len(self.training.curve) * self.parts.data.batches_per_epoch - 1
-        numbers = self.training.epoch_numbers() | {"epoch": float(self.training.epoch)}
-        for logger in self.loggers:
-            logger.log_metrics(numbers, step=step)
-            logger.save()
-        self.show_histograms(step)
-
-    def _score_selected(self, split: str) -> Scores:
-        self.training.begin_scoring(split, selected=True)  # type: ignore[arg-type]
-        for batch in self._batches(self.parts.data.evaluation(split)):  # type: ignore[arg-type]
+    def _score_selected(self, split: Split) -> Scores:
+        self.training.begin_scoring(split, selected=True)
+        for batch in self._batches_of(split):
             self.training.score(batch)
         return self.training.evaluation.scores()
 
+    def _batches_of(self, split: Split) -> Iterable[Batch]:
+        return self._batches(self.parts.data.evaluation(split))
+
     def _batches(self, batches: Batches) -> Iterable[Batch]:
-        device = self.parts.device
-        ahead = encoded_ahead(batches, self.spec.trainer.batches_ahead, device)
+        ahead, device = self.ahead(batches), self.parts.device
         return ahead if device.type == "cpu" else (on_device(batch, device) for batch in ahead)
+
+    def ahead(self, batches: Batches) -> Iterable[Batch]:
+        """Return batches that a worker encodes ahead of their use, if the run asks for it."""
+        return encoded_ahead(batches, self.spec.trainer.batches_ahead, self.parts.device)
 
 
 def checkpoint_is_due(epochs: int, every: int, *, ended: bool) -> bool:

@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pytorch_lightning.loggers import Logger
-
 from sgbench.records.flat import epoch_numbers, flat
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import PathSettings, RunSpec, TrainerSettings
-from sgbench.training.loggers import csv_logger, publish, run_name, tensorboard_logger, wandb_logger
+from sgbench.training.loggers import RunLogger, csv_logger, run_name, tensorboard_logger, wandb_logger
 from sgbench.training.mlflow_runs import mlflow_logger
 
 Kind = Literal["csv", "tensorboard", "wandb", "mlflow"]
@@ -26,7 +24,7 @@ def sync(
     """
     spec = _spec_of(record, folder.absolute().parents[2], group)
     _forget(spec, folder, kind)
-    logger: Logger
+    logger: RunLogger
     if kind == "wandb":
         logger = wandb_logger(spec, folder, project=project, mode=mode, artifacts=artifacts)
     elif kind == "mlflow":
@@ -37,7 +35,7 @@ def sync(
     for index, line in enumerate(record.curve):
         rates_hz = {layer.name: layer.rate_per_step[line.epoch] / dt_s for layer in layers}
         logger.log_metrics(epoch_numbers(record.curve[: index + 1], rates_hz), step=line.epoch)
-    publish([logger], record)
+    logger.publish(record, flat(record))
 
 
 def send_table(records: Sequence[RunRecord], folder: Path, *, group: str, project: str, mode: str) -> None:

@@ -52,6 +52,7 @@ class TrainLoop:
         self.plain_loss = objective.loss.plain()
         self.accumulation = Accumulation(list(network.parameters())) if accumulates else None
         self.clip_norm = math.inf if clip_norm is None else clip_norm
+        self.clip_value = math.inf  # largest entry of a gradient, which Lightning's Trainer can set
         weight = next(network.parameters(), None)
         on_cpu = weight is None or weight.device.type == "cpu"
         self.deferred = None if on_cpu else Deferred()  # checks that need not wait for an accelerator
@@ -110,6 +111,8 @@ class TrainLoop:
         optimizer.step()
 
     def _clip(self, norm: Tensor) -> None:
+        if self.clip_value < math.inf:
+            torch.nn.utils.clip_grad_value_(self.network.parameters(), self.clip_value)
         if self.clip_norm < math.inf:
             torch.nn.utils.clip_grads_with_norm_(self.network.parameters(), self.clip_norm, norm)
 

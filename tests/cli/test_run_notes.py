@@ -28,6 +28,10 @@ def told(*words: str) -> list[str]:
         (["experiment=digits"], []),
         (["experiment=yin_yang_v2", "seed=239"], []),
         (
+            ["trainer=lightning", "trainer.max_steps=9"],
+            ["note: trainer.max_steps: no part of a method, so no board ranks such runs"],
+        ),
+        (
             ["experiment=yin_yang_v2"],
             [f"note: yin_yang_v2 ranks seeds 200 to 239; this run has seed 0: no rank; write seed=200 {ROW}"],
         ),

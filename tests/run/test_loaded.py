@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from sgbench.training.uncompiled import leave_uncompiled, step_uncompiled
+from tests.composition.test_hydra_internals import imported
+from tests.rooms import ROOT
 from tests.run.tiny import WORDS
 
 UNUSED = ("matplotlib", "pytorch_lightning", "sklearn", "sympy", "torch._dynamo", "torch._inductor", "torchmetrics")
 RUN = f"""
 import sys
-sys.argv = ["sgbench", "run", *{WORDS!r}]
+sys.argv = ["sgbench", "run", *{WORDS!r}, "logger=[csv,tensorboard]"]
 from sgbench.__main__ import command
 assert command() == 0
 loaded = [name for name in {UNUSED!r} if name in sys.modules]
@@ -28,6 +30,19 @@ def test_a_run_loads_nothing_that_it_does_not_use(tmp_path: Path) -> None:
     """By name, after a whole training in a process of its own."""
     done = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_lightning_is_imported_where_it_is_asked_for() -> None:
+    """Expected: the files behind trainer=lightning, callbacks, and `sgbench.data`; no logger is among them."""
+    files = [*(ROOT / "sgbench").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")]
+    importing = {
+        path.relative_to(ROOT / "sgbench").as_posix()
+        for path in files
+        if "lightning" in path.read_text()
+        and any(name.startswith(("pytorch_lightning", "lightning")) for name in imported(path, at_import=True))
+    }
+    beside = {name for name in importing if not name.startswith("callbacks/")}
+    assert beside == {"training/lightning.py", "training/lightning_callbacks.py", "training/data_module.py"}
 
 
 @pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.SGD, torch.optim.RMSprop])
