@@ -185,16 +185,12 @@ def deviation(
     deviations = [*_setting_texts(record.method, reference, known)]
     if not (trials and record.seed in reference.protocol.trial_seeds):
         deviations += _seed_deviation(record.seed, reference)
-    deviations += [f"{key}={value} is no part of a method" for key, value in (record.provenance.trainer or {}).items()]
+    deviations += [f"{key} is no part of a method" for key in record.provenance.trainer or {}]
     deviations += _fact_deviations(record, reference)
     deviations += [line for line in [outside_band(record.method, record.parameters, reference.protocol)] if line]
-    if not deviations:
-        return None
     more = f"; and {len(deviations) - SHOWN} more" if len(deviations) > SHOWN else ""
-    return (
-        f"method {record.method_id} seed {record.seed} deviates from {reference.protocol.name}: "
-        f"{'; '.join(deviations[:SHOWN])}{more}"
-    )
+    head = f"method {record.method_id} seed {record.seed} deviates from {reference.protocol.name}: "
+    return f"{head}{'; '.join(deviations[:SHOWN])}{more}" if deviations else None
 
 
 def _setting_texts(method: Method, reference: ProtocolReference, known: KnownMethods | None) -> tuple[str, ...]:
