@@ -185,6 +185,37 @@ def test_the_part_for_users_has_at_most_15000_words() -> None:
     assert prose("one [two](a.md)\n```sh\nrun it\n```\n<!-- b:x -->\n| 1 |\n<!-- /b -->\n| three |\n") == 3
 
 
+PASSAGE = re.compile(r"<!-- (\w+)(?:: *[^>]*)? -->.*?<!-- /\1 -->", re.DOTALL)
+TABLE = re.compile(r"^ *\|.*\n?", re.MULTILINE)
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+BY_COMMAND = ("study", "passing_steps", "attached_reset", "advice_check", "chip", "recipes", "judged", "reproductions")
+"""Folders of `docs`, and a page, whose tables a command writes."""
+APART = ("adr", "api", "catalogue", "checkout", "doctrees")
+MOST_WORDS = 52_400
+"""Only falls."""
+
+
+def words_to_read(text: str, *, by_command: bool = False) -> int:
+    """As `prose`, with the sentences of passages that a command writes, without tables of such passages and pages."""
+    text = TABLE.sub("", text) if by_command else PASSAGE.sub(lambda found: TABLE.sub("", found[0]), text)
+    return prose(COMMENT.sub("", text))
+
+
+def test_all_prose_is_what_a_reader_can_take() -> None:
+    """Pages but registrations, decisions, the changelog and what a build writes; by hand, a text of four words."""
+    docs = ROOT / "docs"
+    pages = {path.relative_to(docs).parts: path for path in docs.rglob("*.md")}
+    counts = {
+        parts: words_to_read(path.read_text(), by_command=parts[0].removesuffix(".md") in BY_COMMAND)
+        for parts, path in pages.items()
+        if parts[0] not in APART and not parts[0].startswith("preregistration")
+    }
+    outside = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "fastspiking/README.md")]
+    assert sum(counts.values()) + sum(words_to_read(path.read_text()) for path in outside) <= MOST_WORDS
+    text = "one [two](a.md)\n<!-- b -->\n| 1 |\nthree\n<!-- /b -->\n| four |\n"
+    assert (words_to_read(text), words_to_read(text, by_command=True)) == (4, 3)
+
+
 def test_the_readme_is_read_in_a_minute() -> None:
     """Expected: 600 words or fewer, tables of four rows or fewer, and no line of a table over 200 characters."""
     text = (ROOT / "README.md").read_text()

@@ -155,18 +155,17 @@ def in_short(target: str, checks: Sequence[LeftOut]) -> str:
         return f"Advice for {target} was held against no other task: too few were measured."
     kept = sum(check.keeps_budget for check in checks)
     text = (
-        f"On tasks from which it was not derived, advice for {target} kept the budget on {kept} of "
-        f"{len(checks)} tasks. {_alike(checks)}"
-        f"Compared with the setting that each task's own validation chooses within the budget, the advice lost "
-        f"{_points([check.loss_points for check in checks])}."
+        f"Advice for {target} from other tasks kept the budget on {kept} of {len(checks)} tasks and lost "
+        f"{_points([check.loss_points for check in checks])} to the setting that each task's own validation chooses "
+        f"within it. {_alike(checks)}"
     )
     run = [check for check in checks if check.rounded is not None]
     if not run:
-        return f"{text} Rounding the weights after training was not run for comparison."
+        return f"{text}Rounding the weights after training was not run for comparison."
     where = "" if len(run) == len(checks) else f", where it was run ({len(run)} of {len(checks)} tasks),"
     rounded_kept = sum(check.rounded_keeps_budget for check in run)
     text += (
-        f" Rounding the weights after training{where} kept the budget on {rounded_kept} of {len(run)} tasks and "
+        f"Rounding the weights after training{where} kept the budget on {rounded_kept} of {len(run)} tasks and "
         f"lost {_points(_rounded_losses(run))}."
     )
     both = [check for check in run if check.keeps_budget and check.rounded_keeps_budget]
@@ -192,8 +191,8 @@ def _where_both_kept(checks: Sequence[LeftOut]) -> str:
     more, less = (sum(sign * gain > SAME_POINTS for gain in gains) for sign in (-1, 1))
     return (
         f"Where both kept the budget ({len(checks)} task{'s' * (len(checks) > 1)}), the advice lost {_points(own)} "
-        f"and rounding {_points(rounded)}. The advice lost more than rounding on {more} of these tasks, less on "
-        f"{less}, and as much on {len(checks) - more - less}. So few tasks give an estimate and decide nothing."
+        f"and rounding {_points(rounded)}; it lost more on {more}, less on {less}, and as much on "
+        f"{len(checks) - more - less}. So few tasks decide nothing."
     )
 
 
@@ -203,4 +202,4 @@ def _rounded_losses(checks: Sequence[LeftOut]) -> list[float]:
 
 
 def _points(losses: Sequence[float]) -> str:
-    return f"{np.mean(losses):.1f} points on average ({min(losses):.1f} to {max(losses):.1f})"
+    return f"{np.mean(losses):.1f} points ({min(losses):.1f} to {max(losses):.1f})"

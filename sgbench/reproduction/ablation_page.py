@@ -19,17 +19,11 @@ def ablation_page(result: ReproductionResult) -> str:
     reproduction = result.reproduction
     name = reproduction.name
     has_before = any(judged.ours is not None for _, base, _ in result.ablations for judged in base.judged)
-    runs = "every run" if has_before else "every run with a change"
     lines = [
         f"# {name}: what was changed, and what that did",
         "",
-        reproduction.line,
-        "",
-        f"Conditions and bounds stand in `conf/experiment/reproduce/{name}.yaml`, the measures of {runs} in",
-        f"`docs/reproductions/{name}.jsonl`. Numbers are computed from them; causes and what was found are",
-        "written by hand in the first. Do not edit this page, which is written by",
-        f"`sgbench reproduce {name} --stored --update docs/reproductions.md`. To make the runs again, use",
-        "`--ablations` in place of `--stored`.",
+        f"{reproduction.line} Numbers are computed from `docs/reproductions/{name}.jsonl`; causes and findings stand",
+        f"in `conf/experiment/reproduce/{name}.yaml`. `sgbench reproduce {name} --ablations` makes the runs again.",
         "",
     ]
     causes = [f"- {figure.line}: {figure.cause}." for figure in reproduction.figures if figure.cause]
@@ -38,10 +32,9 @@ def ablation_page(result: ReproductionResult) -> str:
     lines += [
         "## What was changed",
         "",
-        "The words below were added to the conditions, in place of words of the same keys.",
-        "The seeds before and after are the same."
+        "The words replace those of the same keys; seeds before and after are the same."
         if has_before
-        else "Runs without a change are no part of the file; their means are in `docs/reproductions.md`.",
+        else "The words replace those of the same keys; means without them are in `docs/reproductions.md`.",
         "",
     ]
     columns = [column for column in range(len(HEAD)) if has_before or column not in BEFORE]

@@ -5,9 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sgbench.reproduction.report import HEAD, ours, rows
+from sgbench.reproduction.report import HEAD, rows
 from sgbench.reproduction.runs import ReproductionResult
-from sgbench.reproduction.verdict import Judged
 from sgbench.tables import NONE
 from sgbench.tables.markdown import markdown
 
@@ -16,7 +15,8 @@ SHOWN_METHODS = 4
 WIDTH = 116
 NUMBERS = (2, 3, 4, 7)  # columns of the table
 AGREES, UNMEASURED = "agrees", "not measured"
-ASKED = "What was asked and found by each"
+ASKED = "Causes, and what was changed to find them"
+CONDITIONS = ("condition", "words", "methods")
 
 
 def as_page(results: Sequence[ReproductionResult]) -> str:
@@ -35,18 +35,15 @@ def as_page(results: Sequence[ReproductionResult]) -> str:
         f"{of_kind['source']} to one that the",
         "source gives otherwise: by a theorem, by where its script stops, or in words that bound.",
         "",
-        f"Written from the records of runs by `{COMMAND}`; do not edit.",
-        "`sgbench reproduce NAME` makes the runs again, `sgbench reproduce` lists them. Each is one file of",
-        "`conf/experiment/reproduce/` with figure, tolerance and source. Once values of ours were known no tolerance",
-        "and no bound that stood was widened; the column `revised` says what was changed or set only then: conditions",
-        "(settings, iterations or how many cells count, most of them after a miss), or the bound itself.",
-        "",
         f"Of {len(verdicts)} figures {verdicts.count('agrees')} agree, {verdicts.count('does not agree')} do not, "
         f"{verdicts.count(UNMEASURED)} are not measured.",
         f"Of the {verdicts.count('agrees')} that agree, {revised.count('conditions')} have conditions that were "
-        f"changed, and {revised.count('bound')} a bound that was set, once values were known.",
-        "Ours is the mean over seeds ± one standard deviation. Minutes are those of all runs, on a core that others",
-        "used as well, as `sgbench reproduce` lists them.",
+        f"changed, and {revised.count('bound')} a bound that was set, once values were known;",
+        "the column `revised` says which. No tolerance or bound that stood was widened then.",
+        "",
+        "Ours is the mean over seeds ± one standard deviation, minutes those of all runs on a busy core.",
+        f"`{COMMAND}` writes this page from records and from",
+        "the files of `conf/experiment/reproduce/`; `sgbench reproduce NAME` makes the runs again.",
         "",
         markdown(HEAD, [row for result in results for row in rows_of(result)], numbers=NUMBERS),
     ]
@@ -55,6 +52,7 @@ def as_page(results: Sequence[ReproductionResult]) -> str:
         asked = f"[{ASKED}](reproductions/{result.reproduction.name}.md)"
         about += [f"- {item}" for item in items(result, asked=asked)]
         lines += ["", *(part for line in about for part in wrapped(line))]
+        lines += ["", markdown(CONDITIONS, _conditions(result), numbers=())] if result.methods else []
     return "\n".join(lines) + "\n"
 
 
@@ -73,30 +71,27 @@ def items(result: ReproductionResult, *, asked: str) -> Iterator[str]:
     evidence: dict[str, list[str]] = {}
     for judged in result.judged:
         evidence.setdefault(judged.figure.evidence, []).append(judged.figure.line)
-    yield from (f"Evidence: {text} ({'; '.join(figures)})." for text, figures in evidence.items())
-    yield from (f"Not as published: {difference}." for difference in reproduction.differs)
+    for text, figures in evidence.items():
+        of = f" ({'; '.join(figures)})" if len(evidence) > 1 else ""
+        yield f"Evidence: {text}{of}."
+    differs = " ".join(f"{text[:1].upper()}{text[1:]}." for text in reproduction.differs)
+    yield from [f"Not as published. {differs}"] if differs else []
     if reproduction.reduced:
         yield f"Reduced: {reproduction.reduced}."
     if reproduction.reason:
         yield f"Why it is missed: {reproduction.reason}."
-    yield from (f"Cause, {figure.line}: {figure.cause}." for figure in reproduction.figures if figure.cause)
-    for ablation, base, changed in result.ablations:
-        effects = [_effect(*pair) for pair in zip(base.judged, changed.judged, strict=True)]
-        yield f"Ablation, {ablation.line} (`{' '.join(ablation.words)}`): {'; '.join(effects)}."
     if reproduction.ablations:
         yield f"{asked}."
-    for name, ids in result.methods.items():
-        more = "" if len(ids) <= SHOWN_METHODS else f" and {len(ids) - SHOWN_METHODS} more"
-        overrides = " ".join(reproduction.conditions[name])
-        methods = ", ".join(f"`{method}`" for method in ids[:SHOWN_METHODS])
-        yield f"Condition {name}{f' (`{overrides}`)' if overrides else ''}: methods {methods}{more}."
     if result.commits:
         yield f"Runs of commit {', '.join(result.commits)}."
 
 
-def _effect(before: Judged, after: Judged) -> str:
-    end = ours(after) if after.note is None else f"no number, {after.note}"
-    return f"{after.figure.line} {'' if before.ours is None else f'from {ours(before)} to '}{end}"
+def _conditions(result: ReproductionResult) -> Iterator[list[str]]:
+    """Yield the words that make each condition of a reproduction, and its methods."""
+    for name, ids in result.methods.items():
+        more = "" if len(ids) <= SHOWN_METHODS else f" and {len(ids) - SHOWN_METHODS} more"
+        words = " ".join(result.reproduction.conditions[name])
+        yield [name, f"`{words}`" if words else "", ", ".join(f"`{i}`" for i in ids[:SHOWN_METHODS]) + more]
 
 
 def wrapped(line: str) -> list[str]:

@@ -13,7 +13,7 @@ from sgbench.study.definition import Loaded
 from sgbench.study.scores import Score, StudyScores
 from sgbench.study.store import Manifest, StoreEntry
 from sgbench.tables import counted
-from study.reporting.registration import Registration
+from study.reporting.registration import Departure, Registration
 
 LEARNT = 20.0
 """Points above guessing that the best setting of a network that learns reaches."""
@@ -92,7 +92,7 @@ class StudyEvidence:
     facts: Sequence[RunFacts]
     manifest: Manifest | None  # of the store; None where nothing is stored
     registration: Registration | None  # None where it was not verified
-    deviations: Sequence[str]  # one sentence each
+    deviations: Sequence[Departure]
 
     def stored(self, *blocks: str) -> bool:
         return all(self.scores.block(block) for block in blocks)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sgbench.errors import InputError
 from sgbench.study.cells import Settled, StudyPoint, points
@@ -127,42 +128,73 @@ def require_registered(
             )
 
 
+class Departure(NamedTuple):
+    """Holds what was done otherwise than registered, and of what."""
+
+    kind: str
+    of: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.of}." if self.of else f"{self.kind}."
+
+
+CHANGED = "The study's file was changed"
+
+
+def listed(given: Iterable[Departure]) -> str:
+    """Write deviations as a list, those of a kind together.
+
+    >>> print(listed([Departure("Void", "a"), Departure("No block"), Departure("Void", "b")]))
+    - Void: a; b.
+    - No block.
+    """
+    kinds: dict[str, list[str]] = {}
+    for one in given:
+        kinds.setdefault(one.kind, []).extend([one.of] if one.of else [])
+    return "\n".join(f"- {Departure(kind, '; '.join(of))}" for kind, of in kinds.items())
+
+
 def deviations(
     loaded: Loaded,
     settled: Settled,
     manifest: Manifest,
     entries: Sequence[StoreEntry],
     registration: Registration | None,
-) -> list[str]:
-    """List deviations from the registration, one sentence each."""
-    listed: list[str] = []
+) -> list[Departure]:
+    """List deviations from the registration."""
+    found: list[Departure] = []
     for epoch in sorted({shard.epoch for shard in manifest.shards} - {0}):
         shards = [shard for shard in manifest.shards if shard.epoch == epoch]
         commits = sorted({commit[:SHORT] for shard in shards for commit in shard.commits})
         names = ", ".join(dict.fromkeys(shard.block for shard in shards))
-        listed.append(f"Epoch {epoch}: the study went on with commit {', '.join(commits)} (blocks {names}).")
+        found.append(
+            Departure("The study went on with another commit", f"epoch {epoch} {', '.join(commits)} (blocks {names})")
+        )
     if manifest.study_sha256 != loaded.sha256:
-        listed.append("The study's file has changed since the last runs were stored.")
-    if registration is not None and len(registration.files) > 1:
-        listed += [
-            f"The study's file was changed on {version.day}, commit {version.commit[:SHORT]}: {version.subject}."
+        found.append(Departure("The study's file has changed since the last runs were stored"))
+    if registration is not None:
+        found += [
+            Departure(CHANGED, f"{version.day}, commit {version.commit[:SHORT]}: {version.subject}")
             for version in registration.files[1:]
         ]
-    listed += [
-        f"{'All' if void.runs is None else len(void.runs)} records of task {void.task} in {void.shard} are void "
-        f"and made anew: {void.reason}."
+    found += [
+        Departure(
+            f"Void and made anew, since {void.reason}",
+            f"{'all' if void.runs is None else len(void.runs)} of {void.task} in {void.shard.partition('.')[0]}",
+        )
         for void in manifest.voided
     ]
-    listed += [
-        f"Block {name} is withdrawn: {block.withdrawn}."
+    found += [
+        Departure(f"Block {name} is withdrawn", block.withdrawn)
         for name, block in loaded.study.blocks.items()
         if block.withdrawn is not None
     ]
-    listed += [
-        f"What block {name} settled is not what its stored records give." for name in _unlike(loaded, settled, entries)
+    found += [
+        Departure(f"What block {name} settled is not what its stored records give")
+        for name in _unlike(loaded, settled, entries)
     ]
-    listed += [f"{count} records of {what}." for what, count in _unplanned(loaded, settled, entries).items()]
-    return listed
+    found += [Departure(f"{count} records of {what}") for what, count in _unplanned(loaded, settled, entries).items()]
+    return found
 
 
 def _unlike(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> list[str]:

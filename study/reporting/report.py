@@ -16,7 +16,14 @@ from study.reporting.analysis import STUDIES, function_of
 from study.reporting.evidence import RunFacts, StudyEvidence
 from study.reporting.pages import extension
 from study.reporting.pages.text import StudyPage
-from study.reporting.registration import Checkout, Registration, deviations, find_registration, require_registered
+from study.reporting.registration import (
+    Checkout,
+    Departure,
+    Registration,
+    deviations,
+    find_registration,
+    require_registered,
+)
 from study.reporting.sources import SOURCES, sources_json, sources_of
 
 KEYWORD = "Description"
@@ -212,7 +219,7 @@ def gather(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> Report
         if manifest is not None:
             require_registered(registration, checkout, manifest, entries)
     scores = read_scores(loaded.study, settled, entries)
-    listed: Sequence[str] = ()
+    listed: Sequence[Departure] = ()
     if manifest is not None:
         listed = [*deviations(loaded, settled, manifest, entries, registration), *_not_run(scores)]
     evidence = StudyEvidence(
@@ -226,13 +233,13 @@ def gather(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> Report
     return ReportInput(evidence, entries, store.folder, None if checkout is None else checkout.folder)
 
 
-def _not_run(scores: StudyScores) -> list[str]:
+def _not_run(scores: StudyScores) -> list[Departure]:
     """List the blocks that are registered and lack runs; those of an extension are its user's own affair."""
     study = scores.study
     if study.extends is not None:
         return []
     return [
-        f"Block {state.name} is registered, and {state.runs - state.stored:,} of its {state.runs:,} runs were not made."
+        Departure(f"Block {state.name} lacks {state.runs - state.stored:,} of its {state.runs:,} registered runs")
         for state in states_of(scores, [name for name, block in study.blocks.items() if block.withdrawn is None])
         if state.stored < state.runs
     ]

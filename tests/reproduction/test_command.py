@@ -105,9 +105,9 @@ def test_a_page_of_two():
     assert counts(text) == [7, 6, 1, 0]
     row = f"| spytorch2 | {figure.line} | 0.863 ± 0.01 | 0.5000 ± 0.0100 | 3 | does not agree |  | 15.7 |"
     assert row in text.splitlines()
-    assert all(f"- Not as published: {each}." in " ".join(text.split()) for each in one.differs)
+    assert all(f"{each[:1].upper()}{each[1:]}." in " ".join(text.split()) for each in one.differs)
     assert all(len(line) <= 116 for line in text.splitlines() if not line.startswith("|"))
-    assert "- Condition fashion: methods `abc`." in text
+    assert "| fashion |  | `abc` |" in text.splitlines()
     assert "- Runs of commit c0ffee." in text
 
 

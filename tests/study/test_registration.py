@@ -13,7 +13,14 @@ from sgbench.errors import InputError
 from sgbench.study.definition import Loaded, load_study
 from sgbench.study.settle import settle
 from sgbench.study.store import Manifest, Shard, StoreEntry
-from study.reporting.registration import Checkout, Registration, deviations, find_registration, require_registered
+from study.reporting.registration import (
+    Checkout,
+    Departure,
+    Registration,
+    deviations,
+    find_registration,
+    require_registered,
+)
 from tests.messages import lines_naming, raises_naming
 from tests.study.toy import TREE
 from tests.study.truth import SETTLED, Outcome, entries, planned, study
@@ -153,7 +160,7 @@ def test_outside_of_a_checkout_there_is_nothing_to_ask(tmp_path: Path, repositor
     assert Checkout.around(repository.folder, "docs/other.md") is None
 
 
-WITHDRAWN = [f"Block C is withdrawn: {study().study.blocks['C'].withdrawn}."]
+WITHDRAWN = [Departure("Block C is withdrawn", str(study().study.blocks["C"].withdrawn))]
 
 
 def test_deviations_are_listed() -> None:
@@ -167,7 +174,8 @@ def test_deviations_are_listed() -> None:
         study(), SETTLED, manifest(study(), study_sha256="1" * 64, shards=(shard,)), [*stored, *stray], None
     )
     epoch, changed, *withdrawn, records = listed
-    assert lines_naming(epoch, "Epoch 1", "b" * 12, "A2")
+    epoch, changed, records = map(str, (epoch, changed, records))
+    assert lines_naming(epoch, "epoch 1", "b" * 12, "A2")
     assert lines_naming(changed, "study's file", "changed")
     assert withdrawn == WITHDRAWN
     assert lines_naming(records, "2 records", "A2", "T1", "plan")
@@ -184,7 +192,7 @@ def test_settled_cells_that_records_do_not_give_are_a_deviation() -> None:
     settled["A1"]["T3"][0]["width_fwhm"] = 0.123
     *withdrawn, by_hand = deviations(study(), settled, manifest(study()), stored, None)
     assert withdrawn == WITHDRAWN
-    assert lines_naming(by_hand, "A1", "stored records")
+    assert lines_naming(str(by_hand), "A1", "stored records")
 
 
 def test_a_changed_study_file_is_a_deviation_with_its_subject(repository: Repository) -> None:
@@ -194,4 +202,4 @@ def test_a_changed_study_file_is_a_deviation_with_its_subject(repository: Reposi
     repository.commit("conf/study/toy.yaml", path.read_text() + "# more\n", "core: margins")
     listed = deviations(repository.loaded, {}, manifest(loaded), [], repository.registration)
     assert len(listed) == 2
-    assert listed[1].endswith(": core: margins.")
+    assert str(listed[1]).endswith(": core: margins.")

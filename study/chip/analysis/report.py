@@ -51,8 +51,8 @@ def make_report(given: ReportInput) -> Report:
     state = [f"{one.name}: {one.stored} of {one.runs}" for one in states_of(scores, list(scores.study.blocks))]
     parts = [
         resets_text(one.record for one in given.entries),
-        f"What was run, and how advice is made and tested, stands in [the registration](../{registration}). "
-        f"Stored runs by block: {'; '.join(state)}. `sgbench recommend --target` reads the same records.",
+        f"[The registration](../{registration}) says what was run, and how advice is made and tested. Stored runs by "
+        f"block: {'; '.join(state)}. `sgbench recommend --target` reads the same records.",
     ]
     if not measured:
         return Report((StudyPage("README.md", TITLE, (*parts, "No run is stored.")),))
@@ -133,7 +133,8 @@ def _left_out(name: str, measured: Sequence[MeasuredTask]) -> str:
     if not checks:
         return f"### {name}\n\nToo few tasks."
     rows = table(LEFT_OUT_HEAD, [_row(check) for check in checks])
-    return f"### {name}\n\n{rows}\n\n{in_short(name, checks)}\n\n{trust_in(name)}"
+    said = "" if name == DRAWN else f"{in_short(name, checks)} "  # which the page begins with
+    return f"### {name}\n\n{rows}\n\n{said}{trust_in(name)}"
 
 
 def _row(check: LeftOut) -> list[str]:

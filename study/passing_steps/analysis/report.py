@@ -9,7 +9,7 @@ from study.passing_steps.analysis import activity, again, effects_page, first_st
 from study.passing_steps.analysis.cells import FIRST_LOOK, FIXED, LOOKS, TaskRuns, tasks_of
 from study.passing_steps.analysis.claims import ClaimDecision, decide
 from study.passing_steps.analysis.evidence import first_entries
-from study.passing_steps.analysis.words import answer_of, first_look_runs, percent, verdict_sentences, worst_task
+from study.passing_steps.analysis.words import answer_of, first_look_runs, percent, worst_task
 from study.reporting.pages import budget
 from study.reporting.pages.text import StudyPage, few, interval, links, table
 from study.reporting.report import Report, ReportInput
@@ -29,11 +29,10 @@ def make_report(given: ReportInput) -> Report:
     answer = answer_of(decisions, scores, losses)
     parts = [
         answer.sentences,
-        f"[The registration](../{Path(given.evidence.loaded.study.registration).name}) states what was asked, and "
-        "how it is decided. With the *reset attached* the gradient passes through the neurons' reset, and with the "
-        "*reset detached* it does not. The letter R stands for an attached reset and a width by passing "
-        f"steps. The letter F stands for an attached reset and {FIXED[0]} at a width of {FIXED[1]:g}. Numbers are "
-        "points of test accuracy.",
+        f"[The registration](../{Path(given.evidence.loaded.study.registration).name}) says what was asked, and how "
+        "it is decided. Through an *attached* reset the gradient passes, through a *detached* one it doesn't. R is an "
+        f"attached reset with a width by passing steps, F with {FIXED[0]} at {FIXED[1]:g}. Numbers are points of test "
+        "accuracy.",
         "## Verdicts",
         " ".join(filter(None, [_so_far(scores), again.text(given.folder, given.entries)])),
         _verdicts(decisions, scores),
@@ -58,7 +57,6 @@ def make_report(given: ReportInput) -> Report:
 
 
 def _verdicts(decisions: list[ClaimDecision], scores: StudyScores) -> str:
-    """Tabulate the claims with their last look, then say each in words."""
     rows = []
     for decision in decisions:
         claim = decision.claim
@@ -69,14 +67,14 @@ def _verdicts(decisions: list[ClaimDecision], scores: StudyScores) -> str:
             row += [
                 interval(last.mean, last.low, last.high),
                 f"{decimal_text(number, 1)}, {scores.study.tasks[worst].title}",
-                f"{len(last.by_task)} tasks, {len(last.seeds)} seeds, limits of {percent(claim.level)}",
+                f"{len(last.by_task)} tasks, {len(last.seeds)} seeds, limits of {percent(claim.level)}"
+                f"{f'; {decision.why}' if decision.why else ''}",
             ]
         else:
             row += ["-", "-", decision.why]
         rows.append(row)
     header = ["", "claim", "verdict", "mean (one-sided limits)", "worst task", "of"]
-    said = "\n".join(f"- {one.claim.name}: {verdict_sentences(one)}" for one in decisions if one.looks)
-    return "\n\n".join([table(header, rows), *([said] if said else [])])
+    return table(header, rows)
 
 
 def _so_far(scores: StudyScores) -> str:

@@ -1,4 +1,4 @@
-"""The claims' verdicts and the rule that follows from them, in sentences that hold for every outcome."""
+"""The rule that follows from the claims, and what it loses, in sentences that hold for every outcome."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from study.reporting.verdicts import limits
 
 FIXED_NAME, CALIBRATED_NAME = "attached, fixed setting", "attached, by passing steps"
 """The two ways to a setting of which one becomes the rule, as `sgbench recommend` calls them."""
-FIXED_TEXT = f"`{FIXED[0]}` at a width of {FIXED[1]:g}"
 TASK_LEVEL = 0.025
 """One-sided, of both limits of one task's own interval of 95 % over seeds."""
 CLOSE = 3.0
@@ -22,7 +21,6 @@ HARM = -2.0
 """Points that no task may be shown to lose where a default is to change."""
 RECOMMENDED_NAME = "what `sgbench recommend` said before"
 SHIPPED = {
-    RECOMMENDED_NAME: "the setting that `sgbench recommend` gave before our second study",
     "snnTorch's atan as it ships": "snnTorch's default `atan`",
     "snnTorch's fast_sigmoid": "snnTorch's default `fast_sigmoid`",
 }
@@ -30,80 +28,8 @@ SHIPPED = {
 LIBRARY = "snnTorch"
 """With which the names of its defaults begin."""
 PENDING = "Not decided yet"
-
-
-@dataclass(frozen=True)
-class ClaimWords:
-    """Says a claim in words, by its verdict."""
-
-    confirmed: str  # a sentence that holds then, without its end
-    refuted: str  # likewise
-    asked: str  # the question, which begins with whether
-    effect: str  # what the number is, with a pair of braces in its place
-
-
-BY_STEPS = "a surrogate width computed from membrane potentials"
-BEST = "3 points of the best setting"
-NOT_REACHED = f"A computed width was to be tested against {FIXED_TEXT} only if it came within {BEST}."
-"""Why the second claim is not tested."""
-AT_BEST = "at the best width without this gradient"
-AT_HALF = "at a surrogate width of 0.5"
-ATTACHING = "a gradient through the neurons' reset"
 SHOWN = 0.05
 """Points that a sentence with one digit shows."""
-WORDS: Mapping[str, ClaimWords] = {
-    "P1": ClaimWords(
-        f"With a gradient through the reset, {BY_STEPS} comes within {BEST}",
-        f"With a gradient through the reset, {BY_STEPS} does not come within {BEST}",
-        f"whether, with a gradient through the reset, {BY_STEPS} comes within {BEST}",
-        f"{BY_STEPS} loses {{}} points to the best setting",
-    ),
-    "P1b": ClaimWords(
-        f"With a gradient through the reset, {BY_STEPS} is better than {FIXED_TEXT}",
-        f"With a gradient through the reset, {BY_STEPS} is worse than {FIXED_TEXT}",
-        f"whether, with a gradient through the reset, {BY_STEPS} beats {FIXED_TEXT}",
-        f"{BY_STEPS} gains {{}} points over {FIXED_TEXT}",
-    ),
-    "P2a": ClaimWords(
-        f"{ATTACHING} costs less than 1 point of accuracy {AT_BEST}",
-        f"{ATTACHING} costs more than 1 point of accuracy {AT_BEST}",
-        f"whether {ATTACHING} costs less than 1 point of accuracy {AT_BEST}",
-        f"{ATTACHING} gains {{}} points of accuracy {AT_BEST}",
-    ),
-    "P2b": ClaimWords(
-        f"{ATTACHING} gains more than 3 points of accuracy {AT_HALF}",
-        f"{ATTACHING} gains less than 3 points of accuracy {AT_HALF}",
-        f"whether {ATTACHING} gains more than 3 points of accuracy {AT_HALF}",
-        f"{ATTACHING} gains {{}} points of accuracy {AT_HALF}",
-    ),
-}
-
-
-def verdict_sentences(decision: ClaimDecision) -> str:
-    """Write what a claim came to, with effect, limits and level; what it waits for where it is not decided."""
-    words = WORDS[decision.claim.name]
-    if not decision.looks:
-        return f"{PENDING}: {words.asked}."
-    effect = f"{_capital(_effect(decision))}."
-    if decision.verdict == "not decided":
-        return f"It was not tested {words.asked}. {NOT_REACHED} {effect}"
-    if decision.verdict != "open":
-        return f"{_capital(getattr(words, decision.verdict))}. {effect}"
-    second = (
-        f" Runs with the seeds {LOOKS[1][0]} to {LOOKS[1][-1]} may decide this question and are not stored yet."
-        if len(decision.looks) == 1
-        else " The registration of the study plans no further runs."
-    )
-    return f"It is open {words.asked}. {effect}{second}"
-
-
-def _effect(decision: ClaimDecision) -> str:
-    last = decision.looks[-1]
-    return (
-        f"on {len(last.by_task)} tasks with {len(last.seeds)} seeds, "
-        f"{WORDS[decision.claim.name].effect.format(points(last.mean))} "
-        f"({percent(2 * decision.claim.level)} interval {points(last.low)} to {points(last.high)})"
-    )
 
 
 def percent(level: float) -> str:
@@ -142,8 +68,8 @@ def rule_of(decisions: Sequence[ClaimDecision]) -> str | None:
 def defaults_sentence(decisions: Sequence[ClaimDecision], scores: StudyScores) -> str:
     decision = next(one for one in decisions if one.claim.name == "P2a")
     asked = (
-        "A default changes only if a gradient through the reset is confirmed to do no harm and no task's own "
-        "interval of 95 % over seeds lies wholly below -2 points."
+        "A default changes only if attaching is confirmed to do no harm and no task's own interval of 95 % over seeds "
+        "lies wholly below -2 points."
     )
     if not decision.looks:
         return f"{asked} {PENDING}."
@@ -158,9 +84,8 @@ def defaults_sentence(decisions: Sequence[ClaimDecision], scores: StudyScores) -
     if harmed:
         return f"{asked} It is confirmed, and these tasks are harmed: {'; '.join(harmed)}. No default changes."
     return (
-        f"{asked} Both hold, so that recurrent experiments of version 2 may set "
-        "`neuron.reset_gradient=attached`. They leave it to the word: published rows are held against what their "
-        "experiment sets, and with another reset there the closed rows would become open."
+        f"{asked} Both hold, so recurrent experiments of version 2 may set `neuron.reset_gradient=attached`. They "
+        "leave it to the word, since with another reset there published closed rows would become open."
     )
 
 
@@ -191,17 +116,14 @@ class Answer:
     """Holds what the study says to somebody who asks which setting to take."""
 
     rule: str | None  # name of the way that is published; None: not decided
-    sentences: str  # the answer
-    verdicts: tuple[str, ...]  # what each claim came to, a text a claim
+    sentences: str
     defaults: str  # whether a default may change
 
 
 def answer_of(decisions: Sequence[ClaimDecision], scores: StudyScores, losses: Mapping[str, SettingLosses]) -> Answer:
-    """Write the answer from the verdicts, the same for README, the pages and `sgbench recommend`."""
     rule = rule_of(decisions)
-    verdicts = tuple(verdict_sentences(one) for one in decisions)
     sentences = " ".join(_answer(rule, decisions, scores, losses))
-    return Answer(rule, sentences, verdicts, defaults_sentence(decisions, scores))
+    return Answer(rule, sentences, defaults_sentence(decisions, scores))
 
 
 def _answer(
@@ -210,68 +132,56 @@ def _answer(
     """Write the rule with its loss, what stands beside it, and what attaching is shown to cost."""
     if rule is None:
         stored, runs = first_look_runs(scores)
-        asked = "A registered study asks whether recurrent networks need a gradient through the reset, and at which"
-        return [f"{asked} width. {PENDING}: {stored:,} of the {runs:,} runs that a verdict needs are stored."]
-    take = "choose the width by passing steps (`width_fwhm=auto`)" if rule == CALIBRATED_NAME else f"take {FIXED_TEXT}"
+        return [f"{PENDING}: {stored:,} of the {runs:,} runs that a verdict needs are stored."]
+    width = "a width by passing steps" if rule == CALIBRATED_NAME else f"`{FIXED[0]}` at {FIXED[1]:g}"
     lost = losses[rule].losses
     worst = max(lost, key=lambda title: lost[title])
     by_name = {one.claim.name: one for one in decisions}
-    setting = BY_STEPS if rule == CALIBRATED_NAME else FIXED_TEXT
     numbers = list(lost.values())
-    low, high = (points(limit) for limit in limits(numbers, TASK_LEVEL))
+    low, high = limits(numbers, TASK_LEVEL)
+    shown = "" if high < CLOSE else f" That this comes within {CLOSE:g} points of the best setting is not shown."
     said = [
-        f"In recurrent networks {take}, with a gradient through the neurons' reset."
-        if limits(numbers, TASK_LEVEL)[1] < CLOSE
-        else f"The rule that was registered for recurrent networks is to {take}, with a gradient through the "
-        "neurons' reset. "
-        f"The study does not show that {setting} comes within {BEST}.",
-        f"On {len(lost)} new tasks, {setting} with a gradient through the reset averaged "
-        f"{points(fmean(numbers))} points below each task's best of 32 settings (95 % interval {low} to {high}).",
+        f"The registered rule for recurrent networks is {width}, with a gradient through the neurons' reset.{shown}",
+        f"On {len(lost)} new tasks it lost {points(fmean(numbers))} points to each task's best of 32 settings (95 % "
+        f"interval {points(low)} to {points(high)}), most on {worst} ({points(lost[worst])}; {losses[rule].seeds}).",
     ]
     if any(one.verdict == "open" and len(one.looks) < len(LOOKS) for one in (by_name["P1"], by_name["P1b"])):
         said.append("Runs with more seeds may change this rule.")
-    return [
-        *said,
-        f'On the task "{worst}", {setting} lost most, {points(lost[worst])} points ({losses[rule].seeds}).',
-        _beside(rule, by_name["P1"], by_name["P1b"]),
-        *_shipped(losses),
-        *_attaching(by_name["P2a"], by_name["P2b"]),
-    ]
+    return [*said, _beside(rule, by_name["P1"], by_name["P1b"]), *_shipped(losses), *_attaching(by_name)]
 
 
 def _shipped(losses: Mapping[str, SettingLosses]) -> list[str]:
-    return [
-        f"On the {len(of.losses)} new tasks, {SHIPPED.get(name, name)} lost "
-        f"{points(fmean(of.losses.values()))} points to the best setting ({of.seeds})."
-        for name, of in losses.items()
-        if name.startswith(LIBRARY) or name == RECOMMENDED_NAME
-    ]
+    shipped = {name: of for name, of in losses.items() if name.startswith(LIBRARY) or name == RECOMMENDED_NAME}
+    said = [f"{SHIPPED.get(name, name)} {points(fmean(of.losses.values()))}" for name, of in shipped.items()]
+    seeds = sorted({of.seeds for of in shipped.values()})
+    return [f"There {', '.join(said)} points were lost ({'; '.join(seeds)})."] if said else []
 
 
-def _attaching(harm: ClaimDecision, gain: ClaimDecision) -> list[str]:
+def _attaching(by_name: Mapping[str, ClaimDecision]) -> list[str]:
     """Say what attaching the reset is shown to do at the best detached width, and at a wide one."""
+    harm, gain = by_name["P2a"], by_name["P2b"]
     if harm.verdict not in ("confirmed", "refuted"):
         return []
     mean = harm.looks[-1].mean
-    verb, attaching = "gains" if mean > 0 else "costs", _capital(ATTACHING)
-    line = f"{attaching} {verb} {points(abs(mean))} points of accuracy {AT_BEST}."
+    verb = "gains" if mean > 0 else "costs"
+    line = f"The reset's gradient {verb} {points(abs(mean))} points at the width that is best without it"
     if gain.verdict != "confirmed":
-        return [line] if abs(mean) >= SHOWN else []
-    wide = points(gain.looks[-1].mean)
-    return [line, f"{attaching} gains {wide} points of accuracy {AT_HALF}."]
+        return [f"{line}."] if abs(mean) >= SHOWN else []
+    return [f"{line}, and gains {points(gain.looks[-1].mean)} at a width of {FIXED[1]:g}."]
 
 
 def _beside(rule: str, good: ClaimDecision, better: ClaimDecision) -> str:
     """Say why the other way is not the rule, or that it is worse."""
-    mean = points(better.looks[-1].mean)
+    mean = better.looks[-1].mean
     if rule == CALIBRATED_NAME:
-        return f"{_capital(BY_STEPS)} is better than {FIXED_TEXT}, by {mean} points."
+        return f"It is better than the fixed setting, by {points(mean)} points."
+    computed = "A width by passing steps"
     if better.verdict == "refuted":
-        return f"{_capital(BY_STEPS)} is worse than {FIXED_TEXT}, by {points(-better.looks[-1].mean)} points."
+        return f"{computed} is worse, by {points(-mean)} points."
     if better.verdict == "open":
-        return f"{_capital(BY_STEPS)} is not shown to be better than {FIXED_TEXT}: the difference is {mean} points."
-    said = "refutes" if good.verdict == "refuted" else "does not confirm"
-    return f"The study {said} that {BY_STEPS} comes within {BEST}."
+        return f"{computed} is not shown to be better: the difference is {points(mean)} points."
+    said = "is refuted" if good.verdict == "refuted" else "is not confirmed"
+    return f"That a width by passing steps comes within {CLOSE:g} points of the best setting {said}."
 
 
 def over_tasks(losses: Sequence[float]) -> str:
@@ -286,7 +196,3 @@ def points(value: float) -> str:
     ('0.0', '1.2')
     """
     return decimal_text(round(value, 1) + 0.0, 1)
-
-
-def _capital(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}"

@@ -24,6 +24,7 @@ from study.recipes.analysis.carried import (
     whole_seeds,
 )
 from study.reporting.pages.text import StudyPage, interval, resets_text, table
+from study.reporting.registration import listed
 from study.reporting.report import Passage, Report, ReportInput
 from study.reporting.verdicts import HypothesisResult, corrected, limits
 
@@ -64,7 +65,7 @@ def make_report(given: ReportInput) -> Report:
         *(_claims(claims) if losses[OTHERS[0]] else ()),
         *(_losses(losses, titles) if losses[OTHERS[0]] else ()),
         *(_widths(found[task], titles[task], seeds) for task, seeds in usable.items()),
-        *([f"## Departures\n\n{_bullets(given.evidence.deviations)}"] if given.evidence.deviations else []),
+        *([f"## Departures\n\n{listed(given.evidence.deviations)}"] if given.evidence.deviations else []),
     ]
     page = StudyPage("README.md", TITLE, tuple(parts))
     guide = f"{parts[0]} {said}"
@@ -153,7 +154,3 @@ def _widths(runs: Accuracies, title: str, seeds: Sequence[int]) -> str:
         f"## {title}\n\nMean test accuracy of {len(seeds)} seeds in percent, and how its order over widths agrees "
         f"with that of {PLAIN}.\n\n{table(head, rows)}"
     )
-
-
-def _bullets(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)

@@ -6,7 +6,7 @@ from sgbench.study.status import HOUR_S, block_cost
 from sgbench.tables import decimal_text
 from study.reporting.evidence import RunFacts, StudyEvidence
 from study.reporting.pages.text import StudyPage, table
-from study.reporting.registration import SHORT, Version
+from study.reporting.registration import CHANGED, SHORT, Departure, Version, listed
 
 NAME = "budget.md"
 TITLE = "What it took, and what was done otherwise"
@@ -14,8 +14,10 @@ TITLE = "What it took, and what was done otherwise"
 
 def page(evidence: StudyEvidence) -> StudyPage:
     parts = [_message(evidence), "## Deviations from the registration"]
-    listed = "\n".join(f"- {sentence}" for sentence in evidence.deviations)
-    parts.append(listed or "None.")
+    changed = sum(one.kind == CHANGED for one in evidence.deviations)
+    others = [one for one in evidence.deviations if one.kind != CHANGED]
+    others += [Departure(f"{CHANGED} {changed} times, as listed below")] if changed else []
+    parts.append(listed(others) or "None.")
     parts += ["## Registration", *_registration(evidence)]
     parts += ["## Table 6: runs and hours", _blocks(evidence), "## Seconds a run, by task", _tasks(evidence.facts)]
     parts += ["## Made by", _code_table(evidence.facts)]
@@ -26,8 +28,8 @@ def _message(evidence: StudyEvidence) -> str:
     hours = sum(fact.total_s for fact in evidence.facts) / HOUR_S
     failed = sum(fact.failure is not None for fact in evidence.facts)
     return (
-        f"{len(evidence.facts):,} runs took {hours:.1f} core-hours; {failed:,} of them failed and count as "
-        f"guessing. Deviations from the registration: {len(evidence.deviations)}."
+        f"{len(evidence.facts):,} runs took {hours:.1f} core-hours; {failed:,} failed and count as guessing. "
+        f"Deviations from the registration: {len(evidence.deviations)}."
     )
 
 
@@ -37,7 +39,6 @@ def _registration(evidence: StudyEvidence) -> list[str]:
     document = evidence.loaded.study.registration
     return [
         f"Every record's commit descends from {evidence.registration.commit[:SHORT]}, which added `{document}`.",
-        "Versions of that page, and of the study's file:",
         table(
             ["file", "day", "commit", "subject"],
             [
@@ -75,10 +76,7 @@ def _blocks(evidence: StudyEvidence) -> str:
         rows.append([name, *row, study.blocks[name].about])
     numbers = ["planned", "stored", "failed", "expected, core-h", "measured, core-h", "stored, kB"]
     header = ["block", *numbers, "what"]
-    return (
-        f"{table(header, rows)}\n\nA run that two blocks share is stored with the first and counted "
-        "once, so that a complete block can hold fewer runs than were planned."
-    )
+    return f"{table(header, rows)}\n\nA run that two blocks share is stored with the first and counted once."
 
 
 def _tasks(facts: Iterable[RunFacts]) -> str:
@@ -98,7 +96,5 @@ def _code_table(facts: Iterable[RunFacts]) -> str:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(fact.versions.items()))
         place = (str(fact.epoch), fact.commit[:SHORT], fact.python, fact.processor, versions)
         groups[place] = groups.get(place, 0) + 1
-    rows = [[*place[:4], count] for place, count in sorted(groups.items())]
-    versions = "\n".join(f"- {text}" for text in sorted({place[4] for place in groups}))
-    commits = table(["epoch", "commit", "Python", "processor", "runs"], rows) if rows else "None."
-    return f"{commits}\n\n{versions}" if versions else commits
+    rows = [[*place, count] for place, count in sorted(groups.items())]
+    return table(["epoch", "commit", "Python", "processor", "versions", "runs"], rows) if rows else "None."

@@ -67,18 +67,20 @@ def with_titles(page: StudyPage, titles: Mapping[str, str]) -> StudyPage:
     """Add behind a page's first part what the codes of tasks mean that stand in it without their titles.
 
     >>> page = StudyPage("a.md", "A", ("Better on T4; see T5: words.",))
-    >>> with_titles(page, {"T4": "letters", "T5": "words"}).parts
-    ('Better on T4; see T5: words.', 'Tasks: T4 (letters).')
+    >>> print(with_titles(page, {"T4": "letters", "T5": "words"}).parts[1])
+    | task | what it is |
+    | :-- | :-- |
+    | T4 | letters |
     """
     text = page.text()
     bare = [
-        f"{code} ({title})"
+        [code, title]
         for code, title in titles.items()
         if re.search(rf"(?<![\w./`-]){code}(?![\w`])(?!(?::|,) {re.escape(title)})", text)
     ]
     if not bare:
         return page
-    return replace(page, parts=(page.parts[0], f"Tasks: {', '.join(bare)}.", *page.parts[1:]))
+    return replace(page, parts=(page.parts[0], table(["task", "what it is"], bare), *page.parts[1:]))
 
 
 def item_text(value: Item) -> str:

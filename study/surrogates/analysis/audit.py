@@ -28,8 +28,8 @@ def audited(page: StudyPage, void: Iterable[StoreEntry]) -> StudyPage:
         return page
     rows = [[block, task, len(said), _text(said)] for (block, task), said in sorted(found.items())]
     says = (
-        f"A record is void where a hidden layer fired in more than {100 * CROWDED:.0f} % of steps after an epoch "
-        f"(amendment 9), or all of its task are. Records keep these rates since then."
+        f"A record is void where a hidden layer fired in more than {100 * CROWDED:.0f} % of steps after an epoch, "
+        "or all of its task are (amendment 9)."
     )
     parts = (*page.parts, TITLE, says, table(["block", "task", "void", "by the rule"], rows))
     return replace(page, parts=parts)

@@ -347,7 +347,7 @@ def test_the_page_has_a_line_a_claim() -> None:
     text = claims.page(evidence(table, results, read_elsewhere(ROOT, (BOARD,)))).text()
     for name in BY_NAME:
         assert text.count(f"| {name} |") == 1
-        assert text.index(f"- **{name}**, ") < text.index(f"| {name} |")
+        assert text.index(f"- **{name}**: ") < text.index(f"| {name} |")
     assert "| C1 | The true gradient does not train hidden layers. | **confirmed** |" in text
     assert not re.search(r"\bNone\b|\bnan\b|\(np\.|\binf\b", text)
     counted = re.search(r"Of 26 claims (\d+) are confirmed, (\d+) are refuted, (\d+) are open", text)

@@ -27,14 +27,14 @@ class Decided:
 
 @dataclass(frozen=True)
 class LiteratureClaim:
-    """Describes a claim, the rule that decides it in words, and the function that follows the rule."""
+    """Describes a claim of claims.yaml, with its rule as a function of what the study has found."""
 
-    name: str  # C1 to C12 of the founding review and its follow-ups, L1 to L17 of later papers
-    says: str  # the claim in our words
-    source: str  # who claims it
-    rule: str  # when it is confirmed, refuted or open
-    decide: Callable[[SurrogateEvidence], Decided]  # the rule as a function of what the study has found
-    again: str  # the command or page that makes its numbers again
+    name: str
+    says: str
+    source: str
+    rule: str
+    decide: Callable[[SurrogateEvidence], Decided]
+    again: str
 
 
 @dataclass(frozen=True)

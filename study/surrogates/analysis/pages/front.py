@@ -25,17 +25,15 @@ def page(evidence: SurrogateEvidence, pages: Sequence[StudyPage]) -> StudyPage:
         f"{len(evidence.facts):,} runs are stored, of blocks {evidence.block_names}.",
         "## Verdicts",
         verdict_table(results),
-        f"The column p belongs to the verdict, at the registered level of {evidence.rules.level:g}. For an open "
-        "hypothesis p is the smaller of the p for and against the hypothesis. The last column corrects p for all "
-        "hypotheses by Holm's method, and the verdict follows this corrected p.",
+        f"A verdict follows p after Holm's correction for all hypotheses, at the registered level of "
+        f"{evidence.rules.level:g}; of an open one p is the smaller of those for and against.",
         "## What the numbers say",
-        "\n".join(f"- **{result.name}**: {result.why}. Cells: {result.cells}." for result in results if result.rows)
-        or "Nothing yet.",
+        "\n".join(f"- **{result.name}**: {result.why}." for result in results if result.rows) or "Nothing yet.",
         "## What is open, and why",
         "\n".join(f"- **{result.name}**: {why_open(result)}" for result in results if result.verdict == "open")
         or "Nothing.",
         "## To keep in mind",
-        "These remarks were written after the runs. No verdict rests on them.",
+        "Written after the runs; no verdict rests on this.",
         remark_lines(),
         "## Pages",
         links(pages),
@@ -61,13 +59,10 @@ def why_open(result: HypothesisResult) -> str:
         return f"{result.why}." if result.why else f"{result.seeds}."
     if result.alone != "open":
         return (
-            f"As the only hypothesis it would be {result.alone} (p {p_text(result.p)}). After the correction for "
-            f"all hypotheses it is open (p {p_text(result.p_corrected)})."
+            f"By itself it would be {result.alone} (p {p_text(result.p)}); after the correction it is open "
+            f"(p {p_text(result.p_corrected)})."
         )
-    return (
-        f"The runs neither confirm the hypothesis (p {p_text(result.p_confirmed)}) nor refute it "
-        f"(p {p_text(result.p_refuted)})."
-    )
+    return f"p {p_text(result.p_confirmed)} for it and {p_text(result.p_refuted)} against."
 
 
 def _registered(evidence: SurrogateEvidence) -> str:
@@ -82,5 +77,6 @@ def _registered(evidence: SurrogateEvidence) -> str:
 
 def _rows(result: HypothesisResult, level: str) -> str:
     has_ends = any(name.endswith("low") for name in result.header)
-    numbers = table(result.header, result.rows)
-    return details(f"{result.name}: {result.cells}", f"{level}\n\n{numbers}" if has_ends else numbers)
+    return details(
+        f"{result.name}: {result.cells}{f'; {level}' if has_ends else ''}", table(result.header, result.rows)
+    )
