@@ -21,9 +21,10 @@ from fastspiking.arrays import FLOATS, NOTHING, in_parts, in_threads
 from fastspiking.density import CONVOLUTION_DENSE
 from fastspiking.errors import InputError
 from fastspiking.kernels import convolution_backward, convolution_forward
-from fastspiking.kernels.images import Geometry, Images, count_events
+from fastspiking.kernels.images import Geometry, Images
 from fastspiking.kernels.vectors import NARROW
 from fastspiking.note import CompileNote
+from fastspiking.numba_events import Rows, listed_entries, no_events
 from fastspiking.signals.spikes import Signal, SparseSpikes
 
 PARTS = 4  # parts of the batch with their own sums of gradients; their number decides how sums are rounded
@@ -62,7 +63,8 @@ def convolve(signal: Signal, of: Convolution) -> Tensor:
     steps, batch = signal.shape[:2]
     if of.weight.dtype not in FLOATS:
         return _dense(signal, of).view(steps, batch, -1)
-    counts, ones = _count_entries(signal, of.weight.dtype)
+    images = _images(signal, FLOATS[of.weight.dtype])
+    counts = np.diff(images.indptr)
     crowded = counts > CONVOLUTION_DENSE * of.geometry.inputs
     if crowded.all():
         return _dense(signal, of).view(steps, batch, -1)
@@ -72,8 +74,7 @@ def convolve(signal: Signal, of: Convolution) -> Tensor:
         out = torch.cat([convolve(rows[place][None], of)[0] for place in places])
         return out[torch.cat(places).argsort()].view(steps, batch, -1)
     compiled(of.weight.dtype)
-    learns = None if isinstance(signal, SparseSpikes) else signal
-    images = _images_for_loops(signal, of.weight.dtype, ones=ones)
+    learns = signal if isinstance(signal, Tensor) else None
     out = _Convolved.apply(images, of.geometry, learns, of.weight, of.bias)
     return out.view(steps, batch, -1)  # type: ignore[no-any-return]
 
@@ -97,32 +98,15 @@ def _dense(signal: Signal, of: Convolution) -> Tensor:
     return (out if of.pool == 1 else max_pool2d(out, of.pool)).flatten(1)
 
 
-def _as_rows(signal: Tensor, dtype: torch.dtype) -> np.ndarray:
-    """Return dense images [T, B, N] as an array [T B, N] of this float type."""
-    return signal.detach().to(dtype).reshape(-1, signal.shape[-1]).contiguous().numpy()  # type: ignore[no-any-return]
-
-
-def _count_entries(signal: Signal, dtype: torch.dtype) -> tuple[np.ndarray, bool]:
-    """Return the number of non-zero entries of each image [T B], and whether all of these are 1."""
+def _images(signal: Signal, number: type) -> Images:
+    """Return the entries of all images that are not 0, with values of a float type."""
     if isinstance(signal, SparseSpikes):
-        return signal.indptr.diff().numpy(), signal.value is None
-    flat = _as_rows(signal, dtype)
-    counts = np.empty(len(flat), np.int64)
-    return counts, count_events(flat, counts) == 0
-
-
-def _images_for_loops(signal: Signal, dtype: torch.dtype, *, ones: bool) -> Images:
-    if isinstance(signal, SparseSpikes):
-        return _packed_images(signal, dtype)
-    none = np.empty(0, FLOATS[dtype])
-    return Images(np.zeros(1, np.int64), np.empty(0, np.int32), none, _as_rows(signal, dtype), ones)
-
-
-def _packed_images(events: SparseSpikes, dtype: torch.dtype) -> Images:
-    number = FLOATS[dtype]
-    value = np.empty(0, number) if events.value is None else events.value.to(dtype).numpy()
-    index = events.indptr.numpy(), events.index.numpy()
-    return Images(*index, value, NOTHING[number], ones=events.value is None)
+        value = None if signal.value is None else signal.value.numpy()
+        rows = Rows(signal.indptr.numpy(), signal.index.numpy(), value)
+    else:
+        flat = signal.detach().reshape(-1, signal.shape[-1]).contiguous().numpy().astype(number, copy=False)
+        rows = listed_entries(flat, flat.size) or Rows(*no_events(number))
+    return Images(rows.indptr, rows.index, rows.value_as(number))
 
 
 class _Convolved(torch.autograd.Function):
@@ -133,7 +117,7 @@ class _Convolved(torch.autograd.Function):
         ctx: Any, images: Images, geometry: Geometry, signal: Tensor | None, weight: Tensor, bias: Tensor | None
     ) -> Tensor:
         """Convolve all images; `signal` is the dense tensor that holds them, if it may need a gradient."""
-        count = max(len(images.dense), len(images.indptr) - 1)
+        count = len(images.indptr) - 1
         ctx.images, ctx.geometry = images, geometry
         ctx.shape = torch.Size() if signal is None else signal.shape
         ctx.save_for_backward(weight, bias, signal)  # torch then notices if one is changed before the backward pass
@@ -196,7 +180,7 @@ def compiled(dtype: torch.dtype) -> None:
     given, nothing = np.zeros((1, NARROW), number), NOTHING[number]
     begin, places = np.zeros(NARROW, number), np.zeros((1, 1), np.uint16)
     index = np.zeros(1, np.int32)
-    images = Images(np.array([0, 1]), index, np.empty(0, number), nothing, ones=True)
+    images = Images(np.array([0, 1]), index, np.empty(0, number))
     with event.install_listener("numba:compile", CompileNote(f"compiling convolutions for {dtype}, once")):
         convolution_forward.convolve(images, given, begin, one, np.zeros((1, 1), number), places, 0, 1)
         sums = given.copy(), given.copy(), begin

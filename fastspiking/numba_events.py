@@ -62,24 +62,31 @@ def nothing_along(number: type) -> tuple[InputCurrent, Sent, ReadoutBack, Taken]
     return absent_current(number), (NOTHING[np.uint64], readout), back, taken
 
 
+def listed_entries(rows: np.ndarray, most: float) -> Rows | None:
+    """Return the entries of rows [R, N] that are not 0 as events; None if these are more than `most`."""
+    indptr, others = np.zeros(len(rows) + 1, np.int64), np.empty(len(rows), np.bool_)
+    words = np.empty((len(rows), -(-rows.shape[1] // WORD)), np.uint64)
+    in_parts(events.find_entries, len(rows), rows.size, rows, words, indptr, others)
+    np.cumsum(indptr, out=indptr)
+    if indptr[-1] > most:
+        return None
+    index, value = np.empty(indptr[-1], np.int32), None
+    in_parts(events.unpack, len(rows), rows.size, words, indptr, index)
+    if others.any():
+        value = np.empty(indptr[-1], rows.dtype)
+        in_parts(events.list_values, len(rows), rows.size, rows, indptr, index, value)
+    return Rows(indptr, index, value)
+
+
 def sparse_form(x: Tensor, most: float) -> SparseSpikes | Tensor:
     """Return input [T, B, N] as events if at most the share `most` of it is not 0, else as it is."""
     if x.requires_grad or x.device.type != "cpu" or x.dtype not in FLOATS or not x.numel():
         return x
-    rows, (steps, batch, inputs) = x.contiguous().view(-1, x.shape[-1]).numpy(), x.shape
-    indptr, others = np.zeros(len(rows) + 1, np.int64), np.empty(len(rows), np.bool_)
-    words = np.empty((len(rows), -(-inputs // WORD)), np.uint64)
-    in_parts(events.find_entries, len(rows), x.numel(), rows, words, indptr, others)
-    np.cumsum(indptr, out=indptr)
-    if indptr[-1] > most * x.numel():
+    found = listed_entries(x.contiguous().view(-1, x.shape[-1]).numpy(), most * x.numel())
+    if found is None:
         return x
-    index, value = np.empty(indptr[-1], np.int32), None
-    in_parts(events.unpack, len(rows), x.numel(), words, indptr, index)
-    if others.any():
-        sizes = np.empty(indptr[-1], rows.dtype)
-        in_parts(events.list_values, len(rows), x.numel(), rows, indptr, index, sizes)
-        value = torch.from_numpy(sizes)
-    return SparseSpikes(torch.from_numpy(indptr), torch.from_numpy(index), value, (steps, batch, inputs), x.dtype)
+    indptr, index, value = (None if each is None else torch.from_numpy(each) for each in found)
+    return SparseSpikes(indptr, index, value, (x.shape[0], x.shape[1], x.shape[2]), x.dtype)  # type: ignore[arg-type]
 
 
 def unpack_spikes(words: Tensor) -> Rows:

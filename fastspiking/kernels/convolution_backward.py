@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastspiking.kernels.codes import entry_backward, inner_backward, row, row_backward
-from fastspiking.kernels.images import is_thin, look_at, room_to_sort, seen
+from fastspiking.kernels.images import is_thin, sort_image, room_to_sort, seen
 from fastspiking.kernels.vectors import (
     HALF,
     NARROW,
@@ -264,8 +264,8 @@ def send_back(reached, back, geometry, lines):
     line = geometry.padded_width
     lines[:] = 0
     for k in range(geometry.kernel_height):
-        for y in range(rows):
-            for column in range(columns):
+        for column in range(columns):
+            for y in range(rows):  # a line below another, as a sum that overlaps the last has to wait for it
                 pixel = y * columns + column
                 given = (reached, reached.starts[pixel], reached.starts[pixel + 1], back, k * geometry.filters)
                 place = ((y * geometry.stride + k) * line + column * geometry.stride) * geometry.channels
@@ -319,7 +319,7 @@ def pull_back(images, back, geometry, gradient, places, d_weights, d_rows, d_beg
     padded = geometry.padded_height * geometry.padded_width
     lines = np.empty(padded * geometry.channels + back.shape[1], d_begin.dtype)
     for r in range(low, high):
-        look_at(images, r, geometry, by_pixel)
+        sort_image(images, r, geometry, by_pixel)
         unpool(gradient, places, r, geometry, adjoint, full, d_begin)
         if by_windows(by_pixel, geometry, back.shape[1]):
             fill_lines(by_pixel, geometry, lines)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastspiking.kernels.codes import entry, inner, row
-from fastspiking.kernels.images import is_thin, look_at, room_to_sort, seen
+from fastspiking.kernels.images import is_thin, sort_image, room_to_sort, seen
 from fastspiking.kernels.vectors import (
     HALF,
     NARROW,
@@ -138,7 +138,7 @@ def convolve(images, weights, begin, geometry, out, places, low, high):
     chosen = np.empty((windows if places.size else 0, begin.size), begin.dtype)
     pooled = np.empty(chosen.shape, begin.dtype) if places.size else summed
     for r in range(low, high):
-        look_at(images, r, geometry, by_pixel)
+        sort_image(images, r, geometry, by_pixel)
         add_image(weights, begin, by_pixel, geometry, summed)
         if places.size:
             largest(summed, geometry, pooled, chosen)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastspiking.kernels.codes import entry, inner, loop, row
+from fastspiking.kernels.codes import entry, inner, row
 
 THIN = 4  # a line is computed event by event if it has more output columns than this for each event
 
@@ -44,13 +44,11 @@ class Geometry(NamedTuple):
 
 
 class Images(NamedTuple):
-    """Holds the R images of a convolution: as packed events, or dense where `dense` has a size."""
+    """Holds the R images of a convolution as packed events."""
 
     indptr: np.ndarray  # int64 [R + 1]; the events of image r are index[indptr[r]:indptr[r + 1]], ascending
     index: np.ndarray  # int32, position of each event in the flat image
     value: np.ndarray  # of each event; empty where all are 1
-    dense: np.ndarray  # [R, C H W]
-    ones: bool  # whether all non-zero values are 1
 
 
 class Sorted(NamedTuple):
@@ -63,19 +61,6 @@ class Sorted(NamedTuple):
     columns: np.ndarray  # int32 [H W], x of each pixel
 
 
-@loop
-def count_events(images, counts):
-    """Set counts [R] to the non-zero entries of images [R, C H W]; return how many entries are neither 0 nor 1."""
-    others = 0
-    for r in range(images.shape[0]):
-        count = 0
-        for k in range(images.shape[1]):
-            count += images[r, k] != 0
-            others += (images[r, k] != 0) & (images[r, k] != 1)
-        counts[r] = count
-    return others
-
-
 @entry
 def room_to_sort(images, geometry):
     """Create a `Sorted` with memory for all events that one image of `images` can have."""
@@ -84,24 +69,9 @@ def room_to_sort(images, geometry):
     for pixel in range(pixels):
         columns[pixel] = pixel % geometry.width
     room = pixels * geometry.channels + 1
-    value = np.empty(0 if images.ones else room, images.dense.dtype)
+    value = np.empty(room if images.value.size else 0, images.value.dtype)
     starts, place, column = np.empty(pixels + 2, np.int64), np.empty(room, np.int32), np.empty(room, np.int32)
     return Sorted(starts, place, column, value, columns)
-
-
-@inner
-def list_image(images, r, geometry, by_pixel):
-    pixels, channels, count = geometry.height * geometry.width, geometry.channels, 0
-    for pixel in range(pixels):
-        by_pixel.starts[pixel] = count
-        column = by_pixel.columns[pixel]
-        for c in range(channels):
-            value = images.dense[r, c * pixels + pixel]
-            by_pixel.place[count], by_pixel.column[count] = column * channels + c, column
-            if by_pixel.value.size:
-                by_pixel.value[count] = value
-            count += value != 0
-    by_pixel.starts[pixels] = count
 
 
 @inner
@@ -127,14 +97,6 @@ def sort_image(images, r, geometry, by_pixel):
         by_pixel.place[target], by_pixel.column[target] = column * channels + channel, column
         if by_pixel.value.size:
             by_pixel.value[target] = images.value[e]
-
-
-@row
-def look_at(images, r, geometry, by_pixel):
-    if images.dense.size:
-        list_image(images, r, geometry, by_pixel)
-    else:
-        sort_image(images, r, geometry, by_pixel)
 
 
 @row
