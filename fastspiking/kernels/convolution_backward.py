@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastspiking.kernels.codes import entry_backward, inner_backward, row, row_backward
-from fastspiking.kernels.images import is_thin, sort_image, room_to_sort, seen
+from fastspiking.kernels.images import is_thin, room_to_sort, seen, sort_image
 from fastspiking.kernels.vectors import (
     HALF,
     NARROW,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastspiking.kernels.codes import entry, inner, row
-from fastspiking.kernels.images import is_thin, sort_image, room_to_sort, seen
+from fastspiking.kernels.images import is_thin, room_to_sort, seen, sort_image
 from fastspiking.kernels.vectors import (
     HALF,
     NARROW,
