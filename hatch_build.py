@@ -13,11 +13,11 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 SUMMARIES = {
-    "study/surrogates/summary.json": "sgbench/study/surrogates.json",
-    "study/answer.json": "sgbench/study/answer.json",
+    "study/surrogates/summary.json": "sgbench/study_results/surrogates.json",
+    "study/answer.json": "sgbench/study_results/answer.json",
 }
 """What `sgbench recommend` rests on, and where it lies in the wheel."""
-MEASURED, MEASURED_INSIDE = "study/chip", "sgbench/study/chip"
+MEASURED, MEASURED_INSIDE = "study/chip", "sgbench/study_results/chip"
 """Shards of runs that `sgbench recommend --target` reads, and where they lie in the wheel."""
 BOARDS = "leaderboards"
 """Of which `sgbench board show` and its neighbours have all rows where there is no checkout."""
@@ -59,7 +59,7 @@ class CommitHook(BuildHookInterface):
         build_data["force_include"][str(path)] = "sgbench/commit.json"
         if (root / BOARDS).is_dir():
             path = Path(self.folder.name) / "registry.json.xz"
-            path.write_bytes(registry(root, commit, git(root, "log", "-1", "--format=%cI") or ""))
+            path.write_bytes(condensed_boards(root, commit, git(root, "log", "-1", "--format=%cI") or ""))
             build_data["force_include"][str(path)] = REGISTRY_INSIDE
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
@@ -69,14 +69,14 @@ class CommitHook(BuildHookInterface):
             folder.cleanup()
 
 
-def registry(root: Path, commit: str, created_utc: str) -> bytes:
+def condensed_boards(root: Path, commit: str, created_utc: str) -> bytes:
     """Condense all boards with the checkout's own code, which needs what pyproject.toml names beside the hook."""
     sys.path.insert(0, str(root))
     try:
-        from sgbench.leaderboard.contents import make_registry
-        from sgbench.leaderboard.registry import pack
+        from sgbench.leaderboard.contents import make_shipped
+        from sgbench.leaderboard.shipped import pack
 
-        return pack(make_registry(root / BOARDS, commit=commit, created_utc=created_utc))
+        return pack(make_shipped(root / BOARDS, commit=commit, created_utc=created_utc))
     finally:
         sys.path.remove(str(root))
 

@@ -103,7 +103,7 @@ def pilots(path: Path, data_dir: str | None) -> Iterator[Finished]:
 
 def of_study(folder: Path, block: str, data_dir: str | None) -> Iterator[Finished]:
     from sgbench.inspection.stored_run import rebuild_run
-    from sgbench.study.store import Store
+    from sgbench.study_runner.store import Store
 
     words = [f"paths.data_dir={data_dir}"] if data_dir else []
     for entry in Store(folder, folder.name).entries([block]):

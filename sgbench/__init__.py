@@ -23,7 +23,7 @@ HOMES = {
     "diagnose_module": "sgbench.diagnosis.modules",
     "energy_of": "sgbench.yours.energy_of",
     "explain": "sgbench.notebook.records",
-    "judge": "sgbench.study.judge.judged",
+    "judge": "sgbench.study_runner.judge.judged",
     "list": "sgbench.notebook.browse.list_entries",
     "load_records": "sgbench.notebook.records",
     "metrics": "sgbench.metrics",

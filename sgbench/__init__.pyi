@@ -12,7 +12,7 @@ from sgbench.notebook.records import board, explain, load_records
 from sgbench.notebook.sweep import sweep
 from sgbench.notebook.table import plot
 from sgbench.recommendation.recommend import recommend
-from sgbench.study.judge.judged import judge
+from sgbench.study_runner.judge.judged import judge
 from sgbench.training.creation import create
 from sgbench.training.data_module import data
 from sgbench.training.runner import run

@@ -5,8 +5,10 @@ from importlib.machinery import ModuleSpec
 
 MOVED = {
     "sgbench.engine": "fastspiking",
+    "sgbench.leaderboard.registry": "sgbench.leaderboard.shipped",
     "sgbench.records.formula": "fastspiking.formula",
     "sgbench.signals": "fastspiking.signals",
+    "sgbench.study": "sgbench.study_runner",
     "sgbench.surrogates.drawn": "fastspiking.drawn",
 }
 """Maps former names of modules, and of packages with all that is in them, to those of today."""

@@ -13,8 +13,8 @@ from sgbench.cli.common import LEADERBOARDS, CommandParser, answer, print_lines,
 from sgbench.cli.main import run_command_line
 from sgbench.cli.study import add_common, folders_of
 from sgbench.errors import InputError
-from sgbench.study.definition import load_study, pick_blocks
-from sgbench.study.store import MANIFEST
+from sgbench.study_runner.definition import load_study, pick_blocks
+from sgbench.study_runner.store import MANIFEST
 from sgbench.tables import aligned
 from study.answer import stale, write
 from study.reporting.analysis import function_of

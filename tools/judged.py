@@ -21,13 +21,13 @@ from sgbench.records.calibration import AUTO
 from sgbench.records.files import write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.study.cells import Cell
-from sgbench.study.definition import load_study
-from sgbench.study.judge.decide import LOOKS, decide
-from sgbench.study.judge.field import JudgedTask, judged_tasks
-from sgbench.study.judge.judged import FEW_SEEDS, STUDY
-from sgbench.study.judge.page import files_of
-from sgbench.study.judge.trial import (
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.definition import load_study
+from sgbench.study_runner.judge.decide import LOOKS, decide
+from sgbench.study_runner.judge.field import JudgedTask, judged_tasks
+from sgbench.study_runner.judge.judged import FEW_SEEDS, STUDY
+from sgbench.study_runner.judge.page import files_of
+from sgbench.study_runner.judge.trial import (
     FIRST_REPORT,
     TUNING_SEEDS,
     Candidate,
@@ -37,8 +37,8 @@ from sgbench.study.judge.trial import (
     TrialRun,
     run_of,
 )
-from sgbench.study.run import HOUR_S, RunKey, is_result, key_of, replicas
-from sgbench.study.store import Store, StoreEntry
+from sgbench.study_runner.run import HOUR_S, RunKey, is_result, key_of, replicas
+from sgbench.study_runner.store import Store, StoreEntry
 from sgbench.tables import number_text
 from sgbench.tables.markdown import as_markdown
 from sgbench.tables.table import Table, plain_table

@@ -201,10 +201,10 @@ def source_of(args: argparse.Namespace) -> tuple[Path, Layout]:
     root = default_runs_dir() if layout == "runs" else LEADERBOARDS
     if layout != "registry" and (args.layout is not None or not args.registry or root.is_dir()):
         return root, layout
-    from sgbench.leaderboard.registry import installed, read_registry
+    from sgbench.leaderboard.shipped import installed, read_shipped
 
     path, found = installed()
-    shown = read_registry(path) if found == "registry" else path
+    shown = read_shipped(path) if found == "registry" else path
     missing = "" if args.layout or layout != "runs" else f"no runs in {root} yet, so here is what came with sgbench: "
     sys.stderr.write(printable(f"{missing}{shown}") + "\n")
     return path, found

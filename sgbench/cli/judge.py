@@ -32,7 +32,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 def _tasks() -> str:
     from sgbench.recommendation.summary import read_summary, shipped_summary
-    from sgbench.study.judge.field import SETS, titles
+    from sgbench.study_runner.judge.field import SETS, titles
     from sgbench.tables import aligned
 
     rows = [
@@ -76,8 +76,8 @@ def register(commands: Any) -> None:
 
 def judge_command(args: argparse.Namespace) -> int:
     """Run the missing runs of a candidate, write the verdict's files, and print a line for each kind of network."""
-    from sgbench.study.judge.decide import MARGIN
-    from sgbench.study.judge.judged import judge
+    from sgbench.study_runner.judge.decide import MARGIN
+    from sgbench.study_runner.judge.judged import judge
 
     if (args.name is None) != (args.contact is None):
         raise InputError("--name and --contact: give both, to make submissions, or neither")

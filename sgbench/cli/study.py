@@ -14,8 +14,8 @@ from sgbench.paths import default_runs_dir
 from sgbench.tables import aligned
 
 if TYPE_CHECKING:
-    from sgbench.study.definition import Loaded
-    from sgbench.study.run import StudyFolders
+    from sgbench.study_runner.definition import Loaded
+    from sgbench.study_runner.run import StudyFolders
 
 STORES_FOLDER = Path("study")
 
@@ -101,8 +101,8 @@ def run_study(args: argparse.Namespace) -> int:
 
     With --plan, print the runs and core-hours of each block instead.
     """
-    from sgbench.study.definition import block_number, pick_blocks
-    from sgbench.study.status import cost_rows
+    from sgbench.study_runner.definition import block_number, pick_blocks
+    from sgbench.study_runner.status import cost_rows
 
     loaded = _loaded(args)
     names = pick_blocks(loaded.study, args.block)
@@ -112,9 +112,9 @@ def run_study(args: argparse.Namespace) -> int:
         return 0
     if args.hours is not None and not args.hours > 0:
         raise InputError(f"--hours {args.hours:g}: a number above 0 is needed")
-    from sgbench.study.process import give_way, only_one
-    from sgbench.study.registration import require_committed, require_registered_file
-    from sgbench.study.run import HOUR_S, BlockRun, replicas, require_commit
+    from sgbench.study_runner.process import give_way, only_one
+    from sgbench.study_runner.registration import require_committed, require_registered_file
+    from sgbench.study_runner.run import HOUR_S, BlockRun, replicas, require_commit
     from sgbench.training.provenance import Code
 
     code = Code.here()
@@ -138,8 +138,8 @@ def run_study(args: argparse.Namespace) -> int:
 
 
 def show_status(args: argparse.Namespace) -> int:
-    from sgbench.study.definition import pick_blocks
-    from sgbench.study.status import block_states
+    from sgbench.study_runner.definition import pick_blocks
+    from sgbench.study_runner.status import block_states
 
     loaded = _loaded(args)
     folders = folders_of(args, loaded.name)
@@ -151,8 +151,8 @@ def show_status(args: argparse.Namespace) -> int:
 
 def extend_study(args: argparse.Namespace) -> int:
     """Write the YAML file of a study with the same blocks on one task of the user, and print the next commands."""
-    from sgbench.study.definition import load_study
-    from sgbench.study.extension import own_task, write_extension
+    from sgbench.study_runner.definition import load_study
+    from sgbench.study_runner.extension import own_task, write_extension
 
     if not args.config_dir:
         raise InputError("--config-dir: name the folder of your own entries; the study's file goes there")
@@ -180,7 +180,7 @@ def extend_study(args: argparse.Namespace) -> int:
 
 
 def signal_study(args: argparse.Namespace) -> int:
-    from sgbench.study.process import send
+    from sgbench.study_runner.process import send
 
     send(getattr(signal, args.signal, None), args.runs_dir or default_runs_dir(), args.name)
     return 0
@@ -188,8 +188,8 @@ def signal_study(args: argparse.Namespace) -> int:
 
 def _loaded(args: argparse.Namespace) -> Loaded:
     """Load a study; with --scale full, its variant on the tasks of standard size."""
-    from sgbench.study.definition import load_study
-    from sgbench.study.extension import full_scale
+    from sgbench.study_runner.definition import load_study
+    from sgbench.study_runner.extension import full_scale
 
     loaded = load_study(args.name, args.config_dir)
     if args.scale == "full":
@@ -200,8 +200,8 @@ def _loaded(args: argparse.Namespace) -> Loaded:
 
 
 def folders_of(args: argparse.Namespace, name: str) -> StudyFolders:
-    from sgbench.study.run import StudyFolders
-    from sgbench.study.store import Store
+    from sgbench.study_runner.run import StudyFolders
+    from sgbench.study_runner.store import Store
 
     return StudyFolders(
         store=Store(args.store or STORES_FOLDER / name, name),

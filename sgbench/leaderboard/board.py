@@ -20,8 +20,8 @@ from sgbench.leaderboard.pages.picture_digest import stale
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.processes import workers_for
-from sgbench.leaderboard.registry import BoardContent
 from sgbench.leaderboard.rows import Board, Listing, Measured, board_of
+from sgbench.leaderboard.shipped import BoardContent
 from sgbench.leaderboard.store.forged import forged_verifications
 from sgbench.leaderboard.store.kept import hidden_files, lost_files
 from sgbench.leaderboard.store.method_provenance import Provenances, read_provenances

@@ -8,8 +8,8 @@ from sgbench.energy.price import load_targets
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.measuring import measure_all
-from sgbench.leaderboard.registry import BoardContent, Registry, read_registry
 from sgbench.leaderboard.rows import Measured
+from sgbench.leaderboard.shipped import BoardContent, ShippedBoards, read_shipped
 from sgbench.leaderboard.store.audits import AUDIT, claim_problems
 from sgbench.leaderboard.store.method_provenance import read_provenances, without_other_scores
 from sgbench.leaderboard.store.outside import EXTERNAL, read_outsiders
@@ -39,7 +39,7 @@ def contents_of(
     which methods are priced. `meanwhile`: called by this process while other processes read a large tree.
     """
     if tree.layout == "registry":
-        boards = read_registry(tree.root).boards
+        boards = read_shipped(tree.root).boards
         return BoardContents({name: boards[name] for name in protocols_of(tree)}, [])
     measured, findings = measure_all(tree, targets=targets, meanwhile=meanwhile)
     boards = {}
@@ -49,7 +49,7 @@ def contents_of(
     return BoardContents(boards, findings)
 
 
-def make_registry(root: Path, *, commit: str, created_utc: str, release: str = "") -> Registry:
+def make_shipped(root: Path, *, commit: str, created_utc: str, release: str = "") -> ShippedBoards:
     """Make the registry of a leaderboards folder: the contents of its boards, priced on the targets that they show.
 
     `commit`: the git commit that the folder is taken from; `created_utc`: time of that commit.
@@ -60,13 +60,13 @@ def make_registry(root: Path, *, commit: str, created_utc: str, release: str = "
     contents = contents_of(RecordTree(root, "leaderboards", references), targets=targets)
     for found in contents.findings:
         raise InputError(f"{found.path}: {found.reason}; 'sgbench board check' names all")
-    return Registry(commit, created_utc, contents.boards, release)
+    return ShippedBoards(commit, created_utc, contents.boards, release)
 
 
 def protocols_of(tree: RecordTree) -> list[str]:
     if tree.layout != "registry":
         return tree.protocols()
-    names = sorted(read_registry(tree.root).boards)
+    names = sorted(read_shipped(tree.root).boards)
     if tree.only is not None and tree.only not in names:
         raise InputError(f"{tree.root} has no protocol '{tree.only}'; {suggest(tree.only, names)}")
     return names if tree.only is None else [tree.only]

@@ -13,8 +13,8 @@ from sgbench.leaderboard.explaining import explain_two
 from sgbench.leaderboard.pages.brief import brief_markdown, brief_table
 from sgbench.leaderboard.pages.explain import Explanation
 from sgbench.leaderboard.pages.export import to_table
-from sgbench.leaderboard.registry import installed
 from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.leaderboard.shipped import installed
 from sgbench.leaderboard.store.reading import Finding, Layout, by_cause
 from sgbench.leaderboard.store.tree import RecordTree, candidates
 from sgbench.notebook.table import data_frame

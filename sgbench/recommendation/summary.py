@@ -93,9 +93,9 @@ class StudySummary(Strict):
 
 
 def shipped_path(in_wheel: str, in_checkout: str) -> Path:
-    """Return the path of a study's results: under `sgbench/study` of a wheel, else under `study` of a checkout."""
+    """Return the path of a study's results: `sgbench/study_results` in a wheel, `study` in a checkout."""
     package = Path(__file__).resolve().parents[1]
-    path = package / "study" / in_wheel
+    path = package / "study_results" / in_wheel
     return path if path.exists() else package.parent / "study" / in_checkout
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import study
 from sgbench.errors import InputError
-from sgbench.study.definition import Loaded
+from sgbench.study_runner.definition import Loaded
 
 STUDIES = "study"
 """Folder of a checkout with one folder a study."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
-from sgbench.study.definition import Loaded
-from sgbench.study.scores import Score, StudyScores
-from sgbench.study.store import Manifest, StoreEntry
+from sgbench.study_runner.definition import Loaded
+from sgbench.study_runner.scores import Score, StudyScores
+from sgbench.study_runner.store import Manifest, StoreEntry
 from sgbench.tables import counted
 from study.reporting.registration import Departure, Registration
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from sgbench.study.cells import Cell
-from sgbench.study.definition import Seeds, Study
-from sgbench.study.scores import Score, StudyScores
-from sgbench.study.status import HOUR_S
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.definition import Seeds, Study
+from sgbench.study_runner.scores import Score, StudyScores
+from sgbench.study_runner.status import HOUR_S
 
 TRIES = 60
 """Of a plan's chance, which is known to some 6 points then."""

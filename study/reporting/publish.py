@@ -11,8 +11,8 @@ from sgbench.leaderboard.store.reading import Finding, RecordReader, finding
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import RecordsAdded, Runs, add_runs
 from sgbench.records.record import RunRecord
-from sgbench.study.definition import Loaded
-from sgbench.study.store import Store, StoreEntry, StorePlace
+from sgbench.study_runner.definition import Loaded
+from sgbench.study_runner.store import Store, StoreEntry, StorePlace
 from study.reporting.analysis import STUDIES
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sgbench.errors import InputError
-from sgbench.study.cells import Settled, StudyPoint, points
-from sgbench.study.definition import Loaded
-from sgbench.study.scores import canonical
-from sgbench.study.settle import settle
-from sgbench.study.store import Manifest, StoreEntry
+from sgbench.study_runner.cells import Settled, StudyPoint, points
+from sgbench.study_runner.definition import Loaded
+from sgbench.study_runner.scores import canonical
+from sgbench.study_runner.settle import settle
+from sgbench.study_runner.store import Manifest, StoreEntry
 from sgbench.training import git
 
 TIMEOUT_S = 60

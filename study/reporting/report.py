@@ -7,11 +7,11 @@ from pathlib import Path
 from sgbench.errors import InputError
 from sgbench.plots.chart import CHARTS, Charts, charts_json
 from sgbench.records.files import read_bytes, write_atomic
-from sgbench.study.definition import Loaded
-from sgbench.study.scores import StudyScores, read_scores
-from sgbench.study.settle import read_settled
-from sgbench.study.status import states_of
-from sgbench.study.store import Store, StoreEntry
+from sgbench.study_runner.definition import Loaded
+from sgbench.study_runner.scores import StudyScores, read_scores
+from sgbench.study_runner.settle import read_settled
+from sgbench.study_runner.status import states_of
+from sgbench.study_runner.store import Store, StoreEntry
 from study.reporting.analysis import STUDIES, function_of
 from study.reporting.evidence import RunFacts, StudyEvidence
 from study.reporting.pages import extension

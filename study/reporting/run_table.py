@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgbench.statistics.pairs import Floats
-from sgbench.study.cells import Cell
-from sgbench.study.definition import StudyTask
-from sgbench.study.scores import PERCENT, Score, StudyScores
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.definition import StudyTask
+from sgbench.study_runner.scores import PERCENT, Score, StudyScores
 
 DEFAULT_MARGIN = {"accuracy": 2.0, "solved": 0.2}
 """Default margin by outcome: in points of accuracy, and as a share of solved runs."""

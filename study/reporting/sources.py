@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.records.files import read_bytes
-from sgbench.study.definition import Loaded
+from sgbench.study_runner.definition import Loaded
 
 SOURCES = "sources.json"
 """The list, beside the pages."""

@@ -17,8 +17,8 @@ from sgbench.paths import JUDGED
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
-from sgbench.study.judge.judged import runs_folder
-from sgbench.study.judge.trial import Candidate
+from sgbench.study_runner.judge.judged import runs_folder
+from sgbench.study_runner.judge.trial import Candidate
 from tests.leaderboard.factory import record, write_board_record, write_run
 from tests.messages import lines_naming
 

@@ -16,7 +16,7 @@ from sgbench.leaderboard.store.index import HEADER, INDEX, LinePlace, read_index
 from sgbench.leaderboard.store.stored import AnotherRecordError, StoredRecords
 from sgbench.leaderboard.store.tree import RecordTree, add
 from sgbench.records.record import RunRecord
-from sgbench.study.store import Store, StoreEntry
+from sgbench.study_runner.store import Store, StoreEntry
 from tests.leaderboard.factory import ToyReferences, method, record, write_board_record, write_run
 from tests.messages import lines_naming
 from tests.site.boards import sources_of, texts

@@ -15,13 +15,13 @@ import pytest
 import sgbench
 from sgbench.cli.main import main
 from sgbench.errors import InputError
-from sgbench.leaderboard import registry as room
+from sgbench.leaderboard import shipped as room
 from sgbench.leaderboard.board import show
-from sgbench.leaderboard.contents import contents_of, make_registry
+from sgbench.leaderboard.contents import contents_of, make_shipped
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
-from sgbench.leaderboard.registry import installed, pack, read_registry
+from sgbench.leaderboard.shipped import installed, pack, read_shipped
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records import shards
 from tests.messages import lines_naming, raises_naming
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def packed(folder: Path) -> bytes:
     """The registry of that folder."""
-    return pack(make_registry(folder, commit="a" * 40, created_utc=MADE))
+    return pack(make_shipped(folder, commit="a" * 40, created_utc=MADE))
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_boards_are_the_same_to_the_byte(folder: Path, path: Path) -> None:
     assert to_csv(of_registry) == to_csv(of_records)
     page = to_markdown(of_registry, layout="leaderboards")
     assert page == to_markdown(of_records, layout="leaderboards")
-    assert pack(read_registry(path)) == path.read_bytes()
+    assert pack(read_shipped(path)) == path.read_bytes()
 
 
 def test_ranked_methods_are_the_same(folder: Path, path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_damaged_registry_is_named(data: bytes, reason: str, path: Path) -> No
     """One line with the remedy."""
     path.write_bytes(data)
     with pytest.raises(InputError, match=reason):
-        read_registry(path)
+        read_shipped(path)
 
 
 def test_a_registry_that_unpacks_to_more_than_it_may_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +144,7 @@ def test_a_registry_that_unpacks_to_more_than_it_may_is_refused(path: Path, monk
     monkeypatch.setattr(shards, "MAX_PLAIN_BYTES", 2**20)
     path.write_bytes(lzma.compress(b" " * 2**21))
     with raises_naming(InputError, "more than 1 MiB"):
-        read_registry(path)
+        read_shipped(path)
 
 
 def test_the_newest_registry_answers(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_the_newest_registry_answers(path: Path, tmp_path: Path, monkeypatch: py
     package = tmp_path / "sgbench" / "leaderboard"
     package.mkdir(parents=True)
     monkeypatch.setattr(room, "__file__", str(package / "registry.py"))
-    shipped, given = package.parent / room.FILE, read_registry(path)
+    shipped, given = package.parent / room.FILE, read_shipped(path)
     shipped.write_bytes(pack(replace(given, created_utc="2025-12-31T00:00:00+00:00")))
     assert installed() == (path, "registry")
     shipped.write_bytes(pack(replace(given, created_utc="2026-01-02T00:00:00+00:00")))

@@ -19,11 +19,11 @@ from registry.__main__ import main as keep
 from registry.release_command import pack_release
 from sgbench.cli.main import main
 from sgbench.errors import InputError
-from sgbench.leaderboard.registry import FILE, read_registry
 from sgbench.leaderboard.releases import archive as room
 from sgbench.leaderboard.releases.archive import MANIFEST, folder_of, unpack_release
 from sgbench.leaderboard.releases.make import ReleaseHeading, release_files, row_changes
 from sgbench.leaderboard.releases.verify import fetch_release, verify_release
+from sgbench.leaderboard.shipped import FILE, read_shipped
 from sgbench.records.release import EarlierRelease, Release, ReleasedRow
 from tests.messages import lines_naming
 
@@ -243,7 +243,7 @@ def test_update_takes_a_newer_release(
     assert not kept.exists()
     assert main(["board", "update", str(path)]) == 0
     assert lines_naming(capsys.readouterr().out, "2026.12", "2026-12-01", "aaaaaaaaaaaa", "1 boards", "8 rows")
-    assert read_registry(kept).release == "2026.12"
+    assert read_shipped(kept).release == "2026.12"
     assert main(["board", "show", "--protocol", "digits_v1"]) == 0
     assert "release 2026.12" in capsys.readouterr().err
     assert main(["board", "update", str(path)]) == 2

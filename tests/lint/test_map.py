@@ -13,6 +13,7 @@ import pytest
 
 from tests.rooms import PACKAGE, ROOT, catalogue_folders, contract_floors, folders_and_modules, syntax
 from tools.documentation.extension import PAGES_OF
+from tools.measure import own_files
 
 pytestmark = pytest.mark.lint
 
@@ -184,3 +185,13 @@ def test_every_page_is_in_the_index() -> None:
     lines = [line for line in INDEX.read_text().splitlines() if line.startswith("| [")]
     linked = [(docs / LINK.findall(line)[0][1]).resolve() for line in lines]
     assert sorted(linked) == sorted(pages - {INDEX})
+
+
+def test_each_folder_at_the_top_says_what_it_is() -> None:
+    """Expected: a first line in README, index or docstring; none has the name of a room or module of the package."""
+    tops = {path.parts[0] for path in own_files() if len(path.parts) > 1} | {"conf", "docs", "leaderboards", "tests"}
+    for top in sorted(tops):
+        said = [ROOT / top / name for name in ("README.md", "index.md", "__init__.py")]
+        (first, *_) = [path.read_text(encoding="utf-8").strip('#" \n') for path in said if path.is_file()]
+        assert len(first.splitlines()[0]) > 10, top
+    assert not tops & {name.partition("/")[0] for name in folders_and_modules()}

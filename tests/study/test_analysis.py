@@ -14,7 +14,7 @@ import study
 from sgbench.cli.main import MAINTAINERS_COMMANDS
 from sgbench.cli.main import main as sgbench_main
 from sgbench.errors import InputError
-from sgbench.study.store import Store
+from sgbench.study_runner.store import Store
 from study.__main__ import main
 from study.reporting.analysis import FUNCTIONS, function_of
 from study.reporting.pages import extension

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sgbench.cli.main import parser
-from sgbench.study.definition import load_study
+from sgbench.study_runner.definition import load_study
 
 ROOT = Path(__file__).parents[2]
 OF_REVIEWERS = {path.name for path in (ROOT / "docs").glob("preregistration*.md")}

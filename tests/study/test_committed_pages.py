@@ -10,8 +10,8 @@ import pytest
 
 import study
 from sgbench.errors import InputError
-from sgbench.study.definition import load_study
-from sgbench.study.store import Store
+from sgbench.study_runner.definition import load_study
+from sgbench.study_runner.store import Store
 from study.__main__ import main
 from study.reporting.report import pages_folder
 from study.reporting.sources import READ, SOURCES, WRITTEN, changed_since, sources_json, sources_of

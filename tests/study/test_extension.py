@@ -11,12 +11,12 @@ from sgbench.cli.main import main
 from sgbench.datasets.base import SPLITS
 from sgbench.datasets.shd import Shd
 from sgbench.errors import InputError
-from sgbench.study.cells import points
-from sgbench.study.definition import StudyTask, load_study
-from sgbench.study.extension import extended, full_scale, own_task, write_extension
-from sgbench.study.run import StudyFolders, compose_specs
-from sgbench.study.status import block_cost
-from sgbench.study.store import Store
+from sgbench.study_runner.cells import points
+from sgbench.study_runner.definition import StudyTask, load_study
+from sgbench.study_runner.extension import extended, full_scale, own_task, write_extension
+from sgbench.study_runner.run import StudyFolders, compose_specs
+from sgbench.study_runner.status import block_cost
+from sgbench.study_runner.store import Store
 from sgbench.training.build import build
 from sgbench.training.runner import run_spec
 from tests.datasets.original_formats import heidelberg

@@ -24,15 +24,15 @@ from sgbench.recommendation.summary import read_summary, shipped_summary
 from sgbench.records.files import read_model
 from sgbench.records.method import method_id
 from sgbench.records.submission import Submission, TuningLog
-from sgbench.study.cells import Cell
-from sgbench.study.definition import load_study
-from sgbench.study.judge.decide import FALSE_SIMULATED, LOOKS, MARGIN, decide
-from sgbench.study.judge.field import SETS, JudgedTask, judged_tasks, named_tasks, titles
-from sgbench.study.judge.judged import judge
-from sgbench.study.judge.page import WORDS, files_of
-from sgbench.study.judge.trial import Candidate, Court, JudgedCandidate, TrialFolders, TrialRun, hours_of
-from sgbench.study.scores import score_of
-from sgbench.study.store import Store
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.definition import load_study
+from sgbench.study_runner.judge.decide import FALSE_SIMULATED, LOOKS, MARGIN, decide
+from sgbench.study_runner.judge.field import SETS, JudgedTask, judged_tasks, named_tasks, titles
+from sgbench.study_runner.judge.judged import judge
+from sgbench.study_runner.judge.page import WORDS, files_of
+from sgbench.study_runner.judge.trial import Candidate, Court, JudgedCandidate, TrialFolders, TrialRun, hours_of
+from sgbench.study_runner.scores import score_of
+from sgbench.study_runner.store import Store
 from sgbench.submissions.check import check
 from sgbench.submissions.make import Author
 from sgbench.submissions.verify.judge import DataJudge

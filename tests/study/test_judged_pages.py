@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sgbench.errors import InputError
-from sgbench.study.judge.trial import run_of
+from sgbench.study_runner.judge.trial import run_of
 from tests.messages import raises_naming
 from tools import judged
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sgbench.errors import InputError
-from sgbench.study.store import Store
+from sgbench.study_runner.store import Store
 from study.reporting.report import Passage, Report, own_checkout
 from tests.messages import raises_naming
 

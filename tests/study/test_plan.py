@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from sgbench.study.definition import parse_study
-from sgbench.study.scores import Score, StudyScores
+from sgbench.study_runner.definition import parse_study
+from sgbench.study_runner.scores import Score, StudyScores
 from study.reporting.plan import PlanLine, planned
 from tests.messages import lines_naming
 

@@ -14,7 +14,7 @@ from sgbench.leaderboard.store.index import read_index
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
-from sgbench.study.store import Store
+from sgbench.study_runner.store import Store
 from study.__main__ import main
 from tests.figures import figures
 from tests.messages import lines_naming

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from sgbench.errors import InputError
-from sgbench.study.definition import Loaded, load_study
-from sgbench.study.settle import settle
-from sgbench.study.store import Manifest, Shard, StoreEntry
+from sgbench.study_runner.definition import Loaded, load_study
+from sgbench.study_runner.settle import settle
+from sgbench.study_runner.store import Manifest, Shard, StoreEntry
 from study.reporting.registration import (
     Checkout,
     Departure,

@@ -16,11 +16,11 @@ from sgbench.records.content import Failure
 from sgbench.records.files import to_json, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.study.cells import points
-from sgbench.study.definition import Loaded
-from sgbench.study.run import BlockRun, Runner, StudyFolders, compose_specs
-from sgbench.study.settle import SETTLED, read_settled
-from sgbench.study.store import Store
+from sgbench.study_runner.cells import points
+from sgbench.study_runner.definition import Loaded
+from sgbench.study_runner.run import BlockRun, Runner, StudyFolders, compose_specs
+from sgbench.study_runner.settle import SETTLED, read_settled
+from sgbench.study_runner.store import Store
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import folder_of
 from tests.messages import lines_naming, raises_naming

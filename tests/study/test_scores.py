@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from sgbench.errors import InputError
-from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.scores import StudyScores, canonical, read_scores, score_of
-from sgbench.study.store import StoreEntry
+from sgbench.study_runner.cells import Cell, StudyPoint
+from sgbench.study_runner.scores import StudyScores, canonical, read_scores, score_of
+from sgbench.study_runner.store import StoreEntry
 from study.reporting.run_table import margin_of, run_table
 from tests.messages import raises_naming
 from tests.study.truth import SETTLED, Outcome, entries, more_seeds, planned, record_of, scores, study, with_best

@@ -11,10 +11,10 @@ import pytest
 from filelock import FileLock
 
 from sgbench.errors import InputError, RunBusyError
-from sgbench.study import store as stores
-from sgbench.study.cells import points
-from sgbench.study.run import StudyFolders, compose_specs
-from sgbench.study.store import LOCK, MANIFEST, Store, StoreEntry
+from sgbench.study_runner import store as stores
+from sgbench.study_runner.cells import points
+from sgbench.study_runner.run import StudyFolders, compose_specs
+from sgbench.study_runner.store import LOCK, MANIFEST, Store, StoreEntry
 from tests.messages import raises_naming
 from tests.study.toy import loaded, record_of
 

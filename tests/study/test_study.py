@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from sgbench.errors import InputError
-from sgbench.study.cells import StudyPoint, points
-from sgbench.study.definition import Loaded, parse_study, pick_blocks
-from sgbench.study.run import BlockRun, Runner, StudyFolders, compose_specs, require_commit
-from sgbench.study.settle import read_settled
-from sgbench.study.status import block_cost, block_states
-from sgbench.study.store import MANIFEST, Store
+from sgbench.study_runner.cells import StudyPoint, points
+from sgbench.study_runner.definition import Loaded, parse_study, pick_blocks
+from sgbench.study_runner.run import BlockRun, Runner, StudyFolders, compose_specs, require_commit
+from sgbench.study_runner.settle import read_settled
+from sgbench.study_runner.status import block_cost, block_states
+from sgbench.study_runner.store import MANIFEST, Store
 from sgbench.training.provenance import Code
 from tests.messages import raises_naming
 from tests.study.toy import TREE, FakeRunner, loaded
@@ -244,7 +244,7 @@ def test_aliases_make_no_endless_study(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_shipped_study_composes(tmp_path: Path) -> None:
     """One run of every task of its first block; its seeds are those that the registration names."""
-    from sgbench.study.definition import load_study
+    from sgbench.study_runner.definition import load_study
 
     study = load_study("surrogates").study
     assert {name: seeds.values[0] for name, seeds in study.seeds.items()} == {

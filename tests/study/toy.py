@@ -13,7 +13,7 @@ from sgbench.records.files import write_atomic
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.study.definition import Loaded, load_study
+from sgbench.study_runner.definition import Loaded, load_study
 from sgbench.training.run_folder import folder_of
 
 BOARD = Path(__file__).resolve().parents[2] / "leaderboards" / "digits_v1" / "records"

@@ -16,10 +16,10 @@ from typing import Any
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
-from sgbench.study.cells import Cell, Settled, StudyPoint, points, task_reference
-from sgbench.study.definition import Loaded, Study, load_study
-from sgbench.study.scores import PERCENT, Score, StudyScores, canonical, varied_keys
-from sgbench.study.store import StoreEntry
+from sgbench.study_runner.cells import Cell, Settled, StudyPoint, points, task_reference
+from sgbench.study_runner.definition import Loaded, Study, load_study
+from sgbench.study_runner.scores import PERCENT, Score, StudyScores, canonical, varied_keys
+from sgbench.study_runner.store import StoreEntry
 from study.reporting.pages.shapes import SHAPES
 
 RECORDS = Path(__file__).resolve().parents[2] / "leaderboards" / "randman_v1" / "records"

@@ -13,7 +13,7 @@ PACKAGE = Path(sgbench.__file__).parent
 ENGINES = Path(fastspiking.__file__).parent
 FIRST = "python"
 """The page of what `import sgbench` offers."""
-INNER = {"cli", "reproduction", "study"}
+INNER = {"cli", "reproduction", "study_runner"}
 """Rooms, with what is in them, that only commands use; they have no page."""
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from sgbench.errors import InputError, printable
 from sgbench.leaderboard.board import check
-from sgbench.leaderboard.contents import make_registry
+from sgbench.leaderboard.contents import make_shipped
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.registry import Registry, installed, pack, read_registry, updated_path
 from sgbench.leaderboard.releases.archive import MANIFEST, MAX_ARCHIVE_BYTES, UnpackedRelease, unpack_release
 from sgbench.leaderboard.releases.make import BOARDS, ReleaseHeading, release_files
+from sgbench.leaderboard.shipped import ShippedBoards, installed, pack, read_shipped, updated_path
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.records.files import write_atomic, write_folder
 
@@ -52,15 +52,15 @@ def verify_release(release: UnpackedRelease) -> list[Finding]:
     ]
 
 
-def update(path: Path, *, sha256: str | None = None) -> Registry:
+def update(path: Path, *, sha256: str | None = None) -> ShippedBoards:
     """Store a release in place of the boards shipped with the package, which commands use if no folder is named."""
     release = unpack_release(path, sha256=sha256)
     manifest = release.manifest
     in_use, layout = installed()
-    if layout == "registry" and read_registry(in_use).created_utc >= manifest.created_utc:
-        raise InputError(f"{path}: is not newer than {read_registry(in_use)}, which stays")
+    if layout == "registry" and read_shipped(in_use).created_utc >= manifest.created_utc:
+        raise InputError(f"{path}: is not newer than {read_shipped(in_use)}, which stays")
     with release_folder(release) as root:
-        registry = make_registry(root, commit=manifest.commit, created_utc=manifest.created_utc, release=manifest.name)
+        registry = make_shipped(root, commit=manifest.commit, created_utc=manifest.created_utc, release=manifest.name)
     write_atomic(updated_path(), pack(registry))
     return registry
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from sgbench.recommendation.answer import AdvisedSetting
-from sgbench.study.scores import Score
+from sgbench.study_runner.scores import Score
 from study.reporting.evidence import TriedSettings
 
 HOLDS = 5.0

@@ -8,8 +8,8 @@ from pathlib import Path
 from sgbench.recommendation.recommend import recommend
 from sgbench.records.base import Strict, Text
 from sgbench.records.files import read_model, to_json, write_atomic
-from sgbench.study.definition import Loaded
-from sgbench.study.run import StudyFolders
+from sgbench.study_runner.definition import Loaded
+from sgbench.study_runner.run import StudyFolders
 
 FILE = "printed.json"
 """Beside the study's records."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sgbench.records.files import to_json
-from sgbench.study.status import states_of
+from sgbench.study_runner.status import states_of
 from sgbench.tables import decimal_text
 from study.advice_check.analysis.checked import HOLDS, CheckedNetwork, checked
 from study.advice_check.analysis.measure import PrintedAdvice, read_printed

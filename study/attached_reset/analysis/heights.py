@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from sgbench.statistics.pairs import Floats
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.scores import StudyScores
 from study.reporting.verdicts import HypothesisResult, corrected, p_below
 
 BLOCKS = ("A3", "A4")

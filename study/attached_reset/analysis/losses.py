@@ -6,7 +6,7 @@ from itertools import combinations
 from statistics import fmean
 from typing import NamedTuple
 
-from sgbench.study.scores import Score, StudyScores
+from sgbench.study_runner.scores import Score, StudyScores
 from study.reporting.evidence import TriedSettings
 from study.reporting.verdicts import HypothesisResult, corrected, p_below
 

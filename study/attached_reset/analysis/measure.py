@@ -5,8 +5,8 @@ from itertools import product
 
 from sgbench.composition.plan import PointComposer
 from sgbench.records.files import to_json, write_atomic
-from sgbench.study.definition import Loaded
-from sgbench.study.run import StudyFolders
+from sgbench.study_runner.definition import Loaded
+from sgbench.study_runner.run import StudyFolders
 from study.attached_reset.analysis.starts import (
     FILE,
     NetworkStart,

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from sgbench.records.base import Strict
 from sgbench.records.files import to_json
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.scores import StudyScores
 from sgbench.tables import NONE, decimal_text, p_text
 from study.attached_reset.analysis import heights, losses
 from study.attached_reset.analysis.losses import PAIR, SETTINGS, STARTS, NetworkRuns, SurrogateSetting

@@ -14,7 +14,7 @@ from sgbench.diagnosis.passing import near_share
 from sgbench.records.base import Amount, Number, Strict, Text
 from sgbench.records.files import read_model
 from sgbench.records.spec import RunSpec
-from sgbench.study.definition import Study
+from sgbench.study_runner.definition import Study
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.calibration import FirstPass, measure_first_pass
 from study.attached_reset.analysis.heights import Condition

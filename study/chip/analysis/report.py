@@ -17,7 +17,7 @@ from sgbench.recommendation.budget_export import panels_of
 from sgbench.recommendation.left_out import LeftOut, in_short, leave_one_out
 from sgbench.recommendation.priced import PricedTask, failed_settings, most_bits, priced_task
 from sgbench.records.shards import ShardLine
-from sgbench.study.status import states_of
+from sgbench.study_runner.status import states_of
 from sgbench.tables import NONE, decimal_text
 from study.chip.analysis.levels import failures, levels, weights_of
 from study.reporting.pages.text import StudyPage, StudyPicture, details, resets_text, table

@@ -13,9 +13,9 @@ from typing import Literal
 
 from sgbench.energy.price import chosen_targets, price
 from sgbench.records.energy import EnergyTarget
-from sgbench.study.definition import Study
-from sgbench.study.scores import log_spikes_of
-from sgbench.study.store import Store, StoreEntry
+from sgbench.study_runner.definition import Study
+from sgbench.study_runner.scores import log_spikes_of
+from sgbench.study_runner.store import Store, StoreEntry
 from study.passing_steps.analysis.cells import FIXED, PURPOSE, cell
 from study.passing_steps.analysis.evidence import FIRST, points_of_run
 from study.passing_steps.analysis.words import points

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from sgbench.study.store import Store, StoreEntry
+from sgbench.study_runner.store import Store, StoreEntry
 from study.passing_steps.analysis.evidence import PILOTS
 
 AGAIN = "N"

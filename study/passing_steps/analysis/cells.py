@@ -8,8 +8,8 @@ import numpy as np
 from sgbench.errors import InputError
 from sgbench.records.calibration import Reset
 from sgbench.statistics.pairs import Floats
-from sgbench.study.cells import Cell
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.scores import StudyScores
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
 from study.reporting.pages.text import cell_text
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sgbench.statistics.pairs import Floats
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.scores import StudyScores
 from study.passing_steps.analysis.cells import FIXED, LOOKS, RESETS, TaskRuns, cell, over_shapes, tasks_of
 from study.passing_steps.analysis.evidence import SHAPES
 from study.reporting.verdicts import limits

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from sgbench.study.settle import selection
-from sgbench.study.store import Store, StoreEntry
+from sgbench.study_runner.settle import selection
+from sgbench.study_runner.store import Store, StoreEntry
 
 BLOCK = "Q"
 WANTED = 10
@@ -83,7 +83,7 @@ def lines(folder: Path, order: Sequence[str]) -> Iterator[str]:
 
 def main() -> int:
     """Print the choice from the stored records."""
-    from sgbench.study.definition import load_study
+    from sgbench.study_runner.definition import load_study
 
     order = list(load_study("passing_steps").study.tasks)
     folder = Path(__file__).resolve().parents[1]

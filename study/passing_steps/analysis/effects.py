@@ -11,9 +11,9 @@ import numpy as np
 from sgbench.records.calibration import Reset
 from sgbench.records.record import RunRecord
 from sgbench.statistics.pairs import Floats
-from sgbench.study.scores import Score, StudyScores
-from sgbench.study.settle import selection
-from sgbench.study.store import StoreEntry
+from sgbench.study_runner.scores import Score, StudyScores
+from sgbench.study_runner.settle import selection
+from sgbench.study_runner.store import StoreEntry
 from study.passing_steps.analysis.cells import CHOOSING, LOOKS, RESET, RESETS, SHAPE, WIDTH, tasks_of
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS, RunsOfCells, points_of_run
 from study.reporting.results import StudyFigure

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from sgbench.records.calibration import Reset
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.scores import StudyScores
 from study.passing_steps.analysis.cells import RESET, RESETS, SHAPE, WIDTH
 from study.passing_steps.analysis.effects import PAIRS, SIDE, pair_name
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS

@@ -8,8 +8,8 @@ from statistics import median
 
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, value_text
 from sgbench.records.calibration import Reset
-from sgbench.study.definition import load_study
-from sgbench.study.store import StoreEntry
+from sgbench.study_runner.definition import load_study
+from sgbench.study_runner.store import StoreEntry
 from sgbench.tables import NONE
 from study.passing_steps.analysis import activity, levels, spending
 from study.passing_steps.analysis.evidence import FIRST, SHAPES, TASKS, TaskEvidence, read_evidence, read_runs

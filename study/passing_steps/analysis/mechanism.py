@@ -17,8 +17,8 @@ from sgbench.diagnosis.agreement import DIRECTIONS
 from sgbench.records.base import Amount, Number, Strict, Text
 from sgbench.records.calibration import Reset
 from sgbench.records.files import read_model, to_json, write_atomic
-from sgbench.study.cells import overrides_of
-from sgbench.study.definition import load_study
+from sgbench.study_runner.cells import overrides_of
+from sgbench.study_runner.definition import load_study
 from study.passing_steps.analysis.cells import RESETS, cell
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
 from study.reporting.pages.text import StudyPage, StudyPicture, table

@@ -5,10 +5,10 @@ from pathlib import Path
 from statistics import fmean
 
 from sgbench.records.calibration import Reset
-from sgbench.study.definition import load_study
-from sgbench.study.scores import StudyScores, read_scores
-from sgbench.study.settle import read_settled
-from sgbench.study.store import StoreEntry
+from sgbench.study_runner.definition import load_study
+from sgbench.study_runner.scores import StudyScores, read_scores
+from sgbench.study_runner.settle import read_settled
+from sgbench.study_runner.store import StoreEntry
 from study.passing_steps.analysis import effects
 from study.passing_steps.analysis.cells import CHOOSING, PURPOSE, RESETS, cell, tasks_of
 from study.passing_steps.analysis.claims import ClaimDecision

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sgbench.study.status import states_of
+from sgbench.study_runner.status import states_of
 from study.passing_steps.analysis.cells import CHOOSING, FIRST_LOOK, LOOKS, PURPOSE
 from study.passing_steps.analysis.claims import StudyClaim, decide
 from study.reporting.plan import PlanLine, planned

@@ -10,7 +10,7 @@ from sgbench.composition.compose import compose
 from sgbench.recommendation.start import measure_spec
 from sgbench.records.base import Amount, Strict, Text
 from sgbench.records.files import read_model, to_json, write_atomic
-from sgbench.study.definition import load_study
+from sgbench.study_runner.definition import load_study
 from study.passing_steps.analysis.effects import LONG
 from study.passing_steps.analysis.evidence import FIRST, reference_words
 

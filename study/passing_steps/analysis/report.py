@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sgbench.records.files import to_json
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.scores import StudyScores
 from sgbench.tables import decimal_text
 from study.passing_steps.analysis import activity, again, effects_page, first_study, mechanism, numbers, settings
 from study.passing_steps.analysis.cells import FIRST_LOOK, FIXED, LOOKS, TaskRuns, tasks_of

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
 
 from sgbench.records.calibration import Reset
-from sgbench.study.cells import Cell
-from sgbench.study.scores import StudyScores
-from sgbench.study.status import states_of
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.scores import StudyScores
+from sgbench.study_runner.status import states_of
 from study.passing_steps.analysis.cells import (
     CALIBRATED,
     CHOICE,

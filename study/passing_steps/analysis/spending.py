@@ -12,7 +12,7 @@ import numpy as np
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
 from sgbench.plots.figure import charts_figure
 from sgbench.records.calibration import Reset
-from sgbench.study.store import Store
+from sgbench.study_runner.store import Store
 from study.passing_steps.analysis.evidence import (
     FIRST,
     SHAPES,

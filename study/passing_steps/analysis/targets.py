@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sgbench.records.calibration import Reset
-from sgbench.study.definition import load_study
+from sgbench.study_runner.definition import load_study
 from study.passing_steps.analysis.evidence import FIRST, SHAPES, TaskEvidence, first_entries, read_evidence, read_runs
 
 CANDIDATES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0)

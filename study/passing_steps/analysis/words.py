@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from sgbench.study.scores import StudyScores
-from sgbench.study.status import states_of
+from sgbench.study_runner.scores import StudyScores
+from sgbench.study_runner.status import states_of
 from sgbench.tables import decimal_text
 from study.passing_steps.analysis.cells import FIRST_LOOK, FIXED, LOOKS, tasks_of
 from study.passing_steps.analysis.claims import ClaimDecision, ClaimLook

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sgbench.study.store import StoreEntry
+from sgbench.study_runner.store import StoreEntry
 from study.reporting.verdicts import HypothesisResult, p_below
 
 PLAIN = "Adam at a constant rate"

@@ -6,7 +6,7 @@ from textwrap import fill
 
 import numpy as np
 
-from sgbench.study.status import states_of
+from sgbench.study_runner.status import states_of
 from sgbench.tables import NONE, decimal_text, p_text
 from study.recipes.analysis.carried import (
     FEWEST,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sgbench.study.status import HOUR_S, block_cost
+from sgbench.study_runner.status import HOUR_S, block_cost
 from sgbench.tables import decimal_text
 from study.reporting.evidence import RunFacts, StudyEvidence
 from study.reporting.pages.text import StudyPage, table

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sgbench.study.scores import Score
+from sgbench.study_runner.scores import Score
 from study.reporting.evidence import StudyEvidence
 from study.reporting.pages.shapes import LEARNS_POINTS
 from study.reporting.pages.text import StudyPage, details, few, table

@@ -5,7 +5,7 @@ import numpy as np
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
 from sgbench.plots.figure import charts_figure
 from sgbench.statistics.forgiving import Forgiving, forgiving_line, forgiving_plane
-from sgbench.study.cells import Cell, rounded, task_reference
+from sgbench.study_runner.cells import Cell, rounded, task_reference
 from study.reporting.evidence import StudyEvidence
 from study.reporting.pages import one_setting, regime_map, tuning
 from study.reporting.pages.shapes import SHAPES

@@ -9,8 +9,8 @@ from sgbench.plots.estimate import Estimate
 from sgbench.plots.figure import charts_figure
 from sgbench.statistics.intervals import Scale, summarise
 from sgbench.statistics.solved import wilson
-from sgbench.study.cells import Cell
-from sgbench.study.scores import Score
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.scores import Score
 from sgbench.tables import number_text
 from study.reporting.evidence import StudyEvidence
 from study.reporting.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES

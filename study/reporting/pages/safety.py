@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from sgbench.statistics.solved import wilson
-from sgbench.study.scores import Score
+from sgbench.study_runner.scores import Score
 from sgbench.tables import NONE
 from study.reporting.evidence import StudyEvidence
 from study.reporting.pages.shapes import MIN_SEEDS, REMEDY_WIDTHS, SHAPES

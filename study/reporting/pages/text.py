@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sgbench.plots.chart import Charts
 from sgbench.plots.drawn_from import numbers_digest
 from sgbench.records.record import RunRecord
-from sgbench.study.cells import Cell
+from sgbench.study_runner.cells import Cell
 from sgbench.tables import NONE, decimal_text, number_text, p_text
 from sgbench.tables.markdown import markdown
 from study.reporting.verdicts import Item

@@ -5,8 +5,8 @@ import numpy as np
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
 from sgbench.plots.figure import charts_figure
 from sgbench.statistics.tuning_curves import Trial, expected_best
-from sgbench.study.cells import Cell, rounded, task_reference
-from sgbench.study.scores import Score
+from sgbench.study_runner.cells import Cell, rounded, task_reference
+from sgbench.study_runner.scores import Score
 from study.reporting.evidence import StudyEvidence
 from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, few, table

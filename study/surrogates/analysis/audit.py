@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from sgbench.records.record import RunRecord
-from sgbench.study.store import StoreEntry
+from sgbench.study_runner.store import StoreEntry
 from study.reporting.pages.text import StudyPage, table
 
 CROWDED = 0.11

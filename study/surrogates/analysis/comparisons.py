@@ -9,9 +9,9 @@ from sgbench.statistics.blocks import ErrorTerm
 from sgbench.statistics.equivalence import Verdict
 from sgbench.statistics.pairs import Floats, holm
 from sgbench.statistics.solved import compare_shares
-from sgbench.study.cells import Cell
-from sgbench.study.definition import StudyTask
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.definition import StudyTask
+from sgbench.study_runner.scores import StudyScores
 from study.reporting.pages.shapes import SHAPES
 from study.reporting.run_table import RunTable, margin_of, run_table
 from study.reporting.verdicts import HypothesisResult, Item

@@ -9,8 +9,8 @@ from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import verdict
 from sgbench.statistics.pairs import holm
 from sgbench.statistics.solved import wilson
-from sgbench.study.cells import Cell
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.scores import StudyScores
 from study.reporting.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
 from study.reporting.run_table import RunTable, run_table
 from study.reporting.verdicts import HypothesisResult, Item, corrected, one_side

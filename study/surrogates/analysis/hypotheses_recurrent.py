@@ -10,8 +10,8 @@ from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import verdict
 from sgbench.statistics.pairs import Floats, holm
 from sgbench.statistics.solved import compare_shares, wilson
-from sgbench.study.cells import Cell
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.scores import StudyScores
 from study.reporting.pages.shapes import REMEDY_WIDTHS
 from study.reporting.run_table import RunTable, run_table
 from study.reporting.verdicts import HypothesisResult, Item, one_side

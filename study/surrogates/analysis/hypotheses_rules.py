@@ -6,8 +6,8 @@ import numpy as np
 
 from sgbench.statistics.pairs import holm
 from sgbench.statistics.solved import compare_shares
-from sgbench.study.cells import Cell
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.scores import StudyScores
 from study.reporting.run_table import RunTable
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import COMPARED, Compared, Rules, compared_rows, compared_scores, looks

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from sgbench.study.cells import Cell
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.scores import StudyScores
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import REFERENCE, Compared, Rules, compared_table, equality, looks, own_best
 

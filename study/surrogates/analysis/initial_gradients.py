@@ -11,10 +11,10 @@ from sgbench.diagnosis.flow import weights_gradient
 from sgbench.diagnosis.traces import trace
 from sgbench.records.files import to_json, write_atomic
 from sgbench.records.spec import RunSpec
-from sgbench.study.cells import StudyPoint, points
-from sgbench.study.definition import Loaded
-from sgbench.study.run import StudyFolders, compose_specs
-from sgbench.study.settle import read_settled
+from sgbench.study_runner.cells import StudyPoint, points
+from sgbench.study_runner.definition import Loaded
+from sgbench.study_runner.run import StudyFolders, compose_specs
+from sgbench.study_runner.settle import read_settled
 from sgbench.training.build import build
 from sgbench.training.epochs import Epochs
 from study.surrogates.analysis.comparisons import MAP

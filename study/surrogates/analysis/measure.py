@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from sgbench.study.definition import Loaded
-from sgbench.study.run import StudyFolders
+from sgbench.study_runner.definition import Loaded
+from sgbench.study_runner.run import StudyFolders
 
 
 def measure_study(loaded: Loaded, place: StudyFolders, *, gradients: bool) -> Iterator[str]:

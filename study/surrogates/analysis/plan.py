@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.scores import StudyScores
 from study.reporting.plan import PlanLine, planned
 from study.reporting.report import ReportInput
 from study.reporting.verdicts import HypothesisResult

@@ -6,7 +6,7 @@ import numpy as np
 
 from sgbench.recommendation.summary import SUMMARY
 from sgbench.records.files import to_json
-from sgbench.study.store import Store
+from sgbench.study_runner.store import Store
 from study.reporting.evidence import StudyEvidence
 from study.reporting.pages import budget, depth, forgiving, regime_map, safety, tuning
 from study.reporting.pages.text import with_titles

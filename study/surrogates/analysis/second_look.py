@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from sgbench.study.definition import Purpose
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.definition import Purpose
+from sgbench.study_runner.scores import StudyScores
 from study.reporting.run_table import RunTable, run_table
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import MAP, Rules

@@ -9,10 +9,10 @@ from sgbench.recommendation.summary import Finite
 from sgbench.records.base import Strict, Text
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.spec import RunSpec
-from sgbench.study.cells import StudyPoint, points
-from sgbench.study.definition import Loaded
-from sgbench.study.run import StudyFolders, compose_specs
-from sgbench.study.settle import read_settled
+from sgbench.study_runner.cells import StudyPoint, points
+from sgbench.study_runner.definition import Loaded
+from sgbench.study_runner.run import StudyFolders, compose_specs
+from sgbench.study_runner.settle import read_settled
 from study.surrogates.analysis.comparisons import MAP, UNSEEN
 
 STARTS = "starts.json"

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sgbench.recommendation.summary import CellSummary, LaterTask, Shape, StudySummary, TaskSummary
 from sgbench.statistics.blocks import Contrast
-from sgbench.study.cells import Cell, rounded, task_reference
-from sgbench.study.definition import Loaded, Word
-from sgbench.study.scores import PERCENT, Score, StudyScores
-from sgbench.study.store import Manifest, StoreEntry
+from sgbench.study_runner.cells import Cell, rounded, task_reference
+from sgbench.study_runner.definition import Loaded, Word
+from sgbench.study_runner.scores import PERCENT, Score, StudyScores
+from sgbench.study_runner.store import Manifest, StoreEntry
 from study.reporting.pages.shapes import SHAPES
 from study.surrogates.analysis.comparisons import LIBRARY_DEFAULTS, LONG, LONG_MORE, MAP
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from sgbench.recommendation.answer import read_answer
-from sgbench.study.definition import load_study
+from sgbench.study_runner.definition import load_study
 from study.advice_check.analysis.checked import CheckedNetwork, checked, words_of
 from study.advice_check.analysis.measure import read_printed
 from tests.rooms import ROOT

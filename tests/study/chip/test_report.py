@@ -3,8 +3,8 @@
 import pytest
 
 from sgbench.recommendation.block import read_block
-from sgbench.study.definition import load_study
-from sgbench.study.store import Store
+from sgbench.study_runner.definition import load_study
+from sgbench.study_runner.store import Store
 from study.reporting.report import make_report
 from tests.rooms import ROOT
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sgbench.study.definition import load_study
+from sgbench.study_runner.definition import load_study
 from study.passing_steps.analysis import activity
 from study.passing_steps.analysis.activity import ActivityPairs, verdict_of
 from study.passing_steps.analysis.cells import FIXED, cell

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sgbench.study.definition import parse_study
-from sgbench.study.scores import Score, StudyScores
+from sgbench.study_runner.definition import parse_study
+from sgbench.study_runner.scores import Score, StudyScores
 from study.passing_steps.analysis.cells import CHOOSING, LOOKS, TaskRuns, cell, grid
 from study.passing_steps.analysis.claims import CLAIMS, decide, look
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS

@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from sgbench.study.definition import load_study
-from sgbench.study.store import Store
+from sgbench.study_runner.definition import load_study
+from sgbench.study_runner.store import Store
 from study.passing_steps.analysis.cells import GRID
 from study.passing_steps.analysis.counting import BLOCK, chosen, counted, read_counts
 from tests.rooms import ROOT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sgbench.study.definition import load_study
+from sgbench.study_runner.definition import load_study
 from study.passing_steps.analysis.cells import FIXED
 from study.passing_steps.analysis.evidence import SHAPES, TASKS, TaskEvidence, first_entries, read_evidence, read_runs
 from study.passing_steps.analysis.targets import chosen_fixed, chosen_target, fixed_losses, mean_loss, without_each

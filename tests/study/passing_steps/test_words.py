@@ -6,7 +6,7 @@ import pytest
 
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.division import division_of
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.scores import StudyScores
 from study.passing_steps.analysis import settings
 from study.passing_steps.analysis.cells import CHOOSING, TaskRuns, cell
 from study.passing_steps.analysis.claims import decide

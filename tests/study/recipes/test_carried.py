@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sgbench.study.definition import load_study
-from sgbench.study.store import Store
+from sgbench.study_runner.definition import load_study
+from sgbench.study_runner.store import Store
 from study.recipes.analysis.carried import OTHERS, PLAIN, PLANNED, WAYS, WidthLoss, accuracies, claim, loss, whole_seeds
 from study.recipes.analysis.report import WIDTHS, answer
 from study.reporting.report import make_report

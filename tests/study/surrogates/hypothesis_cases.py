@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sgbench.study.cells import Cell, StudyPoint
+from sgbench.study_runner.cells import Cell, StudyPoint
 
 ONE_LAYER, RECURRENT = ("T1", "T2d1", "T3"), ("T4", "T5")
 Bonus = Callable[[StudyPoint, Cell], float]

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sgbench.study.definition import Loaded
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.definition import Loaded
+from sgbench.study_runner.scores import StudyScores
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from tests.study.truth import study
 

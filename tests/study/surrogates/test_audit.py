@@ -1,7 +1,7 @@
 """The rule of void records, read off the rates that records store."""
 
 from sgbench.records.content import RateCurve
-from sgbench.study.store import StoreEntry
+from sgbench.study_runner.store import StoreEntry
 from study.reporting.pages.text import StudyPage
 from study.surrogates.analysis.audit import NOT, audited, is_crowded
 from tests.leaderboard.factory import record

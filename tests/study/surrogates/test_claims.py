@@ -15,8 +15,8 @@ from scipy.stats import t as student
 from scipy.stats import ttest_rel
 
 from sgbench.errors import InputError
-from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.cells import Cell, StudyPoint
+from sgbench.study_runner.scores import StudyScores
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.elsewhere import Elsewhere, ReproducedFigure, RuleCost, read_elsewhere, read_reproduced

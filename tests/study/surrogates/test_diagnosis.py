@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from sgbench.composition.compose import compose
-from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.definition import CellGrid
-from sgbench.study.run import StudyFolders
-from sgbench.study.scores import StudyScores
-from sgbench.study.store import Store
+from sgbench.study_runner.cells import Cell, StudyPoint
+from sgbench.study_runner.definition import CellGrid
+from sgbench.study_runner.run import StudyFolders
+from sgbench.study_runner.scores import StudyScores
+from sgbench.study_runner.store import Store
 from sgbench.training.build import build
 from study.reporting.pages.shapes import SHAPES
 from study.surrogates.analysis.evidence import SurrogateEvidence

@@ -1,6 +1,6 @@
 """Settled cells at the edge of their grid, counted by hand."""
 
-from sgbench.study.definition import load_study
+from sgbench.study_runner.definition import load_study
 from study.surrogates.analysis.pages.edges import edge_cells, sentence
 
 STARTS = {"T4": [{"surrogate": "atan", "width_fwhm": 0.1}, {"surrogate": "triangle", "width_fwhm": 0.2}]}

@@ -2,9 +2,9 @@
 
 import math
 
-from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.definition import CellGrid, Loaded, Study
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.cells import Cell, StudyPoint
+from sgbench.study_runner.definition import CellGrid, Loaded, Study
+from sgbench.study_runner.scores import StudyScores
 from study.reporting.pages.shapes import SHAPES
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages import held_out

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, linregress, ttest_1samp
 
-from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.cells import Cell, StudyPoint
+from sgbench.study_runner.scores import StudyScores
 from study.reporting.pages.shapes import SLOPE_AT_REST
 from study.reporting.verdicts import HypothesisResult, corrected, one_side
 from study.surrogates.analysis.comparisons import Rules

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.cells import Cell, StudyPoint
+from sgbench.study_runner.scores import StudyScores
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.hypotheses_recurrent import best_width, h4, h5
 from tests.study.surrogates.hypothesis_cases import RECURRENT, generator, width

@@ -3,8 +3,8 @@
 import pytest
 from scipy.stats import boschloo_exact
 
-from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.cells import Cell, StudyPoint
+from sgbench.study_runner.scores import StudyScores
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.hypotheses import h6

@@ -2,8 +2,8 @@
 
 import math
 
-from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.cells import Cell, StudyPoint
+from sgbench.study_runner.scores import StudyScores
 from study.surrogates.analysis.pages import claims, long_sequences, neurons
 from tests.study.surrogates.made import evidence
 from tests.study.truth import SETTLED, Outcome, noise, scores, study, with_best

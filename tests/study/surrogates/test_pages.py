@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sgbench.statistics.equivalence import equivalence_power
-from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.scores import Score, StudyScores
+from sgbench.study_runner.cells import Cell, StudyPoint
+from sgbench.study_runner.scores import Score, StudyScores
 from study.reporting.pages import depth, forgiving, one_setting, regime_map, safety, tuning
 from study.reporting.pages.shapes import SLOPE_AT_REST
 from study.surrogates.analysis.comparisons import Rules

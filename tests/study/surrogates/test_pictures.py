@@ -5,7 +5,7 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from sgbench.plots.estimate import Estimate
-from sgbench.study.scores import Score
+from sgbench.study_runner.scores import Score
 from study.reporting.pages.regime_map import drawn_score
 from study.surrogates.analysis.plots.forest import ForestPanel, ForestRow, forest_figure
 from study.surrogates.analysis.plots.methods import MethodPanel, methods_charts

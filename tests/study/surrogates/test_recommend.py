@@ -16,7 +16,7 @@ from sgbench.errors import InputError
 from sgbench.recommendation.answer import MeasuredNetwork
 from sgbench.recommendation.start import measure_module, measure_overrides
 from sgbench.recommendation.summary import Shape, StudySummary, TaskSummary
-from sgbench.study.cells import Cell, StudyPoint
+from sgbench.study_runner.cells import Cell, StudyPoint
 from study.reporting.pages.shapes import SHAPES
 from study.surrogates.analysis.fit import fit, held_out
 from study.surrogates.analysis.summary import summarise

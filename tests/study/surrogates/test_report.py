@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from sgbench.recommendation.summary import SUMMARY
-from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.extension import extended
-from sgbench.study.settle import write_settled
-from sgbench.study.store import Store
+from sgbench.study_runner.cells import Cell, StudyPoint
+from sgbench.study_runner.extension import extended
+from sgbench.study_runner.settle import write_settled
+from sgbench.study_runner.store import Store
 from study import __main__ as command
 from study.__main__ import main
 from study.reporting.report import UNVERIFIED, Report, gather, make_report

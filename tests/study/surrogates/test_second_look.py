@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, ttest_1samp
 
-from sgbench.study.cells import Cell, StudyPoint, points
-from sgbench.study.scores import StudyScores
+from sgbench.study_runner.cells import Cell, StudyPoint, points
+from sgbench.study_runner.scores import StudyScores
 from study.surrogates.analysis.comparisons import MAP, Rules
 from study.surrogates.analysis.hypotheses import h1, h3
 from study.surrogates.analysis.hypotheses_recurrent import h4

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgbench.statistics.pairs import holm
-from sgbench.study.cells import Cell
-from sgbench.study.status import block_cost
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.status import block_cost
 from study.reporting.pages.text import interval
 from study.reporting.run_table import RunTable
 from study.reporting.verdicts import HypothesisResult, VerdictWord

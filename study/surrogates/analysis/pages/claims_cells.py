@@ -8,7 +8,7 @@ import numpy as np
 
 from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import verdict
-from sgbench.study.cells import Cell
+from sgbench.study_runner.cells import Cell
 from study.reporting.pages import forgiving, tuning
 from study.reporting.pages.shapes import LEARNS_POINTS, SHAPES
 from study.reporting.pages.text import few, interval

@@ -9,8 +9,8 @@ from sgbench.statistics.intervals import summarise, t_quantile
 from sgbench.statistics.pairs import holm
 from sgbench.statistics.random_effects import RandomEffects, random_effects
 from sgbench.statistics.solved import compare_shares
-from sgbench.study.cells import Cell
-from sgbench.study.scores import Score
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.scores import Score
 from study.reporting.pages import forgiving, regime_map
 from study.reporting.pages.shapes import LEARNS_POINTS, SHAPES
 from study.reporting.pages.text import few, interval

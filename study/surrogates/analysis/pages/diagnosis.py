@@ -7,7 +7,7 @@ from statistics import fmean
 
 import numpy as np
 
-from sgbench.study.cells import Cell
+from sgbench.study_runner.cells import Cell
 from sgbench.tables import NONE, number_text
 from study.reporting.pages.text import StudyPage, StudyPicture, details, few, interval, table
 from study.reporting.run_table import RunTable, run_table

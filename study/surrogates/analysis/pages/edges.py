@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from sgbench.errors import InputError
-from sgbench.study.cells import Cell, Settled, task_reference
-from sgbench.study.definition import Study, Word
+from sgbench.study_runner.cells import Cell, Settled, task_reference
+from sgbench.study_runner.definition import Study, Word
 
 TUNING = "A3a"
 """Block that tunes each shape around its best width of the map, with the learning rate."""

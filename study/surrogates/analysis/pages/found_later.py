@@ -7,8 +7,8 @@ from statistics import fmean
 import numpy as np
 
 from sgbench.statistics.intervals import Summary, summarise
-from sgbench.study.cells import Cell
-from sgbench.study.scores import Score
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.scores import Score
 from study.reporting.pages.regime_map import estimate
 from study.reporting.pages.shapes import MIN_SEEDS, SLOPE_AT_REST
 from study.reporting.pages.text import Item, StudyPage, interval, table

@@ -8,7 +8,7 @@ from sgbench.errors import InputError
 from sgbench.recommendation.summary import TaskSummary
 from sgbench.statistics.blocks import Contrast, contrast
 from sgbench.statistics.intervals import summarise
-from sgbench.study.cells import Cell
+from sgbench.study_runner.cells import Cell
 from study.reporting.pages.shapes import MIN_SEEDS
 from study.reporting.pages.text import StudyPage, cell_text, interval, table
 from study.reporting.run_table import RunTable, points_of, run_table

@@ -6,9 +6,9 @@ from statistics import fmean
 
 from sgbench.plots.chart import Charts
 from sgbench.plots.figure import charts_figure
-from sgbench.study.cells import Cell
-from sgbench.study.scores import Score
-from sgbench.study.status import block_cost
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.scores import Score
+from sgbench.study_runner.status import block_cost
 from study.reporting.pages.regime_map import HEADER, mapped_cells, panel, row
 from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, details, few, table

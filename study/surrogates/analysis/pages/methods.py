@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from sgbench.plots.figure import charts_figure
-from sgbench.study.cells import Cell
+from sgbench.study_runner.cells import Cell
 from study.reporting.pages.regime_map import score
 from study.reporting.pages.text import StudyPicture, interval, table
 from study.reporting.run_table import RunTable

@@ -6,8 +6,8 @@ from statistics import fmean, median
 import numpy as np
 
 from sgbench.plots.estimate import Estimate
-from sgbench.study.cells import Cell
-from sgbench.study.scores import Score
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.scores import Score
 from sgbench.tables import NONE, decimal_text
 from study.reporting.pages.regime_map import estimate, score
 from study.reporting.pages.shapes import MIN_SEEDS

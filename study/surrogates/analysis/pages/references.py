@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from sgbench.statistics.equivalence import equivalence_power
-from sgbench.study.scores import Score, canonical
+from sgbench.study_runner.scores import Score, canonical
 from sgbench.tables import NONE
 from study.reporting.pages.text import StudyPage, cell_text, details, table
 from study.reporting.run_table import margin_of

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgbench.statistics.spikes_at_accuracy import SpikeRatio, spike_ratio
-from sgbench.study.cells import Cell
+from sgbench.study_runner.cells import Cell
 from sgbench.tables import decimal_text
 from study.reporting.pages.regime_map import PERCENT, WIDTHS, estimate
 from study.reporting.pages.shapes import SHAPES

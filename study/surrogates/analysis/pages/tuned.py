@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from sgbench.plots.estimate import Estimate
-from sgbench.study.cells import Cell
+from sgbench.study_runner.cells import Cell
 from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, cell_text, details, interval, table
 from study.reporting.run_table import DEFAULT_MARGIN, RunTable

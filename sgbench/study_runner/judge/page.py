@@ -17,9 +17,9 @@ from sgbench.statistics.forgiving import forgiving_line
 from sgbench.statistics.intervals import summarise
 from sgbench.statistics.solved import wilson
 from sgbench.statistics.spikes_at_accuracy import NOT_REACHED, spike_ratio
-from sgbench.study.judge.decide import FALSE_SIMULATED, LOOKS, MARGIN, RegimeVerdict
-from sgbench.study.judge.trial import CALIBRATED, OWN_BEST, JudgedCandidate, TaskTrial, hours_of
-from sgbench.study.run import HOUR_S
+from sgbench.study_runner.judge.decide import FALSE_SIMULATED, LOOKS, MARGIN, RegimeVerdict
+from sgbench.study_runner.judge.trial import CALIBRATED, OWN_BEST, JudgedCandidate, TaskTrial, hours_of
+from sgbench.study_runner.run import HOUR_S
 from sgbench.tables import NONE, number_text
 from sgbench.tables.latex import as_latex
 from sgbench.tables.markdown import as_markdown

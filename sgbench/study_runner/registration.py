@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
-from sgbench.study.settle import SETTLED
+from sgbench.study_runner.settle import SETTLED
 from sgbench.training import git
 
 GIT_S = 60

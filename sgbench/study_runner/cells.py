@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.study.definition import CellGrid, RandomSettings, SettingRange, Study, StudyBlock, Word
+from sgbench.study_runner.definition import CellGrid, RandomSettings, SettingRange, Study, StudyBlock, Word
 
 DIGITS = 3  # significant digits of a drawn number, so that overrides stay short
 Cell = dict[str, Word]

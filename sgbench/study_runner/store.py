@@ -22,7 +22,7 @@ from sgbench.records.base import Natural, Positive, Strict, Text
 from sgbench.records.files import parse_model, read_model, to_json, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.shards import ShardLine, read_shard, shard_lines
-from sgbench.study.definition import Name
+from sgbench.study_runner.definition import Name
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"

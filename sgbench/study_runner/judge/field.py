@@ -7,7 +7,7 @@ import numpy as np
 
 from sgbench.errors import InputError
 from sgbench.recommendation.summary import CellSummary, Setting, StudySummary, TaskSummary
-from sgbench.study.definition import Study
+from sgbench.study_runner.definition import Study
 
 SETS = {"quick": ("T1", "T2d1", "T2d4", "T4"), "whole": ("T1", "T2d1", "T2d4", "T3", "T4", "T5")}
 """Tasks of the study on which a candidate runs, by the name of the set."""

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sgbench.composition.plan import PointComposer
 from sgbench.errors import InputError, suggest
 from sgbench.records.files import first_problem, write_atomic
-from sgbench.study.definition import CellGrid, Loaded, RandomSettings, Study, StudyBlock, StudyTask
+from sgbench.study_runner.definition import CellGrid, Loaded, RandomSettings, Study, StudyBlock, StudyTask
 
 
 def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:

@@ -10,10 +10,10 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.score import measure_of
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
-from sgbench.study.cells import Cell, Settled, task_reference
-from sgbench.study.definition import Study, Word
-from sgbench.study.settle import selection
-from sgbench.study.store import StoreEntry
+from sgbench.study_runner.cells import Cell, Settled, task_reference
+from sgbench.study_runner.definition import Study, Word
+from sgbench.study_runner.settle import selection
+from sgbench.study_runner.store import StoreEntry
 
 PERCENT = 100.0
 

@@ -1,4 +1,4 @@
-"""The registry: the contents of all boards in one small file, shipped with the package in place of the records."""
+"""The contents of all boards in one small file, shipped with the package in place of the records."""
 
 import lzma
 import os
@@ -39,7 +39,7 @@ class BoardContent:
 
 
 @dataclass(frozen=True)
-class Registry:
+class ShippedBoards:
     """Holds the contents of all boards by protocol, with the commit of their records and its time."""
 
     commit: str
@@ -54,16 +54,16 @@ class Registry:
 
 
 @cache
-def _adapter() -> TypeAdapter[Registry]:
-    return TypeAdapter(Registry)
+def _adapter() -> TypeAdapter[ShippedBoards]:
+    return TypeAdapter(ShippedBoards)
 
 
-def pack(registry: Registry) -> bytes:
+def pack(registry: ShippedBoards) -> bytes:
     """Encode a registry as compressed JSON; equal registries give equal bytes."""
     return lzma.compress(_adapter().dump_json(registry), preset=9 | lzma.PRESET_EXTREME)
 
 
-def read_registry(path: Path) -> Registry:
+def read_shipped(path: Path) -> ShippedBoards:
     """Read a registry and check each of its values."""
     try:
         return _adapter().validate_json(unpacked(path, read_bytes(path, limit=MAX_BYTES)))
@@ -85,11 +85,11 @@ def installed() -> tuple[Path, Layout]:
     """
     shipped = Path(__file__).resolve().parent.parent / FILE
     checkout = conf_dir().parent / "leaderboards"
-    dates = {shipped: read_registry(shipped).created_utc} if shipped.is_file() else {}
+    dates = {shipped: read_shipped(shipped).created_utc} if shipped.is_file() else {}
     own = updated_path()
     if own.is_file():
         try:
-            dates = {own: read_registry(own).created_utc, **dates}
+            dates = {own: read_shipped(own).created_utc, **dates}
         except InputError as error:
             sys.stderr.write(f"sgbench: passed over: {one_printable_line(error)}\n")
     if dates:

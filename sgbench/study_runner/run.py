@@ -13,11 +13,11 @@ from sgbench.leaderboard.deviation import METHOD_FAILURES
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.study.cells import Cell, StudyPoint, points
-from sgbench.study.definition import Loaded, Settle
-from sgbench.study.settle import SETTLED, read_settled, settle, write_settled
-from sgbench.study.status import HOUR_S
-from sgbench.study.store import Store, StoreEntry
+from sgbench.study_runner.cells import Cell, StudyPoint, points
+from sgbench.study_runner.definition import Loaded, Settle
+from sgbench.study_runner.settle import SETTLED, read_settled, settle, write_settled
+from sgbench.study_runner.status import HOUR_S
+from sgbench.study_runner.store import Store, StoreEntry
 from sgbench.training.calibration import calibrate_specs
 from sgbench.training.provenance import Code, foreign_classes
 from sgbench.training.run_folder import folder_of, stored_record

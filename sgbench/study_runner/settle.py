@@ -13,9 +13,9 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.score import measure_of
 from sgbench.records.files import first_problem, parse_tree, read_bytes, write_atomic
 from sgbench.records.record import RunRecord
-from sgbench.study.cells import Cell
-from sgbench.study.definition import Settle
-from sgbench.study.store import StoreEntry
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.definition import Settle
+from sgbench.study_runner.store import StoreEntry
 
 SETTLED = "settled.json"  # file in a study's store that maps block and task to the best cells
 CELLS = TypeAdapter(dict[str, dict[str, Annotated[list[Cell], Field(min_length=1)]]])

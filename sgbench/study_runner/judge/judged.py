@@ -13,13 +13,13 @@ from sgbench.paths import JUDGED, default_runs_dir
 from sgbench.recommendation.summary import read_summary, shipped_summary
 from sgbench.records.files import write_atomic
 from sgbench.records.record import RunRecord
-from sgbench.study.cells import Cell
-from sgbench.study.definition import load_study
-from sgbench.study.judge.decide import LOOKS
-from sgbench.study.judge.field import SETS, judged_tasks, named_tasks, titles
-from sgbench.study.judge.page import files_of
-from sgbench.study.judge.trial import OWN_BEST, Candidate, Court, JudgedCandidate, TaskTrial, TrialFolders
-from sgbench.study.run import replicas
+from sgbench.study_runner.cells import Cell
+from sgbench.study_runner.definition import load_study
+from sgbench.study_runner.judge.decide import LOOKS
+from sgbench.study_runner.judge.field import SETS, judged_tasks, named_tasks, titles
+from sgbench.study_runner.judge.page import files_of
+from sgbench.study_runner.judge.trial import OWN_BEST, Candidate, Court, JudgedCandidate, TaskTrial, TrialFolders
+from sgbench.study_runner.run import replicas
 from sgbench.submissions.make import Author, SubmissionSummary, comparable_runs, make
 from sgbench.submissions.tuning import best, make_log
 
