@@ -61,6 +61,8 @@ def test_links_that_leave_docs_lead_into_the_site() -> None:
     for given, expected in cases.items():
         assert outside.rewritten(given, page) == expected
     assert outside.copied == {"sgbench/neurons/base.py"}
+    engines = outside.rewritten("[a](../README.md)", PurePosixPath("checkout/fastspiking.md"), ROOT / "fastspiking")
+    assert engines == "[a](../checkout/readme.md)"
     readme = outside.rewritten("[a](docs/energy.md)", PurePosixPath("checkout/readme.md"), ROOT)
     assert readme == "[a](../energy.md)"
 

@@ -178,6 +178,7 @@ def test_every_page_is_in_the_index() -> None:
         docs / "passing_steps" / "README.md",
         docs / "chip" / "README.md",
         docs / "recipes" / "README.md",
+        ROOT / "fastspiking" / "README.md",
         *docs.glob("adr/*.md"),
         *docs.glob("schema/*.json"),
         *(ROOT / place for place in PAGES_OF),

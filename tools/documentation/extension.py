@@ -14,7 +14,12 @@ from tools.documentation.api import ENGINES, PACKAGE, api_pages, has_page, page_
 
 ROOT = PACKAGE.parent
 DOCS = ROOT / "docs"
-COPIES = {"README.md": "readme", "CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}
+COPIES = {
+    "README.md": "readme",
+    "CONTRIBUTING.md": "contributing",
+    "CHANGELOG.md": "changelog",
+    "fastspiking/README.md": "fastspiking",
+}
 """Texts of the checkout that become pages, below docs/checkout."""
 PAGES_OF = {
     "conf/surrogate": "../surrogates.html",
@@ -151,7 +156,7 @@ def write_pages(outside: Outside) -> None:
     pages = {DOCS / "api" / f"{name}.md": text for name, text in api_pages()}
     for place, name in COPIES.items():
         page = PurePosixPath("checkout") / f"{name}.md"
-        text = outside.rewritten((ROOT / place).read_text(encoding="utf-8"), page, ROOT)
+        text = outside.rewritten((ROOT / place).read_text(encoding="utf-8"), page, (ROOT / place).parent)
         pages[DOCS / page] = IMAGE.sub(r"![\1](../../\2)", text)
     for name in GENERATED:
         (DOCS / name).mkdir(exist_ok=True)
