@@ -2,19 +2,23 @@
 
     python -m benchmarks.as_written                    # all, 9 rounds, one thread
     python -m benchmarks.as_written --only static,conv --threads 2 --json FILE
+    python -m benchmarks.as_written --peers vmap,SpikingJelly,Norse,torch.compile
 
-Both have equal weights and take turns in one process. What is timed is the CPU time of a whole step: forward, loss,
-backward, Adam. Losses and gradients are compared first; nothing is timed if they differ.
+All have equal weights and take turns in one process. What is timed is the CPU time of a whole step: forward, loss,
+backward, Adam. Losses and gradients are compared first, and what differs is not timed. torch.compile needs a compiler,
+and minutes for each network.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import importlib
 import itertools
 import json
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +33,8 @@ from sgbench.yours.accelerate import accelerate
 
 TOLERANCE = 1e-3
 CLASSES = 10
+IMAGE_STEPS = 25
+PEER_NAMES = ("vmap", "torch.compile", "SpikingJelly", "Norse")
 
 
 class Dense(nn.Module):
@@ -43,7 +49,7 @@ class Dense(nn.Module):
         """Potentials of the last layer over time [T, B, C]."""
         mems = [lif.init_leaky() for lif in self.lifs]  # type: ignore[operator]
         mem_rec = []
-        for step in range(25 if x.dim() == 2 else len(x)):  # noqa: PLR2004 - an image
+        for step in range(IMAGE_STEPS if x.dim() == 2 else len(x)):  # noqa: PLR2004 - an image
             now = x if x.dim() == 2 else x[step]  # noqa: PLR2004
             for layer, (fc, lif) in enumerate(zip(self.fcs, self.lifs, strict=True)):
                 now, mems[layer] = lif(fc(now), mems[layer])
@@ -166,57 +172,108 @@ class Contender:
         return torch.cat([(torch.zeros_like(x) if x.grad is None else x.grad).flatten() for x in weights])
 
 
-def measure(name: str, rounds: int) -> dict[str, Any]:
-    """Times of one workload [ms], and their ratio: its median, lowest and highest of a round."""
+def apart(one: Contender, other: Contender) -> float:
+    """The larger of the relative differences of the loss and of all gradients, in a second step from equal weights."""
+    losses = []
+    for contender in (one, other):
+        contender.step()  # where it is recorded or compiled
+        contender.reset()
+        losses.append(contender.step())
+    gap = float((one.gradients() - other.gradients()).norm() / one.gradients().norm())
+    return max(abs(losses[0] - losses[1]) / abs(losses[0]), gap)
+
+
+def measure(name: str, rounds: int, peers: Sequence[str] = ()) -> dict[str, Any]:
+    """Times of one workload [ms], and how many times faster than as written: median, lowest and highest of a round."""
     workload = WORKLOADS[name]
     torch.manual_seed(0)
-    x, written, shared = workload.x(), workload.make(), workload.make()
-    shared.load_state_dict(written.state_dict())
+    x, written = workload.x(), workload.make()
+    weights = copy.deepcopy(written.state_dict())
+
+    def made() -> nn.Module:  # no deep copy, which `snntorch.utils.reset` would not reach
+        network = workload.make()
+        network.load_state_dict(weights)
+        return network
+
+    shared = made()
     fast = accelerate(shared)
-    slow, quick = Contender(written, written, x), Contender(shared, fast, x)
-    quick.step()  # recorded as written
-    quick.reset()
-    losses = slow.step(), quick.step()
-    apart = float((slow.gradients() - quick.gradients()).norm() / slow.gradients().norm())
-    if abs(losses[0] - losses[1]) > TOLERANCE * abs(losses[0]) or apart > TOLERANCE:
-        raise SystemExit(f"{name}: they compute something else: losses {losses}, gradients apart by {apart:.2g}")
-    steps = {"as written": slow.step, "accelerated": quick.step}
-    resets = {"as written": slow.reset, "accelerated": quick.reset}
+    found = {"as written": Contender(written, written, x), "accelerated": Contender(shared, fast, x)}
+    if not (gap := apart(*found.values())) <= TOLERANCE:
+        raise SystemExit(f"{name}: they compute something else: losses or gradients apart by {gap:.2g}")
+    others = _peers(peers, made, x, found)
+    steps, resets = ({key: getattr(each, name) for key, each in found.items()} for name in ("step", "reset"))
     times = {key: own.cpu_ms for key, own in interleave(steps, rounds, resets=resets).items()}
-    ratio = ratios(times["as written"], times["accelerated"])
-    found = {key.replace(" ", "_") + "_cpu_ms": Spread.of(own).median for key, own in times.items()}
-    return {"workload": name, "about": workload.about, "runs_on": fast.lines, **found, "times_faster": ratio.__dict__}
+    faster = {key: ratios(times["as written"], own).__dict__ for key, own in times.items()}
+    medians = {key: Spread.of(own).median for key, own in times.items()}
+    return {
+        "workload": name, "about": workload.about, "runs_on": fast.lines, "cpu_ms": medians, "times_faster": faster,
+        "peers": others,
+    }  # fmt: skip
+
+
+def _peers(
+    names: Sequence[str], made: Callable[[], nn.Module], x: Tensor, found: dict[str, Contender]
+) -> dict[str, str]:
+    """Add the peers that compute what they should; returns why others do not."""
+    from benchmarks.as_written_peers import PEERS
+
+    others = {}
+    for name in names:
+        peer, own, like = PEERS[name], made(), made()
+        why = peer.lacks(own)
+        if not why:
+            contender = Contender(own, peer.build(own), x)
+            gap = apart(Contender(like, peer.reference(like), x), contender)
+            why = "" if gap <= TOLERANCE else f"another loss or gradient, by {gap:.2g}"
+            found |= {} if why else {name: contender}
+        others |= {name: why} if why else {}
+    return others
+
+
+def table(rows: list[dict[str, Any]], columns: Sequence[str]) -> str:
+    """Markdown: how many times faster than the network as written."""
+    lines = ["| network | " + " | ".join(columns) + " |", "| --- |" + " --: |" * len(columns)]
+    for row in rows:
+        cells = [f"{row['times_faster'][key]['median']:.1f}" if key in row["times_faster"] else "" for key in columns]
+        lines.append(f"| {row['about']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main() -> int:
-    """Print a line for each workload, and the median of the ratios."""
+    """Print a line for each workload and contender, and the median of our ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(WORKLOADS), help="names of workloads, with commas")
+    parser.add_argument("--peers", default="", help="vmap, torch.compile, SpikingJelly, Norse, with commas")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    names = given.only.split(",")
-    unknown = [name for name in names if name not in WORKLOADS]
-    if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}; known are {', '.join(WORKLOADS)}")
+    names, peers = given.only.split(","), list(filter(None, given.peers.split(",")))
+    for named, known in ((names, tuple(WORKLOADS)), (peers, PEER_NAMES)):
+        if unknown := [name for name in named if name not in known]:
+            parser.error(f"unknown: {', '.join(unknown)}; known are {', '.join(known)}")
     keep_freed_memory()
     rows = []
     with limited(given.threads):
         for name in names:
-            rows.append(row := measure(name, given.rounds))
-            times, ratio = (row["as_written_cpu_ms"], row["accelerated_cpu_ms"]), row["times_faster"]
-            print(
-                f"{name:13} {times[0]:8.1f} ms {times[1]:8.1f} ms {ratio['median']:6.2f} times "
-                f"({ratio['low']:.2f} to {ratio['high']:.2f})  {row['about']}",
-                flush=True,
-            )
-    middle = statistics.median(row["times_faster"]["median"] for row in rows)
+            rows.append(row := measure(name, given.rounds, peers))
+            print(f"{name}: {row['about']}; as written {row['cpu_ms']['as written']:.1f} ms")
+            for key in ("accelerated", *peers):
+                if key in row["peers"]:
+                    print(f"  {key:13} not compared: {row['peers'][key]}")
+                    continue
+                ratio = row["times_faster"][key]
+                ends = f"({ratio['low']:.2f} to {ratio['high']:.2f})"
+                print(f"  {key:13} {row['cpu_ms'][key]:8.1f} ms {ratio['median']:6.2f} times {ends}")
+            sys.stdout.flush()
+    middle = statistics.median(row["times_faster"]["accelerated"]["median"] for row in rows)
     print(f"median {middle:.2f}; torch {torch.__version__}, {given.rounds} rounds, CPU time, {given.threads} threads")
+    if peers:
+        print("\n" + table(rows, ["accelerated", *peers]))
     if given.json is not None:
         given.json.write_text(json.dumps({"threads": given.threads, "median": middle, "rows": rows}, indent=1) + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(importlib.import_module("benchmarks.as_written").main())  # of the classes that the peers know

@@ -10,6 +10,7 @@ import functools
 import os
 import random
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,26 @@ SETTING = 1.0
 def by_name() -> float:
     """A global, read by a function that the forward calls."""
     return SETTING
+
+
+def test_modules_that_name_each_other_are_read_in_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Must match: a setting of a user's module, which imports another that imports it."""
+    one, two = ModuleType("one"), ModuleType("two")
+    for module in (one, two):
+        vars(module).update(__file__=f"/home/me/{module.__name__}.py", one=one, two=two, gain=1.0)
+    monkeypatch.setitem(globals(), "MODULE", one)
+    fast, x = accelerate(made(loop(by_modules)), events()), events()
+    two.gain = 4.0  # type: ignore[attr-defined]
+    same(fast, x)
+    assert not fast.step_by_step
+
+
+MODULE: Any = None
+
+
+def by_modules(self: Any, now: Tensor, t: int) -> Tensor:
+    """A setting that is reached through modules."""
+    return self.fc1(now) * MODULE.two.one.two.gain
 
 
 def test_weights_are_those_of_now_however_they_were_changed() -> None:

@@ -29,11 +29,12 @@ PLAIN_DATA = (*ATOMS, float, list, tuple, dict, set, frozenset, Tensor)
 ENVIRONMENT = frozenset({"environ", "getenv"})
 DEEPEST = 8
 LARGEST_ARRAY = 10**6
+INSTALLED = frozenset({"site-packages", "dist-packages"})
 LIBRARIES = tuple(
     str(Path(folder).resolve())
     for folder in (
-        *map(sysconfig.get_path, ("stdlib", "purelib", "platlib")),
-        *(Path(str(package.__file__)).parent for package in (paths, fastspiking)),
+        sysconfig.get_path("stdlib"),
+        *(Path(str(package.__file__)).parent for package in (torch, snntorch, np, paths, fastspiking)),
     )
 )
 Getter = Callable[[], Any]
@@ -52,6 +53,7 @@ class Reads:
         self.alive: list[Any] = []
         self.functions: dict[int, Any] = {}
         self.names: set[str] = set()
+        self.followed: set[tuple[int, str]] = set()  # names of modules of Python, by the module
         self.failed = ""
         self.reset_kinds: set[type] = set()  # kinds of neurons that it sets to rest in other networks too
         self.running: list[str] = []
@@ -288,7 +290,9 @@ class Reads:
             self.open(value)
         elif isinstance(value, ModuleType):
             if not is_library_file(getattr(value, "__file__", None) or ""):
-                for inner in self._used_of(value):
+                names = [inner for inner in self._used_of(value) if (id(value), inner) not in self.followed]
+                self.followed.update((id(value), inner) for inner in names)  # modules may name each other
+                for inner in names:
                     self._outside((*key, inner), lambda value=value, inner=inner: getattr(value, inner), inner)
             return
         elif isinstance(value, nn.Module):
@@ -389,4 +393,7 @@ def is_library(code: CodeType) -> bool:
 
 def is_library_file(file: str) -> bool:
     """Return whether a file belongs to an installed package or to Python."""
-    return not file or file.startswith("<frozen") or str(Path(file).resolve()).startswith(LIBRARIES)
+    if not file or file.startswith("<frozen"):
+        return True
+    place = Path(file).resolve()
+    return not INSTALLED.isdisjoint(place.parts) or str(place).startswith(LIBRARIES)

@@ -1,0 +1,183 @@
+"""Other ways to train the networks of `as_written` faster: vmap, torch.compile, SpikingJelly and Norse.
+
+Each takes such a network and returns a module over its weights that gives the potentials of its last layer [T, B, C].
+SpikingJelly and Norse reset a neuron in the step in which it fires, snnTorch in the next; their gradients pass through
+the reset. Norse's SuperSpike is snnTorch's fast sigmoid of slope 1.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import snntorch as snn
+import torch
+from snntorch import surrogate
+from torch import Tensor, nn
+
+from benchmarks.as_written import IMAGE_STEPS, Dense, Recurrent
+
+NORSE_DT_S = 1e-3
+
+
+class Staged(nn.Module):
+    """Makes each product for all steps at once, then runs the neurons that follow it.
+
+    `neurons`: map currents over time to spikes and potentials; `over_time`: applies a product to all steps.
+    """
+
+    def __init__(self, products: Sequence[nn.Module], neurons: Sequence[Any], over_time: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.products, self.neurons, self.over_time = nn.ModuleList(products), neurons, over_time
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of events [T, B, ...], or of an image [B, N], whose product is made once."""
+        image = x.dim() == 2  # noqa: PLR2004
+        potentials = x
+        for at, (product, neurons) in enumerate(zip(self.products, self.neurons, strict=True)):
+            once = image and at == 0
+            current = product(x).expand(IMAGE_STEPS, -1, -1) if once else self.over_time(product, x)
+            x, potentials = neurons(current)
+        return potentials
+
+
+def stages(network: nn.Module) -> tuple[list[Any], list[Any]]:
+    """The products of a network, and the neurons behind each, which take their state and return it."""
+    if isinstance(network, Recurrent):
+        return [network.fc1, network.fc2], [network.rlif]
+    if isinstance(network, Dense):
+        return list(network.fcs), list(network.lifs)
+    net: Any = network.net
+    neurons: list[Any] = [net[2], net[5], net[8]]
+    for lif in neurons:
+        lif.init_hidden = lif.output = False
+    return [net[0:2], net[3:5], net[6:8]], neurons
+
+
+def flattened(product: nn.Module, x: Tensor) -> Tensor:
+    """A product with time and batch on one axis."""
+    return product(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+def vmap(network: nn.Module) -> nn.Module:
+    """`torch.func.vmap` of each product over time, and snnTorch's neurons step by step."""
+
+    def stepped(lif: Any, current: Tensor) -> tuple[Tensor, Tensor]:
+        recurrent = isinstance(lif, snn.RSynaptic)
+        state, spikes, potentials = lif.init_rsynaptic() if recurrent else (lif.reset_mem(),), [], []
+        for now in current.unbind(0):
+            out = lif(now, *state)
+            state = out if recurrent else out[1:]
+            spikes.append(out[0])
+            potentials.append(out[-1])
+        return torch.stack(spikes), torch.stack(potentials)
+
+    products, lifs = stages(network)
+    neurons: list[Any] = [partial(stepped, lif) for lif in lifs]
+    readout = [lambda current: (current, current)] * (len(products) - len(lifs))
+    return Staged(products, [*neurons, *readout], lambda product, x: torch.func.vmap(product)(x))
+
+
+def compiled(network: nn.Module) -> nn.Module:
+    """`torch.compile` of the network as written; it is compiled by its first call, which takes minutes."""
+    return torch.compile(network)  # type: ignore[return-value]
+
+
+def spikingjelly(network: nn.Module) -> nn.Module:
+    """SpikingJelly in its multi-step mode."""
+    from spikingjelly.activation_based import functional, neuron
+    from spikingjelly.activation_based import surrogate as theirs
+
+    def node(lif: Any, last: bool) -> Any:
+        return neuron.LIFNode(
+            tau=float(1 / (1 - lif.beta)),
+            decay_input=False,
+            v_threshold=float(lif.threshold),
+            v_reset=None,
+            surrogate_function=theirs.ATan(),
+            step_mode="m",
+            store_v_seq=last,
+        )
+
+    def run(node: Any, current: Tensor) -> tuple[Tensor, Tensor]:
+        functional.reset_net(node)
+        return node(current), node.v_seq
+
+    products, lifs = stages(network)
+    return Staged(products, [partial(run, node(lif, lif is lifs[-1])) for lif in lifs], flattened)
+
+
+def norse(network: nn.Module) -> nn.Module:
+    """Norse's box neurons, lifted over time."""
+    import norse.torch as no
+    from norse.torch.functional.reset import reset_subtract
+
+    class Potential(nn.Module):
+        """Sends a cell's potential in place of its spikes, since `Lift` keeps the last state alone."""
+
+        def __init__(self, cell: nn.Module) -> None:
+            super().__init__()
+            self.cell = cell
+
+        def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+            state = self.cell(x, state)[1]
+            return state.v, state
+
+    def lifted(lif: Any, last: bool) -> Any:
+        rate, threshold = (1 - lif.beta) / NORSE_DT_S, lif.threshold.clone()
+        cell = no.LIFBoxCell(no.LIFBoxParameters(rate, v_th=threshold, reset_method=reset_subtract), dt=NORSE_DT_S)
+        return no.Lift(Potential(cell) if last else cell)
+
+    def run(lift: Any, share: float, current: Tensor) -> tuple[Tensor, Tensor]:
+        out = lift(current / share)[0]  # it multiplies currents by dt / tau
+        return out, out
+
+    products, lifs = stages(network)
+    neurons = [partial(run, lifted(lif, lif is lifs[-1]), float(1 - lif.beta)) for lif in lifs]
+    return Staged(products, neurons, flattened)
+
+
+class Peer(NamedTuple):
+    """Another way; `spike_grad` is None where it computes what the network as written does."""
+
+    build: Callable[[nn.Module], nn.Module]
+    package: str
+    spike_grad: Any = None
+
+    def reference(self, network: nn.Module) -> nn.Module:
+        """A network that computes what this peer does: as written, or in a plain loop with the reset at once."""
+        if self.spike_grad is None:
+            return network
+
+        def looped(lif: Any, current: Tensor) -> tuple[Tensor, Tensor]:
+            potential, spikes, potentials = torch.zeros_like(current[0]), [], []
+            for now in current.unbind(0):
+                potential = lif.beta * potential + now
+                spikes.append(self.spike_grad(potential - lif.threshold))
+                potential = potential - lif.threshold * spikes[-1]
+                potentials.append(potential)
+            return torch.stack(spikes), torch.stack(potentials)
+
+        products, lifs = stages(network)
+        return Staged(products, [partial(looped, lif) for lif in lifs], flattened)
+
+    def lacks(self, network: nn.Module) -> str:
+        """What a network has that this peer has no neurons for, or how to install the peer; else ""."""
+        if importlib.util.find_spec(self.package) is None:
+            return f"pip install {self.package}"
+        if self.spike_grad is None:
+            return ""
+        if isinstance(network, Recurrent):
+            return "no recurrent neurons with a synapse that acts at once"
+        learnt = any(isinstance(each, snn.Leaky) and each.beta.requires_grad for each in network.modules())
+        return "no neurons with a learnt decay and threshold" if learnt else ""
+
+
+PEERS = {
+    "vmap": Peer(vmap, "torch"),
+    "torch.compile": Peer(compiled, "torch"),
+    "SpikingJelly": Peer(spikingjelly, "spikingjelly", surrogate.atan()),
+    "Norse": Peer(norse, "norse", surrogate.fast_sigmoid(slope=1)),
+}
