@@ -13,7 +13,8 @@ LOGGERS = ("csv", "tensorboard", "wandb", "mlflow")
 EPILOG = """examples:
   sgbench sync runs/digits_v1 --to tensorboard             # then: tensorboard --logdir runs
   sgbench sync runs --to wandb --project mine              # uploads what ran offline, or without a logger
-  sgbench sync runs --to wandb --mode offline --group mine # offline files, for wandb sync"""
+  sgbench sync runs --to wandb --mode offline --group mine # offline files, for wandb sync
+  sgbench sync runs --to wandb --table mine                # the boards of these runs, with links to them"""
 
 
 def register(commands: Any) -> None:
@@ -32,7 +33,9 @@ def register(commands: Any) -> None:
     parser.add_argument("--group", metavar="NAME", help="of wandb (default: the protocol)")
     parser.add_argument("--artifacts", action="store_true", help="wandb or MLflow gets record, weights and predictions")
     parser.add_argument(
-        "--table", metavar="NAME", help="wandb gets all runs as one table, in a run of this name, and nothing else"
+        "--table",
+        metavar="NAME",
+        help="wandb gets all runs and their boards as tables, in a run of this name, and nothing else",
     )
     parser.set_defaults(handler=sync)
 
@@ -84,7 +87,13 @@ def _mode_of_environment() -> str:
 
 
 def _send_table(args: argparse.Namespace, paths: Sequence[Path]) -> int:
-    """Send all finished runs to W&B as one table; an InputError for another logger, or if no run has finished."""
+    """Send finished runs and their boards to W&B as tables; an InputError for another logger, or without any."""
+    import json
+
+    from sgbench.leaderboard.board import show
+    from sgbench.leaderboard.deviation import References
+    from sgbench.leaderboard.pages.values import to_json
+    from sgbench.leaderboard.store.tree import RecordTree
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
     from sgbench.training.synced import send_table
@@ -95,6 +104,9 @@ def _send_table(args: argparse.Namespace, paths: Sequence[Path]) -> int:
     finished = [record for record in records if record.status == "finished"]
     if not finished:
         raise InputError(f"{args.source}: no run has finished; wait for one")
-    send_table(finished, args.source, group=args.table, project=args.project, mode=args.mode)
-    sys.stdout.write(f"{len(finished)} runs sent as table {args.table}\n")
+    root, protocols = paths[0].absolute().parents[3], {record.protocol for record in finished}
+    tree = RecordTree(root, "runs", References(), protocols.pop() if len(protocols) == 1 else None)
+    boards = {board.protocol.name: json.loads(to_json(board)) for board in show(tree).boards}
+    send_table(finished, args.source, group=args.table, project=args.project, mode=args.mode, boards=boards)
+    sys.stdout.write(f"{len(finished)} runs and {len(boards)} boards sent as tables to {args.table}\n")
     return 0

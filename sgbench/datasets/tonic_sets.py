@@ -240,8 +240,12 @@ class Tonic(EventFiles, entry="tonic"):
 
     def _read(self, part: Any, labels: NDArray[np.int64], positions: NDArray[Any]) -> Iterator[Recording]:
         for position in positions.tolist():
-            events = functools.reduce(lambda done, transform: transform(done), self.transforms, part[position][0])
             name = f"tonic's {self.chosen}, sample {position}"
+            try:
+                events = functools.reduce(lambda done, transform: transform(done), self.transforms, part[position][0])
+            except (AssertionError, LookupError, TypeError, ValueError) as error:
+                reason = " ".join(f"{type(error).__name__} {error}".split())
+                raise InputError(f"{name}: dataset.transforms={self.transform_calls}: {reason}") from error
             time_us, channel = channels_of(events, self._sensor(), name)
             first_us = int(time_us.min()) if self.image is not None and len(time_us) else 0
             yield Recording(channel, time_us - first_us, int(labels[position]), name=name)

@@ -1,9 +1,9 @@
 """Copies of finished runs for loggers, made from their records where they are missing or incomplete."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sgbench.records.flat import epoch_numbers, flat
 from sgbench.records.record import RunRecord
@@ -38,15 +38,23 @@ def sync(
     logger.publish(record, flat(record))
 
 
-def send_table(records: Sequence[RunRecord], folder: Path, *, group: str, project: str, mode: str) -> None:
-    """Send one table with a row for each run, and a link to it, to Weights & Biases; it replaces an earlier one."""
+def send_table(
+    records: Sequence[RunRecord],
+    folder: Path,
+    *,
+    group: str,
+    project: str,
+    mode: str,
+    boards: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> None:
+    """Send tables with links to runs to Weights & Biases: of all runs, a row each, and of boards; they replace others.
+
+    `boards`: maps each protocol to the rows of its board; a row has links to the runs that it rests on, by seed.
+    """
     import wandb
 
     name = f"table-{group}"
     _forget_offline(folder, name)
-    rows = [flat(record) for record in records]
-    ids = [f"{record.protocol}-{record.method_id}-{record.seed}" for record in records]
-    columns = sorted({key for row in rows for key in row})
     run = wandb.init(
         project=project,
         id=name,
@@ -58,10 +66,20 @@ def send_table(records: Sequence[RunRecord], folder: Path, *, group: str, projec
         reinit="create_new",
         settings=wandb.Settings(console="off", x_disable_stats=True),
     )
-    # Types may differ within a column, e.g. of a setting that is null in some runs.
     base = f"{run.url.rpartition('/')[0]}/" if run.url else ""  # offline there is no address, and ids stand alone
-    cells = [[f"{base}{one}", *(row.get(key) for key in columns)] for one, row in zip(ids, rows, strict=True)]
-    run.log({"runs": wandb.Table(["link", *columns], cells, allow_mixed_types=True)})
+    tables: dict[str, list[dict[str, Any]]] = {f"board/{protocol}": [] for protocol in boards}
+    tables["runs"] = []
+    links: dict[tuple[str, str], dict[str, str]] = {}
+    for record in records:
+        link = f"{base}{record.protocol}-{record.method_id}-{record.seed}"
+        tables["runs"].append({"link": link, **flat(record)})
+        links.setdefault((record.protocol, record.method_id), {})[f"seed {record.seed}"] = link
+    for protocol, rows in boards.items():
+        tables[f"board/{protocol}"] = [{**row, **links.get((protocol, row["method_id"]), {})} for row in rows]
+    for title, rows in tables.items():
+        columns: list[Any] = list(dict.fromkeys(key for row in rows for key in row))
+        cells = [[row.get(key) for key in columns] for row in rows]
+        run.log({title: wandb.Table(columns, cells, allow_mixed_types=True)})  # a setting is null in some runs
     run.finish()
 
 

@@ -21,6 +21,7 @@ from sgbench.errors import InputError
 from tests.callbacks.modules import Wrapped, fit
 from tests.diagnosis.test_planted import HEALTHY
 from tests.messages import raises_naming
+from tests.run.tiny import WORDS
 
 pytestmark = [
     pytest.mark.usefixtures("no_snntorch_neurons_left"),
@@ -190,6 +191,38 @@ def test_pictures_reach_tensorboard(tmp_path: Path) -> None:
     events = EventAccumulator(logger.log_dir).Reload()
     assert events.Tags()["images"] == ["firing_rates"]
     assert "firing_rate/net.lif.0" in events.Tags()["scalars"]
+
+
+@pytest.mark.slow
+def test_pictures_reach_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Must match, offline: one picture of each callback among the files of wandb's run."""
+    from pytorch_lightning.loggers import WandbLogger
+
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    callbacks = [FiringRates(), GradientFlow(), EnergyOnChips(["horowitz_45nm"]), EarlyWarning()]
+    logger: Any = WandbLogger(save_dir=tmp_path, project="mine", offline=True)
+    fit(module(), CASE.batch, callbacks, logger=logger)
+    logger.experiment.finish()
+    pictures = [path.stem for path in tmp_path.rglob("media/**/*.png")]
+    assert [sum(callback.picture in each for each in pictures) for callback in callbacks] == [1, 1, 1, 1]
+
+
+@pytest.mark.slow
+def test_pictures_reach_the_loggers_of_a_run(tmp_path: Path) -> None:
+    """Must match, of a run that Lightning drives: a PNG beside the CSV file, an image among TensorBoard's events."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = tmp_path / "callback"
+    folder.mkdir()
+    (folder / "rates.yaml").write_text("# @package callback.rates\n_target_: sgbench.callbacks.FiringRates\n")
+    words = (*WORDS, "trainer=lightning", "callback=rates", "engine=reference", "logger=[csv,tensorboard]")
+    allowed = {"config_dirs": [tmp_path], "allow_targets": ["sgbench.callbacks.FiringRates"]}
+    record = sgbench.run(*words, f"paths.runs_dir={tmp_path}", **allowed)  # type: ignore[arg-type]
+    assert record.status == "finished", record.failure
+    run = tmp_path / record.protocol / record.method_id / "0"
+    assert (run / "csv" / "firing_rates.png").read_bytes().startswith(b"\x89PNG")
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert events.Tags()["images"] == ["firing_rates"]
 
 
 def test_parallel_layers_count_each_step() -> None:

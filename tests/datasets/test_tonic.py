@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Subset
 from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
-from sgbench.datasets.tonic_sets import Tonic, facts_of, parts_of_tonic
+from sgbench.datasets.tonic_sets import Tonic, facts_of, parts_of_tonic, transform_of
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
 from sgbench.records.method import identity, method_id
@@ -142,6 +142,35 @@ def test_transforms_of_tonic_run_once_in_their_order(tmp_path: Path) -> None:
     plain, cropped = compose(words).method, compose([*words, "dataset.transforms=['CropTime(max=600)']"]).method
     assert "dataset.transforms" not in identity(plain)
     assert method_id(plain) != method_id(cropped)
+
+
+@pytest.mark.slow
+def test_tonics_own_caches_and_transforms(tmp_path: Path) -> None:
+    """Must match, with tonic itself: samples of a set of one's own plain, cached on disk and in memory, read twice."""
+    tonic = pytest.importorskip("tonic")
+
+    class Own(tonic.Dataset):  # type: ignore[name-defined]
+        sensor_size, dtype, ordering = (4, 3, 2), PIXELS, PIXELS.names
+
+        def __init__(self, transform: Any) -> None:
+            super().__init__(str(tmp_path), transform=transform)
+
+        def __len__(self) -> int:
+            return 6
+
+        def __getitem__(self, place: int) -> tuple[Any, int]:
+            return self.transform(np.array([(place % 4, 0, 500, False), (3, 2, 700, True)], PIXELS)), place % 2
+
+        def _check_exists(self) -> bool:
+            return True
+
+    own = Own(transform_of("CropTime(max=600)", Own.sensor_size))
+    cached = tonic.DiskCachedDataset(own, cache_path=str(tmp_path / "cache")), tonic.MemoryCachedDataset(own)
+    for given in (own, *cached, *cached):
+        values = read_data(given, "train").values
+        assert isinstance(values, EventArrays)
+        assert [channel.tolist() for channel in values.channels] == [[place % 4] for place in range(6)]
+    assert len([*(tmp_path / "cache").iterdir()]) == 6
 
 
 @pytest.mark.slow

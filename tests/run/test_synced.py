@@ -16,6 +16,7 @@ from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.notebook.records import load_records
 from sgbench.paths import RECORD
+from sgbench.records.files import read_model
 from sgbench.records.flat import epoch_numbers, flat
 from sgbench.records.record import RunRecord
 from sgbench.training.run_folder import folder_of
@@ -108,16 +109,32 @@ def test_an_agent_of_a_sweep_of_wandb_drives_runs(runs_dir: Path) -> None:
 
 @pytest.mark.slow
 def test_a_table_has_a_row_for_each_run(finished: RunRecord, runs_dir: Path) -> None:
-    """Read back from the file that wandb keeps of a table, sent twice: one, whose row is the tree."""
+    """Read back from the file that wandb keeps of a table, sent twice: one, whose row is the tree.
+
+    The board is that of a committed record, of the protocol's own settings, laid beside it: its row in `table.csv`
+    (the mean of one seed), and a link to the run.
+    """
+    stored = next(path for path in (ROOT / "leaderboards/digits_v1/records").rglob("0.json"))
+    record = read_model(stored, RunRecord)
+    place = runs_dir / record.protocol / record.method_id / "0"
+    place.mkdir(parents=True)
+    (place / "record.json").write_bytes(stored.read_bytes())
     for _ in range(2):
         words = ["sync", str(runs_dir), "--to", "wandb", "--mode", "offline", "--table", "mine"]
         assert main(words) == 0
-    (path,) = runs_dir.rglob("*.table.json")
-    table = json.loads(path.read_text())
-    (row,) = table["data"]
-    cells = dict(zip(table["columns"], row, strict=True))
-    assert cells.pop("link") == f"digits_v1-{finished.method_id}-{finished.seed}"
-    assert cells == pytest.approx(flat(finished))
+    tables = {path.name.partition("_")[0]: json.loads(path.read_text()) for path in runs_dir.rglob("*.table.json")}
+    cells = {
+        name: [dict(zip(each["columns"], row, strict=True)) for row in each["data"]] for name, each in tables.items()
+    }
+    rows = {row.pop("link"): row for row in cells["runs"]}
+    mine = rows[f"digits_v1-{finished.method_id}-{finished.seed}"]
+    assert {key: value for key, value in mine.items() if value is not None} == pytest.approx(flat(finished))
+    link = f"digits_v1-{record.method_id}-0"
+    assert link in rows
+    (row,) = next(each for name, each in cells.items() if name != "runs")
+    assert record.test is not None
+    assert (row["method_id"], row["seed 0"]) == (record.method_id, link)
+    assert row["test_accuracy_mean"] == pytest.approx(record.test.accuracy)
 
 
 @pytest.mark.slow
