@@ -1,24 +1,19 @@
 """`sgbench list` and `sgbench show`: the catalogue, read without importing its classes."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import (
-    answer,
-    check_picture,
-    print_json,
-    print_lines,
-    print_picture_path,
-    screen,
-    shared_options,
-)
+from sgbench.cli.common import answer, print_json, print_lines, screen, shared_options
 from sgbench.composition import catalogue, selection
 from sgbench.composition.entry_text import as_dict, columns, entry_text, list_row
 from sgbench.errors import InputError
 from sgbench.paths import RECORD
 
-PLOTTED = ("surrogate", "neuron")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def register(commands: Any) -> None:
@@ -105,11 +100,13 @@ def show_entry(args: argparse.Namespace) -> int:
     if not name:
         raise InputError(f"'{args.name}': GROUP/NAME is needed, e.g. surrogate/atan; see: sgbench list")
     entry = catalogue.entry(group, name, args.config_dir)
-    answer(args, as_dict(entry), entry_text(entry, args.config_dir).removesuffix("\n"))
-    if args.plot is not None:
-        _plot(entry, args)
-        print_picture_path(args)
-    return 0
+
+    def figure() -> Figure:
+        from sgbench.inspection.portrait import portrait
+
+        return portrait(entry, config_dirs=args.config_dir, allow_targets=args.allow_target)
+
+    return answer(args, as_dict(entry), entry_text(entry, args.config_dir).removesuffix("\n"), figure)
 
 
 def _show_run(args: argparse.Namespace) -> int:
@@ -120,20 +117,11 @@ def _show_run(args: argparse.Namespace) -> int:
 
     folder = Path(args.name)
     record = read_model(folder / RECORD, RunRecord)
-    answer(args, record.model_dump(mode="json"), result_line(record))
-    if args.plot is not None:
-        from sgbench.inspection.run_picture import draw_run
+
+    def figure() -> Figure:
+        from sgbench.inspection.run_picture import figure_of_run
 
         options = {"config_dirs": args.config_dir, "allow_targets": args.allow_target}
-        draw_run(folder, args.plot, samples=args.samples, **options)
-        print_picture_path(args)
-    return 0
+        return figure_of_run(folder, samples=args.samples, **options)
 
-
-def _plot(entry: catalogue.Entry, args: argparse.Namespace) -> None:
-    if entry.group not in PLOTTED:
-        raise InputError(f"{entry.group}/{entry.name}: no picture; there are some of {' and '.join(PLOTTED)}")
-    check_picture(args)
-    from sgbench.inspection.portrait import draw
-
-    draw(entry, args.plot, config_dirs=args.config_dir, allow_targets=args.allow_target)
+    return answer(args, record.model_dump(mode="json"), result_line(record), figure)

@@ -15,6 +15,7 @@ from sgbench.records.counts import OpCounts
 from sgbench.records.energy import EnergyTarget, Evidence, Price
 from sgbench.records.record import RunRecord
 from sgbench.tables import aligned
+from sgbench.tables.shown import table_lines
 
 
 def answer_list(args: argparse.Namespace) -> int:
@@ -87,11 +88,11 @@ def answer_price(args: argparse.Namespace) -> int:
     targets = energy.load_targets_named(args.target, args.config_dir)
     title = f"{record.method.choices['dataset']}, {record.method_id}"
     priced = PricedNetwork.of(counts, targets, dt_s=record.method.protocol.dt_s, title=title)
-    if args.plot is not None:
-        priced.plot(args.plot)
     targets_tree = [estimate_tree(estimate) for estimate in priced.estimates]
     tree = {"footprint": asdict(footprint(counts)), "targets": targets_tree}
-    return answer(args, tree, [*network_lines(counts), training_line(record), "", *priced.lines()])
+    lines = table_lines(priced.table(), screen(args), "--wide")
+    lines = [*network_lines(counts), training_line(record), "", *lines, *priced.table_notes()]
+    return answer(args, tree, lines, priced.figure)
 
 
 def network_lines(counts: OpCounts) -> list[str]:

@@ -94,7 +94,7 @@ def recommend(args: argparse.Namespace) -> int:
 
 def _recommend_under_budget(args: argparse.Namespace) -> int:
     """Print the settings with which a network meets a budget of energy on a target."""
-    from sgbench.recommendation.budget_export import figure_of, tree_of
+    from sgbench.recommendation.budget_export import tree_of
     from sgbench.recommendation.recommend import recommend
 
     measured = "--target answers from measured runs; name a finished run of yours with --run"
@@ -110,7 +110,7 @@ def _recommend_under_budget(args: argparse.Namespace) -> int:
         run=args.run,
         config_dirs=args.config_dir,
     )
-    return answer(args, tree_of(advice), advice.lines, lambda: figure_of(advice))
+    return answer(args, tree_of(advice), advice.lines, advice.figure)
 
 
 def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:

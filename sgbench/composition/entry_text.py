@@ -43,10 +43,13 @@ def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
     lines.append(columns([(str(key), str(value)) for key, value in rows]))
     if entry.parameters:
         lines.append("parameters and their defaults")
-        defaults = {**entry.own, **entry.parameters}
-        numbers = resolved_defaults(entry, config_dirs)
-        lines.append(columns([(f"  {key}", _value_text(numbers.get(key, value))) for key, value in defaults.items()]))
+        lines.append(columns([(f"  {key}", value) for key, value in parameter_rows(entry, config_dirs)]))
     return "\n".join(lines)
+
+
+def parameter_rows(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> list[tuple[str, str]]:
+    numbers = resolved_defaults(entry, config_dirs)
+    return [(key, _value_text(numbers.get(key, value))) for key, value in {**entry.own, **entry.parameters}.items()]
 
 
 def resolved_defaults(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> dict[str, Any]:

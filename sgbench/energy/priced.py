@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sgbench.energy.operations import NEEDED
 from sgbench.energy.price import EnergyEstimate, price
 from sgbench.energy.text import NONE, joules_interval, marked
+from sgbench.plots.style import Drawn
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy import EnergyTarget
-from sgbench.tables import aligned
 from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Cell, Table, number, numbers, texts
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sgbench.plots.energy_terms import EnergyBar
 
 HEAD = ("target", "evidence", "dynamic energy an inference", "static energy an inference", "operations without a price")
@@ -25,7 +26,7 @@ OF_NEURONS = tuple(name for name in NEEDED if name.startswith("neuron_"))
 
 
 @dataclass(frozen=True, repr=False)
-class PricedNetwork(ShownTable):
+class PricedNetwork(Drawn, ShownTable):
     """Shows the energy of one inference of a network on several targets.
 
     It prints as a table, is shown as one in a notebook, and `plot` draws the energy of operations and layers. A
@@ -67,13 +68,6 @@ class PricedNetwork(ShownTable):
     def __getitem__(self, target: str) -> EnergyEstimate:
         return {estimate.target: estimate for estimate in self.estimates}[target]
 
-    def __repr__(self) -> str:
-        return "\n".join(self.lines())
-
-    def lines(self) -> list[str]:
-        rows = [list(HEAD), *([cell.text for cell in self._row(one)] for one in self._shown)]
-        return [*aligned(rows, text_columns=len(HEAD)), *self.table_notes()]
-
     def table(self) -> Table:
         """Return the table: a row for each target with an energy, energies in nJ."""
         columns = (*texts(*HEAD[:2]), *numbers(*HEAD[2:4]), *texts(*HEAD[4:]))
@@ -93,14 +87,12 @@ class PricedNetwork(ShownTable):
     def _shown(self) -> list[EnergyEstimate]:
         return [each for each in self.estimates if each.priced_nj is not None or each.static_nj is not None]
 
-    def plot(self, path: Path | str) -> Path:
-        """Draw the energy of each operation and layer on every target, the cheapest target first; return the path."""
-        from sgbench.plots import style
+    def figure(self) -> Figure:
+        """Draw the energy of each operation and layer on every target, the cheapest target first."""
         from sgbench.plots.energy_terms import terms_figure
 
         bars = sorted(filter(None, map(_bar, self.estimates)), key=lambda bar: bar.total_nj)
-        style.save(lambda: terms_figure(bars, title=self.title), Path(path))
-        return Path(path)
+        return terms_figure(bars, title=self.title)
 
     def _row(self, estimate: EnergyEstimate) -> tuple[Cell, ...]:
         static, priced = estimate.static_nj, estimate.priced_nj

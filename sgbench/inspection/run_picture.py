@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from fastspiking.signals.trajectory import POTENTIAL, SPIKES
 from sgbench.errors import InputError, require_count
 from sgbench.inspection.stored_run import StoredRun, load_selected, prepare_pass, read_record, rebuild_run
-from sgbench.plots import style
 from sgbench.plots.style import BLUE, COLOURS, GREEN, SOFT, VERMILION
 from sgbench.records.record import RunRecord
 
@@ -52,26 +51,23 @@ class RunPicture:
     samples: tuple[ShownSample, ...]
 
 
-def draw_run(
+def figure_of_run(
     folder: Path,
-    path: Path,
     *,
     samples: int = 1,
     overrides: Sequence[str] = (),
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
-) -> None:
+) -> Figure:
     """Draw a run: learning curves and rates from its record, spikes and potentials of replayed samples.
 
     Args:
         folder: folder of the run.
-        path: file of the picture.
         samples: number of validation samples to replay with the selected weights; 0 for none.
         overrides: Hydra overrides of the run's execution, e.g. "paths.data_dir=DIR".
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
     """
-    style.check_picture_path(path)
     record = read_record(folder)
     if not record.curve:
         raise InputError(f"{folder}: no epoch was finished to draw; see: sgbench diagnose {folder}")
@@ -82,8 +78,7 @@ def draw_run(
             shown = _replay_samples(run, samples)
         except InputError as error:
             raise InputError(f"{error}; --samples 0 draws the learning curves alone") from error
-    picture = RunPicture(record, _layer_rates(record), shown)
-    style.save(lambda: run_figure(picture), path)
+    return run_figure(RunPicture(record, _layer_rates(record), shown))
 
 
 def _layer_rates(record: RunRecord) -> tuple[LayerRates, ...]:

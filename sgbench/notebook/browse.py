@@ -1,24 +1,30 @@
 """Lists the catalogue and shows entries in Python."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from sgbench.composition import catalogue
-from sgbench.composition.entry_text import as_dict, columns, entry_text, list_row
+from sgbench.composition.entry_text import as_dict, columns, entry_text, list_row, parameter_rows
 from sgbench.errors import InputError
+from sgbench.plots.style import Drawn
 from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 class EntryList(ShownTable, Sequence[str]):
-    """Holds the names of entries or groups; prints as one line for each name with its description.
+    """Holds the names of entries or groups, each with its description.
 
     Args:
         rows: for each name a tuple of the name and one or more cells that describe it.
 
     >>> names = EntryList([("atan", "a bell"), ("zero", "a control")])
-    >>> names
+    >>> print(names)
     atan  a bell
     zero  a control
     >>> names[0], "zero" in names, len(names)
@@ -43,37 +49,39 @@ class EntryList(ShownTable, Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         return (row[0] for row in self.rows)
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         return columns(self.rows).rstrip("\n") if self.rows else "nothing"
 
     def table(self) -> Table:
-        width = max(map(len, self.rows), default=1)
-        filled = [(*row, *[""] * (width - len(row))) for row in self.rows]
-        return plain_table("Names", [("name", *[""] * (width - 1)), *filled], text_columns=width)
+        rows = [(name, "; ".join(filter(None, cells))) for name, *cells in self.rows]
+        return plain_table("Names", [("name", ""), *rows], text_columns=2)
 
 
-class EntryView(ShownTable):
+class EntryView(Drawn, ShownTable):
     """Holds one entry of the catalogue; prints its parameters, formula and sources as `sgbench show` does."""
 
-    def __init__(self, entry: catalogue.Entry, text: str) -> None:
-        self.entry = entry
-        self.text = text
+    def __init__(self, entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> None:
+        self.entry, self.config_dirs = entry, tuple(config_dirs)
 
     def to_dict(self) -> dict[str, Any]:
         """Convert the entry to a dictionary with stable keys, as `sgbench show --json` prints it."""
         return as_dict(self.entry)
 
-    def __repr__(self) -> str:
-        return self.text.rstrip("\n")
+    def __str__(self) -> str:
+        return entry_text(self.entry, self.config_dirs).rstrip("\n")
 
     def table(self) -> Table:
-        entry = self.entry
-        rows = [(f"{entry.group}/{entry.name}", "default")]
-        rows += [(key, str(value)) for key, value in entry.parameters.items()]
-        return plain_table(entry.name, rows, text_columns=2)
+        name, rows = f"{self.entry.group}/{self.entry.name}", parameter_rows(self.entry, self.config_dirs)
+        return plain_table(name, [(name, "default"), *rows], text_columns=2)
 
     def table_notes(self) -> tuple[str, ...]:
-        return (self.entry.line,)
+        formula, sources = self.entry.meta.get("formula"), self.entry.meta.get("sources") or []
+        return (self.entry.line, *([f"formula: {formula}"] if formula else []), *(f"source: {one}" for one in sources))
+
+    def figure(self) -> Figure:
+        from sgbench.inspection.portrait import portrait
+
+        return portrait(self.entry, config_dirs=self.config_dirs)
 
 
 def list_entries(group: str | None = None, *, config_dirs: Sequence[Path] = ()) -> EntryList:
@@ -111,5 +119,4 @@ def show_entry(name: str, *, config_dirs: Sequence[Path] = ()) -> EntryView:
     group, _, entry_name = name.partition("/")
     if not entry_name:
         raise InputError(f"'{name}': GROUP/NAME is needed, e.g. surrogate/atan")
-    entry = catalogue.entry(group, entry_name, config_dirs)
-    return EntryView(entry, entry_text(entry, config_dirs))
+    return EntryView(catalogue.entry(group, entry_name, config_dirs), config_dirs)

@@ -1,9 +1,11 @@
 """Loads records and boards in Python."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.board import show
@@ -13,19 +15,26 @@ from sgbench.leaderboard.explaining import explain_two
 from sgbench.leaderboard.pages.brief import brief_markdown, brief_table
 from sgbench.leaderboard.pages.explain import Explanation
 from sgbench.leaderboard.pages.export import to_table
+from sgbench.leaderboard.pages.picture import picture_of
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.shipped import installed
 from sgbench.leaderboard.store.reading import Finding, Layout, by_cause
 from sgbench.leaderboard.store.tree import RecordTree, candidates
 from sgbench.notebook.table import data_frame
 from sgbench.paths import default_runs_dir
+from sgbench.plots.board import board_figure
+from sgbench.plots.style import Drawn
 from sgbench.records.method import by_method
 from sgbench.records.record import RunRecord
 from sgbench.tables import few
 from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 LEADERBOARDS = Path("leaderboards")
+FEW = 3  # protocols that are named
 COLUMNS = ("protocol", "method", "method_id", "seed", "status", "validation", "test")
 
 
@@ -54,9 +63,12 @@ class Records(ShownTable, Sequence[RunRecord]):
         return len(self.records)
 
     def __repr__(self) -> str:
-        names = ", ".join(sorted({record.protocol for record in self.records})) or "no protocol"
+        names = sorted({record.protocol for record in self.records})
+        of = ", ".join(names) if len(names) <= FEW else f"{len(names)} protocols"
         more = f"; {len(self.left_out)} files left out" if self.left_out else ""
-        return f"{len(self)} records of {names}{more}"
+        return f"{len(self)} records of {of or 'no protocol'}{more}"
+
+    __str__ = __repr__
 
     def table(self) -> Table:
         """Make the table of the records with their scores."""
@@ -116,8 +128,8 @@ def load_records(root: Path | str | None = None, *, layout: Layout = "runs") -> 
     return Records(records, [*(f"{finding.path}: {finding.reason}" for finding in findings), *left_out])
 
 
-class BoardTable(ShownTable):
-    """Holds a board: rank, score with interval, and costs of each method; prints as a Markdown table.
+class BoardTable(Drawn, ShownTable):
+    """Holds a board: rank, score with interval, and costs of each method; print() writes it as Markdown.
 
     Args:
         board: the board.
@@ -129,7 +141,7 @@ class BoardTable(ShownTable):
         self.left_out = tuple(f"{finding.path}: {finding.reason}" for finding in findings)
         self._causes = by_cause(findings)
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         left_out = [f"left out: {line}" for line in few(self._causes, "the attribute left_out has all")]
         return "\n".join([brief_markdown(self.board).rstrip("\n"), *([""] if left_out else []), *left_out])
 
@@ -147,11 +159,11 @@ class BoardTable(ShownTable):
         Raises:
             InputError: pandas is not installed.
         """
-        rows = [_row_values(row) for row in self._shown()]
+        rows = [_row_values(row) for row in self.board.shown]
         return data_frame(list(rows[0]) if rows else [], [list(row.values()) for row in rows])
 
-    def _shown(self) -> tuple[MethodRow, ...]:
-        return (*self.board.rows, *self.board.claimed, *self.board.baselines)
+    def figure(self) -> Figure:
+        return board_figure(picture_of(self.board))
 
 
 def _row_values(row: MethodRow) -> dict[str, object]:
@@ -196,7 +208,7 @@ def board(
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Returns:
-        The board, which prints itself; `to_latex` and `to_pandas` make tables of it.
+        The board, which prints itself; `plot()` draws it, `to_latex` and `to_pandas` make tables of it.
 
     Raises:
         InputError: there is no such folder or protocol, or the protocol has no comparable record.
@@ -216,14 +228,18 @@ def board(
     return BoardTable(boards.boards[0], boards.findings)
 
 
-class Sentences(str):
-    """Holds an explanation, one sentence on each line; `explanation` has its numbers."""
+class Sentences(str, ShownTable):
+    """Is an explanation, one sentence on each line; `explanation` has its numbers."""
 
     explanation: Explanation
     __slots__ = ("explanation",)
+    __repr__ = ShownTable.__repr__
 
-    def __repr__(self) -> str:
-        return str(self)
+    def table(self) -> Table:
+        return plain_table("Two methods", self.explanation.table, text_columns=1)
+
+    def table_notes(self) -> tuple[str, ...]:
+        return self.explanation.short
 
 
 def explain(
@@ -253,7 +269,7 @@ def explain(
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Returns:
-        The sentences, which print themselves.
+        The sentences, which print themselves; a notebook shows the numbers side by side.
 
     Raises:
         InputError: no such method, or a protocol has to be named.

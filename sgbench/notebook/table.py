@@ -1,17 +1,24 @@
 """Holds the results of a sweep as a Python object, and draws sweeps and runs."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError
 from sgbench.paths import default_runs_dir, run_dir
+from sgbench.plots.style import Drawn, drawn
 from sgbench.records.record import RunRecord
 from sgbench.sweeps.results import Results, SettingRow, best_rows
 from sgbench.sweeps.text import as_text, show_notes, table_rows
 from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def data_frame(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> object:
@@ -28,7 +35,7 @@ def data_frame(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> obje
 
 
 @dataclass(frozen=True, repr=False)
-class SweepTable(ShownTable):
+class SweepTable(Drawn, ShownTable):
     """Holds the means over seeds of each combination of a sweep; prints as `sgbench sweep show` does."""
 
     results: Results  # one row for each combination
@@ -49,8 +56,6 @@ class SweepTable(ShownTable):
         text = as_text(self.results, "the same call")
         return "\n".join([*self.notes, *([""] if self.notes else []), text.rstrip("\n")])
 
-    __repr__ = __str__
-
     def table(self) -> Table:
         """Make the table of the combinations with their scores."""
         rows, text_columns = table_rows(self.results)
@@ -59,6 +64,14 @@ class SweepTable(ShownTable):
     def table_notes(self) -> tuple[str, ...]:
         """Return notes on the data and the runs, and on how to read the scores."""
         return (*self.notes, *show_notes(self.results))
+
+    def figure(self) -> Figure:
+        from sgbench.plots.sweep import sweep_figure
+        from sgbench.sweeps.picture import picture_of
+
+        if any(row.measure.is_loss for row in self.results.rows):
+            raise InputError("plot: pictures are of accuracies; narrow the sweep to tasks with classes")
+        return sweep_figure(picture_of(self.results))
 
     def to_pandas(self) -> Any:
         """Build a DataFrame with a row for each combination; scores are from 0 to 1, or losses without classes.
@@ -85,18 +98,11 @@ class SweepTable(ShownTable):
         return data_frame([*keys, *names], rows)
 
 
-class PictureFile(type(Path())):
-    """Names the file of a picture, which a notebook shows as the result of a cell."""
+def plot(what: Drawn | RunRecord | str | Path, path: str | Path | None = None, *, samples: int = 1) -> Any:
+    """Draw a result, or a run: learning curves and rates, spikes and potentials of replayed validation samples.
 
-    def _repr_png_(self) -> bytes | None:
-        return self.read_bytes() if self.suffix == ".png" else None
-
-    def _repr_svg_(self) -> str | None:
-        return self.read_text(encoding="utf-8") if self.suffix == ".svg" else None
-
-
-def plot(what: SweepTable | RunRecord | str | Path, path: str | Path, *, samples: int = 1) -> PictureFile:
-    """Draw a sweep, or a run: learning curves and rates, spikes and potentials of replayed validation samples.
+    Results that have a picture (sweeps, boards, diagnoses, energies, advice under a budget, verdicts) also draw
+    themselves: `table.plot()`.
 
     The example draws what that of `run` has trained:
 
@@ -105,35 +111,22 @@ def plot(what: SweepTable | RunRecord | str | Path, path: str | Path, *, samples
     True
 
     Args:
-        what: the table of a sweep of a task with classes, a record, or the folder of a run. For a record, its run
-            must lie in the default runs folder.
-        path: file of the picture, .png, .svg or .pdf.
+        what: a result, a record, or the folder of a run. For a record, its run must lie in the default runs folder.
+        path: file of the picture, .png, .svg or .pdf; None returns a matplotlib figure.
         samples: number of samples of a run to replay with the selected weights; 0 needs neither weights nor data.
 
     Returns:
-        The path; a notebook shows the picture.
+        The figure, or the path of the file; a notebook shows either.
 
     Raises:
-        InputError: the file is of another kind, the scores of the sweep are losses, or weights or data are missing.
+        InputError: the file is of another kind, there is nothing to draw, or weights or data are missing.
     """
-    picture = PictureFile(path)
-    if not isinstance(what, SweepTable):
-        from sgbench.inspection.run_picture import draw_run
+    if isinstance(what, Drawn):
+        return what.plot(path)
+    if not isinstance(what, RunRecord | str | Path):
+        raise InputError(f"plot: {type(what).__name__} has no picture; give a result with plot(), or a run")
+    from sgbench.inspection.run_picture import figure_of_run
 
-        draw_run(_folder(what), picture, samples=samples)
-        return picture
-    from sgbench.plots import style
-    from sgbench.plots.sweep import sweep_figure
-    from sgbench.sweeps.picture import picture_of
-
-    style.check_picture_path(picture)
-    if any(row.measure.is_loss for row in what.results.rows):
-        raise InputError("plot: pictures are of accuracies; narrow the sweep to tasks with classes")
-    style.save(lambda: sweep_figure(picture_of(what.results)), picture)
-    return picture
-
-
-def _folder(run: RunRecord | str | Path) -> Path:
-    if isinstance(run, str | Path):
-        return Path(run)
-    return run_dir(default_runs_dir(), run.protocol, run.method_id, run.seed)
+    is_record = isinstance(what, RunRecord)
+    folder = run_dir(default_runs_dir(), what.protocol, what.method_id, what.seed) if is_record else Path(what)
+    return drawn(partial(figure_of_run, folder, samples=samples), path)

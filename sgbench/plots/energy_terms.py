@@ -73,7 +73,8 @@ def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
         raise InputError("no target has a total to draw; sgbench energy price names the reasons")
     layers = list(dict.fromkeys(term.layer for bar in bars for term in bar.terms))
     patches = _legend({family for bar in bars for family in _families(bar)}, layers)
-    columns = _columns(patches)
+    longest = max(len(str(patch.get_label())) for patch in patches)
+    columns = max(1, int(WIDTH_INCHES / (PATCH_INCHES + LETTER_INCHES * longest)))
     head = HEAD_INCHES + LEGEND_ROW_INCHES * math.ceil(len(patches) / columns)
     height = head + ROW_INCHES * len(bars)
     figure = Figure(figsize=(WIDTH_INCHES, height))
@@ -92,11 +93,6 @@ def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
     corner: Any = {"loc": "upper left", "bbox_to_anchor": (0.005, 1 - 0.45 / height)}
     figure.legend(handles=patches, ncols=columns, frameon=False, fontsize=11, **corner)
     return figure
-
-
-def _columns(patches: Sequence[Patch]) -> int:
-    longest = max(len(str(patch.get_label())) for patch in patches)
-    return max(1, int(WIDTH_INCHES / (PATCH_INCHES + LETTER_INCHES * longest)))
 
 
 def _families(bar: EnergyBar) -> list[str]:

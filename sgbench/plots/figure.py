@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from sgbench.plots.chart import Chart, ChartAxis, Charts, Series
@@ -45,7 +44,8 @@ def charts_figure(charts: Charts, *, columns: int = 2, panel: tuple[float, float
     figure = Figure(figsize=(columns * width + left, rows * height + 0.7), layout="constrained")
     grid: Any = figure.subplots(rows, columns, sharey=bool(names), squeeze=False)
     letters = int(width / LETTER_INCHES)
-    places = {name: place for place, name in enumerate(dict.fromkeys(_names(charts)))}
+    known = dict.fromkeys(line.key or line.name for chart in panels for line in chart.series if not line.tone)
+    places = {name: place for place, name in enumerate(known)}
     for place, axes in enumerate(grid.flat):
         if place >= len(panels):
             axes.set_axis_off()
@@ -66,10 +66,6 @@ def charts_figure(charts: Charts, *, columns: int = 2, panel: tuple[float, float
         place_of: Any = {"loc": "outside upper center", "ncols": max(1, across), "frameon": False}
         figure.legend(list(handles.values()), list(handles), fontsize=FONT_SIZE, **place_of)
     return figure
-
-
-def _names(charts: Charts) -> Iterable[str]:
-    return (series.key or series.name for chart in charts.panels for series in chart.series if not series.tone)
 
 
 def _titled(axis: ChartAxis) -> str:

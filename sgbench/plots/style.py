@@ -103,7 +103,10 @@ def _png(figure: Figure, texts: Mapping[str, str]) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image, PngImagePlugin
 
-    _lay_out(figure)
+    layout = figure.get_layout_engine()
+    if layout is not None:  # once, since saving would draw twice otherwise
+        layout.execute(figure)
+        figure.set_layout_engine(None)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
@@ -116,15 +119,45 @@ def _png(figure: Figure, texts: Mapping[str, str]) -> bytes:
     return out.getvalue()
 
 
-def _lay_out(figure: Figure) -> None:
-    """Determine the layout of a figure once, since saving would otherwise draw it twice."""
-    layout = figure.get_layout_engine()
-    if layout is not None:
-        layout.execute(figure)
-        figure.set_layout_engine(None)
-
-
 def save(draw: Callable[[], Figure], path: Path, *, style_changes: Mapping[str, Any] | None = None) -> None:
     """Draw a figure in sgbench's style and write it to a file; equal figures give equal bytes."""
     check_picture_path(path)
     write_atomic(path, encode(draw, path.suffix.lower(), style_changes=style_changes))
+
+
+class PictureFile(type(Path())):
+    """Names the file of a picture, which a notebook shows as the result of a cell."""
+
+    def _repr_png_(self) -> bytes | None:
+        return self.read_bytes() if self.suffix == ".png" else None
+
+    def _repr_svg_(self) -> str | None:
+        return self.read_text(encoding="utf-8") if self.suffix == ".svg" else None
+
+
+class Drawn:
+    """Draws a subclass by its `figure` in sgbench's style."""
+
+    def figure(self) -> Figure:
+        raise NotImplementedError
+
+    def plot(self, path: Path | str | None = None) -> Any:
+        """Draw it as a matplotlib figure, which a notebook shows, or into a file, .png, .svg or .pdf; return either.
+
+        Raises:
+            InputError: the file is of another kind, its folder is missing, or there is nothing to draw.
+        """
+        return drawn(self.figure, path)
+
+
+def drawn(draw: Callable[[], Figure], path: Path | str | None) -> Any:
+    """Return a figure that a notebook shows, or write it to a file and return its path; see `Drawn.plot`."""
+    if path is not None:
+        save(draw, PictureFile(path))
+        return PictureFile(path)
+    from matplotlib import style
+
+    with style.context(["default", STYLE]):
+        figure = draw()
+    figure._repr_png_ = lambda: encode(lambda: figure, ".png")  # pyright: ignore[reportAttributeAccessIssue] - for IPython
+    return figure

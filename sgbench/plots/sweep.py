@@ -13,7 +13,7 @@ from sgbench.plots.style import INK
 from sgbench.plots.sweep_curves import curves_size, draw_curves
 from sgbench.plots.sweep_dots import dots_size, draw_dots
 from sgbench.plots.sweep_heat import draw_heat, heat_size
-from sgbench.plots.sweep_numbers import FAILED, LOSS, SweepPicture
+from sgbench.plots.sweep_numbers import FAILED, LOSS, TEST, SweepPicture
 
 HEAD_INCHES, LINE_INCHES = 0.5, 0.24
 LETTERS_PER_INCH = 13  # of the caption
@@ -51,7 +51,8 @@ def _notes(picture: SweepPicture, *, is_heat: bool) -> list[str]:
     averages = "One seed, so no interval" if picture.seeds == 1 else f"Mean over {picture.seeds} seeds"
     if picture.seeds > 1 and not is_heat:
         averages += " with its 95 % interval"
-    notes = [f"{averages}.", WHY_VALIDATION.replace("accuracy", "loss" if picture.what == LOSS else "accuracy")]
+    why = WHY_VALIDATION.replace("accuracy", "loss" if picture.what == LOSS else "accuracy")
+    notes = [f"{averages}.", *([] if picture.what == TEST else [why])]
     if picture.what == FAILED:
         notes = ["Share of runs that failed, of those that have ended."]
     is_empty = any(row.mean is None for row in picture.rows)

@@ -31,7 +31,8 @@ def draw_curves(figure: Figure, picture: SweepPicture, across: SweptAxis) -> Non
     _frame(axes, axis, curves, across)
     axes.set_ylabel(f"{picture.what}\n{axis.scale_note}", fontsize=14, color=INK)
     for position, (name, rows) in enumerate(curves.items()):
-        _draw_curve(axes, axis, name, _by_number(rows, across), _line_style(position))
+        by_number = {float(row.settings[across.key]): row for row in rows}
+        _draw_curve(axes, axis, name, dict(sorted(by_number.items())), _line_style(position))
     chances = {row.chance for row in picture.rows}
     if len(chances) == 1 and axes.get_ylim()[0] <= min(chances):
         axes.axhline(min(chances), color=SOFT, linestyle="--", linewidth=1.2, label="chance", zorder=1)
@@ -53,11 +54,6 @@ def _line_style(position: int) -> dict[str, Any]:
         "marker": MARKERS[position % len(MARKERS)],
         "linestyle": DASHES[position // len(COLOURS)],
     }
-
-
-def _by_number(rows: Sequence[SweepRow], across: SweptAxis) -> dict[float, SweepRow]:
-    by_number = {float(row.settings[across.key]): row for row in rows}
-    return dict(sorted(by_number.items()))
 
 
 def _draw_curve(axes: Axes, axis: ErrorAxis, name: str, rows: Mapping[float, SweepRow], style: dict[str, Any]) -> None:

@@ -120,11 +120,7 @@ def _annotate(axes: Axes, cells: dict[tuple[int, int], SweepRow], scale: Normali
         score = row.mean.value
         number = f"{score:.2g}" if is_loss else f"{score:.1f}"
         text = f"{number}{'*' if row.is_short else ''}"
-        colour = "white" if _luminance(mpl.colormaps[LIGHTNESS](scale(score))) < DARK else "black"
+        red, green, blue = (channel**2.2 for channel in mpl.colormaps[LIGHTNESS](scale(score))[:3])
+        luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue  # of sRGB as in WCAG 2, by its power law alone
+        colour = "white" if luminance < DARK else "black"
         axes.text(column, line, text, ha="center", va="center", fontsize=12.5, color=colour, zorder=4)
-
-
-def _luminance(colour: Sequence[float]) -> float:
-    """Compute the relative luminance of an sRGB colour, as in WCAG 2 (its power law alone)."""
-    red, green, blue = (channel**2.2 for channel in colour[:3])
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

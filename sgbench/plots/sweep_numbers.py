@@ -7,7 +7,7 @@ from sgbench.errors import InputError
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.estimate import Estimate
 
-ACCURACY, LOSS, FAILED = "validation accuracy, %", "validation loss", "failed runs, %"
+ACCURACY, LOSS, FAILED, TEST = "validation accuracy, %", "validation loss", "failed runs, %", "test accuracy, %"
 """The quantities that a picture may draw."""
 LEAST_LOSS = 1e-6
 
@@ -60,7 +60,7 @@ class SweepPicture:
     @property
     def is_loss(self) -> bool:
         """Return whether less of the drawn quantity is better: it is a loss or a share of failed runs."""
-        return self.what != ACCURACY
+        return self.what not in (ACCURACY, TEST)
 
     @property
     def axis(self) -> ErrorAxis:

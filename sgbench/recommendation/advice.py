@@ -8,13 +8,15 @@ from typing import Any
 from sgbench.errors import InputError
 from sgbench.recommendation.answer import AdvisedSetting, Goal, MeasuredNetwork, NetworkAdvice, StudyAnswer
 from sgbench.tables import NONE, counted, number_text
+from sgbench.tables.shown import ShownTable
+from sgbench.tables.table import Table, plain_table
 
 COLUMNS = 80
 NOT_TRIED = ("convolutions", "batches above 256 samples", "anything on an accelerator")
 
 
-@dataclass(frozen=True)
-class Recommendation:
+@dataclass(frozen=True, repr=False)
+class Recommendation(ShownTable):
     """Holds the settings to try in a network, and how sure they are."""
 
     goal: Goal  # "accuracy", "spikes" or "safety"
@@ -61,18 +63,25 @@ class Recommendation:
         return list(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        state = "" if self.advice.provisional is None else f", provisional {self.advice.provisional}"
-        tries = "one try" if len(self.settings) == 1 else f"{len(self.settings)} tries"
-        better = ", keep the better on validation" if len(self.settings) > 1 else ""
-        yield from _wrapped(f"{self.kind}{state}: {tries}{better}.")
+        yield from _wrapped(self._headline)
         yield "       points lost, mean  worst  rests on"
         for number, (setting, words) in enumerate(zip(self.settings, self.to_try, strict=True), start=1):
             mean, worst = (_points(value) for value in (setting.mean_loss, setting.worst_loss))
             yield f"try {number}  {mean:>17}  {worst:>5}  {setting.rests_on}"
             yield words
-        if self.outside:
-            yield from _wrapped(f"Outside of what was run: {'; '.join(self.outside)}.")
-        yield from _wrapped(f"Doubt: {self.advice.doubt}")
+        yield from (line for doubt in self._doubts for line in _wrapped(doubt))
+
+    @property
+    def _headline(self) -> str:
+        state = "" if self.advice.provisional is None else f", provisional {self.advice.provisional}"
+        tries = "one try" if len(self.settings) == 1 else f"{len(self.settings)} tries"
+        better = ", keep the better on validation" if len(self.settings) > 1 else ""
+        return f"{self.kind}{state}: {tries}{better}."
+
+    @property
+    def _doubts(self) -> list[str]:
+        outside = [f"Outside of what was run: {'; '.join(self.outside)}."] if self.outside else []
+        return [*outside, f"Doubt: {self.advice.doubt}"]
 
     @property
     def why(self) -> list[str]:
@@ -123,6 +132,19 @@ class Recommendation:
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
+
+    __repr__ = __str__
+
+    def table(self) -> Table:
+        head = ("to try", "points lost, mean", "worst", "rests on")
+        rows = [
+            (words, _points(one.mean_loss), _points(one.worst_loss), one.rests_on)
+            for one, words in zip(self.settings, self.to_try, strict=True)
+        ]
+        return plain_table("Settings to try", [head, *rows], text_columns=1)
+
+    def table_notes(self) -> list[str]:
+        return [self._headline, *self._doubts]
 
 
 def advise(

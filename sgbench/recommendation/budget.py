@@ -144,7 +144,8 @@ def _advise_own(
             f"--max-nj {budget.max_nj:g}: of the {joules(needed)} of this run {joules(needed - of_spikes)} stay if "
             "no neuron sends a spike; make the network smaller or its sequences shorter"
         )
-    compared = [settings for settings in tasks.values() if _spikes_cost_energy(settings)]
+    references = ((settings, reference_of(settings)) for settings in tasks.values())
+    compared = [settings for settings, one in references if one is not None and one.moved_nj > 0]
     if not compared:
         raise InputError(
             f"--target {prices.name}: spikes of neurons cost nothing there, so no setting saves energy; "
@@ -155,8 +156,3 @@ def _advise_own(
     if advised is None:
         raise InputError(_too_few_bits(limit))
     return OwnAdvice(needed, of_spikes, advised)
-
-
-def _spikes_cost_energy(settings: PricedTask) -> bool:
-    reference = reference_of(settings)
-    return reference is not None and reference.moved_nj > 0

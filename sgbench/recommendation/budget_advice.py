@@ -1,14 +1,26 @@
 """A budget of energy, and the advice that keeps it, both with their text."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sgbench.energy.text import joules, joules_interval
 from sgbench.errors import InputError, require_number
+from sgbench.plots.style import Drawn
 from sgbench.recommendation.left_out import CarriedAdvice, LeftOut, in_short
 from sgbench.recommendation.priced import PricedSetting, PricedTask, choose
 from sgbench.statistics.intervals import Summary
+from sgbench.tables import NONE
+from sgbench.tables.shown import ShownTable, screen_lines
+from sgbench.tables.table import Table, plain_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from sgbench.plots.budget_front import BudgetPanel
 
 NOT_TRIED = (
     "networks of more than 40 hidden neurons, or of several hidden layers",
@@ -87,8 +99,8 @@ class Budget:
         return choose(settings, max_nj=self.max_nj, min_accuracy=least)
 
 
-@dataclass(frozen=True)
-class BudgetAdvice:
+@dataclass(frozen=True, repr=False)
+class BudgetAdvice(Drawn, ShownTable):
     """Holds the settings with which a network keeps a budget, and the evidence for them."""
 
     budget: Budget  # the limits to keep
@@ -100,33 +112,53 @@ class BudgetAdvice:
 
     @property
     def lines(self) -> list[str]:
-        return lines_of(self)
+        sentences = [_limits(self)]
+        if self.own is not None:
+            sentences += _own_lines(self)
+        else:
+            sentences += [line for task in self.tasks for line in _task_lines(task, self)]
+        sentences += [_left_out_text(check) for check in self.left_out]
+        sentences.append(in_short(self.budget.target, self.left_out))
+        return [*sentences, str(self.trust), *(f"Not known: {limit}." for limit in NOT_TRIED)]
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
 
+    def __repr__(self) -> str:
+        return "\n".join(screen_lines(self.lines))
 
-def lines_of(advice: BudgetAdvice) -> list[str]:
+    def table(self) -> Table:
+        rows = []
+        for title, chosen in ((task.title, task.chosen) for task in self.tasks):
+            if chosen is None:
+                rows.append((title, "nothing fits", NONE, NONE))
+            else:
+                words = " ".join(chosen.setting.overrides)
+                rows.append((title, words, share_text(chosen.test), joules_interval(chosen.energy_nj)))
+        return plain_table(self.budget.target, [("task", "take", "accuracy", "energy"), *rows], text_columns=2)
+
+    def table_notes(self) -> list[str]:
+        return [_limits(self), *_own_lines(self), in_short(self.budget.target, self.left_out), str(self.trust)]
+
+    def figure(self) -> Figure:
+        from sgbench.plots.budget_front import budget_figure
+
+        panels = [panel_of(task.title, task.measured, task.front, task.chosen) for task in self.tasks]
+        limits = {"max_nj": self.budget.max_nj, "min_accuracy": self.budget.min_accuracy}
+        return budget_figure(panels, target=self.budget.target, **limits)
+
+
+def _limits(advice: BudgetAdvice) -> str:
     budget = advice.budget
     bits = "any number of bits" if advice.bits is None else f"at most {advice.bits} bits"
     limits = [] if budget.max_nj is None else [f"at most {budget.max_nj:g} nJ an inference"]
     limits += [] if budget.min_accuracy is None else [f"at least {budget.min_accuracy:g} %"]
-    sentences = [
-        f"{budget.target}: {', '.join(limits)}, weights of {bits}. Energy is dynamic, without a chip's static "
-        f"power; settings are chosen by validation, accuracies are of the test, over {_seeds_text(advice)}."
-    ]
-    if advice.own is not None:
-        sentences += _own_lines(advice)
-    else:
-        sentences += [line for task in advice.tasks for line in _task_lines(task, advice)]
-    sentences += [_left_out_text(check) for check in advice.left_out]
-    sentences.append(in_short(budget.target, advice.left_out))
-    return [*sentences, str(advice.trust), *(f"Not known: {limit}." for limit in NOT_TRIED)]
-
-
-def _seeds_text(advice: BudgetAdvice) -> str:
     seeds = min((setting.test.n for task in advice.tasks for setting in task.measured), default=0)
-    return "one seed, so without intervals" if seeds == 1 else f"{seeds} seeds with intervals of 95 %"
+    over = "one seed, so without intervals" if seeds == 1 else f"{seeds} seeds with intervals of 95 %"
+    return (
+        f"{budget.target}: {', '.join(limits)}, weights of {bits}. Energy is dynamic, without a chip's static "
+        f"power; settings are chosen by validation, accuracies are of the test, over {over}."
+    )
 
 
 def share_text(share: Summary) -> str:
@@ -217,3 +249,18 @@ def _own_lines(advice: BudgetAdvice) -> Iterator[str]:
         yield "No measured setting saves so much: make the network smaller or its sequences shorter."
     elif max(shares) * own.moved_nj > left:
         yield "On the measured task where it saved least, that would not keep the budget: measure your own run."
+
+
+def panel_of(
+    title: str, measured: Sequence[PricedSetting], best: Sequence[PricedSetting], chosen: PricedSetting | None
+) -> BudgetPanel:
+    from sgbench.plots.budget_front import BudgetPanel, BudgetPoint
+    from sgbench.plots.estimate import Estimate
+
+    points = []
+    for priced in measured:
+        low, high = priced.test.ends or (priced.test.mean, priced.test.mean)
+        kind = "real weights" if priced.setting.bits is None else f"{priced.setting.bits} bits"
+        accuracy = Estimate(100 * priced.test.mean, 100 * low, 100 * high)
+        points.append(BudgetPoint(kind, priced.energy_nj.value, accuracy, priced in best, priced is chosen))
+    return BudgetPanel(title, tuple(points))

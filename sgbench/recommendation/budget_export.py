@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from sgbench.recommendation.budget_advice import panel_of
 from sgbench.recommendation.left_out import in_short
 from sgbench.recommendation.priced import PricedSetting, PricedTask, front, holdable
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from sgbench.plots.budget_front import BudgetPanel
     from sgbench.recommendation.budget_advice import BudgetAdvice
 
@@ -72,29 +71,6 @@ def _cell(priced: PricedSetting | None) -> dict[str, Any] | None:
     }
 
 
-def figure_of(advice: BudgetAdvice) -> Figure:
-    from sgbench.plots.budget_front import budget_figure
-
-    panels = [_panel(task.title, task.measured, task.front, task.chosen) for task in advice.tasks]
-    budget = advice.budget
-    return budget_figure(panels, target=budget.target, max_nj=budget.max_nj, min_accuracy=budget.min_accuracy)
-
-
 def panels_of(tasks: Mapping[str, PricedTask], limit: int | None) -> list[BudgetPanel]:
     fitting = {title: holdable(settings, limit) for title, settings in tasks.items()}
-    return [_panel(title, tuple(settings.values()), front(settings), None) for title, settings in fitting.items()]
-
-
-def _panel(
-    title: str, measured: Sequence[PricedSetting], best: Sequence[PricedSetting], chosen: PricedSetting | None
-) -> BudgetPanel:
-    from sgbench.plots.budget_front import BudgetPanel, BudgetPoint
-    from sgbench.plots.estimate import Estimate
-
-    points = []
-    for priced in measured:
-        low, high = priced.test.ends or (priced.test.mean, priced.test.mean)
-        kind = "real weights" if priced.setting.bits is None else f"{priced.setting.bits} bits"
-        accuracy = Estimate(100 * priced.test.mean, 100 * low, 100 * high)
-        points.append(BudgetPoint(kind, priced.energy_nj.value, accuracy, priced in best, priced is chosen))
-    return BudgetPanel(title, tuple(points))
+    return [panel_of(title, tuple(settings.values()), front(settings), None) for title, settings in fitting.items()]

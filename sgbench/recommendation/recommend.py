@@ -98,7 +98,8 @@ def recommend(  # noqa: PLR0913 - its keywords are those of the command
     if target is not None:
         if overrides or network is not None or summary is not None:
             raise InputError("recommend: target answers from measured runs; give run=..., no overrides or network")
-        return _recommend_budget(Budget(target, *limits), run, config_dirs)
+        own = None if run is None else _counts_of(Path(run))
+        return advise_budget(read_block(shipped_block()), Budget(target, *limits), own=own, config_dirs=config_dirs)
     if any(limit is not None for limit in (*limits, run)):
         raise InputError("recommend: a budget needs a target, e.g. target='loihi1'")
     if bool(overrides) == (network is not None) or (network is None) != (batch is None):
@@ -135,11 +136,6 @@ def _advise(
     if budget < 1:
         raise InputError(f"--budget {budget}: 1 or more is needed")
     return advise(read_answer(summary), network, goal=goal, budget=budget, in_snntorch=in_snntorch)
-
-
-def _recommend_budget(budget: Budget, run: Path | str | None, config_dirs: Sequence[Path]) -> BudgetAdvice:
-    own = None if run is None else _counts_of(Path(run))
-    return advise_budget(read_block(shipped_block()), budget, own=own, config_dirs=config_dirs)
 
 
 def _counts_of(folder: Path) -> tuple[OpCounts, float]:

@@ -9,6 +9,9 @@ from typing import Literal
 from pydantic import Field
 
 from sgbench.records.base import Amount, Natural, Positive, Strict, Text
+from sgbench.tables import number_text
+from sgbench.tables.shown import ShownTable
+from sgbench.tables.table import Table, plain_table
 
 AUTO = "auto"
 """Value of a width that asks for calibration."""
@@ -31,7 +34,7 @@ class LayerSteps(Strict):
     passing_steps: Amount
 
 
-class Calibration(Strict):
+class Calibration(ShownTable, Strict):
     """Holds a width and its passing steps before training, with weights of a seed that reports nothing."""
 
     width_fwhm: Amount = Field(gt=0)
@@ -60,3 +63,13 @@ class Calibration(Strict):
 
     def __str__(self) -> str:
         return f"{self.word}\n{self.about}"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def table(self) -> Table:
+        rows = [(layer.name, number_text(layer.passing_steps)) for layer in self.layers]
+        return plain_table("Calibration", [("layer", "passing steps"), *rows], text_columns=1)
+
+    def table_notes(self) -> list[str]:
+        return str(self).split("\n")

@@ -14,8 +14,8 @@ from sgbench.records.content import RecordContent, Scores
 from sgbench.records.counts import OpCounts
 from sgbench.records.method import method_id
 from sgbench.records.spec import Method
-from sgbench.tables.html import as_html
-from sgbench.tables.table import plain_table
+from sgbench.tables.shown import ShownTable
+from sgbench.tables.table import Table, plain_table
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Scored(NamedTuple):
     best_epoch: int
 
 
-class RunRecord(RecordContent):
+class RunRecord(ShownTable, RecordContent):
     """Holds everything that is known of one run of one method with one seed."""
 
     @property
@@ -86,7 +86,7 @@ class RunRecord(RecordContent):
             raise SgbenchError(f"run {self.method_id} of seed {self.seed} failed{why}; it has no scores")
         return Scored(self.validation, self.test, self.counts, self.parameters, self.best_epoch)
 
-    def _repr_html_(self) -> str:
+    def table(self) -> Table:
         splits = [(name, scores) for name in ("validation", "test") if (scores := getattr(self, name)) is not None]
         facts = {
             "protocol": self.protocol,
@@ -97,7 +97,7 @@ class RunRecord(RecordContent):
             **{name: _scores_text(scores) for name, scores in splits},
             "training": f"{self.timing.fit_s:.3g} s",
         }
-        return as_html(plain_table("run", [("run", ""), *facts.items()], text_columns=2))
+        return plain_table("run", [("run", ""), *facts.items()], text_columns=2)
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunRecord:

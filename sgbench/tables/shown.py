@@ -1,14 +1,24 @@
-"""A base class of values that a notebook and a paper show as a table."""
+"""Values that Python, a notebook and a paper show as a table, and text that prints as it reads."""
 
-from collections.abc import Sequence
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from html import escape
 
+from sgbench.errors import printable
 from sgbench.tables.html import as_html
 from sgbench.tables.latex import as_latex
 from sgbench.tables.table import Table
+from sgbench.tables.text import aligned, few
+
+COLUMNS, LINES, NOTE_LINES = 80, 23, 10  # of a screen, the prompt below it left out
+NOTEBOOK_ROWS = 200
+PRINT = "print() shows all"
 
 
 class ShownTable:
-    """Shows the table of a subclass as HTML in a notebook and as LaTeX in a paper."""
+    """Shows the table of a subclass: a screen of it in Python, all by print(), as HTML, and as LaTeX in a paper."""
 
     def table(self) -> Table:
         raise NotImplementedError
@@ -20,5 +30,52 @@ class ShownTable:
         """Write the table as LaTeX with the rules of the package booktabs; all text is escaped."""
         return as_latex(self.table(), self.table_notes())
 
+    def __repr__(self) -> str:
+        below = screen_lines(self.table_notes(), NOTE_LINES)
+        above = screen_lines(table_lines(self.table(), COLUMNS), LINES - len(below))
+        return "\n".join(map(printable, [*above, *below]))
+
+    def __str__(self) -> str:
+        return "\n".join(map(printable, [*table_lines(self.table()), *screen_lines(self.table_notes(), sys.maxsize)]))
+
     def _repr_html_(self) -> str:
-        return as_html(self.table(), self.table_notes())
+        table, notes = self.table(), self.table_notes()
+        more = len(table.rows) - NOTEBOOK_ROWS
+        if more > 0:
+            table, notes = replace(table, rows=table.rows[:NOTEBOOK_ROWS]), (*notes, f"{more} more rows; {PRINT}")
+        return as_html(table, notes)
+
+
+class ShownText(str):
+    r"""Is a text of lines that Python and a notebook show as it reads, without quotes.
+
+    >>> ShownText("a\nb")
+    a
+    b
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self)}</pre>"
+
+
+def table_lines(table: Table, width: int | None = None, rest: str = PRINT) -> list[str]:
+    """Align a table's cells; of more columns than `width` has room for, numbers give way."""
+    kinds = [column.is_number for column in table.columns]
+    texts = kinds.index(True) if True in kinds else len(kinds)
+    rows = [[column.title for column in table.columns], *([cell.text for cell in row] for row in table.rows)]
+    return aligned(rows, text_columns=texts, width=width, rest=rest)
+
+
+def screen_lines(lines: Iterable[str], most: int = LINES) -> list[str]:
+    """Break what is wider than a screen between words, and name what is beyond `most` lines."""
+    wrapped = []
+    for line in lines:
+        indent = "  " if line.startswith("- ") else ""
+        fits = len(line) <= COLUMNS
+        wrapped += [line] if fits else textwrap.wrap(line, COLUMNS, subsequent_indent=indent)
+    return few(wrapped, PRINT, most=most)

@@ -80,50 +80,56 @@ def ranges(numbers: Iterable[int]) -> str:
     return ", ".join(text for run in texts for text in run)
 
 
-def aligned(rows: Sequence[Sequence[str]], *, text_columns: int, width: int | None = None, least: int = 2) -> list[str]:
+def aligned(
+    rows: Sequence[Sequence[str]], *, text_columns: int, width: int | None = None, least: int = 2, rest: str = "--wide"
+) -> list[str]:
     """Pad the cells of a table's columns: the first `text_columns` are aligned left, the others right.
 
     Where the lines are wider than a screen, numbers give way from the right, and a line names them. Where that is
     not enough, cells of the widest columns continue on further lines, those of the first column last.
 
     `text_columns`: how many columns hold text. `width`: of the screen [characters]; None: no limit. `least`: how many
-    columns never give way.
+    columns never give way. `rest`: where columns are that gave way.
 
     >>> aligned([["name", "peak"], ["atan", "1"]], text_columns=1)
     ['name  peak', 'atan     1']
     >>> aligned([["name", "peak", "area"], ["atan", "1", "2"]], text_columns=1, width=12)
     ['name  peak', 'atan     1', '(area: --wide)']
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [*zip(*rows, strict=True)]
+    widths = [max(map(len, column)) for column in cells]
     given_way: list[str] = []
     if width is not None:
         head, shown = rows[0], len(widths)
         while sum(widths[:shown]) + len(GAP) * (shown - 1) > width and shown > max(text_columns, least):
             shown -= 1
         given_way, widths = list(head[shown:]), widths[:shown]
-        widths = _folded_widths(widths, width - len(GAP) * (shown - 1))
+        words = [
+            max(len(word.rstrip()) for word in BREAKS.findall(" ".join(column)) or [""]) for column in cells[:shown]
+        ]
+        widths = _folded_widths(widths, words, width - len(GAP) * (shown - 1))
     lines = []
     for row in rows:
         parts = [folded_cell(cell, wide) for cell, wide in zip(row, widths, strict=False)]
         for place in range(max(map(len, parts), default=0)):
-            cells = [
+            padded = [
                 f"{part[place] if place < len(part) else '':{'<' if column < text_columns else '>'}{wide}}"
                 for column, (part, wide) in enumerate(zip(parts, widths, strict=True))
             ]
-            lines.append(GAP.join(cells).rstrip())
+            lines.append(GAP.join(padded).rstrip())
     if given_way:
-        lines.append(f"({', '.join(name for name in given_way if name)}: --wide)")
+        lines.append(f"({', '.join(name for name in given_way if name)}: {rest})")
     return lines
 
 
-def _folded_widths(widths: list[int], room: int) -> list[int]:
-    """Make columns narrower until they fit, the widest first, and the first column last."""
+def _folded_widths(widths: list[int], words: list[int], room: int) -> list[int]:
+    """Make columns narrower until they fit, the widest first and the first last; words break only if they must."""
     widths = list(widths)
-    for column in [*sorted(range(1, len(widths)), key=lambda each: -widths[each]), 0]:
+    order = [*sorted(range(1, len(widths)), key=lambda each: -widths[each]), 0]
+    for column, least in [*((each, words[each]) for each in order), *((each, 0) for each in order)]:
         over = sum(widths) - room
-        if over <= 0:
-            break
-        widths[column] = min(widths[column], max(LEAST_FOLDED, widths[column] - over))
+        if over > 0:
+            widths[column] = min(widths[column], max(LEAST_FOLDED, least, widths[column] - over))
     return widths
 
 

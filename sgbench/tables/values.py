@@ -25,13 +25,10 @@ def as_csv(table: Table) -> bytes:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([column.title for column in table.columns])
     for row in table.rows:
-        writer.writerow([_unrun(value(cell)) for cell in row])
+        # A text that a spreadsheet would run as a formula gets quotes.
+        values = ((raw, isinstance(raw, str) and raw.startswith(RUN)) for raw in map(value, row))
+        writer.writerow([inert(json.dumps(raw)) if runs else raw for raw, runs in values])
     return out.getvalue().encode()
-
-
-def _unrun(raw: str | float | None) -> str | float | None:
-    """Put quotes around a text that a spreadsheet would run as a formula; return other values unchanged."""
-    return inert(json.dumps(raw)) if isinstance(raw, str) and raw.startswith(RUN) else raw
 
 
 def as_json(table: Table) -> bytes:

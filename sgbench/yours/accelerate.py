@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from fastspiking.choose import ENGINES
 from fastspiking.layer import traced
 from sgbench.errors import InputError, one_printable_line, suggest
+from sgbench.tables.shown import ShownTable, ShownText
+from sgbench.tables.table import Table, plain_table
 from sgbench.yours.traced.compare import difference
 from sgbench.yours.traced.plan import Plan
 from sgbench.yours.traced.reads import Reads
@@ -63,7 +65,7 @@ class AcceleratedEntry:
         return self.plan.changed() or self.reads.changed()
 
 
-class Accelerated(nn.Module):
+class Accelerated(nn.Module, ShownTable):
     """Runs a network as `forward` is written, and after a first call of each form on the engine.
 
     Its parameters are those of the network, so an optimiser of either updates both. Keys of its `state_dict` begin
@@ -224,7 +226,13 @@ class Accelerated(nn.Module):
     @property
     def runs_on(self) -> str:
         """Return how each part runs, and why, one line each."""
-        return "\n".join(self.lines)
+        return ShownText("\n".join(self.lines))
+
+    __str__ = nn.Module.__repr__  # pyright: ignore[reportAssignmentType] - it is a module first
+
+    def table(self) -> Table:
+        rows = [(name, how or name) for name, _, how in (line.partition(": ") for line in self.lines)]
+        return plain_table("Accelerated", [("part", "runs on"), *rows], text_columns=2)
 
     def extra_repr(self) -> str:
         """Return how it runs, for print."""

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from fastspiking.choose import Engine
 from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
+from sgbench.tables.shown import ShownTable
+from sgbench.tables.table import Table, plain_table
 from sgbench.yours.snntorch_neurons import SnnTorchNeuron
 from sgbench.yours.spiking_modules import state_names
 from sgbench.yours.traced.layers import GivenCurrent
@@ -25,7 +27,7 @@ class AllStates(NamedTuple):
     state: Any  # the neurons' state after the last step
 
 
-class CompiledNeuron(nn.Module):
+class CompiledNeuron(nn.Module, ShownTable):
     """Runs neurons over all time steps of an input current.
 
     Args:
@@ -56,6 +58,12 @@ class CompiledNeuron(nn.Module):
         if run.output is None:
             raise AssertionError("the last layer's output is always there")
         return AllStates(run.output, run.u, run.state)
+
+    __str__ = nn.Module.__repr__  # pyright: ignore[reportAssignmentType] - it is a module first
+
+    def table(self) -> Table:
+        rows = [("neuron", "runs on"), (type(self.neuron).__name__, self.runs_on)]
+        return plain_table("Compiled", rows, text_columns=2)
 
     @property
     def runs_on(self) -> str:

@@ -1,17 +1,24 @@
 """Shows the scores of surrogates in a user's own network as a table."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sgbench.leaderboard.score import Measure
 from sgbench.notebook.table import data_frame
+from sgbench.plots.style import Drawn
+from sgbench.plots.sweep_numbers import TEST, SweepPicture, SweepRow, SweptAxis
 from sgbench.statistics.intervals import Summary, summarise
 from sgbench.statistics.rank_places import ABOUT_LETTERS, RankPlace
 from sgbench.sweeps.outcome import Guessing, chance_warning
-from sgbench.tables import aligned, number_text
+from sgbench.tables import number_text
 from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 OUTSIDE = (
     "outside the catalogue: your own network and training, so no board ranks it; test accuracy in %, mean (95 % "
@@ -43,7 +50,7 @@ class OwnRow:
         return summarise(list(self.test.values()), scale="share")
 
 
-class OwnTable(ShownTable):
+class OwnTable(Drawn, ShownTable):
     """Shows a row for each surrogate, the best first, marked as outside the catalogue.
 
     `rows`: one for each surrogate, in any order; `notes`: lines on how the data were read and divided; `guess`:
@@ -55,15 +62,26 @@ class OwnTable(ShownTable):
         self.rows = tuple(sorted(rows, key=lambda row: -row.score.mean))
         self.notes = tuple(notes)
 
-    def __repr__(self) -> str:
-        return "\n".join([*self.notes, "", *aligned(self._cells(), text_columns=3), "", *self._lines_below()])
-
     def table(self) -> Table:
-        return plain_table("Surrogates in a network of one's own", self._cells(), text_columns=3)
+        title = self.measure.title
+        rows = [["rank", "alike", "surrogate", "width", title, "epoch", "seeds", "failed", "at chance"]]
+        for row in self.rows:
+            rank, letters = ("-", "") if row.rank is None else (f"{row.rank.low} to {row.rank.high}", row.rank.groups)
+            counts = [str(len(seeds)) for seeds in (row.test, row.failed, row.at_chance)]
+            epochs = sorted(set(row.best_epoch.values()))
+            epoch = "-" if not epochs else "-".join(map(str, dict.fromkeys((epochs[0], epochs[-1]))))
+            width, score = number_text(row.width_fwhm), self.measure.summary(row.score)
+            rows.append([rank, letters, row.surrogate, width, score, epoch, *counts])
+        return plain_table("Surrogates in a network of one's own", rows, text_columns=3)
 
-    def table_notes(self) -> tuple[str, ...]:
-        """Return the notes on the data, a warning about runs at chance, and how to read the table."""
-        return (*self.notes, *self._lines_below())
+    def figure(self) -> Figure:
+        """Draw test accuracies: means with intervals, and seeds."""
+        from sgbench.plots.sweep import sweep_figure
+
+        axis = SweptAxis("surrogate", "surrogate", tuple(row.surrogate for row in self.rows), ())
+        seeds = max(len(row.test) for row in self.rows)
+        rows = tuple(_drawn(row, self.measure) for row in self.rows)
+        return sweep_figure(SweepPicture("Your own network", (axis,), None, None, rows, seeds, what=TEST))
 
     def to_pandas(self) -> Any:
         """Build a DataFrame with a row for each run; accuracies are in 0..1."""
@@ -85,8 +103,8 @@ class OwnTable(ShownTable):
         names = ("surrogate", "seed", "validation", "test", "failed", "at_chance")
         return data_frame((*names, "width_fwhm", "best_epoch", "failure"), runs)
 
-    def _lines_below(self) -> list[str]:
-        """List the lines below the table: runs that failed or learnt nothing, and how to read the table."""
+    def table_notes(self) -> tuple[str, ...]:
+        """Return the notes on the data, runs that failed or learnt nothing, and how to read the table."""
         failed = [
             f"{row.surrogate} seed {seed} failed and counts as guessing: {why}"
             for row in self.rows
@@ -99,16 +117,10 @@ class OwnTable(ShownTable):
         ]
         finished = sum(len(row.test) - len(row.failed) for row in self.rows)
         warning = chance_warning(guessing, count=finished)
-        return [*failed, *([] if warning is None else [warning]), OUTSIDE]
+        return (*self.notes, *failed, *([] if warning is None else [warning]), OUTSIDE)
 
-    def _cells(self) -> list[list[str]]:
-        title = self.measure.title
-        rows = [["rank", "alike", "surrogate", "width", title, "epoch", "seeds", "failed", "at chance"]]
-        for row in self.rows:
-            rank, letters = ("-", "") if row.rank is None else (f"{row.rank.low} to {row.rank.high}", row.rank.groups)
-            counts = [str(len(seeds)) for seeds in (row.test, row.failed, row.at_chance)]
-            epochs = sorted(set(row.best_epoch.values()))
-            epoch = "-" if not epochs else "-".join(map(str, dict.fromkeys((epochs[0], epochs[-1]))))
-            width, score = number_text(row.width_fwhm), self.measure.summary(row.score)
-            rows.append([rank, letters, row.surrogate, width, score, epoch, *counts])
-        return rows
+
+def _drawn(row: OwnRow, measure: Measure) -> SweepRow:
+    failed, done = ([100 * score for seed, score in row.test.items() if (seed in row.failed) == bad] for bad in (1, 0))
+    mean, guess = measure.estimate(row.score), 100 * measure.guess
+    return SweepRow({"surrogate": row.surrogate}, row.surrogate, mean, tuple(done), tuple(failed), False, guess)

@@ -21,6 +21,8 @@ from sgbench.networks.snntorch_modules import (
     set_reset_gradient,
 )
 from sgbench.surrogates.base import Surrogate
+from sgbench.tables.shown import ShownTable
+from sgbench.tables.table import Table, plain_table
 from sgbench.training.creation import create
 from sgbench.yours.snntorch_neurons import surrogate_of
 
@@ -65,7 +67,8 @@ def use(
     >>> import snntorch as snn
     >>> network = nn.Sequential(nn.Linear(2, 3), snn.Leaky(beta=0.9, init_hidden=True))
     >>> use(network, surrogate="atan", width_fwhm=0.5, reset_gradient="attached")
-    1: atan (width 0.5, peak 1), reset attached
+    layers  surrogate                 reset
+    1       atan (width 0.5, peak 1)  attached
     >>> with use(network, reset_gradient="detached") as detached:
     ...     reset_gradient_of(detached[1])
     'detached'
@@ -104,7 +107,7 @@ class _Change(NamedTuple):
     reset_gradient: ResetGradient | None
 
 
-class Used:
+class Used(ShownTable):
     """Shows what `sgbench.use` has set on a network, and sets back what was there before."""
 
     def __init__(self, network: nn.Module, changes: list[_Change]) -> None:
@@ -145,12 +148,13 @@ class Used:
     def __exit__(self, *_: object) -> None:
         self.restore()
 
-    def __repr__(self) -> str:
-        lines: dict[str, list[str]] = {}  # names of layers with equal settings
+    def table(self) -> Table:
+        alike: dict[tuple[str, str], list[str]] = {}  # names of layers with equal settings
         for change in self._changes:
-            text = f"{_described(change.layer.spike_grad)}, reset {reset_gradient_of(change.layer)}"
-            lines.setdefault(text, []).append(change.name or type(change.layer).__name__)
-        return "\n".join(f"{', '.join(names)}: {text}" for text, names in lines.items())
+            settings = _described(change.layer.spike_grad), reset_gradient_of(change.layer)
+            alike.setdefault(settings, []).append(change.name or type(change.layer).__name__)
+        rows = [(", ".join(names), *settings) for settings, names in alike.items()]
+        return plain_table("Layers", [("layers", "surrogate", "reset"), *rows], text_columns=3)
 
 
 def _settings(layer: Any) -> tuple[Any, ...]:

@@ -51,9 +51,9 @@ def test_type_checkers_see_the_same_names() -> None:
 def test_entries_print_as_the_command_prints_them(capsys: pytest.CaptureFixture[str]) -> None:
     """Expected: the command's own text."""
     assert main(["show", "surrogate/atan"]) == 0
-    assert repr(sgbench.show("surrogate/atan")) == capsys.readouterr().out.rstrip("\n")
+    assert str(sgbench.show("surrogate/atan")) == capsys.readouterr().out.rstrip("\n")
     assert main(["list", "firing"]) == 0
-    assert repr(sgbench.list("firing")) == capsys.readouterr().out.rstrip("\n")
+    assert str(sgbench.list("firing")) == capsys.readouterr().out.rstrip("\n")
     assert "<td>step</td>" in sgbench.list("firing")._repr_html_()
     assert "surrogate" in sgbench.list()
 
@@ -64,7 +64,7 @@ def test_a_board_and_its_sentences_are_those_of_the_command(capsys: pytest.Captu
     source = ["--from", "leaderboards", "--root", str(BOARDS), "--protocol", "digits_v1"]
     assert main(["board", "show", *source, "--markdown"]) == 0
     board = sgbench.board("digits_v1", root=BOARDS, layout="leaderboards")
-    assert repr(board) == capsys.readouterr().out.rstrip("\n")
+    assert str(board) == capsys.readouterr().out.rstrip("\n")
     assert "<th>rank</th>" in board._repr_html_()
     told = sgbench.explain("atan", "zero", protocol="digits_v1", root=BOARDS, layout="leaderboards")
     assert main(["board", "explain", "atan", "zero", *source, "--full"]) == 0

@@ -24,20 +24,16 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[RunPicture]:
     """What is drawn, instead of a file."""
     pictures: list[RunPicture] = []
 
-    def keep(picture: RunPicture) -> None:
-        pictures.append(picture)
-
-    monkeypatch.setattr(run_picture, "run_figure", keep)
-    monkeypatch.setattr(run_picture.style, "save", lambda draw, path: draw())
+    monkeypatch.setattr(run_picture, "run_figure", pictures.append)
     return pictures
 
 
 def test_the_numbers_are_those_of_the_record_and_of_the_network(
-    finished: RunRecord, runs_dir: Path, drawn: list[RunPicture], tmp_path: Path
+    finished: RunRecord, runs_dir: Path, drawn: list[RunPicture]
 ) -> None:
     """Independent: the spikes of the first validation sample, stepped by hand through the first layer."""
     (path,) = runs_dir.rglob("record.json")
-    run_picture.draw_run(path.parent, tmp_path / "run.png", samples=2)
+    run_picture.figure_of_run(path.parent, samples=2)
     (picture,) = drawn
     assert picture.record == finished
     assert picture.rates[0].where == ("validation", "test")
@@ -63,21 +59,21 @@ def test_the_numbers_are_those_of_the_record_and_of_the_network(
 
 
 def test_an_older_record_says_why_it_has_no_rates_by_epoch(
-    finished: RunRecord, runs_dir: Path, tmp_path: Path, drawn: list[RunPicture]
+    finished: RunRecord, runs_dir: Path, drawn: list[RunPicture]
 ) -> None:
     """Must differ: one without the field; must match: its bytes do not name it. A rate an epoch is held to."""
     (path,) = runs_dir.rglob("record.json")
     older = finished.model_copy(update={"validation_rates": None})
     path.write_bytes(to_json(older))
     assert b"validation_rates" not in path.read_bytes()
-    run_picture.draw_run(path.parent, tmp_path / "run.png", samples=0)
+    run_picture.figure_of_run(path.parent, samples=0)
     assert "before they were kept" in why_no_rates(drawn[0].record)
     assert drawn[0].rates[0].by_epoch is None
     assert finished.validation_rates is not None
     cut = finished.validation_rates[0].model_copy(update={"rate_per_step": (0.1,)})
     path.write_bytes(to_json(finished.model_copy(update={"validation_rates": (cut,)})))
     with raises_naming(InputError, "hidden0", "1", "3"):
-        run_picture.draw_run(path.parent, tmp_path / "run.png", samples=0)
+        run_picture.figure_of_run(path.parent, samples=0)
 
 
 def test_the_command_draws_a_run_and_refuses_by_name_what_is_gone(

@@ -29,7 +29,7 @@ from sgbench.study_runner.definition import load_study
 from sgbench.study_runner.judge.decide import FALSE_SIMULATED, LOOKS, MARGIN, decide
 from sgbench.study_runner.judge.field import SETS, JudgedTask, judged_tasks, named_tasks, titles
 from sgbench.study_runner.judge.judged import judge
-from sgbench.study_runner.judge.page import WORDS, files_of
+from sgbench.study_runner.judge.page import WORDS, ShownVerdict, files_of
 from sgbench.study_runner.judge.trial import Candidate, Court, JudgedCandidate, TrialFolders, TrialRun, hours_of
 from sgbench.study_runner.scores import score_of
 from sgbench.study_runner.store import Store
@@ -167,6 +167,11 @@ def test_atan_under_another_name_is_neither_better_nor_worse():
     assert files["verdict.png"].startswith(b"\x89PNG")
     assert json.loads(files["verdict.json"])["candidate"][0] == "surrogate=formula"
     assert b"\\toprule" in files["verdict.tex"]
+    shown = ShownVerdict(result.candidate, result.tasks)
+    lines = repr(shown).split("\n")
+    assert len(lines) < 24
+    assert max(map(len, lines)) <= 80
+    assert all(regime in repr(shown) and f"<td>{regime}</td>" in shown._repr_html_() for regime in shown.verdicts())
 
 
 def test_runs_of_atan_are_equal_to_atan():

@@ -98,7 +98,7 @@ def test_every_table_object_writes_latex(tmp_path: Path) -> None:
     """A board, its records, a list of entries and an entry: as many rows as each has."""
     where = {"root": BOARDS, "layout": "leaderboards"}
     board = sgbench.board("digits_v1", **where)
-    assert len(cells(board.to_latex())) == len(board._shown())
+    assert len(cells(board.to_latex())) == len(board.board.shown)
     names = sgbench.list("firing")
     assert len(cells(names.to_latex())) == len(names)
     entry = sgbench.show("surrogate/atan")

@@ -269,7 +269,7 @@ def test_a_width_alone_keeps_the_shape() -> None:
     u: Any = torch.tensor([0.0, 0.1, -0.1], requires_grad=True)
     network.lif1.spike_grad(u).sum().backward()
     torch.testing.assert_close(u.grad / u.grad[0], torch.tensor([1.0, 0.5, 0.5]))
-    assert repr(used) == "lif1, lif2: atan (width 0.2, peak 1), reset detached"
+    assert repr(used).endswith("\nlif1, lif2  atan (width 0.2, peak 1)  detached")
 
 
 def test_each_layer_has_a_surrogate_of_its_own() -> None:

@@ -17,8 +17,8 @@ from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.definition import load_study
 from sgbench.study_runner.judge.decide import LOOKS
 from sgbench.study_runner.judge.field import SETS, judged_tasks, named_tasks, titles
-from sgbench.study_runner.judge.page import files_of
-from sgbench.study_runner.judge.trial import OWN_BEST, Candidate, Court, JudgedCandidate, TaskTrial, TrialFolders
+from sgbench.study_runner.judge.page import ShownVerdict, files_of
+from sgbench.study_runner.judge.trial import OWN_BEST, Candidate, Court, TaskTrial, TrialFolders
 from sgbench.study_runner.run import replicas
 from sgbench.submissions.make import Author, SubmissionSummary, comparable_runs, make
 from sgbench.submissions.tuning import best, make_log
@@ -95,7 +95,7 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
     author: Author | None = None,
-) -> JudgedCandidate:
+) -> ShownVerdict:
     """Judge a surrogate against the known ones of the study (shapes), each at its own best, by kind of network.
 
     Only the candidate is run: a map of widths, a search around its best, then reporting seeds until each kind of
@@ -139,7 +139,8 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     options: dict[str, Any] = {"runner": replicas(workers), "say": say, "most_seeds": most_seeds}
     court = Court(candidate, judged, folders, map_seeds=map_seeds, **options)
     court.require_possible(calibrated=calibrated)
-    result = court.judge(calibrated=calibrated)
+    judged_candidate = court.judge(calibrated=calibrated)
+    result = ShownVerdict(judged_candidate.candidate, judged_candidate.tasks)
     if to is not None:
         for name, data in files_of(result, prices).items():
             write_atomic(to / name, data)

@@ -1,17 +1,19 @@
 """Write the verdict on a candidate as files: a page, a picture, a LaTeX table, and JSON."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sgbench.energy.price import price
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.judged import JudgedRow, judged_figure
-from sgbench.plots.style import encode
+from sgbench.plots.style import Drawn, encode
 from sgbench.recommendation.summary import CellSummary
-from sgbench.records.chance import even_guess
 from sgbench.records.energy import EnergyTarget
 from sgbench.statistics.forgiving import forgiving_line
 from sgbench.statistics.intervals import summarise
@@ -23,7 +25,11 @@ from sgbench.study_runner.run import HOUR_S
 from sgbench.tables import NONE, number_text
 from sgbench.tables.latex import as_latex
 from sgbench.tables.markdown import as_markdown
+from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PICTURE = "verdict.png"
 WORDS = {
@@ -34,6 +40,19 @@ WORDS = {
 }
 
 
+class ShownVerdict(Drawn, ShownTable, JudgedCandidate):
+    """Shows the verdicts of a candidate, and draws its accuracies and widths."""
+
+    def table(self) -> Table:
+        return verdict_table(self, OWN_BEST, self.verdicts())
+
+    def table_notes(self) -> tuple[str, ...]:
+        return (f"{' '.join(self.candidate.overrides)} minus the best known shape. {summary(self)}", *self.handed_in)
+
+    def figure(self) -> Figure:
+        return judged_figure([_row(trial) for trial in self.tasks])
+
+
 def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> dict[str, bytes]:
     """Return the files of a verdict, as bytes by file name; equal runs give equal bytes."""
     kinds = [kind for kind in (OWN_BEST, CALIBRATED) if any(kind in trial.report for trial in result.tasks)]
@@ -41,7 +60,7 @@ def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> di
     tables = {kind: verdict_table(result, kind, verdicts[kind]) for kind in kinds}
     more = [_scores(result), _costs(result), *([_energy(result, targets)] if targets else [])]
     title = " ".join(result.candidate.overrides)
-    parts = [f"# Verdict on `{title}`", _summary(result, verdicts[OWN_BEST]), as_markdown(tables[OWN_BEST])]
+    parts = [f"# Verdict on `{title}`", summary(result), as_markdown(tables[OWN_BEST])]
     if CALIBRATED in tables:
         parts += [
             "## At the calibrated width",
@@ -90,8 +109,9 @@ def verdict_table(result: JudgedCandidate, kind: str, verdicts: Mapping[str, Reg
     return plain_table(f"Candidate minus the best known shape, {kind}", rows, text_columns=2)
 
 
-def _summary(result: JudgedCandidate, verdicts: Mapping[str, RegimeVerdict]) -> str:
+def summary(result: JudgedCandidate) -> str:
     """Write the verdicts as text, one sentence for each regime."""
+    verdicts = result.verdicts()
     if not verdicts:
         return "No regime has as many seeds as the first look needs."
     return " ".join(
@@ -278,13 +298,8 @@ def _row(trial: TaskTrial) -> JudgedRow:
             )
         ),
         known=best,
-        guess=_guess(trial),
+        guess=next((100 / run.record.classes for run in trial.runs if run.record and run.record.classes), None),
     )
-
-
-def _guess(trial: TaskTrial) -> float | None:
-    guess = next((even_guess(run.record.classes) for run in trial.runs if run.record is not None), None)
-    return None if guess is None else 100 * guess
 
 
 def _range(values: Sequence[float]) -> Estimate:
