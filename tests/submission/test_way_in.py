@@ -83,11 +83,11 @@ pytestmark = [
 
 
 def commands(heading: str) -> list[str]:
-    """The lines of the first block of commands below a heading of the page."""
-    below = DOCS.read_text().partition(f"{heading}\n")[2]
-    found = re.search(r"```sh\n(.*?)```", below, flags=re.DOTALL)
-    assert found is not None
-    return [line.partition("  #")[0].strip() for line in found[1].splitlines()]
+    """The lines of the blocks of commands of a section of the page."""
+    section = re.split(r"\n##", DOCS.read_text().partition(f"{heading}\n")[2])[0]
+    found = re.findall(r"```sh\n(.*?)```", section, flags=re.DOTALL)
+    assert found
+    return [line.partition("  #")[0].strip() for block in found for line in block.splitlines()]
 
 
 class Place:
@@ -226,7 +226,7 @@ def test_a_result_ranks_is_disputed_and_withdrawn(tmp_path: Path) -> None:
         if command.startswith("cd "):
             stranger = stranger.at(command.removeprefix("cd "))
         elif command not in FROM_AN_INDEX:
-            stranger.does(command.replace("YOUR_FORK", str(fork)))
+            stranger.does(command.replace("https://example.org/you/sgbench", str(fork)))
     method = handed_in(stranger)
 
     checked = forge.pull_request(fork, "parabola")
