@@ -13,10 +13,9 @@ from torch import Tensor
 from fastspiking.arrays import FLOATS, NOTHING, rows_of
 from fastspiking.kernels import codes, pieces
 from fastspiking.kernels.arguments import InputCurrent, Reaching, Readout, ReadoutBack, States, Sums
-from fastspiking.kernels.backward import backward_block
-from fastspiking.kernels.forward import advance
 from fastspiking.kernels.sums import TOGETHER
 from fastspiking.kernels.vectors import NARROW
+from fastspiking.loop_calls import advance, backward_block
 from fastspiking.numba_events import Rows
 from fastspiking.numba_steps import curve_of, layer_of, saved_rows, slope_of
 from fastspiking.plan import Carry, LayerPlan, SavedActivations
@@ -173,7 +172,7 @@ class BlockLayer:
         def forward(low: int, high: int) -> tuple[int, int]:
             row_events = events.indptr, events.index, events.value
             pieces.gather_pieces(*row_events, self.columns.ravel(), self.begin, summed.current, batch, low, high)
-            return advance(layer, summed, states, kept, readout, batch, low, high)  # type: ignore[no-any-return]
+            return advance(layer, summed, states, kept, readout, batch, low, high)
 
         return forward
 

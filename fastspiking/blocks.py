@@ -23,6 +23,7 @@ from fastspiking.numba_events import Rows, no_readout
 from fastspiking.plan import Carry, SavedActivations
 from fastspiking.recursion import OUTCOMES, Chunks, LayerOutcome, Link, Stage
 from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.warm_up import compile_loops
 
 BLOCK = 32  # samples of a block: states of 256 neurons then stay in the nearest cache
 WIDE = 64  # neurons of a layer from which a library multiplies its adjoints with weights
@@ -56,6 +57,8 @@ class BlockPasses:
             BlockLayer(stage.plan, product.weight, product.bias, product.back, own_events)
             for stage, product, own_events in zip(stages, products, events_a_row, strict=True)
         ]
+        for layer in self.layers[:-1] if ends_in_joined_readout(self.layers) else self.layers:
+            compile_loops(layer.layer)
         self.learns_bias = [product.learns_bias for product in products]
         self.arrived: list[int] = []  # number of events that each layer after the first received
 

@@ -5,25 +5,22 @@ has an adjoint, and it alone is sent back. The gradient of weights is summed ove
 its windows where that takes fewer products.
 """
 
-import functools
 import itertools
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numba.core import event
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, max_pool2d, pad
 
-from fastspiking.arrays import FLOATS, NOTHING, in_parts, in_threads
+from fastspiking.arrays import FLOATS, in_parts, in_threads
 from fastspiking.density import CONVOLUTION_DENSE
 from fastspiking.errors import InputError
 from fastspiking.kernels import convolution_backward, convolution_forward
 from fastspiking.kernels.images import Geometry, Images
 from fastspiking.kernels.vectors import NARROW
-from fastspiking.note import CompileNote
 from fastspiking.numba_events import Rows, listed_entries, no_events
 from fastspiking.signals.spikes import Signal, SparseSpikes
 
@@ -73,7 +70,6 @@ def convolve(signal: Signal, of: Convolution) -> Tensor:
         places = [torch.from_numpy(np.flatnonzero(kind)) for kind in (~crowded, crowded)]
         out = torch.cat([convolve(rows[place][None], of)[0] for place in places])
         return out[torch.cat(places).argsort()].view(steps, batch, -1)
-    compiled(of.weight.dtype)
     learns = signal if isinstance(signal, Tensor) else None
     out = _Convolved.apply(images, of.geometry, learns, of.weight, of.bias)
     return out.view(steps, batch, -1)  # type: ignore[no-any-return]
@@ -170,18 +166,3 @@ def _pad_rows(rows: Tensor) -> Tensor:
 def _sum_parts(parts: Tensor) -> Tensor:
     """Return the sum of the gradients [parts, ...] of the batch's parts, added in order."""
     return list(itertools.accumulate(parts.unbind()))[-1]
-
-
-@functools.cache
-def compiled(dtype: torch.dtype) -> None:
-    """Compile the loops for one float type, or load them from the cache; log a message if any is compiled."""
-    number = FLOATS[dtype]
-    one = Geometry(1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1)
-    given, nothing = np.zeros((1, NARROW), number), NOTHING[number]
-    begin, places = np.zeros(NARROW, number), np.zeros((1, 1), np.uint16)
-    index = np.zeros(1, np.int32)
-    images = Images(np.array([0, 1]), index, np.empty(0, number))
-    with event.install_listener("numba:compile", CompileNote(f"compiling convolutions for {dtype}, once")):
-        convolution_forward.convolve(images, given, begin, one, np.zeros((1, 1), number), places, 0, 1)
-        sums = given.copy(), given.copy(), begin
-        convolution_backward.pull_back(images, given, one, given[:, :1].copy(), places, *sums, nothing, 0, 1)

@@ -8,7 +8,6 @@ from torch.autograd.function import once_differentiable
 
 from fastspiking.event_product import EventProduct, GivenEvents
 from fastspiking.signals.spikes import SparseSpikes
-from fastspiking.warm_up import compiled
 
 
 def event_current(events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -16,7 +15,6 @@ def event_current(events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> 
 
     `events`: s [T, B, K]; `weight`: W [M, K]; `bias`: b [M] or None.
     """
-    compiled(weight.dtype)
     return _EventCurrent.apply(events, weight, bias)  # type: ignore[no-any-return]
 
 

@@ -1,11 +1,9 @@
 """Currents of synapses with delays, where each event arrives over several steps, with autograd's gradients."""
 
-import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numba.core import event
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -13,7 +11,6 @@ from fastspiking.arrays import FLOATS, in_parts
 from fastspiking.density import DELAY_DENSE
 from fastspiking.kernels import delays as loops
 from fastspiking.kernels.vectors import NARROW
-from fastspiking.note import CompileNote
 from fastspiking.signals.spikes import Signal, SparseSpikes
 
 
@@ -44,7 +41,6 @@ def delay(signal: Signal, weight: Tensor, bias: Tensor | None, gaussians: Gaussi
     events = signal if isinstance(signal, SparseSpikes) else SparseSpikes.of(signal.detach())
     if events.density > DELAY_DENSE:
         return None
-    compiled(weight.dtype)
     learns = None if isinstance(signal, SparseSpikes) else signal
     delays, sigma_steps, lags = gaussians or (None, 1.0, weight.shape[-1])
     return _Delayed.apply(events, learns, weight, bias, delays, sigma_steps, lags)  # type: ignore[no-any-return]
@@ -117,15 +113,3 @@ def _gradient_of_signal(gradient: Tensor, weight: Tensor) -> Tensor:
     adjoint = torch.fft.rfft(gradient.double(), length, dim=0)
     spectra = torch.fft.rfft(weight.movedim(2, 0).double(), length, dim=0).conj()
     return torch.fft.irfft(adjoint @ spectra, length, dim=0)[:steps].to(gradient.dtype)
-
-
-@functools.cache
-def compiled(dtype: torch.dtype) -> None:
-    """Compile the loops for one float type, or load them from the cache; log a message if any is compiled."""
-    number = FLOATS[dtype]
-    events = loops.Lagged(np.array([0, 1]), np.zeros(1, np.int32), np.empty(0, number), 1, 1)
-    row, begin = np.zeros((1, 1), number), np.zeros(NARROW, number)
-    synapses = _synapses(torch.zeros(1, 1, 1, dtype=dtype), None, 1.0, 1)
-    with event.install_listener("numba:compile", CompileNote(f"compiling delays for {dtype}, once")):
-        loops.delay(events, synapses, begin, row, 0, 1)
-        loops.pull_back(events, synapses, row, synapses, 0, 1)

@@ -189,7 +189,6 @@ def _passes(chain: Sequence[_Link], stages: Sequence[Stage]) -> Passes:
 def _stage(link: _Link, source: Signal | Stage, keep: Keep, wanted: Wanted) -> tuple[Stage, Any]:
     from fastspiking.event_product import EventProduct, Fired, GivenEvents
     from fastspiking.numba_steps import NumbaSteps
-    from fastspiking.warm_up import compiled
 
     layer, spec, state = link
     steps = NumbaSteps()
@@ -198,10 +197,8 @@ def _stage(link: _Link, source: Signal | Stage, keep: Keep, wanted: Wanted) -> t
         if isinstance(source, Stage):
             raise TypeError(f"layer '{layer.name}' cannot follow another in a chain: it has no synapses")
         current = current_of_events(layer, source)
-        compiled(current.dtype)
         return scan.current_stage(layer, spec, current, state, steps, keep, window=wanted.window)
     weight, bias = synapses
-    compiled(weight.dtype)
     shape = source.plan.shape if isinstance(source, Stage) else source.shape
     like = weight.new_empty(shape[1], weight.shape[0])
     begin = layer.neuron.initial_state(like) if state is None else state

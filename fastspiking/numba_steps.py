@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastspiking.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
-from fastspiking.kernels import backward, codes, forward
+from fastspiking.kernels import codes
 from fastspiking.kernels.arguments import (
     Coefficients,
     KeptAdjoints,
@@ -21,6 +21,7 @@ from fastspiking.kernels.arguments import (
     States,
     Sums,
 )
+from fastspiking.loop_calls import advance, backward_chunk
 from fastspiking.matmul import multiply
 from fastspiking.numba_events import ProductSum, absent_current, no_readout, unpack_spikes
 from fastspiking.paths import default_loops_dir
@@ -99,7 +100,7 @@ class NumbaSteps:
             )  # fmt: skip
         readout, _ = no_readout(arrays.number)
         arguments = arrays.layer, arriving, arrays.states, arrays.saved, readout, arrays.per_step
-        in_parts(forward.advance, arrays.per_step, saved.x.numel(), *arguments)
+        in_parts(advance, arrays.per_step, saved.x.numel(), *arguments)
 
     def backward(self, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> Adjoint:
         """Return the function that runs the chunks of one backward pass."""
@@ -218,4 +219,4 @@ class _Backward(_LoopArrays):
         saved = Saved(self.saved.x[rows], self.saved.w[rows], nothing, nothing, NOTHING[np.uint64])
         curve, (readout, arriving) = self.curve._replace(psi=psi), self.around
         arguments = self.layer, curve, reaching, readout, saved, arriving, out, kept, self.sums, self.states
-        in_parts(backward.backward_chunk, self.per_step, out.size, *arguments, self.per_step)
+        in_parts(backward_chunk, self.per_step, out.size, *arguments, self.per_step)

@@ -1,18 +1,24 @@
-"""Compilation of the fused engine's loops, once per machine and float type."""
+"""Compilation of a layer's loops before its first pass: forward here, backward in a process beside this one."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from numba.core import event
+from filelock import FileLock, Timeout
 
-from fastspiking.arrays import FLOATS, NOTHING
-from fastspiking.kernels import backward, codes, events, forward, pieces
+from fastspiking.arrays import NOTHING
+from fastspiking.kernels import codes
 from fastspiking.kernels.arguments import (
     Coefficients,
     InputCurrent,
-    KeptAdjoints,
     NeuronArrays,
     Reaching,
     Saved,
@@ -20,48 +26,82 @@ from fastspiking.kernels.arguments import (
     States,
     Sums,
 )
-from fastspiking.note import CompileNote
+from fastspiking.loop_calls import advance, backward_block, backward_loop, forward_loop
 from fastspiking.numba_events import no_readout
 
-NOTE = "compiling the fused engine's loops for %s, once for this machine; half a minute or so"
+WAIT_S = 60.0
+"""Longest wait for another process that compiles the same loops; after it this process compiles them too."""
+
+
+def compile_loops(layer: NeuronArrays) -> None:
+    """Compile the loops that run a layer by blocks, unless the cache on disk has them."""
+    number = layer.coefficients.decay.dtype.type
+    _compile_loops(layer._replace(coefficients=None, wires=None), number)
 
 
 @functools.cache
-def compiled(dtype: torch.dtype) -> None:
-    """Compile every loop for one float type, or load it from numba's cache; log a message if any is compiled."""
-    note = CompileNote(NOTE % dtype)
-    with event.install_listener("numba:compile", note):
-        calls = _calls(FLOATS[dtype])
-        for part, call in enumerate(calls, start=1):
+def _compile_loops(kind: NeuronArrays, number: type) -> None:
+    """Compile the loops for one float type; `kind` has neither coefficients nor wires, so that it can be hashed."""
+    lacking: list[Any] = [loop for loop in (forward_loop(kind, 1.0), backward_loop(kind)) if not _is_kept(loop)]
+    if not lacking:
+        return
+    folder = Path(lacking[0]._cache.cache_path)
+    with alone(folder / f"{lacking[0].__name__}.lock"):
+        forward, backward = _calls(kind, number)
+        with _beside(backward if len(lacking) > 1 else lambda: None):
+            forward()
+
+
+def _is_kept(loop: Any) -> bool:
+    return any(Path(loop._cache.cache_path).glob(f"*.{loop.__name__}-*.nbi"))
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Lock a file so that one process compiles what others wait for; without locks each compiles for itself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    with contextlib.suppress(Timeout, NotImplementedError):
+        lock.acquire(timeout=WAIT_S)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _beside(call: Callable[[], object]) -> Iterator[None]:
+    """Make a call in a copy of this process meanwhile, if a core is free and no other thread can hold a lock."""
+    free = hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    process = os.fork() if free and all(thread.daemon for thread in others) else None
+    if process == 0:
+        try:
+            logging.disable()
             call()
-            note.done(part, len(calls))
+        finally:
+            os._exit(0)
+    yield
+    if process is None:
+        return
+    end_s = time.monotonic() + WAIT_S
+    while not os.waitpid(process, os.WNOHANG)[0]:
+        if time.monotonic() > end_s:
+            os.kill(process, signal.SIGKILL)
+        time.sleep(0.01)
 
 
-def _calls(number: type) -> list[Callable[[], object]]:
-    """Return a call of each loop on a single neuron, with the argument types of later calls, to compile it."""
-    row, line, nothing = np.zeros((1, 1), number), np.zeros(1, number), NOTHING[number]
-    piece = np.zeros(pieces.PIECE, number)
-    index, indptr = np.zeros(1, np.int32), np.array([0, 1])
+def _calls(kind: NeuronArrays, number: type) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Return a call forward and a call backward of no samples, with the argument types of later calls."""
+    row, line, nothing = np.ones((1, 1), number), np.ones(1, number), NOTHING[number]
     words, none = np.zeros((1, 1), np.uint64), np.empty(0, number)
-    layer = NeuronArrays(
-        Coefficients(*[line] * 9), codes.NONE, attached=False, second=False, gained=False, fires=True,
-        uniform=False, wiring=codes.UNWIRED, wires=nothing,
-    )  # fmt: skip
-    arriving = InputCurrent(nothing, indptr, index, none, words, row, line)
-    states, saved = States(row, row, row), Saved(row, nothing, nothing, nothing, words)
+    layer = kind._replace(coefficients=Coefficients(*[line] * 9), wires=nothing)
+    arriving = InputCurrent(nothing, np.array([0, 1]), np.zeros(1, np.int32), none, words, row, line)
+    saved, sums = Saved(row, nothing, nothing, nothing, words), Sums(row, line, nothing)
     readout, back = no_readout(number)
     curve = SlopeSource(codes.ATAN, number(1), number(1), nothing)
     reaching = Reaching(row, 1, *[nothing] * 5)
-    arguments = layer, curve, reaching, back, saved, arriving
-    kept, no_sums = KeptAdjoints(*[nothing] * 4), Sums(nothing, none, nothing)
-    return [
-        lambda: events.gather(indptr, index, none, row, line, row, 0, 1),
-        lambda: events.transpose(indptr, index, none, indptr.copy(), index.copy(), none),
-        lambda: events.count_bits(words, indptr),
-        lambda: events.unpack(words, indptr, index, 0, 1),
-        lambda: pieces.gather_pieces(indptr, index, none, piece, piece, piece[None], 1, 0, 1),
-        lambda: pieces.scatter_pieces(indptr, index, none, piece[None], piece, 1, 0, 1),
-        lambda: forward.advance(layer, arriving, states, saved, readout, 1, 0, 1),
-        lambda: backward.backward_block(*arguments, nothing, Sums(row, line, nothing), 1, 1, 0, 1),
-        lambda: backward.backward_chunk(*arguments, row, kept, no_sums, states, 1, 0, 1),
-    ]
+    return (
+        lambda: advance(layer, arriving, States(row, row, row), saved, readout, 1, 0, 0),
+        lambda: backward_block(layer, curve, reaching, back, saved, arriving, nothing, sums, 1, 1, 0, 0),
+    )

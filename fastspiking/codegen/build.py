@@ -1,6 +1,5 @@
 """Compilation of generated loops: the machine code is read from the cache on disk, or compiled once and cached."""
 
-import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -16,23 +15,18 @@ from typing import NamedTuple, TypeVar
 import numba
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
-from numba.core import event
 
 from fastspiking.codegen.source import WrittenSource, backward_arrays, forward_arrays
 from fastspiking.kernels.disk_cache import LOOPS, ROOM, text_sha256
-from fastspiking.note import CompileNote
 from fastspiking.numba_events import nothing_along
 from fastspiking.paths import default_loops_dir, private_folder
 from fastspiking.version import ENGINE
+from fastspiking.warm_up import alone
 
 log = logging.getLogger("fastspiking")
 Loop = Callable[..., None]
 Made = TypeVar("Made")
 OPTIONS = {"nogil": True, "error_model": "numpy"}
-WAIT_S = 60.0
-"""Longest wait for another process that compiles the same source; after it this process compiles it too."""
-NOTE = "compiling the loops of a neuron for %s, once for this machine; some seconds"
 
 
 class Loops(NamedTuple):
@@ -56,26 +50,24 @@ def _loops(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> Loops:
     `arrays` is the number of arrays that the forward and the backward loop take.
     """
     number = getattr(np, str(dtype).removeprefix("torch."))
-    return compiled(text, NOTE % dtype, lambda module, cache: _compiled(module, arrays, number, cache=cache))
+    return compiled(text, lambda module, cache: _compiled(module, arrays, number, cache=cache))
 
 
-def compiled(text: str, note: str, compile_all: Callable[[ModuleType, bool], Made]) -> Made:
+def compiled(text: str, compile_all: Callable[[ModuleType, bool], Made]) -> Made:
     """Import a source text as a module and compile its loops, cached on disk if there is a private folder for them.
 
-    `note`: message shown while something is compiled. `compile_all`: compiles the module's functions; its second
-    argument is whether numba may cache them.
+    `compile_all`: compiles the module's functions; its second argument is whether numba may cache them.
     """
     name = f"{LOOPS}{_digest(text)}"
     folder = default_loops_dir()
-    with event.install_listener("numba:compile", CompileNote(note)):
-        try:
-            if folder is not None:
-                folder = private_folder(folder)
-                with _alone(folder / f"{name}.lock"):
-                    return compile_all(_stored(text, folder / f"{name}.py"), True)
-        except (OSError, RuntimeError) as error:
-            log.warning("%s keeps no loops (%s); they are compiled for this process alone", folder, error)
-        return compile_all(in_memory(text, name), False)
+    try:
+        if folder is not None:
+            folder = private_folder(folder)
+            with alone(folder / f"{name}.lock"):
+                return compile_all(_stored(text, folder / f"{name}.py"), True)
+    except (OSError, RuntimeError) as error:
+        log.warning("%s keeps no loops (%s); they are compiled for this process alone", folder, error)
+    return compile_all(in_memory(text, name), False)
 
 
 def _digest(text: str) -> str:
@@ -83,19 +75,6 @@ def _digest(text: str) -> str:
     own = text_sha256(Path(__file__).parent)
     parts = [text, own, ENGINE, torch.__version__, numba.__version__, np.__version__, text_sha256(ROOM)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
-
-
-@contextlib.contextmanager
-def _alone(path: Path):  # noqa: ANN202 - of contextlib
-    """Lock a file so that one process compiles what others wait for; without locks each compiles for itself."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    with contextlib.suppress(Timeout, NotImplementedError):
-        lock.acquire(timeout=WAIT_S)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _stored(text: str, path: Path) -> ModuleType:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastspiking.codegen.build import NOTE, OPTIONS, compiled
+from fastspiking.codegen.build import OPTIONS, compiled
 from fastspiking.codegen.rules import RULES
 from fastspiking.codegen.source import HEAD, OUTER_INDENT, Lines
 from fastspiking.codegen.values import Value, as_number, needed
@@ -76,4 +76,4 @@ def _loop(text: str, dtype: torch.dtype) -> Callable[..., None]:
         loop(rows, rows, np.zeros(1, rows.dtype), 0, 0)
         return loop
 
-    return compiled(text, NOTE % dtype, compile_all)
+    return compiled(text, compile_all)

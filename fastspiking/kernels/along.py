@@ -6,10 +6,11 @@ an array over time is step t of sample b. An array of size 0 stands for an absen
 
 import numpy as np
 
+from fastspiking.kernels.arguments import ReadoutRows
 from fastspiking.kernels.codes import entry, loop, loop_backward
 from fastspiking.kernels.events import add_rows, write_bits
 from fastspiking.kernels.prefetch import LINE_BYTES, ask_to_read
-from fastspiking.kernels.readout import call_readout, read_out, room_of_readout
+from fastspiking.kernels.readout import call_readout, read_out
 from fastspiking.kernels.sums import scatter
 
 
@@ -60,7 +61,13 @@ def room(read_back, count):
 
     Returns the `ReadoutRows`, and int32 [M] for the numbers of spiking neurons.
     """
-    return room_of_readout(read_back, count), np.empty(read_back.weights.shape[1], np.int32)
+    number, samples = read_back.d_begin.dtype, count if read_back.gradient.size else 0
+    size = read_back.weights.shape[1]
+    rows = ReadoutRows(
+        np.zeros((samples, size), number), np.zeros((samples, size), number),
+        np.zeros((samples, read_back.d_begin.size), number),
+    )  # fmt: skip
+    return rows, np.empty(size, np.int32)
 
 
 @loop_backward

@@ -5,25 +5,21 @@ the block alone. It is added to the gradients of weights row by row, while it is
 sorted, and no adjoint of all steps is kept. Functions are called, not inlined, since copies take long to compile.
 """
 
-import numpy as np
-
-from fastspiking.kernels.arguments import KeptAdjoints, Room, States
-from fastspiking.kernels.backward_leaky import backward_leaky, chunk_leaky
 from fastspiking.kernels.codes import (
     ALL_TO_ALL,
     ONE_TO_ONE,
     SUBTRACT,
     SUBTRACT_DECAYED,
     ZERO,
-    entry_backward,
     inner_backward,
+    loop_backward,
     row_backward,
 )
 from fastspiking.kernels.events import unpack_row
 from fastspiking.kernels.prefetch import ask_row_to_read
-from fastspiking.kernels.readout import call_readout, room_of_readout
+from fastspiking.kernels.readout import call_readout
 from fastspiking.kernels.slopes import slope_row
-from fastspiking.kernels.sums import TOGETHER, add_products, call_gather, call_scatter
+from fastspiking.kernels.sums import add_products, call_gather, call_scatter
 
 
 @inner_backward
@@ -140,12 +136,12 @@ def keep_adjoints(kept, r, total, g, adjoint, o):
         kept.w[r, m] = adjoint.w[o, m]
 
 
-@inner_backward
+@loop_backward
 def backward_any(
     layer, curve, reaching, readout, rows, saved, arriving, out, kept, sums, adjoint, room, window, batch, low,
     high,
 ):  # fmt: skip
-    """Compute what `backward_block` or `backward_chunk` does, for neurons of any kind.
+    """Compute what `loop_calls.backward_block` or `loop_calls.backward_chunk` does, for neurons of any kind.
 
     A block has `sums` of size > 0; its `adjoint`, `out` and psi then have rows of its own samples alone. `rows` is
     the readout's `ReadoutRows`; `room` is scratch memory, with a slope of 0.
@@ -184,70 +180,3 @@ def backward_any(
                 keep_adjoints(kept, r, total, g, adjoint, o)
                 if own:
                     add_gradients(adjoint.last, o, layer, saved, arriving, r, r - batch, names, sums)
-
-
-@entry_backward
-def room_of(size, inputs, together, like):
-    """Create a `Room` for a layer of `size` neurons with `inputs` inputs, and `together` samples at a time.
-
-    Its floats have the type of the array `like`.
-    """
-    total, slope = np.empty((together, size), like.dtype), np.zeros(size, like.dtype)
-    return Room(total, slope, np.empty(max(size, inputs), np.int32), np.empty(size, np.int32))
-
-
-@entry_backward
-def backward_block(layer, curve, reaching, readout, saved, arriving, out, sums, window, batch, low, high):
-    """Compute the backward pass of one layer over all steps of samples [low, high); add its gradients to `sums`.
-
-    Args:
-        layer: `NeuronArrays`.
-        curve: `SlopeSource`, with the derivative of these samples alone.
-        reaching: `Reaching`, gradients from outside.
-        readout: `ReadoutBack` of a readout that follows the layer; may be absent.
-        saved: `Saved` by the forward pass.
-        arriving: `InputCurrent`.
-        out: written with the adjoint of the layer's current [T n, M]; of size 0 where nobody wants it.
-        sums: `Sums`, added to.
-        window: steps after which adjoints start again from 0 (truncated backpropagation through time).
-        batch: B.
-        low: first sample.
-        high: sample behind the last.
-    """
-    size, count, number = sums.bias.shape[0], high - low, sums.bias.dtype
-    together = count if layer.wiring == ALL_TO_ALL else TOGETHER
-    rows, room = room_of_readout(readout, count), room_of(size, sums.columns.shape[0], together, sums.bias)
-    lu = np.zeros((count, size), number)
-    special = layer.attached or layer.reset == ZERO or layer.wiring == ONE_TO_ONE
-    if layer.uniform and not (layer.second or layer.gained or special):
-        backward_leaky(
-            layer, curve, reaching, readout, rows, saved, arriving, out, sums, lu, room, window, batch, low, high
-        )  # fmt: skip
-        return
-    adjoint, none = States(lu, np.zeros_like(lu), np.zeros_like(lu)), np.empty((0, 0), number)
-    backward_any(
-        layer, curve, reaching, readout, rows, saved, arriving, out, KeptAdjoints(none, none, none, none), sums,
-        adjoint, room, window, batch, low, high,
-    )  # fmt: skip
-
-
-@entry_backward
-def backward_chunk(layer, curve, reaching, readout, saved, arriving, out, kept, sums, adjoint, batch, low, high):
-    """Compute the backward pass of one layer over a chunk of steps, for samples [low, high).
-
-    Arguments are those of `backward_block`, with the rows of the chunk, but for three. `out` [steps B, M] may share
-    memory with the output's gradient. `kept` are `KeptAdjoints`, written if wanted. `adjoint` are the adjoint
-    `States` of the step after the chunk; afterwards those of its first step. The readout is absent, and `sums` is
-    empty: gradients of weights are computed elsewhere from `out`.
-    """
-    rows, room = room_of_readout(readout, 0), room_of(adjoint.u.shape[1], 0, TOGETHER, adjoint.u)
-    plain = layer.fires and not (layer.second or layer.gained or layer.attached or layer.wiring)
-    more = reaching.x.size + reaching.u.size + reaching.w.size + kept.spikes.size
-    if plain and reaching.output.size and layer.reset != ZERO and not more:
-        given = reaching.output, saved.x, curve, adjoint.u, layer.coefficients.decay, out, kept.u, kept.x
-        chunk_leaky(*given, room.slope, low, high)
-        return
-    backward_any(
-        layer, curve, reaching, readout, rows, saved, arriving, out, kept, sums, adjoint, room,
-        saved.x.shape[0] // batch, batch, low, high,
-    )  # fmt: skip

@@ -3,7 +3,7 @@
 Arrays are described in `arguments`. All functions of a step are inlined, so that its numbers stay in registers.
 """
 
-from fastspiking.kernels.codes import ALL_TO_ALL, inner_backward, row_backward
+from fastspiking.kernels.codes import ALL_TO_ALL, loop_backward, row_backward
 from fastspiking.kernels.events import unpack_row
 from fastspiking.kernels.prefetch import ask_row_to_read
 from fastspiking.kernels.readout import pull_readout
@@ -85,11 +85,11 @@ def pull_row(fires, curve, x, r, place, heard, *moving):
         m += NARROW
 
 
-@inner_backward
+@loop_backward
 def backward_leaky(
     layer, curve, reaching, readout, rows, saved, arriving, out, sums, lu, room, window, batch, low, high
 ):
-    """Compute what `backward.backward_block` does, for one state variable, one shared decay and a detached reset.
+    """Compute what `loop_calls.backward_block` does, for one state variable, one shared decay and a detached reset.
 
     `lu` [n, M], the potential's adjoint, is 0 at first; `rows` is the readout's `ReadoutRows`, `room` scratch
     memory.
@@ -129,9 +129,9 @@ def backward_leaky(
                 pull_row(layer.fires, curve, saved.x, r, place + g, heard, *moving)
 
 
-@inner_backward
+@loop_backward
 def chunk_leaky(gs, x, curve, lu, decay, out, kept_u, kept_x, slope, low, high):
-    """Compute what `backward.backward_chunk` does, for neurons of one state variable without recurrence.
+    """Compute what `loop_calls.backward_chunk` does, for neurons of one state variable without recurrence.
 
     Backward in time lu = slope * gs + decay * lu. gs [rows, M] is the gradient of the spikes, lu [B, M] the adjoint
     of the potential, which is written to `out`, and to `kept_u` if wanted; `kept_x` gets slope * gs. The scratch

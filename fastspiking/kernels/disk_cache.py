@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import caching, config
+from numba.core import caching, config, event
 
 from fastspiking.errors import StorageError
 from fastspiking.paths import default_kernels_dir, private_folder
 
+log = logging.getLogger("fastspiking")
 ROOM = Path(__file__).resolve().parent
 LOOPS = "sgbench_loops_"
 """Prefix of the names of generated modules."""
 LOCATORS: list[Any] = getattr(caching, "CacheImpl", getattr(caching, "_CacheImpl", None))._locator_classes  # type: ignore[union-attr]
 """numba's classes that locate a cache folder; the first that finds one is used."""
+OURS = (str(ROOM.parent), LOOPS)
+"""What the file names of our loops contain."""
+NOTE = "compiling loops, once for this machine; ten seconds or so"
 
 
 @functools.cache
@@ -83,12 +88,43 @@ class ByText(caching._CacheLocator):
         return locator
 
 
+def is_empty() -> bool:
+    """Return whether no loop of this folder's present text has been compiled on this machine."""
+    return not any((_above() / f"kernels_{text_sha256(ROOM)[:20]}").glob("*.nbi"))
+
+
 def _above() -> Path:
     chosen: str = getattr(config, "CACHE_DIR", "")  # numba sets it from the environment
     return Path(chosen) if chosen else default_kernels_dir()
 
 
 def keep_by_text() -> None:
-    """Register `ByText` in front of numba's own cache locators, in this process."""
+    """Register `ByText` in front of numba's own cache locators, and `note`, in this process."""
     if ByText not in LOCATORS:
         LOCATORS.insert(0, ByText)
+        event.register("numba:compile", note)
+
+
+class CompileNote(event.Listener):
+    """Logs a message the first time in this process that numba compiles one of our loops that no cache has."""
+
+    def __init__(self) -> None:
+        self._is_logged = False
+
+    def on_start(self, event: Any) -> None:
+        """Log the message when numba begins to compile."""
+        file = event.data["dispatcher"].py_func.__code__.co_filename
+        if any(part in file for part in OURS):
+            self.say()
+
+    def on_end(self, event: Any) -> None:
+        """Do nothing when numba has finished compiling."""
+
+    def say(self) -> None:
+        """Log the message, unless this process has said so."""
+        if not self._is_logged:
+            log.warning(NOTE)
+        self._is_logged = True
+
+
+note = CompileNote()

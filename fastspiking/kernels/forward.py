@@ -7,7 +7,7 @@ in the second. Arrays are described in `arguments`; row r = t B + b of an array 
 import numpy as np
 
 from fastspiking.kernels.arguments import Added
-from fastspiking.kernels.codes import ALL_TO_ALL, ONE_TO_ONE, SUBTRACT, SUBTRACT_DECAYED, WORD, ZERO, entry, inner, row
+from fastspiking.kernels.codes import ALL_TO_ALL, ONE_TO_ONE, SUBTRACT, SUBTRACT_DECAYED, WORD, ZERO, inner, loop, row
 from fastspiking.kernels.events import add_rows, sum_rows, unpack_row, write_bits
 from fastspiking.kernels.prefetch import ask_row_to_write
 from fastspiking.kernels.readout import read_out
@@ -91,16 +91,16 @@ def advance_row(u, b, saved, r, q, added, *given):
         saved.words[r, first_of_word // WORD] = word
 
 
-@inner
-def advance_leaky(layer, arriving, u, saved, readout, names, fired, batch, low, high):
+@loop
+def advance_leaky(layer, arriving, states, saved, readout, names, fired, batch, low, high):
     """Run one layer through all steps; its neurons share one decay, and subtract one positive threshold to reset.
 
-    Arguments and result are those of `advance_any`, but for the states, of which u is enough.
-
-    The last spikes are where u > theta, so they are not stored; theta is not read for neurons that do not fire.
-    `names` and `fired` are scratch memory for numbers of inputs and of neurons.
+    Arguments and result are those of `advance_any`, but for `names` and `fired`, which are scratch memory for
+    numbers of inputs and of neurons. Spikes are where u > theta, so only the last step's are stored; theta is not
+    read for neurons that do not fire.
     """
     arrived = sent = 0
+    u = states.u
     decay, theta = layer.coefficients.decay[0], layer.coefficients.threshold[0]
     inside = arriving.words.size > 0
     index, value = (names, arriving.begin[:0]) if inside else (arriving.index, arriving.value)
@@ -121,6 +121,11 @@ def advance_leaky(layer, arriving, u, saved, readout, names, fired, batch, low, 
             advance_row(u, b, saved, r, q, added, first, last, back, decay, theta, layer.fires)
             if readout.output.size:
                 sent += read_out(saved.words, r, names, readout, b)
+    if layer.fires:
+        one = u.dtype.type(1)
+        for b in range(low, high):
+            for m in range(u.shape[1]):
+                states.last[b, m] = one if u[b, m] > theta else one - one
     return arrived, sent
 
 
@@ -223,9 +228,11 @@ def move_second(layer, states, saved, r, b, scratch, threshold):
     return 0
 
 
-@inner
+@loop
 def advance_any(layer, arriving, states, saved, readout, names, scratch, batch, low, high):
-    """Run one layer of neurons of any kind through all steps of samples [low, high); see `advance` for arguments.
+    """Run one layer of neurons of any kind through all steps of samples [low, high).
+
+    Arguments are those of `loop_calls.advance`.
 
     In a step, `sum_current` sums the input current, `move_second` updates the second variable and returns which row of
     `scratch` drives the potential u, and `move_row` updates u and the spikes. Rows of scratch [4, M] are the current,
@@ -259,36 +266,3 @@ def advance_any(layer, arriving, states, saved, readout, names, scratch, batch, 
                 if readout.output.size:
                     sent += read_out(saved.words, r, names, readout, b)
     return arrived, sent
-
-
-@entry
-def advance(layer, arriving, states, saved, readout, batch, low, high):
-    """Run one layer through all steps of samples [low, high); return how many packed spikes it and its readout got.
-
-    Args:
-        layer: `NeuronArrays`.
-        arriving: `InputCurrent`.
-        states: `States` before the first step; afterwards those of the last.
-        saved: `Saved`; arrays of size > 0 are written.
-        readout: `Readout` that the layer's spikes advance, or an absent one.
-        batch: B.
-        low: first sample.
-        high: sample behind the last.
-    """
-    size = states.u.shape[1]
-    names = np.empty(max(size, arriving.columns.shape[0]), np.int32)
-    base = layer.coefficients.threshold
-    quick = layer.uniform and not (layer.second or layer.gained or layer.wiring == ONE_TO_ONE)
-    if quick and (not layer.fires or (layer.reset == SUBTRACT and base[0] > 0)):
-        fired = np.empty(size, np.int32)
-        counts = advance_leaky(layer, arriving, states.u, saved, readout, names, fired, batch, low, high)
-        if layer.fires:
-            one = states.u.dtype.type(1)
-            for b in range(low, high):
-                for m in range(size):
-                    states.last[b, m] = one if states.u[b, m] > base[0] else one - one
-        return counts
-    scratch = np.zeros((4, size), states.u.dtype)
-    for m in range(size):
-        scratch[3, m] = base[m]
-    return advance_any(layer, arriving, states, saved, readout, names, scratch, batch, low, high)

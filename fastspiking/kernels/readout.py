@@ -10,10 +10,7 @@ If g[t] equals g[t+1], as for a loss of a sum over time, W^T g[t] is known alrea
 a loss of the largest or the last potential, so is the product. All other products are computed.
 """
 
-import numpy as np
-
-from fastspiking.kernels.arguments import ReadoutRows
-from fastspiking.kernels.codes import entry_backward, inner_backward, row, row_backward
+from fastspiking.kernels.codes import inner_backward, row, row_backward
 from fastspiking.kernels.events import sum_rows, unpack_row
 from fastspiking.kernels.sums import scatter
 from fastspiking.kernels.vectors import (
@@ -117,14 +114,3 @@ def call_readout(back, rows, step, steps, b, o, r, names):
     pull_readout(back, rows, step, steps, b, o, r, names)
     for m in range(rows.trace.shape[1]):
         rows.trace[o, m] = back.decay * rows.trace[o, m] + rows.drive[o, m]
-
-
-@entry_backward
-def room_of_readout(back, count):
-    """Create the zero `ReadoutRows` of a block of `count` samples; they have no rows if the readout is absent."""
-    number, samples = back.d_begin.dtype, count if back.gradient.size else 0
-    size = back.weights.shape[1]
-    return ReadoutRows(
-        np.zeros((samples, size), number), np.zeros((samples, size), number),
-        np.zeros((samples, back.d_begin.size), number),
-    )  # fmt: skip

@@ -25,18 +25,15 @@ Legend: B batch, K arrivals of a sample, N neurons, M spikes of a sample. Times 
 float64.
 """
 
-import functools
 from typing import Any
 
 import numpy as np
 import torch
-from numba.core import event
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from fastspiking.arrays import in_parts
 from fastspiking.kernels import spike_times as loops
-from fastspiking.note import CompileNote
 from sgbench.errors import NonFiniteError
 from sgbench.networks.spike_times import Arrivals, Membrane, Spikes
 
@@ -57,7 +54,6 @@ def run_events(arrivals: Arrivals, ends: Tensor, membrane: Membrane, recurrent: 
     >>> round(spikes.times.item(), 6)  # x - x^2 = 1/5, x = e^(-t/4)
     1.294029
     """
-    _compile_loops()
     arguments = (arrivals.times, arrivals.jumps, recurrent, ends, membrane)
     times, source, u = _EventSimulation.apply(*arguments)  # type: ignore[no-untyped-call]
     return Spikes(times, source), u
@@ -126,14 +122,3 @@ def _simulate(membrane: Membrane, arriving: loops.TimedArrivals) -> tuple[loops.
     order = fired.times[:, :most].argsort(axis=1, kind="stable")
     times, source, slope, before = (np.take_along_axis(column[:, :most], order, 1) for column in fired[:4])
     return loops.TimedSpikes(times, source, slope, before, fired.count), u
-
-
-@functools.cache
-def _compile_loops() -> None:
-    arriving = loops.TimedArrivals(np.zeros((1, 1)), np.ones((1, 1, 1)), np.ones(1), np.empty((0, 0)))
-    membrane = Membrane(2.0, 1.0, 1.0)
-    with event.install_listener("numba:compile", CompileNote("compiling spike times, once for this machine")):
-        fired, u = _simulate(membrane, arriving)
-        adjoints = loops.Adjoints(u, u.copy(), u.copy())
-        gradients = loops.Gradients(*arriving[:2], arriving.sends)
-        loops.pull_back(membrane, arriving, fired, np.zeros_like(fired.times), adjoints, gradients, 0, 1)

@@ -11,7 +11,6 @@ from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.messages import PruningThresholds, Say, Stopped, WorkerMessage
-from sgbench.training.build import DTYPES
 
 STOPPED = 130
 
@@ -34,13 +33,13 @@ class _Parent:
 
 
 def prepare(specs: Sequence[RunSpec]) -> None:
-    """Compile the loops that these points need, before their workers are forked."""
-    precisions = {spec.method.protocol.precision for spec in specs if spec.engine in ("auto", "fused", "generated")}
-    if fused.missing() is None:
-        from fastspiking.warm_up import compiled
+    """Import the loops of these points before their workers are forked, and say it if these have to compile them."""
+    engines = {spec.engine for spec in specs}
+    if engines & {"auto", "fused", "generated"} and fused.missing() is None:
+        from fastspiking.kernels.disk_cache import is_empty, note
 
-        for precision in precisions:
-            compiled(DTYPES[precision])
+        if is_empty():
+            note.say()
 
 
 def work(

@@ -14,7 +14,6 @@ from fastspiking import arrays, block_layer, blocks
 from fastspiking.choose import Engine
 from fastspiking.layer import LayerRun
 from fastspiking.signals.spikes import SparseSpikes
-from fastspiking.warm_up import compiled
 from tests.fastspiking.cases import (
     NEURONS,
     SHAPES,
@@ -254,7 +253,6 @@ def test_single_precision_at_widths_of_whole_words_and_not(sizes, passed):
 def test_pieces_of_neurons_change_no_bit(kind, wiring, value, size, monkeypatch, passed):
     """Expected: the bits of all neurons at once, and `reference`; an event more or less decides."""
     layers, x, calls = network(kind, wiring, (size, 16)), X * value, []
-    compiled(torch.float64)  # calls each loop once, which is not counted
     original = block_layer.pieces.gather_pieces
     monkeypatch.setattr(block_layer.pieces, "gather_pieces", lambda *given: (calls.append(given), original(*given)))
     a_row = X.count_nonzero().item() / (12 * 7)

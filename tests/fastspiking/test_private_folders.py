@@ -127,12 +127,12 @@ def test_an_index_is_kept_where_nobody_else_writes(kind: str, tmp_path: Path, mo
         "functions": disk_cache.ROOM / "functions.py",
         "loops": written_one,
     }
-    locator = disk_cache.ByText.from_function(forward.advance.py_func, str(paths[kind]))
+    locator = disk_cache.ByText.from_function(forward.advance_any.py_func, str(paths[kind]))
     assert locator is not None
     folder = Path(locator.get_cache_path())
     assert is_private(folder)
     folder.chmod(0o777)
-    again = disk_cache.ByText.from_function(forward.advance.py_func, str(paths[kind]))
+    again = disk_cache.ByText.from_function(forward.advance_any.py_func, str(paths[kind]))
     assert again is not None
     assert is_private(Path(again.get_cache_path()))
-    assert disk_cache.ByText.from_function(forward.advance.py_func, torch.__file__) is None
+    assert disk_cache.ByText.from_function(forward.advance_any.py_func, torch.__file__) is None
