@@ -1,28 +1,24 @@
-"""Draw accuracy over energy, with the Pareto front and the uncertainty of both."""
+"""Charts of accuracy over energy, with the Pareto front and the uncertainty of both."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from sgbench.errors import InputError
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, value_text
 from sgbench.plots.estimate import Estimate
-from sgbench.plots.labels import lines_of, wrapped
-from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, SOFT
+from sgbench.plots.figure import charts_figure
+from sgbench.plots.labels import wrapped
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_PANELS = 6
-ACROSS = 3
-LEGEND_COLUMNS, LEGEND_LINES = 4, 3
-LETTER_INCHES, LINE_INCHES = 0.09, 0.2  # of a legend's text
-MARK_INCHES = 0.55  # width of a marker with the space around it
-LONGEST_LABEL = 60
+ACROSS, PANEL = 3, (4.4, 3.9)  # panels side by side, and the size of each [inches]
+LONGEST_LABEL = 38
 ANN_LABEL = "the same without spikes"
 
 
@@ -50,96 +46,27 @@ class FrontPanel:
     axis: str = "dynamic energy an inference, nJ"  # label of the horizontal axis
 
 
-@dataclass(frozen=True)
-class _Legend:
-    """Holds the texts of a legend that fits into the width of its figure."""
-
-    texts: dict[str, str]  # by label
-    columns: int
-    height: float  # [inches]
-
-    @classmethod
-    def of(cls, labels: Sequence[str], width: float) -> _Legend:
-        """Wrap labels into lines and arrange them in the columns that fit into a width [inches]."""
-        longest = min(LONGEST_LABEL, int((width - MARK_INCHES) / LETTER_INCHES))
-        texts = {label: wrapped(label, longest, LEGEND_LINES) for label in labels}
-        letters = max(len(line) for text in texts.values() for line in text.split("\n"))
-        columns = min(LEGEND_COLUMNS, max(1, int(width / (MARK_INCHES + LETTER_INCHES * letters))))
-        shown = list(texts.values())
-        longest_column = math.ceil(len(shown) / columns)
-        parts = (shown[first : first + longest_column] for first in range(0, len(shown), longest_column))
-        lines = max(sum(lines_of([text]) for text in part) for part in parts)
-        return cls(texts, columns, 0.4 + LINE_INCHES * lines + 0.06 * longest_column)
-
-
 def front_figure(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel], *, is_loss: bool = False) -> Figure:
-    """Draw accuracy over energy, one panel for each of the first six targets."""
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
+    """Draw accuracy over energy, one panel for each of the first six targets, each method with its name."""
     if not panels:
         raise InputError("no target prices every method completely and at different energies; nothing to draw")
-    panels = panels[:MOST_PANELS]
-    across, rows = min(ACROSS, len(panels)), math.ceil(len(panels) / ACROSS)
-    width, height = front_size(methods, panels)
-    legend = _legend(methods, panels)
-    inside = ConstrainedLayoutEngine(rect=(0, legend.height / height, 1, 1 - legend.height / height))
-    figure = Figure(figsize=(width, height), layout=inside)
-    grid = figure.subplots(rows, across, squeeze=False, sharey=True)
-    for axes, panel in zip(grid.flat, panels, strict=False):
-        _draw(axes, panel, methods, is_loss=is_loss)
-    for axes in grid.flat[len(panels) :]:
-        axes.set_visible(False)
-    for row_axes in grid:
-        row_axes[0].set_ylabel("test loss" if is_loss else "test accuracy, %", color=INK)
-    # One legend below all panels names each line once.
-    handles: dict[str, Any] = {}
-    for axes in grid.flat:
-        handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    style: Any = {"loc": "lower left", "ncols": legend.columns, "frameon": False, "fontsize": 11}
-    figure.legend(list(handles.values()), [legend.texts[name] for name in handles], **style)
-    return figure
+    charts = tuple(_named(panel, methods, is_loss=is_loss) for panel in panels[:MOST_PANELS])
+    return charts_figure(Charts("", charts), columns=ACROSS, panel=PANEL)
 
 
-def front_size(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel]) -> tuple[float, float]:
-    """Compute width and height of the figure of fronts in inches."""
-    panels = panels[:MOST_PANELS]
-    return _front_width(panels), 3.9 * math.ceil(len(panels) / ACROSS) + _legend(methods, panels).height
-
-
-def _front_width(panels: Sequence[FrontPanel]) -> float:
-    """Compute the width of the figure [inches]."""
-    return 4.4 * min(ACROSS, len(panels)) + 0.4
-
-
-def _legend(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel]) -> _Legend:
-    """Make the legend of the methods, and of the network without spikes if a panel shows it."""
-    names = [method.label for method in methods]
-    has_ann = any(panel.ann_nj is not None for panel in panels)
-    return _Legend.of([*names, ANN_LABEL] if has_ann else names, _front_width(panels))
-
-
-def _draw(axes: Axes, panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> None:
-    """Draw one target: each method with the ends of its energy and scores, and the Pareto front."""
-    for index, (method, energy) in enumerate(zip(methods, panel.energies, strict=True)):
-        colour = COLOURS[index % len(COLOURS)]
-        ends = [energy.low, energy.high]
-        axes.plot(ends, [method.mean] * 2, "|-", linewidth=1.4, alpha=0.6, markersize=9, color=colour)
-        spread = [min(method.accuracies), max(method.accuracies)]
-        axes.plot([energy.value] * 2, spread, linewidth=1, color=colour)
-        # A repeated colour has another marker.
-        marker = MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
-        axes.plot([energy.value], [method.mean], marker, markersize=8, label=method.label, color=colour)
-    sign = -1 if is_loss else 1
-    pairs = zip(methods, panel.energies, strict=True)
-    best = front_of([(energy.value, sign * method.mean) for method, energy in pairs])
-    front = [(energy_nj, sign * score) for energy_nj, score in best]
-    axes.plot(*zip(*front, strict=True), color=SOFT, linewidth=1, linestyle="--", zorder=0)
-    if panel.ann_nj is not None:
-        axes.axvline(panel.ann_nj, color=SOFT, linewidth=1.2, linestyle=":", label=ANN_LABEL)
-    axes.set_title(panel.name, color=INK, loc="left")
-    axes.set_xlabel(panel.axis, color=INK)
-    axes.grid(color=GRID, linewidth=0.7, zorder=-1)
+def _named(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> Chart:
+    """Make the chart of one target with a series for each method, and a line through the Pareto front."""
+    chart = _chart(panel, methods, is_loss=is_loss)
+    others, front = (series.points for series in chart.series)
+    by_place = {(point.x, point.y): point for point in (*others, *front)}
+    named = tuple(
+        Series(wrapped(method.label, LONGEST_LABEL, 3), (by_place[energy.value, method.mean],))
+        for method, energy in zip(methods, panel.energies, strict=True)
+    )
+    line = tuple(ChartPoint(point.x, point.y) for point in front)
+    best = Series("Pareto front", line, is_line=True, is_marked=False, tone="soft")
+    lines = () if panel.ann_nj is None else (panel.ann_nj,)
+    return replace(chart, series=(*named, best), x_lines=lines, lines=ANN_LABEL)
 
 
 def front_charts(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PANEL = (5.6, 3.7)  # inches
 ROW, FOOT = 0.42, 1.25  # of a panel with rows: a row's height, and that of title and axis [inches]
 TONES = {"soft": SOFT, "good": BLUE, "bad": VERMILION}
-LETTER_INCHES = 0.095
+LETTER_INCHES, LINE = 0.095, 0.24
 FONT_SIZE = 12.5
 GAP = 0.09  # between numbers at an axis of errors, relative
 MARGIN = 0.05
@@ -62,8 +62,12 @@ def charts_figure(charts: Charts, *, columns: int = 2, panel: tuple[float, float
     for axes in grid.flat:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     if any(len(axes.get_legend_handles_labels()[1]) > 1 for axes in grid.flat):
-        across = int(figure.get_figwidth() / (0.7 + LETTER_INCHES * max(map(len, handles))))
-        place_of: Any = {"loc": "outside upper center", "ncols": max(1, across), "frameon": False}
+        said = [name.split("\n") for name in handles]
+        longest = max(len(line) for lines in said for line in lines)
+        across = max(1, int(figure.get_figwidth() / (0.7 + LETTER_INCHES * longest)))
+        above = LINE * math.ceil(len(said) / across) * max(map(len, said)) - 0.45
+        figure.set_figheight(figure.get_figheight() + max(0.0, above))
+        place_of: Any = {"loc": "outside upper center", "ncols": across, "frameon": False}
         figure.legend(list(handles.values()), list(handles), fontsize=FONT_SIZE, **place_of)
     return figure
 

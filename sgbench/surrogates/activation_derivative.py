@@ -64,7 +64,6 @@ class ActivationDerivative(Surrogate):
     Args:
         activation: name of f: relu, sigmoid, tanh, softplus or elu.
         normalisation: see `Surrogate`; the area of all but sigmoid and tanh is infinite.
-        scale: see `Surrogate`.
 
     Source: KerasSpiking 0.3, `SpikingActivation` (spiking-aware training).
 

@@ -18,7 +18,6 @@ class Atan(BellSurrogate):
         alpha: native steepness [1/threshold units], or None if `width_fwhm` is given.
         width_fwhm: full width at half maximum, :math:`4/(\pi\alpha)`, in place of `alpha`.
         normalisation: see `Surrogate`; the raw peak is alpha/2 and the raw area 1.
-        scale: see `Surrogate`.
 
     Source: Fang et al. 2021, "Incorporating learnable membrane time constant", arXiv:2007.05785; snnTorch
     `atan`, equal to it with normalisation raw (tested).

@@ -22,8 +22,6 @@ class BellSurrogate(Surrogate):
     Args:
         native_value: parameter of the original formula, or None if `width_fwhm` is given.
         width_fwhm: full width at half maximum [threshold units], or None if the native parameter is given.
-        normalisation: see `Surrogate`.
-        scale: see `Surrogate`.
 
     Raises:
         InputError: both or neither is given, a value out of range, or the subclass lacks a constant.
@@ -160,8 +158,6 @@ class SlopedBell(BellSurrogate):
     Args:
         slope: steepness k [1/threshold units], or None if `width_fwhm` is given.
         width_fwhm: full width at half maximum [threshold units], or None if `slope` is given.
-        normalisation: see `Surrogate`.
-        scale: see `Surrogate`.
     """
 
     native: ClassVar[str] = "slope"

@@ -17,7 +17,6 @@ class Circ(SlopedBell):
         slope: steepness k [1/threshold units]; Norse's alpha is 1/k.
         width_fwhm: full width at half maximum, :math:`2\sqrt{2^{2/3} - 1}/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1 and the area 2/k.
-        scale: see `Surrogate`.
 
     Source: Norse, `norse.torch.functional.threshold`, method `circ`.
 

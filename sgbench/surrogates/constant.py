@@ -14,7 +14,6 @@ class Constant(Surrogate):
 
     Args:
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
-        scale: see `Surrogate`.
 
     Source: Bengio et al. 2013, arXiv:1308.3432; as a control, Zenke & Vogels 2021, Fig. 3c; snnTorch
     `straight_through_estimator`, equal to it (tested).

@@ -22,7 +22,6 @@ class Dspike(Surrogate):
     Args:
         sharpness: b, up to 1e4.
         normalisation: see `Surrogate`; the raw peak is b/(2 tanh(b/2)) and the raw area 1.
-        scale: see `Surrogate`.
 
     Source: Li et al. 2021, "Differentiable spike", NeurIPS.
 

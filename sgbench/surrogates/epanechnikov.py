@@ -16,7 +16,6 @@ class Epanechnikov(SlopedBell):
         slope: steepness k [1/threshold units]; the support is |u| < 1/k.
         width_fwhm: full width at half maximum, :math:`\sqrt 2/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1 and the area 4/(3k).
-        scale: see `Surrogate`.
 
     Source: Epanechnikov 1969, Theory of Probability & Its Applications 14(1), as a kernel of density estimation.
 

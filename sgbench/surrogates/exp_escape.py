@@ -20,7 +20,6 @@ class ExpEscape(Surrogate):
         rate: probability p_0 of a spike at threshold, above 0 and up to 1.
         width: delta, the rise of u that multiplies the probability by e [threshold units].
         normalisation: see `Surrogate`; the raw peak is 1/delta, at u*, and the raw area 1.
-        scale: see `Surrogate`.
 
     Source: Gerstner & Kistler 2002, "Spiking Neuron Models", section 5.3; stork `CustomSpike`, `exponential`.
 

@@ -16,7 +16,6 @@ class Exponential(SlopedBell):
         slope: steepness k [1/threshold units].
         width_fwhm: full width at half maximum, :math:`2\ln 2/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1 and the area 2/k.
-        scale: see `Surrogate`.
 
     Source: Shrestha & Orchard 2018, NeurIPS (SLAYER), there with the factor c k/2.
 

@@ -19,7 +19,6 @@ class FakeNumerical(BellSurrogate):
         cap: height and steepness alpha [1/threshold units].
         width_fwhm: full width at half maximum, :math:`4/\alpha`, in place of `cap`.
         normalisation: see `Surrogate`; the raw peak is alpha, the area infinite.
-        scale: see `Surrogate`.
 
     Source: SpikingJelly, `activation_based.surrogate.FakeNumericalGradient`.
 

@@ -14,7 +14,6 @@ class FastSigmoid(SlopedBell):
         slope: steepness k [1/threshold units].
         width_fwhm: full width at half maximum, :math:`2(\sqrt 2 - 1)/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1 and the area 2/k.
-        scale: see `Surrogate`.
 
     Source: Zenke & Ganguli 2018, Neural Computation 30(6), the SuperSpike nonlinearity; snnTorch
     `fast_sigmoid`, equal to it (tested).

@@ -20,7 +20,6 @@ class FastSigmoidBeyond(Surrogate):
         border: B, the u above which the slope is not 0; 0 or more [threshold units].
         normalisation: see `Surrogate`; the peak is 1/(1 + kB)^2, which is approached at the border, and the area
             1/(k (1 + kB)).
-        scale: see `Surrogate`.
 
     Source: snnTorch 1.0, `SFS`, equal to it (tested).
 

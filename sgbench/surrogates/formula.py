@@ -26,8 +26,6 @@ class Formula(Surrogate):
         a: value of a, initial value if it is learnt.
         learn_a: whether a is learnt, one number for each layer; the height is normalised at its initial value.
         width_fwhm: full width at half maximum to which f is stretched [threshold units], or None for f as it is.
-        normalisation: see `Surrogate`.
-        scale: see `Surrogate`.
 
     Raises:
         InputError: the text is no allowed formula; f is not finite or negative at some u; a width is given, but f

@@ -18,7 +18,6 @@ class Gaussian(SlopedBell):
         slope: steepness k [1/threshold units].
         width_fwhm: full width at half maximum, :math:`2\sqrt{\ln 2}/k`, in place of `slope`.
         normalisation: see `Surrogate`; the raw peak is :math:`k/\sqrt\pi` and the raw area 1.
-        scale: see `Surrogate`.
 
     Source: Wu et al. 2018, Frontiers in Neuroscience 12:331 (one of four curves); as `Erf` in SpikingJelly.
 

@@ -18,7 +18,6 @@ class Graded(Surrogate):
         width: tau, decay length of the slope below threshold [threshold units].
         threshold: theta, equal to the neuron's threshold [units of v].
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
-        scale: see `Surrogate`.
 
     Source: lava-dl d825ac5, graded spike of SLAYER.
 

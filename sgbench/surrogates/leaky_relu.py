@@ -19,7 +19,6 @@ class LeakyRelu(Surrogate):
         slope_above: slope k above threshold.
         leak: slope at and below threshold, 0 or more.
         normalisation: see `Surrogate`; the peak is the larger of the two, the area infinite.
-        scale: see `Surrogate`.
 
     Source: SpikingJelly, `activation_based.surrogate.LeakyKReLU`; snnTorch `heaviside`.
 

@@ -19,7 +19,6 @@ class LogAbs(SlopedBell):
         slope: steepness k [1/threshold units].
         width_fwhm: full width at half maximum, :math:`2/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
-        scale: see `Surrogate`.
 
     Source: SpikingJelly, `activation_based.surrogate.NonzeroSignLogAbs`.
 

@@ -15,7 +15,6 @@ class LogTailed(Surrogate):
     Args:
         leak: slope at and below threshold, 0 or more.
         normalisation: see `Surrogate`; the peak is 1 (or the leak, if larger), the area infinite.
-        scale: see `Surrogate`.
 
     Source: Cai et al. 2017, CVPR, "Deep learning with low precision by half-wave Gaussian quantization" (the
     log-tailed ReLU); SpikingJelly `LogTailedReLU`.

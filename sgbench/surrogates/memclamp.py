@@ -15,7 +15,6 @@ class Memclamp(Surrogate):
     Args:
         slope: steepness k below threshold [1/threshold units].
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
-        scale: see `Surrogate`.
 
     Source: stork, `SuperSpike_MemClamp`.
 

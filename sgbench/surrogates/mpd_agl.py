@@ -25,7 +25,6 @@ class MpdAgl(Surrogate):
         factor: kappa, width over standard deviation [1].
         width: width for potentials without spread, as of a single neuron [threshold units].
         normalisation: see `Surrogate`; acts on the boxcar of that width.
-        scale: see `Surrogate`.
 
     Source: Jiang, Wang, Jiang, Fan & Yan 2025, IJCAI (MPD-AGL), arXiv:2505.11863, theorems 1 and 2.
 

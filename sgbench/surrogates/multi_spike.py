@@ -24,7 +24,6 @@ class MultiSpike(Surrogate):
         slope: steepness k [1/threshold units].
         levels: n, largest number of spikes in a step.
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
-        scale: see `Surrogate`.
 
     Source: stork (fmi-basel) 258a2d6, `MultiSpike`.
 

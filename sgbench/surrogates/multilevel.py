@@ -22,7 +22,6 @@ class Multilevel(Surrogate):
         shift: b, added to u before counting [threshold units]. As u is 0 at threshold, a b of one threshold
             counts from zero potential.
         normalisation: see `Surrogate`; the peak is 1 and the area n theta.
-        scale: see `Surrogate`.
 
     Source: Luo et al. 2024, arXiv:2407.20708 (integer LIF); SpikingJelly 2.0, `MultiLevelSpikeCount`; with
     shift 1/2 and 5 levels, BrainCog 0.2.7.19, `RoundGrad`.

@@ -16,7 +16,6 @@ class OffsetSigmoid(Surrogate):
         slope: steepness k [1/threshold units].
         offset: constant c, 0 or more.
         normalisation: see `Surrogate`; the raw peak is 1 + c, and the area infinite unless c = 0, where it is 2/k.
-        scale: see `Surrogate`.
 
     Source: stork, `TanhSpike` (c = 1).
 

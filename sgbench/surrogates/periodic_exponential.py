@@ -25,7 +25,6 @@ class PeriodicExponential(Surrogate):
         narrowing: rho, how many times faster it falls above threshold than below [1].
         threshold: period theta of the slope above threshold.
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
-        scale: see `Surrogate`.
 
     Source: Weidel & Sheik 2021, arXiv:2111.01456; sinabs 3.1.3 and Rockpool 3.1.0, `PeriodicExponential`.
 

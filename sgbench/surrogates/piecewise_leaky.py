@@ -19,7 +19,6 @@ class PiecewiseLeaky(Surrogate):
         leak: slope c outside the boxcar, 0 or more.
         normalisation: see `Surrogate`; the raw peak is the larger of the two slopes, and the area infinite unless
             c = 0, where it is 1.
-        scale: see `Surrogate`.
 
     Source: SpikingJelly, `activation_based.surrogate.PiecewiseLeakyReLU`.
 

@@ -22,7 +22,6 @@ class QPseudoSpike(BellSurrogate):
         width_fwhm: full width at half maximum, :math:`(q-1)(2^{1/q} - 1)/k`, in place of `slope`.
         tail: power q of the tails, above 1 and up to 100.
         normalisation: see `Surrogate`; the peak is 1 and the area 1/k.
-        scale: see `Surrogate`.
 
     Source: Herranz-Celotti & Rouat 2022, arXiv:2202.00282; SpikingJelly `QPseudoSpike`.
 

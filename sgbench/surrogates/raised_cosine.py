@@ -16,7 +16,6 @@ class RaisedCosine(SlopedBell):
         slope: steepness k [1/threshold units]; the support is |u| < 1/k.
         width_fwhm: full width at half maximum, :math:`1/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1 and the area 1/k.
-        scale: see `Surrogate`.
 
     Source: the Hann window; Blackman & Tukey 1958, Bell System Technical Journal 37(1).
 

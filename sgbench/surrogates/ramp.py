@@ -17,7 +17,6 @@ class Ramp(Surrogate):
     Args:
         slope: steepness k [1/threshold units].
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
-        scale: see `Surrogate`.
 
     Source: stork, `HardTanhSpike`.
 

@@ -15,7 +15,6 @@ class Rectangle(SlopedBell):
         slope: steepness k [1/threshold units]; the support is |u| < 1/k.
         width_fwhm: full width at half maximum, :math:`2/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1 and the area 2/k.
-        scale: see `Surrogate`.
 
     Source: Wu et al. 2018, Frontiers in Neuroscience 12:331 (one of four curves).
 

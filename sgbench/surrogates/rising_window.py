@@ -26,7 +26,6 @@ class RisingWindow(Surrogate):
         half_width: half-width beta of the window [threshold units].
         offset: h, the raw slope at threshold, 0.5 or more [1/threshold units].
         normalisation: see `Surrogate`; the peak is 1/2 + h and the area 2 beta h.
-        scale: see `Surrogate`.
 
     Raises:
         InputError: a value out of range.
@@ -94,8 +93,6 @@ class A2sg(RisingWindow):
         widest: largest beta tried [threshold units].
         candidates: number of widths tried, with both ends.
         offset: h, the raw slope at threshold, 0.5 or more [1/threshold units].
-        normalisation: see `Surrogate`.
-        scale: see `Surrogate`.
 
     Raises:
         InputError: a value out of range.

@@ -21,7 +21,6 @@ class S2nn(Surrogate):
         alpha: steepness of the sigmoid below threshold [1/threshold units].
         beta: slope at threshold, the largest above it.
         normalisation: see `Surrogate`; the raw peak is the larger of alpha/4 and beta, the area infinite.
-        scale: see `Surrogate`.
 
     Source: Suetake et al. 2022, arXiv:2201.10879 (S2NN); SpikingJelly `S2NN`.
 

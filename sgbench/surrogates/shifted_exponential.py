@@ -18,7 +18,6 @@ class ShiftedExponential(Surrogate):
         slope: steepness k [1/threshold units].
         shift: the point u0 where the slope is largest [threshold units].
         normalisation: see `Surrogate`; the peak is 1, at u0, and the area 2/k.
-        scale: see `Surrogate`.
 
     Source: snnTorch 1.0, `spike_rate_escape`.
 

@@ -18,7 +18,6 @@ class Sigmoid(SlopedBell):
         slope: steepness k [1/threshold units].
         width_fwhm: full width at half maximum, :math:`2\ln(3 + 2\sqrt 2)/k`, in place of `slope`.
         normalisation: see `Surrogate`; the raw peak is k/4 and the raw area 1.
-        scale: see `Surrogate`.
 
     Source: snnTorch `sigmoid`, equal to it with normalisation raw where it is finite (tested); Zenke & Vogels
     2021, Neural Computation 33(4), section 4.2.6.

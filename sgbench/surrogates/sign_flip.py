@@ -15,7 +15,6 @@ class SignFlip(Surrogate):
 
     Args:
         normalisation: see `Surrogate`; the peak is 1, the area undefined.
-        scale: see `Surrogate`.
 
     Source: snnTorch 1.0, `triangular`, equal to it (tested).
 

@@ -19,7 +19,6 @@ class SparseFastSigmoid(Surrogate):
         slope: steepness k [1/threshold units].
         window: half-width B of the window [threshold units].
         normalisation: see `Surrogate`; the peak is 1 and the area 2B/(1 + kB).
-        scale: see `Surrogate`.
 
     Source: Perez-Nieves & Goodman 2021, "Sparse spiking gradient descent", NeurIPS.
 

@@ -23,7 +23,6 @@ class SplitGaussian(BellSurrogate):
         skew: a, from -0.99 to 0.99; above 0 the slope reaches further above threshold than below.
         width_fwhm: full width at half maximum, :math:`2\sqrt{\ln 2}/k`, in place of `slope`.
         normalisation: see `Surrogate`; the peak is 1 and the area :math:`\sqrt\pi/k`.
-        scale: see `Surrogate`.
 
     Raises:
         InputError: a value out of range.

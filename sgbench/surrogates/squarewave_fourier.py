@@ -23,7 +23,6 @@ class SquarewaveFourier(Surrogate):
         terms: number n of cosines.
         period: period T [threshold units].
         normalisation: see `Surrogate`; the raw peak is 4n/T; there is no area, as it is periodic.
-        scale: see `Surrogate`.
 
     Source: SpikingJelly, `activation_based.surrogate.SquarewaveFourierSeries`.
 

@@ -18,7 +18,6 @@ class StochasticBackward(Surrogate):
         mean: mu, added to the noise [1].
         variance: sigma^2, factor on the noise [1].
         normalisation: see `Surrogate`; the peak is 1, or the largest possible noise if that is larger; no area.
-        scale: see `Surrogate`.
 
     Source: snnTorch 1.0, `SSO` (stochastic spike operator).
 
