@@ -189,10 +189,10 @@ def test_every_page_is_in_the_index() -> None:
 
 
 def test_each_folder_at_the_top_says_what_it_is() -> None:
-    """Expected: a first line in README, index or docstring; none has the name of a room or module of the package."""
+    """Expected: a first line in README, index, docstring or comment; none has the name of a room."""
     tops = {path.parts[0] for path in own_files() if len(path.parts) > 1} | {"conf", "docs", "leaderboards", "tests"}
     for top in sorted(tops):
-        said = [ROOT / top / name for name in ("README.md", "index.md", "__init__.py")]
+        said = [ROOT / top / name for name in ("README.md", "index.md", "__init__.py", "config.yaml")]
         (first, *_) = [path.read_text(encoding="utf-8").strip('#" \n') for path in said if path.is_file()]
         assert len(first.splitlines()[0]) > 10, top
     assert not tops & {name.partition("/")[0] for name in folders_and_modules()}
