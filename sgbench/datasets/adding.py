@@ -16,7 +16,6 @@ class Adding(DrawnBySplit, entry="adding"):
 
     Args:
         places: steps of a sample, each with one number; at least 2.
-        samples: numbers of train, validation and test samples.
         seed: of all random numbers.
 
     Raises:

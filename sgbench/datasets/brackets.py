@@ -19,10 +19,6 @@ class Brackets(SymbolTask, entry="brackets"):
         depth: largest number of brackets open at a time.
         places: symbols in a sample.
         channels: input channels that stand for one symbol.
-        symbol_ms: duration of a symbol [ms].
-        rate_hz: firing rate of a channel while its symbol lasts [Hz].
-        samples: numbers of train, validation and test samples.
-        seed: of all random numbers.
 
     Raises:
         InputError: a parameter out of range.

@@ -18,10 +18,6 @@ class CopyMemory(SymbolTask, entry="copy_memory"):
         items: number of symbols to copy in each sample.
         silence: duration of the silence before the cue, in symbols.
         channels: input channels that stand for one symbol.
-        symbol_ms: duration of a symbol [ms].
-        rate_hz: firing rate of a channel while its symbol lasts [Hz].
-        samples: numbers of train, validation and test samples.
-        seed: of all random numbers.
 
     Source: Arjovsky, Shah & Bengio 2016, ICML (arXiv:1511.06464), section 5.1 (ten symbols of eight kinds); here
     the cue lasts as long as the answer.

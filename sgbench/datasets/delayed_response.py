@@ -20,10 +20,6 @@ class DelayedResponse(SymbolTask, entry="delayed_response"):
         silence: duration of the silence, in symbols.
         question: `cue` or `match`.
         channels: input channels that stand for one symbol.
-        symbol_ms: duration of a symbol [ms].
-        rate_hz: firing rate of a channel while its symbol lasts [Hz].
-        samples: numbers of train, validation and test samples.
-        seed: of all random numbers.
 
     Raises:
         InputError: a parameter out of range.

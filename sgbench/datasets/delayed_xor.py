@@ -23,7 +23,6 @@ class DelayedXor(DrawnBySplit, entry="delayed_xor"):
         low_hz: lower rate [Hz], at most 1000.
         high_hz: higher rate [Hz], at most 1000.
         noise_hz: rate outside the windows [Hz].
-        samples: numbers of train, validation and test samples.
         seed: of all random numbers.
 
     Source: the task of Zheng et al. 2024, Nature Communications 15:277 (DH-SNN), with one pool of channels.

@@ -28,7 +28,6 @@ class EvidenceAccumulation(DrawnBySplit, entry="evidence_accumulation"):
         recall_ms: duration of the recall signal, which ends the sample [ms].
         minority_chance: probability that a cue is on the side that is not preferred, 0 to 0.5.
         rate_hz: firing rate of a channel while its group is active [Hz].
-        samples: numbers of train, validation and test samples.
         seed: of all random numbers.
 
     Source: Bellec et al. 2020, Nature Communications 11:3625, figure 3; IGITUGraz/eligibility_propagation.

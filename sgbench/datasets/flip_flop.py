@@ -20,10 +20,7 @@ class FlipFlop(SymbolTask, entry="flip_flop"):
         places: symbols in a sample, silent ones included; more than `bits`.
         pulse_chance: probability that a symbol after the first `bits` is a pulse.
         channels: input channels that stand for one symbol.
-        symbol_ms: duration of a symbol [ms].
         rate_hz: firing rate of a channel during its pulse [Hz].
-        samples: numbers of train, validation and test samples.
-        seed: of all random numbers.
 
     Raises:
         InputError: a parameter out of range.

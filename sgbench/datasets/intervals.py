@@ -25,7 +25,6 @@ class Intervals(DrawnBySplit, entry="intervals"):
         onset_ms: the first volley starts at a random time from 0 to onset_ms - 1 [ms].
         answer_ms: least time from the end of the second volley to the end of the sample [ms].
         noise_hz: firing rate of a channel outside the volleys [Hz].
-        samples: numbers of train, validation and test samples.
         seed: of all random numbers.
 
     Raises:

@@ -28,7 +28,6 @@ class MackeyGlass(Generated, entry="mackey_glass"):
         tau: delay of the equation, in units of time; the series is chaotic from 17 on.
         horizon: steps from a value to the one to be predicted from it.
         window: steps of a sample.
-        samples: numbers of train, validation and test samples.
         seed: further units of time that are dropped at the start.
 
     Source: Mackey & Glass 1977, Science 197; Yik et al. 2025, Nature Communications 16 (NeuroBench).

@@ -23,7 +23,6 @@ class SineFrequency(DrawnBySplit, entry="sine_frequency"):
         frequencies_hz: f of each class [Hz].
         duration_ms: duration of a sample, in steps of 1 ms [ms].
         noise: share n of the noise, 0 to 1.
-        samples: numbers of train, validation and test samples.
         seed: of all random numbers.
 
     Raises:

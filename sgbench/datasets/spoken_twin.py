@@ -75,7 +75,6 @@ class SpokenTwin(Shd, entry="spoken_twin"):
     the same bytes.
 
     Args:
-        validation_speakers: numbers of the speakers of the training file that are held out for validation.
         espeak_ng: version of espeak-ng that made the files, e.g. "1.52.0".
         first: number of recordings to make for each file, for a quick trial; None for all.
 

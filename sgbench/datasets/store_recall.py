@@ -26,7 +26,6 @@ class StoreRecall(DrawnBySplit, entry="store_recall"):
         character_ms: duration of a character [ms].
         command_chance: probability that a character has the command that comes next.
         rate_hz: firing rate of a channel while its group is active [Hz].
-        samples: numbers of train, validation and test samples.
         seed: of all random numbers.
 
     Source: Bellec et al. 2018, NeurIPS (arXiv:1803.09574), section 4.3; IGITUGraz/LSNN-official, tutorial. There,

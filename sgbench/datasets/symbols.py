@@ -21,7 +21,6 @@ class SymbolTask(DrawnBySplit):
         channels: number n of input channels that stand for one symbol.
         symbol_ms: duration of a symbol [ms].
         rate_hz: firing rate of a channel while its symbol lasts [Hz].
-        samples: numbers of train, validation and test samples.
         seed: of all random numbers.
     """
 

@@ -20,10 +20,6 @@ class TemporalOrder(SymbolTask, entry="temporal_order"):
         middle: first and last index at which the second deciding symbol may be.
         distractors: number of different symbols without meaning.
         channels: input channels that stand for one symbol.
-        symbol_ms: duration of a symbol [ms].
-        rate_hz: firing rate of a channel while its symbol lasts [Hz].
-        samples: numbers of train, validation and test samples.
-        seed: of all random numbers.
 
     Raises:
         InputError: the indices are not in this order, or another value is out of range.

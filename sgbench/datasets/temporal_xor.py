@@ -19,7 +19,6 @@ class TemporalXor(DrawnBySplit, entry="temporal_xor"):
         late_s: time of a late spike [s].
         jitter_s: largest deviation of a spike time, uniformly distributed [s].
         duration_s: duration of a sample [s].
-        samples: numbers of train, validation and test samples.
         seed: of the order of patterns and the jitter.
 
     Source: Mostafa 2017, IEEE Transactions on Neural Networks and Learning Systems 29(7); Neftci, Mostafa & Zenke

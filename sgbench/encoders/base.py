@@ -79,8 +79,6 @@ class ChangeEncoder(Encoder):
     """Encodes the changes of N traces: channel n has the rises of trace n, channel N + n its falls.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         threshold: smallest change that is encoded, above 0.
     """
 

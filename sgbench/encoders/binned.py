@@ -17,8 +17,6 @@ class Binned(Encoder):
     A sample's valid steps are those of its duration. A spike after the last step is an error, or dropped by `crop`.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         crop: whether spikes after the last step are dropped.
 
     Raises:

@@ -18,8 +18,6 @@ class Burst(Encoder):
     The first spike is in step 0; spikes after the last step are dropped.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         most: n_max, number of spikes for the value 1.
         shortest_s: d_min, interval for the value 1 [s], at least a step.
         longest_s: d_max, interval as the value approaches 0 [s].

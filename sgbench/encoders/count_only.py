@@ -20,8 +20,6 @@ class CountOnly(Encoder):
     of 1, a channel's sum over time stays the same. Input is real, so the first layer multiplies.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         crop: whether spikes after the last step are dropped.
         gain: factor on the means.
 

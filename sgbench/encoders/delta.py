@@ -16,8 +16,6 @@ class Delta(ChangeEncoder):
     `level_crossing` follow it. Channel n has the rises of trace n, channel N + n its falls.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         threshold: theta, above 0.
 
     Source: snnTorch `spikegen.delta` with `off_spike` (there as -1 on one channel); Petro, Kasabov & Kiss 2020,

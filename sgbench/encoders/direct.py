@@ -13,8 +13,6 @@ class Direct(Encoder):
     """Passes on values as constant input, or traces as they are; the first layer multiplies and makes the spikes.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         gain: factor on the values.
 
     Source: Rueckauer et al. 2017, Frontiers in Neuroscience 11:682 (analogue input currents).

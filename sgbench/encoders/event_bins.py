@@ -28,8 +28,6 @@ class EventBins(Encoder):
     `crop` and counted by `truncated`.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         crop: whether spikes after the last step are dropped.
         form: "binary" or "count".
         polarity: "separate" or, for cameras, "merged": both polarities p go to the same input.

@@ -18,8 +18,6 @@ class Latency(Encoder):
     The spike is in step floor(t/dt); there is none if that is after the last step.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         tau_eff_s: time constant tau_eff of the membrane [s].
         threshold: x_theta, the largest value without a spike, in (0, 1].
 

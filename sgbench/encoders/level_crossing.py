@@ -19,8 +19,6 @@ class LevelCrossing(ChangeEncoder):
     levels, so the first layer multiplies. Channel n has the rises of trace n, channel N + n its falls.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         threshold: theta, above 0.
 
     Source: Lichtsteiner, Posch & Delbruck 2008, IEEE Journal of Solid-State Circuits 43(2) (send on delta).

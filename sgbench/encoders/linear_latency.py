@@ -18,8 +18,6 @@ class LinearLatency(Encoder):
     The spike is in step floor(t/dt); there is none if that is after the last step.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         last_s: t_last, spike time of the value 0 [s].
         threshold: x_theta, the largest value without a spike, in [0, 1].
 

@@ -19,8 +19,6 @@ class Phase(Encoder):
     digit's weight, so the first layer multiplies.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         phases: period K in steps, at most 24.
 
     Source: Kim, Kim, Huh, Lee & Choi 2018, Neurocomputing 311 (weighted spikes).

@@ -18,8 +18,6 @@ class Poisson(Encoder):
     Unlike with `rate`, any rate is allowed, and the probability of no spike in a given time does not depend on dt.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         max_rate_hz: r_max, rate of a channel of value 1 [Hz].
 
     Source: Dayan & Abbott 2001, Theoretical Neuroscience, section 1.4.

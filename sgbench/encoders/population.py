@@ -20,8 +20,6 @@ class Population(Encoder):
     below `cutoff` does not spike. Channel n K + k is neuron k of value n.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         neurons: K, number of neurons for each value, at least 3.
         beta: sharpness of the receptive fields; larger values make them narrower.
         last_s: t_last, spike time of the response 0 [s].

@@ -14,8 +14,6 @@ class Rate(Encoder):
     r"""Draws a spike in each step with the probability :math:`P(s = 1) = x \cdot r_\max \cdot dt`, x the value.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         max_rate_hz: r_max, rate of a channel of value 1 [Hz]; at most 1/dt.
 
     Raises:

@@ -19,8 +19,6 @@ class SpikeTime(Encoder):
     reference with which the network can compare the other times.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         first_s: t_first, spike time of the value 0 [s].
         last_s: t_last, spike time of the value 1 [s], before the end of the last step.
         bias_s: spike time of the bias channel [s]; None for no such channel.

@@ -17,8 +17,6 @@ class StepForward(ChangeEncoder):
     catches up later with a faster one. Channel n has the rises of trace n, channel N + n its falls.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         threshold: theta, above 0.
 
     Source: Kasabov et al. 2016, Neural Networks 78; Petro, Kasabov & Kiss 2020, IEEE Transactions on Neural

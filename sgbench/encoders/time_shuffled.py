@@ -22,8 +22,6 @@ class TimeShuffled(Encoder):
     have the same order: spikes in one step stay together, but the order of steps is lost.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         crop: whether spikes after the last step are dropped, before steps are shuffled.
         channels: how to shuffle channels: "apart" or "together".
 

@@ -18,8 +18,6 @@ class TimeShuffledDirect(Encoder):
     trace with one channel, such as the pixels of an image, only the distribution of values remains.
 
     Args:
-        steps: number of time steps T.
-        dt_s: duration of a step [s].
         gain: factor on the values.
 
     Raises:

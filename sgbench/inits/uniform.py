@@ -9,10 +9,6 @@ from sgbench.inits.base import ScaledInit
 class Uniform(ScaledInit):
     r"""Draws uniform weights, :math:`W \sim \mathrm{gain} \cdot U(-1/\sqrt{n}, 1/\sqrt{n})` for n inputs.
 
-    Args:
-        gain: factor on feed-forward weights.
-        recurrent_gain: factor on recurrent weights.
-
     Source: Zenke & Vogels 2021, section 4.2.3; the default of `torch.nn.Linear`.
 
     >>> init = Uniform(gain=1.0, recurrent_gain=1.0)

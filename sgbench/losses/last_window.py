@@ -11,7 +11,6 @@ class LastWindow(WindowLoss):
 
     Args:
         window_s: duration of the window [s].
-        dt_s: duration of a step [s].
 
     Source: Bellec et al. 2020, Nature Communications 11:3625 (evidence accumulation, loss during recall).
 

@@ -19,7 +19,6 @@ class WindowPerStep(WindowLoss):
 
     Args:
         window_s: duration of the window [s].
-        dt_s: duration of a step [s].
 
     Raises:
         InputError: a duration is not above 0.

@@ -17,7 +17,6 @@ class Gru(GatedBaseline):
     for the input x of a layer, its hidden values h, weights W and V, biases b and c, and the readout's output y.
 
     Args:
-        provided: parts of the run to build from.
         parameters: wanted number of parameters, or None to match the spiking network that `match_*` describe.
         match_hidden: neurons per hidden layer of that network.
         match_recurrence: its recurrence, "none", "one_to_one" or "all_to_all".

@@ -19,7 +19,6 @@ class Lstm(GatedBaseline):
     output y.
 
     Args:
-        provided: parts of the run to build from.
         parameters: wanted number of parameters, or None to match the spiking network that `match_*` describe.
         match_hidden: neurons per hidden layer of that network.
         match_recurrence: its recurrence, "none", "one_to_one" or "all_to_all".

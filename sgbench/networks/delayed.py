@@ -32,13 +32,8 @@ class DelayedLayer(DenseLayer):
     .. math:: I_i[t] \mathrel{+}= \sum_j V_{ij} \sum_{k=0}^{D} \kappa(k; d'_{ij}) \, s_j[t-1-k]
 
     Args:
-        name: name of the layer in records and messages.
-        n_in: number of inputs.
-        n_out: number of neurons.
-        neuron: the neurons, used by this layer only.
         max_delay_steps: longest delay D [steps].
         kernel: "gaussian", "triangle" or "rounded".
-        bias: whether a bias is added to the current.
         recurrent: whether the layer has all-to-all recurrence with delays.
 
     Raises:

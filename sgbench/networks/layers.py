@@ -209,13 +209,10 @@ class DenseLayer(Layer):
     one kind of current after those of another.
 
     Args:
-        name: name of the layer in records and messages.
         n_in: number of inputs.
         n_out: number of neurons.
-        neuron: the neurons, used by this layer only.
         recurrence: "none", "one_to_one" (a vector V) or "all_to_all" (a matrix V); V s[t-1] is added to the
             current.
-        recurrence_gradient: "full", or "cut" (no gradient through the recurrent spikes).
         bias: whether a bias is added to the current.
 
     Raises:

@@ -17,10 +17,8 @@ class PopulationLayer(Layer):
     for the currents I, inputs x, weights w and biases b.
 
     Args:
-        name: name of the layer in records and messages.
         n_in: number of inputs.
         population: number K of neurons per input.
-        neuron: the neurons, used by this layer only.
         bias: whether there are biases.
 
     >>> from sgbench.neurons.leaky_readout import LeakyReadout

@@ -103,10 +103,7 @@ class Decay(Quantity):
     stay those at the bound, so that gradients can still bring w back.
 
     Args:
-        name: name of the parameter, for messages.
         value: initial decay per step, or a pair; see `Quantity`.
-        learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons, needed for a value per neuron.
 
     Raises:
         InputError: a value outside [0, 1], or nearer than 1.2e-7 to 0 or 1 where it is to be learnt.
@@ -146,8 +143,6 @@ class EulerRate(Quantity):
         name: name of the time constant, for messages.
         tau_s: initial time constant [s], or a pair; see `Quantity`.
         dt_s: time step [s].
-        learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons, needed for a value per neuron.
 
     Raises:
         InputError: a time constant that is not above the time step.
@@ -180,10 +175,7 @@ class Number(Quantity):
     """Holds a parameter of neurons without bounds, fixed or learnt.
 
     Args:
-        name: name of the parameter, for messages.
         value: initial value, or a pair; see `Quantity`.
-        learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons, needed for a value per neuron.
 
     >>> Number("a", 0.5, learn="none", features=None)()
     0.5
@@ -205,10 +197,7 @@ class Positive(Quantity):
     A learnt value is stored as its logarithm w, :math:`\theta = e^w`: no gradient step can make it negative.
 
     Args:
-        name: name of the parameter, for messages.
         value: initial value, or a pair; see `Quantity`.
-        learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons, needed for a value per neuron.
 
     Raises:
         InputError: a value that is not above 0.
@@ -232,8 +221,6 @@ class Threshold(Positive):
 
     Args:
         value: initial threshold [units of the potential].
-        learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons, needed for a value per neuron.
 
     >>> Threshold(1.0, learn="shared", features=None)().item()
     1.0

@@ -13,11 +13,6 @@ class Rounded(Uniform):
     for real weights w, used weights q and the unit s of `Uniform`. Gradients are those of the network with real
     weights. Each epoch is validated with rounded weights, so the best epoch of the rounded network is selected.
 
-    Args:
-        bits: number of bits b, from 2 to 16.
-        scale: "layer" or "channel"; see `Quantiser`.
-        power_of_two: whether s is a power of 2.
-
     Raises:
         InputError: a value out of range.
 
