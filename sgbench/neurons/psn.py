@@ -81,8 +81,11 @@ class MaskedPsn(Psn):
     to its last value; the paper begins at 0 to ease the first epochs.
 
     Args:
+        steps: number T of time steps.
         order: k_0, number of last steps whose currents count.
         mask: lambda in [0, 1] at the first and the last epoch, a pair.
+        threshold: initial theta_t of every step [units of u].
+        beta: decay per step of the leaky integrator that W is initialised as [1].
         start: "leaky" or "uniform"; see `Psn`.
 
     Raises:

@@ -92,6 +92,7 @@ class A2sg(RisingWindow):
         narrowest: smallest beta tried [threshold units].
         widest: largest beta tried [threshold units].
         candidates: number of widths tried, with both ends.
+        offset: h, the raw slope at threshold, 0.5 or more [1/threshold units].
 
     Raises:
         InputError: a value out of range.
