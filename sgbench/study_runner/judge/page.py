@@ -131,30 +131,24 @@ def _how(result: JudgedCandidate) -> str:
     simulated = wilson(*FALSE_SIMULATED)
     edge = "; ".join(trial.task.title for trial in result.tasks if trial.at_edge)
     lines = (
-        f"The candidate was run {len(runs)} times, which took {hours} hours.",
-        "Seeds to decide it are of a new sample. Hours are those seeds at the mean time of a run of the candidate.",
-        "Hours are wall-clock time on the machine that ran it, more than CPU time where the machine is busy.",
-        f"Known shapes are stored runs, each at its own best width and learning rate: {shapes}.",
-        "The reference of a task is the known shape that was best on validation. No reporting seed chose it.",
+        f"The candidate was run {len(runs)} times, which took {hours} hours. Hours are wall-clock; those to decide it "
+        "are of a new sample of seeds, at the candidate's mean time of a run.",
+        f"Known shapes ({shapes}) are stored runs, each at its own best width and learning rate. A task's reference is "
+        "the one that was best on validation; no reporting seed chose it.",
         f"{tuned} searched for, with the grids of the known shapes.",
         *(
             [f"The best learning rate is at the edge of those tried, so a better one may lie beyond: {edge}."]
             if edge
             else []
         ),
-        "Differences are paired by seed and averaged over the tasks of a kind of network.",
-        "Accuracies in the table are over all seeds of each surrogate, differences over seeds that both have.",
-        f"The nominal level of each look, divided among the kinds of network, is {looks} seeds.",
-        f"In a simulation, {100 * simulated.share:.1f} % of {simulated.runs:,.0f} candidates got a false verdict "
-        f"in some kind of network (95 % interval {100 * simulated.low:.1f} to {100 * simulated.high:.1f} %).",
-        "A simulated candidate has differences of stored runs around one true difference, 0 or 2 points, in all "
-        "kinds of network. Its tuning is not simulated.",
-        f"Equal means that two one-sided tests show a difference within {MARGIN:g} points.",
-        "The interval lies within that margin exactly where equality is shown. Its confidence is 1 minus twice the "
-        "level of its look and kind of network.",
-        "A failed run counts as guessing.",
-        "By the boards' rule, a run is at chance whose accuracy is at most two standard errors above guessing. "
-        "Accuracies are on test, or on validation where test was not touched.",
+        "Differences are paired by seed and averaged over the tasks of a kind of network; accuracies are over all "
+        "seeds of each surrogate. A failed run counts as guessing. One at most two standard errors above guessing is at "
+        "chance, on test, or on validation where test was not touched.",
+        f"Equal means within {MARGIN:g} points by two one-sided tests, where the interval lies within them. The nominal "
+        f"level of each look, divided among the kinds of network, is {looks} seeds.",
+        f"Of {simulated.runs:,.0f} simulated candidates, with differences of stored runs around a true one of 0 or 2 "
+        f"points and no tuning, {100 * simulated.share:.1f} % got a false verdict in some kind of network (95 % "
+        f"interval {100 * simulated.low:.1f} to {100 * simulated.high:.1f} %).",
         *(
             f"Layers that are silent in every run at chance: {', '.join(trial.silent)} ({trial.task.title})."
             for trial in result.tasks
