@@ -142,10 +142,10 @@ def _how(result: JudgedCandidate) -> str:
             else []
         ),
         "Differences are paired by seed and averaged over the tasks of a kind of network; accuracies are over all "
-        "seeds of each surrogate. A failed run counts as guessing. One at most two standard errors above guessing is at "
-        "chance, on test, or on validation where test was not touched.",
-        f"Equal means within {MARGIN:g} points by two one-sided tests, where the interval lies within them. The nominal "
-        f"level of each look, divided among the kinds of network, is {looks} seeds.",
+        "seeds of each surrogate. A failed run counts as guessing. One at most two standard errors above guessing is "
+        "at chance, on test, or on validation where test was not touched.",
+        f"Equal means within {MARGIN:g} points by two one-sided tests, where the interval lies within them. The "
+        f"nominal level of each look, divided among the kinds of network, is {looks} seeds.",
         f"Of {simulated.runs:,.0f} simulated candidates, with differences of stored runs around a true one of 0 or 2 "
         f"points and no tuning, {100 * simulated.share:.1f} % got a false verdict in some kind of network (95 % "
         f"interval {100 * simulated.low:.1f} to {100 * simulated.high:.1f} %).",
