@@ -52,10 +52,7 @@ def _subject(entry: Entry, protocol: dict[str, Any], surrogate: Surrogate) -> Su
     except SgbenchError as error:
         raise InputError(f"{entry.path}: {one_printable_line(error)}") from error
     module, _, name = target.rpartition(".")
-    kind = getattr(importlib.import_module(module), name)
-    above = (described(base).parameters for base in reversed(kind.__mro__) if base.__module__.startswith("sgbench"))
-    parameters = {name: meaning for found in above for name, meaning in found.items()}
-    return Subject(entry, neuron, described(kind)._replace(parameters=parameters), _engines(neuron))
+    return Subject(entry, neuron, described(getattr(importlib.import_module(module), name)), _engines(neuron))
 
 
 def _engines(neuron: Neuron) -> str:

@@ -65,8 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words.add_argument("--into", type=Path, help="docs/catalogue of this checkout, unless given")
     args = words.parse_args(argv)
     try:
-        folder = args.into or default_folder()
-        written = write(folder)
+        written = write(folder := args.into or default_folder())
     except SgbenchError as error:
         sys.stderr.write(f"pages: error: {one_printable_line(error)}\n")
         return error.exit_code
