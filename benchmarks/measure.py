@@ -75,12 +75,9 @@ def interleave(
 ) -> dict[str, Times]:
     """Time all in turn: A B C, C B A, A B C ...
 
-    Args:
-        steps: what is timed, by name.
-        rounds: times that each is run.
-        warm_up: runs of each beforehand.
-        resets: what is called before each timed run of a name, untimed; so that a step does not depend on how many
-            went before, as the firing rate of a network that goes on training on one batch does.
+    `steps`: what is timed, by name. `rounds`: times that each is run. `warm_up`: runs of each beforehand. `resets`:
+    what is called before each timed run of a name, untimed; so that a step does not depend on how many went before, as
+    the firing rate of a network that goes on training on one batch does.
     """
     names = list(steps)
     resets = {} if resets is None else resets

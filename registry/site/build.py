@@ -29,12 +29,9 @@ def build_site(
 ) -> BuiltSite:
     """Build the site of a leaderboards folder; return its size, and which files were left out.
 
-    Args:
-        root: the leaderboards folder.
-        into: the folder of the site, which may hold an older one and nothing else.
-        references: references of the catalogue's protocols.
-        commit: git commit of the records, or a text that there is none.
-        extras: what is shown in addition to records.
+    `root`: the leaderboards folder. `into`: the folder of the site, which may hold an older one and nothing else.
+    `references`: references of the catalogue's protocols. `commit`: git commit of the records, or a text that there is
+    none. `extras`: what is shown in addition to records.
     """
     require_ours(into)
     boards, site = root.resolve(), into.resolve()
@@ -50,13 +47,9 @@ def check_site(
 ) -> tuple[Finding, ...]:
     """Build a site in memory, and return a finding for each difference of a stored one.
 
-    Args:
-        root: the leaderboards folder.
-        site: the folder of the site.
-        references: references of the catalogue's protocols.
-        commit: git commit of the records, or a text that there is none.
-        extras: what is shown in addition to records; documentation and pictures of entries only if the site has
-            them.
+    `root`: the leaderboards folder. `site`: the folder of the site. `references`: references of the catalogue's
+    protocols. `commit`: git commit of the records, or a text that there is none. `extras`: what is shown in addition to
+    records; documentation and pictures of entries only if the site has them.
     """
     pictures = pictures_of(listed(site) or {}, site, extras.pictures)
     as_built = replace(extras, has_docs=links_docs(site), pictures=pictures)

@@ -166,9 +166,7 @@ def _print_board(board: Board, args: argparse.Namespace) -> None:
 def brief_columns(board: Board, width: int | None) -> list[BoardColumn]:
     """Choose the columns of a terminal: rank, method, score, spikes and one energy; costs give way to names.
 
-    Args:
-        board: the board.
-        width: of the screen [characters]; None: all columns.
+    `board`: the board. `width`: of the screen [characters]; None: all columns.
     """
     from sgbench.leaderboard.pages.columns import ACTIVITY, ENERGY, columns_in
 

@@ -157,12 +157,10 @@ class Job:
     ) -> None:
         """Run points of the plan in groups, side by side; called by the launcher `replicas`.
 
-        Args:
-            points: the overrides of each point.
-            first: index of the first of them in the plan.
-            workers: processes, or jobs on a cluster; None is one for each core, or one job for sixteen points.
-            largest: most runs at a time in one process; None is as many as fit in memory.
-            where: maps settings of the place (`on`, `partition`, ...) to values, see `sgbench.replicas.where`.
+        `points`: the overrides of each point. `first`: index of the first of them in the plan. `workers`: processes, or
+        jobs on a cluster; None is one for each core, or one job for sixteen points. `largest`: most runs at a time in
+        one process; None is as many as fit in memory. `where`: maps settings of the place (`on`, `partition`, ...) to
+        values, see `sgbench.replicas.where`.
         """
         from sgbench.replicas.sweep import run_sweep
         from sgbench.replicas.where import where_of

@@ -34,11 +34,9 @@ def remove_unused_settings(
     stays too, and is later refused as unknown. An entry's `meta.takes` maps such settings to its own parameters;
     these get the removed value, unless they were changed.
 
-    Args:
-        config: the merged tree, unresolved; it is modified.
-        choices: maps Hydra's groups, experiment and sweep among them, to chosen entries.
-        picked: maps each group of a method to the name of its chosen entry.
-        catalogue: looks up entries.
+    `config`: the merged tree, unresolved; it is modified. `choices`: maps Hydra's groups, experiment and sweep among
+    them, to chosen entries. `picked`: maps each group of a method to the name of its chosen entry. `catalogue`: looks
+    up entries.
     """
     for preset in PRESETS:
         for group, settings in _settings_of(choices.get(preset), preset, catalogue).items():

@@ -189,10 +189,8 @@ def stratified_split(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return sorted indices of train, validation and test samples, each class in the same proportions.
 
-    Args:
-        target: class of each sample [samples].
-        fractions: shares of train, validation and test; they sum to 1.
-        seed: of the random choice; part of the data set, not of a run.
+    `target`: class of each sample [samples]. `fractions`: shares of train, validation and test; they sum to 1. `seed`:
+    of the random choice; part of the data set, not of a run.
 
     >>> train, validation, test = stratified_split(np.array([0] * 5 + [1] * 5), (0.6, 0.2, 0.2), seed=0)
     >>> len(train), len(validation), len(test)

@@ -151,9 +151,7 @@ class BrailleDelta(BrailleLetters, entry="braille_delta"):
 def send_on_delta(x: Pressures, threshold: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Mark where numbers have risen or fallen by the threshold since their last event.
 
-    Args:
-        x: whole numbers [samples, steps, N].
-        threshold: least change that makes an event.
+    `x`: whole numbers [samples, steps, N]. `threshold`: least change that makes an event.
 
     Returns:
         Rises of all N numbers, then their falls [samples, steps, 2 N].

@@ -103,10 +103,8 @@ class ActiveBlocks(NamedTuple):
 def fire(random: np.random.Generator, parts: Sequence[tuple[ActiveBlocks, float]]) -> tuple[Numbers, Numbers, Numbers]:
     """Draw independent spikes, at most one in each channel and step of 1 ms.
 
-    Args:
-        random: its uniform numbers decide about spikes.
-        parts: pairs of blocks and their firing rate [Hz]; a step has a spike with probability rate / 1000.
-            Blocks must not overlap.
+    `random`: its uniform numbers decide about spikes. `parts`: pairs of blocks and their firing rate [Hz]; a step has a
+    spike with probability rate / 1000. Blocks must not overlap.
 
     Returns:
         Sample, channel and time [us] of each spike, each int64 [spikes].

@@ -73,10 +73,7 @@ def series(tau: int, units: int, per_unit: int = PER_UNIT) -> list[float]:
     Runge-Kutta of order four with `per_unit` steps in a unit of time; delayed values halfway between steps by
     Hermite's cubic. The code uses only sums, products and quotients, so that every machine computes the same bits.
 
-    Args:
-        tau: delay, in units of time.
-        units: number of values returned.
-        per_unit: steps in a unit of time.
+    `tau`: delay, in units of time. `units`: number of values returned. `per_unit`: steps in a unit of time.
     """
     lag, h = tau * per_unit, 1 / per_unit
     x, halfway = [START] * (lag + 1), [START] * lag

@@ -50,9 +50,7 @@ TRANSFORMS = (
 def transform_of(text: str, sensor_size: tuple[int, int, int]) -> Callable[[Any], Any]:
     """Make a transform of tonic from a call as text, whose arguments are plain values given by name.
 
-    Args:
-        text: e.g. "Denoise(filter_time=10000)".
-        sensor_size: width, height and polarities, for transforms that take it.
+    `text`: e.g. "Denoise(filter_time=10000)". `sensor_size`: width, height and polarities, for transforms that take it.
 
     Raises:
         InputError: no such call, or tonic refuses its arguments; one line.
@@ -82,9 +80,7 @@ def transform_of(text: str, sensor_size: tuple[int, int, int]) -> Callable[[Any]
 def parts_of_tonic(name: str, save_to: Path) -> dict[Split, Any]:
     """Open a data set of tonic; tonic downloads it if its files are missing.
 
-    Args:
-        name: of the class in `tonic.datasets`, e.g. "SHD" or "NMNIST".
-        save_to: folder of the files.
+    `name`: of the class in `tonic.datasets`, e.g. "SHD" or "NMNIST". `save_to`: folder of the files.
 
     Returns:
         Maps each split that tonic has to tonic's data set; {"train": all samples} if it has no splits.
@@ -261,10 +257,8 @@ TIME_NAMES = ("t", "time", "times", "ts")
 def channels_of(events: Any, size: tuple[int, int, int], name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Convert tonic's structured events to times [us] and channels, both [events].
 
-    Args:
-        events: structured array with the fields t (or time, times, ts) and x, and perhaps y and p.
-        size: width W, height H and number of polarities of the sensor.
-        name: of the sample, for the error.
+    `events`: structured array with the fields t (or time, times, ts) and x, and perhaps y and p. `size`: width W,
+    height H and number of polarities of the sensor. `name`: of the sample, for the error.
 
     Returns:
         Times and channels (p H + y) W + x, where p is 0 for a sensor of one polarity.

@@ -84,12 +84,9 @@ def agreements(
 ) -> list[Agreement]:
     """Compare the gradient of each layer with its reference gradient; layers without weights are left out.
 
-    Args:
-        reference: how the reference gradients were computed.
-        gradients: map each layer's name to the gradient of its P weights [P].
-        wanted: map each layer's name to its reference gradient [P].
-        step_size: step of finite differences, relative to the norm of the layer's weights; None for references that
-            are computed otherwise.
+    `reference`: how the reference gradients were computed. `gradients`: map each layer's name to the gradient of its P
+    weights [P]. `wanted`: map each layer's name to its reference gradient [P]. `step_size`: step of finite differences,
+    relative to the norm of the layer's weights; None for references that are computed otherwise.
     """
     return [
         agreement(name, reference, gradients[name], wanted_gradient, step_size=step_size)
@@ -171,11 +168,8 @@ def probe(
     where w are the layer's weights. A layer of up to 24 weights is probed along each of them instead, so that the
     slopes are the entries of the gradient. Layers without weights are left out.
 
-    Args:
-        loss_at: computes L; its weights are as before when this returns.
-        gradients: map each layer's name to g [P].
-        generator: draws the directions.
-        step_size: relative to the norm of a layer's weights.
+    `loss_at`: computes L; its weights are as before when this returns. `gradients`: map each layer's name to g [P].
+    `generator`: draws the directions. `step_size`: relative to the norm of a layer's weights.
     """
     comparisons = []
     layers: list[Any] = list(loss_at.network.layers)

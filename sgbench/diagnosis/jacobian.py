@@ -58,12 +58,9 @@ def jacobians(traced: TracedBatch, index: int) -> tuple[float, float] | str:
 def step_jacobian(layer: Any, current: Tensor, state: Any, fields: list[str], sample: int) -> Tensor:
     """Compute the derivatives of one sample's next state by its state [M, M], for a state of M numbers.
 
-    Args:
-        layer: on the reference engine.
-        current: input of the neurons in the step, recurrence included [B, N].
-        state: of the neurons before the step, a named tuple of tensors with B first.
-        fields: names of the state's fields without spikes, in order of rows and columns.
-        sample: index in the batch.
+    `layer`: on the reference engine. `current`: input of the neurons in the step, recurrence included [B, N]. `state`:
+    of the neurons before the step, a named tuple of tensors with B first. `fields`: names of the state's fields without
+    spikes, in order of rows and columns. `sample`: index in the batch.
     """
     # The step is run on a batch of M equal samples, one for each row of the Jacobian.
     size = sum(getattr(state, name)[sample].numel() for name in fields)

@@ -61,13 +61,8 @@ def line_between(
     Each point has the loss L, its slope by the surrogate gradient g, and its slope by the difference of L between
     the point's neighbours. Values that are not finite are None.
 
-    Args:
-        loss: the loss as a function of all weights.
-        start: w_0 [P].
-        end: w_1 [P].
-        points: count of evenly spaced points.
-        first: alpha of the first point.
-        last: alpha of the last point.
+    `loss`: the loss as a function of all weights. `start`: w_0 [P]. `end`: w_1 [P]. `points`: count of evenly spaced
+    points. `first`: alpha of the first point. `last`: alpha of the last point.
 
     Source: Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6), figure 4.
     """
@@ -132,12 +127,8 @@ def closed_loop(
 
     The trapezoidal rule is used, which converges exponentially for smooth fields.
 
-    Args:
-        gradient: the field g, from weights [P] to a vector [P].
-        centre: c [P].
-        first: a [P].
-        second: b [P].
-        points: count of points on the loop.
+    `gradient`: the field g, from weights [P] to a vector [P]. `centre`: c [P]. `first`: a [P]. `second`: b [P].
+    `points`: count of points on the loop.
 
     Source: Gygax & Zenke 2025, Neural Computation 37(5):886-925.
 
@@ -159,12 +150,9 @@ def closed_loops(
 ) -> list[LoopSamples]:
     """Integrate the surrogate gradient around circles in random planes of all weights.
 
-    Args:
-        loss: its gradient is integrated; its initial weights [P] are the centre of all circles.
-        generator: draws the planes.
-        radius: of the circles, as a fraction of the norm of all weights; absolute if that norm is 0.
-        points: count of points on each circle, at least 3.
-        planes: count of random planes, with one circle in each.
+    `loss`: its gradient is integrated; its initial weights [P] are the centre of all circles. `generator`: draws the
+    planes. `radius`: of the circles, as a fraction of the norm of all weights; absolute if that norm is 0. `points`:
+    count of points on each circle, at least 3. `planes`: count of random planes, with one circle in each.
     """
     require_number("--radius", radius, low=0, open_low=True)
     require_count("--points", points, low=FEWEST_POINTS)
@@ -208,13 +196,8 @@ def plane(
 ) -> Plane:
     """Scan a loss over a plane of weights w(a, b) = w_0 + a d_1 + b d_2, on a square grid.
 
-    Args:
-        loss: the loss as a function of all weights.
-        centre: w_0 [P].
-        first: d_1 [P].
-        second: d_2 [P].
-        points: count of points along each side, 3 to 101.
-        ends: least and largest value of a and b.
+    `loss`: the loss as a function of all weights. `centre`: w_0 [P]. `first`: d_1 [P]. `second`: d_2 [P]. `points`:
+    count of points along each side, 3 to 101. `ends`: least and largest value of a and b.
 
     Source: Li et al. 2018, NeurIPS 31, section 3, for pictures of losses over planes; theirs scale by filters.
 

@@ -79,16 +79,12 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
 ) -> ShownDiagnosis:
     """Diagnose a network over some batches without changing it.
 
-    Args:
-        network: already set to the epoch and training mode to diagnose.
-        rule: the panel "agreement" compares its gradient with references; None for back-propagation.
-        batches: at least one, on the network's device.
-        objective: the loss with penalties.
-        generator: draws the directions of finite differences, and spikes.
-        panels: names from `PANELS`, the parts of the diagnosis to compute.
-        weights_name: which weights these are, stored in the result: "initial", "selected", "given" or "epoch N".
-        split: the split of the batches, stored in the result; None for other data.
-        step_size: of finite differences, relative to the norm of a layer's weights.
+    `network`: already set to the epoch and training mode to diagnose. `rule`: the panel "agreement" compares its
+    gradient with references; None for back-propagation. `batches`: at least one, on the network's device. `objective`:
+    the loss with penalties. `generator`: draws the directions of finite differences, and spikes. `panels`: names from
+    `PANELS`, the parts of the diagnosis to compute. `weights_name`: which weights these are, stored in the result:
+    "initial", "selected", "given" or "epoch N". `split`: the split of the batches, stored in the result; None for other
+    data. `step_size`: of finite differences, relative to the norm of a layer's weights.
     """
     panels = checked_panels(panels)
     if not batches:

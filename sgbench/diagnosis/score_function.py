@@ -55,13 +55,9 @@ def estimated_gradients(
     sample b under draw j and s its drawn spikes. The baseline c is the mean loss of the sample's other draws in the
     same half. Returns the estimate, from either half of the draws, and the mean surrogate gradient over all draws.
 
-    Args:
-        network: of neurons that fire at most one spike a step; it is not modified.
-        batch: of B samples.
-        objective: the loss of each sample.
-        noise_slope: k of the escape noise [1/threshold].
-        draws: K, at least 4.
-        generator: seeds the spikes.
+    `network`: of neurons that fire at most one spike a step; it is not modified. `batch`: of B samples. `objective`:
+    the loss of each sample. `noise_slope`: k of the escape noise [1/threshold]. `draws`: K, at least 4. `generator`:
+    seeds the spikes.
 
     Source: Williams 1992, Machine Learning 8.
     """

@@ -73,11 +73,8 @@ def diagnose(
 def diagnose_run(run: StoredRun, weights: str, panels: Sequence[str], batches: int) -> Diagnosis:
     """Diagnose the network of a rebuilt run.
 
-    Args:
-        run: a run; with "selected", its network keeps the selected weights.
-        weights: "initial" or "selected".
-        panels: names from `PANELS`.
-        batches: most batches of the validation split.
+    `run`: a run; with "selected", its network keeps the selected weights. `weights`: "initial" or "selected". `panels`:
+    names from `PANELS`. `batches`: most batches of the validation split.
 
     Raises:
         InputError: an unknown name, or missing weights or data.
@@ -110,10 +107,7 @@ def diagnose_run(run: StoredRun, weights: str, panels: Sequence[str], batches: i
 def measure_widths(run: StoredRun, *, weights: str, batches: int) -> list[WidthMeasures]:
     """Measure in each layer and step of a run's network the statistics from which adaptive widths are chosen.
 
-    Args:
-        run: a rebuilt run.
-        weights: "initial" or "selected".
-        batches: most batches of the validation split.
+    `run`: a rebuilt run. `weights`: "initial" or "selected". `batches`: most batches of the validation split.
 
     Raises:
         InputError: an unknown name, or missing weights or data.
@@ -170,12 +164,9 @@ def validation_batches(run: StoredRun, count: int) -> list[Batch]:
 def scan_line(run: StoredRun, *, batches: int, points: int, first: float, last: float) -> tuple[LinePoint, ...]:
     """Compute the loss along the line through the initial and the selected weights of a run.
 
-    Args:
-        run: a finished run.
-        batches: number of validation batches over which the loss is averaged.
-        points: number of points on the line.
-        first: alpha of the first point; the initial weights have alpha = 0.
-        last: alpha of the last point; the selected weights have alpha = 1.
+    `run`: a finished run. `batches`: number of validation batches over which the loss is averaged. `points`: number of
+    points on the line. `first`: alpha of the first point; the initial weights have alpha = 0. `last`: alpha of the last
+    point; the selected weights have alpha = 1.
 
     Raises:
         InputError: fewer than three points, `last` not above `first`, or missing weights or data.
@@ -192,13 +183,9 @@ def integrate_loops(
 ) -> list[LoopSamples]:
     """Integrate the surrogate gradient of a run around closed loops in random planes.
 
-    Args:
-        run: a rebuilt run.
-        weights: centre of the loops, "initial" or "selected".
-        batches: number of validation batches over which the loss is averaged.
-        radius: radius of the loops, as a fraction of the norm of the weights.
-        points: number of points on each loop.
-        planes: number of random planes, with one loop in each.
+    `run`: a rebuilt run. `weights`: centre of the loops, "initial" or "selected". `batches`: number of validation
+    batches over which the loss is averaged. `radius`: radius of the loops, as a fraction of the norm of the weights.
+    `points`: number of points on each loop. `planes`: number of random planes, with one loop in each.
 
     Raises:
         InputError: a value out of range, or missing weights or data.
@@ -211,14 +198,10 @@ def integrate_loops(
 def scan_plane(run: StoredRun, *, weights: str, towards: str | None, batches: int, radius: float, points: int) -> Plane:
     """Compute the loss of a run on a grid in a plane of weights, centre + a first + b second.
 
-    Args:
-        run: a rebuilt run.
-        weights: centre of the plane, "initial" or "selected".
-        towards: "selected" takes the first direction from the centre to the selected weights, which then lie at
-            a = 1; the second has the same length. None draws both directions at random.
-        batches: number of validation batches over which the loss is averaged.
-        radius: length of random directions, as a fraction of the norm of the weights.
-        points: number of points along each side.
+    `run`: a rebuilt run. `weights`: centre of the plane, "initial" or "selected". `towards`: "selected" takes the first
+    direction from the centre to the selected weights, which then lie at a = 1; the second has the same length. None
+    draws both directions at random. `batches`: number of validation batches over which the loss is averaged. `radius`:
+    length of random directions, as a fraction of the norm of the weights. `points`: number of points along each side.
 
     Raises:
         InputError: a value out of range, or missing weights or data.

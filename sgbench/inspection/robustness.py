@@ -37,14 +37,11 @@ def robustness(
 ) -> list[RobustnessCurve]:
     """Measure how the validation score of a finished run falls with each disturbance, severity by severity.
 
-    Args:
-        overrides: the folder of a run, then Hydra overrides of its execution, e.g. "paths.data_dir=DIR".
-        what: names of disturbances.
-        levels: severities of one disturbance; None takes the default ones of each.
-        draws: number of draws of each random disturbance.
-        batches: number of batches of the validation split; None takes all.
-        config_dirs: folders with entries of your own.
-        allow_targets: exact names of classes outside the catalogue that may be imported.
+    `overrides`: the folder of a run, then Hydra overrides of its execution, e.g. "paths.data_dir=DIR". `what`: names of
+    disturbances. `levels`: severities of one disturbance; None takes the default ones of each. `draws`: number of draws
+    of each random disturbance. `batches`: number of batches of the validation split; None takes all. `config_dirs`:
+    folders with entries of your own. `allow_targets`: exact names of classes outside the catalogue that may be
+    imported.
     """
     run = stored_run(overrides, config_dirs=config_dirs, allow_targets=allow_targets)
     return measure_robustness(run, what, levels=levels, draws=draws, batches=batches)

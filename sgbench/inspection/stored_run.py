@@ -55,11 +55,9 @@ def stored_run(
 ) -> StoredRun:
     """Build a run again, from its record or from overrides.
 
-    Args:
-        overrides: a folder with a record, then Hydra overrides of its execution, e.g. "paths.data_dir=DIR"; or
-            the Hydra overrides of a run.
-        config_dirs: folders with entries of your own.
-        allow_targets: exact names of classes outside the catalogue that may be imported.
+    `overrides`: a folder with a record, then Hydra overrides of its execution, e.g. "paths.data_dir=DIR"; or the Hydra
+    overrides of a run. `config_dirs`: folders with entries of your own. `allow_targets`: exact names of classes outside
+    the catalogue that may be imported.
     """
     options: dict[str, Any] = {"config_dirs": config_dirs, "allow_targets": allow_targets}
     folder = folder_with_record(overrides[0]) if overrides else None

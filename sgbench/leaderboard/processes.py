@@ -31,11 +31,9 @@ def in_processes(
     Processes are forked: they share this one's memory, and start faster than a new interpreter. A process continues
     only when its result was received, so that few results wait in memory.
 
-    Args:
-        work: function from a part to its results, which must be picklable.
-        parts: parts of the work.
-        workers: count of processes; 1 means that this process does the work itself.
-        meanwhile: called by this process once the others have started; not called without others.
+    `work`: function from a part to its results, which must be picklable. `parts`: parts of the work. `workers`: count
+    of processes; 1 means that this process does the work itself. `meanwhile`: called by this process once the others
+    have started; not called without others.
     """
     if workers < 2 or len(parts) < workers:  # noqa: PLR2004 - one process is this one
         for number, part in enumerate(parts):

@@ -134,14 +134,10 @@ def measure(
 ) -> Measured:
     """Collect the scores of one method by seed, average its costs over seeds, and price these.
 
-    Args:
-        group: records of the method, one for each seed, in any order; at least one.
-        classes: count of classes of the protocol's data set; None if its score is a loss.
-        targets: energy targets that price the operations.
-        dt_s: duration of a time step [s].
-        guess_loss: test loss of guessing, for a task without classes.
-        guess_accuracy: test accuracy of guessing, if classes are not equally frequent.
-        row_id: id of the row, if it is not the method's id.
+    `group`: records of the method, one for each seed, in any order; at least one. `classes`: count of classes of the
+    protocol's data set; None if its score is a loss. `targets`: energy targets that price the operations. `dt_s`:
+    duration of a time step [s]. `guess_loss`: test loss of guessing, for a task without classes. `guess_accuracy`: test
+    accuracy of guessing, if classes are not equally frequent. `row_id`: id of the row, if it is not the method's id.
     """
     ordered = sorted(group, key=lambda record: record.seed)
     operations = [record.counts for record in ordered if record.counts]
@@ -188,17 +184,12 @@ def board_of(  # noqa: PLR0913 - the parts of a board
 ) -> Board:
     """Rank the measured methods of one protocol and make their rows.
 
-    Args:
-        measured: each method once, in any order.
-        protocol: the protocol as the catalogue has it.
-        targets: energy targets with columns on the board.
-        classes: count of classes of the protocol's data set; None without classes.
-        score: the score that is compared.
-        listings: maps ids of methods to their division and provenance; empty for a runs folder.
-        outsiders: results of code outside the catalogue.
-        price_lists: energy targets over which energies are compared; by default `targets`.
-        in_time: whether samples are time series.
-        is_data_accepted: whether a maintainer has accepted the data set's files.
+    `measured`: each method once, in any order. `protocol`: the protocol as the catalogue has it. `targets`: energy
+    targets with columns on the board. `classes`: count of classes of the protocol's data set; None without classes.
+    `score`: the score that is compared. `listings`: maps ids of methods to their division and provenance; empty for a
+    runs folder. `outsiders`: results of code outside the catalogue. `price_lists`: energy targets over which energies
+    are compared; by default `targets`. `in_time`: whether samples are time series. `is_data_accepted`: whether a
+    maintainer has accepted the data set's files.
     """
     everything = sorted(measured, key=lambda method: method.method_id)
     spiking = [method for method in everything if not method.method.is_baseline]

@@ -139,9 +139,7 @@ def clip_floor_shift(rate: Tensor, levels: int) -> Tensor:
     The gradient is 1 where the rounded rate lies within 0..1, bounds included, and 0 elsewhere. So it is also 1 for
     rates that are below 0, or above 1, by less than half a level.
 
-    Args:
-        rate: current over threshold, of any shape.
-        levels: number of levels above 0, L.
+    `rate`: current over threshold, of any shape. `levels`: number of levels above 0, L.
 
     >>> rate = torch.tensor([-0.2, -0.1, 0.13, 0.9, 1.1, 1.4], requires_grad=True)
     >>> sent = clip_floor_shift(rate, 4)

@@ -125,10 +125,8 @@ def potentials(arrivals: Arrivals, steps: int, membrane: Membrane) -> Tensor:
 
     for jumps w_j of the current at t_j, with k = tau_s / (tau_m - tau_s).
 
-    Args:
-        arrivals: times and sizes of the jumps.
-        steps: number T of steps.
-        membrane: time constants of the neurons; its threshold is not used.
+    `arrivals`: times and sizes of the jumps. `steps`: number T of steps. `membrane`: time constants of the neurons; its
+    threshold is not used.
     """
     ends = torch.arange(1, steps + 1, dtype=torch.float64, device=arrivals.times.device)
     elapsed = (ends[:, None, None] - arrivals.times).clamp(min=0)  # [T, B, K]; at 0 both exponentials cancel

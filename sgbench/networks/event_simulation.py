@@ -43,11 +43,8 @@ def run_events(arrivals: Arrivals, ends: Tensor, membrane: Membrane, recurrent: 
 
     Returns the spikes, in the order of time, and the potentials at the samples' ends [B, N].
 
-    Args:
-        arrivals: input of the layer.
-        ends: ends of the samples [B]; later arrivals and spikes do not count.
-        membrane: time constants and threshold; both time constants must differ.
-        recurrent: recurrent weights [N, N], or None.
+    `arrivals`: input of the layer. `ends`: ends of the samples [B]; later arrivals and spikes do not count. `membrane`:
+    time constants and threshold; both time constants must differ. `recurrent`: recurrent weights [N, N], or None.
 
     >>> arrivals = Arrivals(torch.zeros(1, 1).double(), torch.full((1, 1, 1), 5.0).double())
     >>> spikes, _ = run_events(arrivals, torch.tensor([2.0]).double(), Membrane(4.0, 2.0, 1.0), None)

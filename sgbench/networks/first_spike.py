@@ -105,10 +105,8 @@ class FirstSpike(SpikeTimes):
 def first_spikes(arrivals: Arrivals, ends: Tensor, membrane: Membrane) -> Tensor:
     """Compute the time at which each neuron first reaches the threshold [B, N], infinite if not before the end.
 
-    Args:
-        arrivals: times [B, K] and jumps [B, K, N] of the currents, in float64.
-        ends: ends of the samples [B].
-        membrane: without a leak, or with tau_mem = 2 tau_syn.
+    `arrivals`: times [B, K] and jumps [B, K, N] of the currents, in float64. `ends`: ends of the samples [B].
+    `membrane`: without a leak, or with tau_mem = 2 tau_syn.
 
     Raises:
         InputError: a sample is longer than 600 synaptic time constants.

@@ -295,10 +295,8 @@ class DenseLayer(Layer):
 def with_backward_of(value: Tensor, x: Tensor, carry: Callable[[Tensor], Tensor]) -> Tensor:
     """Return a value unchanged, but back-propagate its gradient to x as if it had been computed by `carry`.
 
-    Args:
-        value: computed from the detached x; its gradient also flows to everything else it depends on.
-        x: the input.
-        carry: a linear function of x, of which only the backward pass is used.
+    `value`: computed from the detached x; its gradient also flows to everything else it depends on. `x`: the input.
+    `carry`: a linear function of x, of which only the backward pass is used.
 
     >>> x = torch.tensor([1.0], requires_grad=True)
     >>> with_backward_of(5 * x.detach(), x, lambda x: -2 * x).backward()
@@ -351,10 +349,7 @@ def _draw_parts(mask: Tensor, parts: int, generator: torch.Generator) -> Tensor:
 
     Parts differ by at most one in size.
 
-    Args:
-        mask: gives the shape [currents N, inputs].
-        parts: number of currents per neuron.
-        generator: random generator.
+    `mask`: gives the shape [currents N, inputs]. `parts`: number of currents per neuron. `generator`: random generator.
     """
     rows = mask.shape[0] // parts
     inputs = mask[0].numel()

@@ -75,11 +75,9 @@ class ErrorAxis:
     def ticks(self, low: float, high: float, *, gap: float, character: float = 0.0) -> dict[float, str]:
         """Choose ticks of an axis whose labels do not touch, and return their labels by score.
 
-        Args:
-            low: left or lower end, as a score.
-            high: the other end, as a score.
-            gap: least distance of two ticks, as a fraction of the axis.
-            character: width of a label's character, as a fraction of the axis; 0 for a vertical axis.
+        `low`: left or lower end, as a score. `high`: the other end, as a score. `gap`: least distance of two ticks, as
+        a fraction of the axis. `character`: width of a label's character, as a fraction of the axis; 0 for a vertical
+        axis.
         """
         best: dict[float, str] = {}
         for candidates in self._candidates(low, high):

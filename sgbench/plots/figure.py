@@ -26,10 +26,8 @@ MARGIN = 0.05
 def charts_figure(charts: Charts, *, columns: int = 2, panel: tuple[float, float] = PANEL) -> Figure:
     """Draw all panels in a grid with one legend above.
 
-    Args:
-        charts: the panels; where the vertical axis has names, all panels have the same ones.
-        columns: most panels side by side.
-        panel: width and height of each [inches]; with names the height follows from their count.
+    `charts`: the panels; where the vertical axis has names, all panels have the same ones. `columns`: most panels side
+    by side. `panel`: width and height of each [inches]; with names the height follows from their count.
     """
     from matplotlib.figure import Figure
 

@@ -157,12 +157,9 @@ def advise(
 ) -> Recommendation:
     """Choose the settings to try in a network.
 
-    Args:
-        answer: the advice for every kind of network.
-        network: its properties.
-        goal: "accuracy", "spikes" (the fewest within 2 points of the best) or "safety" (the least worst loss).
-        budget: most settings; the answer has at most three.
-        in_snntorch: whether to write them as calls for a module.
+    `answer`: the advice for every kind of network. `network`: its properties. `goal`: "accuracy", "spikes" (the fewest
+    within 2 points of the best) or "safety" (the least worst loss). `budget`: most settings; the answer has at most
+    three. `in_snntorch`: whether to write them as calls for a module.
     """
     advice = answer.of(network)
     if goal not in advice.settings:

@@ -50,12 +50,9 @@ def advise_budget(
 ) -> BudgetAdvice:
     """Recommend shape, width, activity cost and bits of weights under a budget of energy.
 
-    Args:
-        measured: tasks with their runs; `read_block` reads the shipped ones.
-        budget: the limits to keep.
-        own: operation counts and time step [s] of the user's finished run, whose weights are not quantised and
-            which has no cost on activity; None: no such run.
-        config_dirs: folders with the user's own energy targets.
+    `measured`: tasks with their runs; `read_block` reads the shipped ones. `budget`: the limits to keep. `own`:
+    operation counts and time step [s] of the user's finished run, whose weights are not quantised and which has no cost
+    on activity; None: no such run. `config_dirs`: folders with the user's own energy targets.
     """
     (prices,) = chosen_targets([budget.target], config_dirs).values()
     tasks = {task.title: priced_task(task, prices) for task in measured}

@@ -115,11 +115,8 @@ def recommend_shape(
 ) -> Recommendation:
     """Recommend settings for a network of which only the shape is known; see `recommend`.
 
-    Args:
-        shape: of the network.
-        goal: "accuracy", "spikes" or "safety".
-        budget: most settings; the answer has at most three.
-        summary: file with another answer than the shipped one.
+    `shape`: of the network. `goal`: "accuracy", "spikes" or "safety". `budget`: most settings; the answer has at most
+    three. `summary`: file with another answer than the shipped one.
 
     Raises:
         InputError: the answer has no such network.

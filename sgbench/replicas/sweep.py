@@ -153,15 +153,11 @@ def run_sweep(
 ) -> list[str]:
     """Run the points of a sweep; return a line for each that could not be run at all.
 
-    Args:
-        specs: all points, checked.
-        points: indices of the points to run.
-        workers: number of processes, or of a cluster's jobs; None: one for each core, or for sixteen points.
-        largest: most replicas at a time in one process; None: as many as fit in memory.
-        headline: function that returns a record as one line.
-        refused: called with the exit code of each problem that is not a failure of the run itself.
-        thresholds: maps points to pruning thresholds; points that run alone are not stopped early.
-        where: this machine or a cluster.
+    `specs`: all points, checked. `points`: indices of the points to run. `workers`: number of processes, or of a
+    cluster's jobs; None: one for each core, or for sixteen points. `largest`: most replicas at a time in one process;
+    None: as many as fit in memory. `headline`: function that returns a record as one line. `refused`: called with the
+    exit code of each problem that is not a failure of the run itself. `thresholds`: maps points to pruning thresholds;
+    points that run alone are not stopped early. `where`: this machine or a cluster.
     """
     finished = {point: record for point in points if (record := finished_record(specs[point])) is not None}
     left = [point for point in points if point not in finished]

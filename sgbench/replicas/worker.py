@@ -54,14 +54,10 @@ def work(
 ) -> None:
     """Run a group of points in a worker's process, which exits with status 130 if it is stopped.
 
-    Args:
-        points: (index in the sweep, spec) of each.
-        pipe: to the sweep's process, for messages.
-        alone: whether the points run one by one, not as replicas.
-        largest: most replicas at a time; None: as many as fit.
-        memory_bytes: memory of this process; None: not known.
-        thresholds: maps points that may be stopped early to their pruning thresholds.
-        inherited: connections of the sweep's process that a fork has copied, to be closed.
+    `points`: (index in the sweep, spec) of each. `pipe`: to the sweep's process, for messages. `alone`: whether the
+    points run one by one, not as replicas. `largest`: most replicas at a time; None: as many as fit. `memory_bytes`:
+    memory of this process; None: not known. `thresholds`: maps points that may be stopped early to their pruning
+    thresholds. `inherited`: connections of the sweep's process that a fork has copied, to be closed.
     """
     for connection in inherited:
         connection.close()

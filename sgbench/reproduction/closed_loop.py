@@ -19,11 +19,8 @@ def gradient(weights: Array, x: float, *, forward_slope: float, slope: float) ->
     true gradient; with values that are nearly steps it is a surrogate gradient. Returns the gradient with respect to
     these weights [..., 5].
 
-    Args:
-        weights: w, v1, v2, u1, u2 of each of many networks [..., 5].
-        x: input.
-        forward_slope: beta of the values.
-        slope: beta of the derivatives.
+    `weights`: w, v1, v2, u1, u2 of each of many networks [..., 5]. `x`: input. `forward_slope`: beta of the values.
+    `slope`: beta of the derivatives.
 
     Source: Gygax & Zenke 2025, Neural Computation 37(5):886-925.
 

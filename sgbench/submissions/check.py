@@ -86,12 +86,9 @@ class Checked:
 def check(root: Path, *, references: References, judge: Judge, board: Path | None = None) -> Checked:
     """Check a submission's folder, and list its problems.
 
-    Args:
-        root: the folder.
-        references: references of protocols.
-        judge: computes what needs data sets, losses and networks.
-        board: a leaderboards folder that is searched for equal or similar submissions, and whose checkout must have
-            the named commits; None skips both.
+    `root`: the folder. `references`: references of protocols. `judge`: computes what needs data sets, losses and
+    networks. `board`: a leaderboards folder that is searched for equal or similar submissions, and whose checkout must
+    have the named commits; None skips both.
     """
     contents, problems = list_contents(root)
     submission = _submission(contents, problems)

@@ -79,10 +79,8 @@ def _distinct(logits: Floats) -> int:
 def copied_seeds(predictions: Mapping[int, PredictionTable], *, outside: bool) -> Iterator[Problem]:
     """Yield a problem for each seed of one submission whose predictions copy an earlier seed's.
 
-    Args:
-        predictions: maps seeds to predictions.
-        outside: whether they are of code outside the catalogue, which may be deterministic, so that a copy is only
-            a warning.
+    `predictions`: maps seeds to predictions. `outside`: whether they are of code outside the catalogue, which may be
+    deterministic, so that a copy is only a warning.
     """
     remedy = "so it is no run of its own; run every seed"
     if outside:

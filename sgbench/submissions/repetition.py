@@ -37,12 +37,8 @@ def with_repetition(
 ) -> Audit:
     """Add a line that somebody else handed in to a board's audit; one that is there already changes nothing.
 
-    Args:
-        audit: of the board.
-        given: the line.
-        claims: maps the finished seeds of the row to the scores of their records.
-        processors: maps them to the processors of their records.
-        whose: names of those who handed the row in.
+    `audit`: of the board. `given`: the line. `claims`: maps the finished seeds of the row to the scores of their
+    records. `processors`: maps them to the processors of their records. `whose`: names of those who handed the row in.
 
     Raises:
         InputError: it is not drawn, not of this claim, or neither another's name nor another processor's.

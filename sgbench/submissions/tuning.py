@@ -86,12 +86,9 @@ def make_log(
 ) -> TuningLog:
     """Make the log of all runs of a tuning; it is empty for a method that was not tuned.
 
-    Args:
-        chosen: the submitted method.
-        name: id of the submitted method.
-        records: records of the method and of other tried settings.
-        stopped: runs that were stopped early, which count as tried.
-        studies: maps ids of tried methods to the number of the search study that tried them.
+    `chosen`: the submitted method. `name`: id of the submitted method. `records`: records of the method and of other
+    tried settings. `stopped`: runs that were stopped early, which count as tried. `studies`: maps ids of tried methods
+    to the number of the search study that tried them.
     """
     tried = {record.method_id for record in records} | {trial.pruned.method_id for trial in stopped}
     trials = [_trial(chosen, record, studies) for record in records]

@@ -81,11 +81,9 @@ class Parts:
 def construct(where: str, target: str, parameters: Mapping[str, Any], **provided: Any) -> Any:
     """Import a class or function and call it with its parameters, and those provided arguments that it has.
 
-    Args:
-        where: group of the catalogue, for messages.
-        target: dotted path, which was checked against the allow-list when the spec was composed.
-        parameters: keyword arguments from the spec.
-        provided: further arguments; those that the signature lacks are dropped.
+    `where`: group of the catalogue, for messages. `target`: dotted path, which was checked against the allow-list when
+    the spec was composed. `parameters`: keyword arguments from the spec. `provided`: further arguments; those that the
+    signature lacks are dropped.
     """
     module, _, name = target.rpartition(".")
     try:

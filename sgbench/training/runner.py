@@ -46,9 +46,7 @@ def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequen
 def run_spec(spec: RunSpec, parts: Parts | None = None) -> RunRecord:
     """Run a checked spec, or read its record if it is finished; a failure of the run gives a failed record.
 
-    Args:
-        spec: specification of the run.
-        parts: objects built from this spec and not used yet; None builds them here.
+    `spec`: specification of the run. `parts`: objects built from this spec and not used yet; None builds them here.
 
     Raises:
         InputError: a name or value is not usable.

@@ -125,15 +125,9 @@ def planned(
     What a further seed brings is drawn from those that are stored, the same one for all cells of a task, so that
     pairs stay pairs.
 
-    Args:
-        scores: of the study.
-        claim: its name.
-        decided: whether scores decide it.
-        purpose: of the seeds.
-        seeds: all that there would be.
-        blocks: whose seeds become these, where a decision reads them from the study's file.
-        random: draws seeds.
-        tries: how often.
+    `scores`: of the study. `claim`: its name. `decided`: whether scores decide it. `purpose`: of the seeds. `seeds`:
+    all that there would be. `blocks`: whose seeds become these, where a decision reads them from the study's file.
+    `random`: draws seeds. `tries`: how often.
     """
     study = _with_seeds(scores.study, purpose, seeds, blocks)
     watched = WatchedScores(scores, study, purpose)

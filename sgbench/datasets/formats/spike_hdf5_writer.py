@@ -25,14 +25,12 @@ def write(
 ) -> None:
     """Write samples of spikes to an HDF5 file: `spikes/times` [s], `spikes/units`, `labels` and `extra`.
 
-    Args:
-        path: of the file; an existing file is replaced once the new one is complete.
-        part: samples whose values are spikes.
-        words: the word of each class, written to `extra/keys`.
-        speakers: speaker's name of each sample; its index in `known` is written to `extra/speaker`.
-        numbers: of each recording among those of its word and speaker, written to `extra/meta_info/recording`.
-        known: names of all speakers, written to `extra/speaker_names`; None for those in `speakers`, sorted.
-        made_by: program that synthesised the speech, written to `extra/meta_info/made_by`; None to leave it out.
+    `path`: of the file; an existing file is replaced once the new one is complete. `part`: samples whose values are
+    spikes. `words`: the word of each class, written to `extra/keys`. `speakers`: speaker's name of each sample; its
+    index in `known` is written to `extra/speaker`. `numbers`: of each recording among those of its word and speaker,
+    written to `extra/meta_info/recording`. `known`: names of all speakers, written to `extra/speaker_names`; None for
+    those in `speakers`, sorted. `made_by`: program that synthesised the speech, written to `extra/meta_info/made_by`;
+    None to leave it out.
     """
     try:
         import h5py

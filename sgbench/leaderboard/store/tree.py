@@ -221,12 +221,9 @@ def add_runs(
 ) -> RecordsAdded:
     """Add records that were read to a leaderboards folder, which never overwrites one.
 
-    Args:
-        runs: records of a runs folder, or of a study.
-        board_dir: the leaderboards folder; created if needed.
-        check: called with each record and its folder before it is added; raises an `InputError` to refuse it.
-        lines: maps paths in `runs` to places in shards of a study; these records are added to the board's index,
-            all others are copied.
+    `runs`: records of a runs folder, or of a study. `board_dir`: the leaderboards folder; created if needed. `check`:
+    called with each record and its folder before it is added; raises an `InputError` to refuse it. `lines`: maps paths
+    in `runs` to places in shards of a study; these records are added to the board's index, all others are copied.
     """
     boards: dict[str, StoredRecords] = {}
     new_places: dict[str, dict[RowSeed, LinePlace]] = {}

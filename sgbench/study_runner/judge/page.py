@@ -231,11 +231,9 @@ def _spike_ratio_text(
 ) -> str:
     """Write the ratio of the candidate's spikes to the reference's, at 2 points below the reference's best.
 
-    Args:
-        own: validation accuracies of the candidate [points], by width and seed.
-        own_spikes: logarithms of its spikes per inference, by width and seed; widths with a None are left out.
-        reference: the accuracies of the best known shape.
-        reference_spikes: of the best known shape.
+    `own`: validation accuracies of the candidate [points], by width and seed. `own_spikes`: logarithms of its spikes
+    per inference, by width and seed; widths with a None are left out. `reference`: the accuracies of the best known
+    shape. `reference_spikes`: of the best known shape.
     """
     counted = [index for index, line in enumerate(own_spikes) if None not in line]
     reference_counted = [index for index, line in enumerate(reference_spikes) if None not in line]

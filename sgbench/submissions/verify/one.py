@@ -43,12 +43,9 @@ def draw_one(
 ) -> DrawnSeed:
     """Draw a row of all boards, and a seed of it, that this machine can train within some minutes.
 
-    Args:
-        ranked: maps protocols to the methods that their boards rank.
-        by: who trains, whose name draws.
-        day: of the draw, UTC, as 2026-12-02.
-        minutes: longest training, as the records say.
-        references: references of the protocols.
+    `ranked`: maps protocols to the methods that their boards rank. `by`: who trains, whose name draws. `day`: of the
+    draw, UTC, as 2026-12-02. `minutes`: longest training, as the records say. `references`: references of the
+    protocols.
 
     Raises:
         InputError: no row can be trained here within that time.

@@ -38,15 +38,10 @@ def outcome(
 ) -> TierOutcome:
     """Make an outcome with the means of claimed and verified scores.
 
-    Args:
-        tier: tier of the verification.
-        measure: the score that the board compares.
-        passed: whether the claim holds.
-        seeds: the verified seeds.
-        scores: claimed and verified scores, whose means are taken.
-        statement: the result in a sentence.
-        agreement: share of equal predictions, if they were compared.
-        tolerance: largest allowed difference of the means, if there is one; of accuracies at most 1.
+    `tier`: tier of the verification. `measure`: the score that the board compares. `passed`: whether the claim holds.
+    `seeds`: the verified seeds. `scores`: claimed and verified scores, whose means are taken. `statement`: the result
+    in a sentence. `agreement`: share of equal predictions, if they were compared. `tolerance`: largest allowed
+    difference of the means, if there is one; of accuracies at most 1.
     """
     claimed, verified = map(mean, scores)
     by_loss = measure.is_loss

@@ -61,9 +61,7 @@ def words_of(cell: Mapping[str, object]) -> str:
 def checked(runs: Iterable[Score], tries: Mapping[str, Sequence[str]]) -> list[CheckedNetwork]:
     """Choose each setting's learning rate by mean validation accuracy, on every network.
 
-    Args:
-        runs: of all networks.
-        tries: by network, the words that are printed.
+    `runs`: of all networks. `tries`: by network, the words that are printed.
     """
     found: dict[str, dict[str, dict[object, dict[int, Score]]]] = {}
     for run in runs:

@@ -59,14 +59,9 @@ def compared_scores(
 ) -> list[Compared]:
     """Compare accuracies with the reference, seeds as blocks.
 
-    Args:
-        name: of the task.
-        task: whose margin counts.
-        methods: of the rows.
-        scores: test accuracy in points [methods, seeds].
-        reference: one of the methods.
-        rules: the error term.
-        level: of the family of differences, and of each equality.
+    `name`: of the task. `task`: whose margin counts. `methods`: of the rows. `scores`: test accuracy in points
+    [methods, seeds]. `reference`: one of the methods. `rules`: the error term. `level`: of the family of differences,
+    and of each equality.
     """
     verdicts = verdicts_against(
         scores, margin_of(task), reference=methods.index(reference), error=rules.error, level=level

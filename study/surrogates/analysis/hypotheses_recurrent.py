@@ -46,11 +46,8 @@ def best_width(
     A p-value is at most .05 exactly where the interval of 95 % lies on that side; of equal means the narrower width
     counts.
 
-    Args:
-        validation: by width and seed [widths, seeds].
-        widths: rising [widths].
-        generator: draws the seeds.
-        resamples: how many times.
+    `validation`: by width and seed [widths, seeds]. `widths`: rising [widths]. `generator`: draws the seeds.
+    `resamples`: how many times.
 
     >>> generator = np.random.Generator(np.random.PCG64(0))
     >>> best_width(np.array([[70.0, 71], [80, 82], [60, 50]]), [0.1, 0.2, 1], generator=generator).high

@@ -42,11 +42,8 @@ def against_reference(
     have 5. The right one costs power: of 1.2 standard deviations of a pair, among five at ten seeds, Holm's first step
     finds 70 % and Dunnett 88 %. Returns one comparison for each other method, in the order of the rows.
 
-    Args:
-        scores: by method and seed [methods, seeds], complete, in any unit.
-        reference: row of the method that the others are compared with.
-        error: `paired` (Holm) or `pooled` (Dunnett).
-        confidence: of all intervals together.
+    `scores`: by method and seed [methods, seeds], complete, in any unit. `reference`: row of the method that the others
+    are compared with. `error`: `paired` (Holm) or `pooled` (Dunnett). `confidence`: of all intervals together.
 
     Source: Dunnett 1955, JASA 50(272), section 4; Holm 1979, Scandinavian Journal of Statistics 6(2).
 

@@ -19,12 +19,9 @@ def verdicts_against(
     Differences are Holm's or Dunnett's (see `many_to_one.against_reference`). Equality is at the level for each
     method by itself; that all of them are equal needs no correction (see `intersection_union`).
 
-    Args:
-        scores: by method and seed [methods, seeds], complete, in the unit of the margin.
-        margin: above 0.
-        reference: row of the method that the others are compared with.
-        error: `paired` or `pooled`.
-        level: of the family of differences, and of each equality.
+    `scores`: by method and seed [methods, seeds], complete, in the unit of the margin. `margin`: above 0. `reference`:
+    row of the method that the others are compared with. `error`: `paired` or `pooled`. `level`: of the family of
+    differences, and of each equality.
 
     >>> scores = [[80.0, 82.0, 81.0, 80.5], [84.0, 86.5, 85.0, 84.0], [80.0, 82.5, 80.5, 80.0]]
     >>> [result.word for result in verdicts_against(scores, 2.0)]
