@@ -161,7 +161,6 @@ def deviations(
     entries: Sequence[StoreEntry],
     registration: Registration | None,
 ) -> list[Departure]:
-    """List deviations from the registration."""
     found: list[Departure] = []
     for epoch in sorted({shard.epoch for shard in manifest.shards} - {0}):
         shards = [shard for shard in manifest.shards if shard.epoch == epoch]

@@ -110,7 +110,6 @@ def low_effects(effects: Effects) -> dict[Condition, float]:
 
 
 def steep_effects(effects: Effects) -> dict[Condition, float]:
-    """Average each condition's effects at steep peaks."""
     return {one: fmean(e for peak, e in of.items() if peak >= STEEP) for one, of in effects.items()}
 
 

@@ -145,7 +145,6 @@ def _told(found: Sequence[Direction], field: str) -> str:
 
 
 def figure(found: Sequence[Direction]) -> Figure:
-    """Draw the cosines against passing steps, a colour a reset."""
     from matplotlib.figure import Figure
 
     from sgbench.plots.style import BLUE, GRID, INK, VERMILION

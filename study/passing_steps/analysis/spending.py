@@ -186,7 +186,6 @@ def text(found: Sequence[Way], titles: Sequence[str]) -> str:
 
 
 def picture(found: Sequence[Way]) -> StudyPicture:
-    """Return the picture of runs spent against points lost."""
     charts = spending_charts(found)
     says = "Points lost against runs spent: a mark a way to a setting, with its tasks as small marks."
     return StudyPicture(PICTURE, says, charts, lambda: charts_figure(charts, panel=(6.0, 0)))

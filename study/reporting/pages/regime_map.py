@@ -83,7 +83,6 @@ def estimate(values: Sequence[float], *, scale: Scale = "real") -> Estimate:
 
 
 def panel(evidence: StudyEvidence, task: str, cells: dict[tuple[str, float], list[Score]]) -> Chart:
-    """Draw the scores of a task against width, a line a shape."""
     lines: dict[str, list[MapPoint]] = {}
     for (shape, width), runs in cells.items():
         point = MapPoint(width, drawn_score(runs), sum(run.failed for run in runs) / len(runs))

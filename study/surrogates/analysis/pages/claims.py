@@ -62,7 +62,6 @@ UNDECIDABLE = tuple(UndecidableClaim(**one) for one in STATED["undecidable"])
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
-    """Write the page with table 5: a line for each claim, its verdict and the numbers that decide it."""
     if evidence.loaded.study.extends:
         return StudyPage(NAME, TITLE, (f"They are decided by study {evidence.loaded.study.extends} alone.",))
     verdicts = {claim.name: claim.decide(evidence) for claim in CLAIMS}
