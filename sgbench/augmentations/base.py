@@ -20,8 +20,6 @@ class Augmentation(ABC):
 
         Each sample gets random numbers of its own, so that the result does not depend on the batch size.
 
-        Args:
-            values: samples of the batch; left unchanged.
-            generator: for the random numbers of one epoch.
-            image: polarities, height and width if the channels are an image's; else None.
+        `values`: samples of the batch; left unchanged. `generator`: for the random numbers of one epoch. `image`:
+        polarities, height and width if the channels are an image's; else None.
         """

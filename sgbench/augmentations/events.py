@@ -79,10 +79,8 @@ class Events(Augmentation):
     def vary(self, values: Values, generator: torch.Generator, image: Image | None) -> SpikeTrains:
         """Change the spikes of each sample at random; the number of channels and of samples stays.
 
-        Args:
-            values: spike trains of the batch; left unchanged.
-            generator: for the random numbers of one epoch.
-            image: polarities, height and width if the channels are an image's; else None.
+        `values`: spike trains of the batch; left unchanged. `generator`: for the random numbers of one epoch. `image`:
+        polarities, height and width if the channels are an image's; else None.
 
         Raises:
             InputError: `values` are no spikes, or `mirror` is above 0 without an image.
@@ -165,12 +163,9 @@ def moved(
 ) -> SampleSpikes:
     """Shift all channels by one random number, or an image's pixels by one in x and one in y.
 
-    Args:
-        spikes: of the sample.
-        random: draws the shifts.
-        most: largest shift in either direction.
-        channels: number of channels; spikes shifted out of them, or out of the image, are removed.
-        image: polarities, height and width if the channels are an image's; else None.
+    `spikes`: of the sample. `random`: draws the shifts. `most`: largest shift in either direction. `channels`: number
+    of channels; spikes shifted out of them, or out of the image, are removed. `image`: polarities, height and width if
+    the channels are an image's; else None.
     """
     down, right = (np.floor(random.random(2) * (2 * most + 1)) - most).astype(np.int64)
     if image is None:

@@ -198,13 +198,9 @@ def _count(
 ) -> None:
     """Add the operations of a layer in one batch to its totals and to those of each sample.
 
-    Args:
-        layer: whose operations are counted; those of a convolution are counted elsewhere, but for its spikes.
-        events: of its input.
-        fired: its own spikes; None if it does not spike.
-        valid: steps within each sample [T, B]; None if all are.
-        total: of the layer, by name.
-        per_sample: counts of each sample of the batch, over all layers.
+    `layer`: whose operations are counted; those of a convolution are counted elsewhere, but for its spikes. `events`:
+    of its input. `fired`: its own spikes; None if it does not spike. `valid`: steps within each sample [T, B]; None if
+    all are. `total`: of the layer, by name. `per_sample`: counts of each sample of the batch, over all layers.
     """
     total["events"] += events.total
     if fired is not None:

@@ -75,11 +75,8 @@ class Matched:
 def matched(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float, in_time: bool = False) -> Matched:
     """Compare a spiking network with its matched ANN on several targets.
 
-    Args:
-        counts: of the spiking network, e.g. summed over seeds.
-        targets: hardware with prices of operations.
-        dt_s: duration of a time step [s].
-        in_time: whether a sample is a series in time, so that the ANN runs in each step.
+    `counts`: of the spiking network, e.g. summed over seeds. `targets`: hardware with prices of operations. `dt_s`:
+    duration of a time step [s]. `in_time`: whether a sample is a series in time, so that the ANN runs in each step.
     """
     passes = passes_of(counts, in_time=in_time)
     comparisons = {target.name: compare(counts, target=target, dt_s=dt_s, passes=passes) for target in targets}

@@ -77,12 +77,8 @@ class DecisionTimes:
     def _answer(self, rule: str, batch: Batch, trajectory: Trajectory, end: Tensor, score: Tensor) -> None:
         """Add a batch's right answers and operations under one rule.
 
-        Args:
-            rule: its name.
-            batch: samples and classes.
-            trajectory: of the network on the whole samples.
-            end: number of steps until each sample's answer [B].
-            score: class scores of the answers [B, C].
+        `rule`: its name. `batch`: samples and classes. `trajectory`: of the network on the whole samples. `end`: number
+        of steps until each sample's answer [B]. `score`: class scores of the answers [B, C].
         """
         self.hits[rule] += int((score.argmax(1) == batch.target).sum())
         self.counters[rule].update(batch._replace(lengths=end), trajectory)

@@ -52,12 +52,8 @@ class PricedNetwork(Drawn, ShownTable):
     ) -> PricedNetwork:
         """Estimate the energy of a network on each target.
 
-        Args:
-            counts: its operations.
-            targets: map names to targets.
-            dt_s: duration of a time step [s].
-            title: names the network.
-            left_out: layers and functions that were not counted, so that no dynamic energy is whole.
+        `counts`: its operations. `targets`: map names to targets. `dt_s`: duration of a time step [s]. `title`: names
+        the network. `left_out`: layers and functions that were not counted, so that no dynamic energy is whole.
         """
         estimates = [price(counts, target=target, dt_s=dt_s) for target in targets.values()]
         if left_out:

@@ -36,12 +36,10 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
     delays of single synapses, and only spikes of 0 and 1; other networks are refused. For networks with spikes
     between steps the metadata states whether neurons fire at most once (`spikes`), which no node can.
 
-    Args:
-        network: a chain of dense and convolutional layers, in evaluation mode if it has normalisation or dropout.
-        dt_s: duration of a time step [s].
-        step: how a simulator integrates: "euler", of decay 1 - dt / tau, or "exponential", of decay exp(-dt / tau).
-        unit_resistance: whether gains go into the weights, so that R = 1 and w_in = 1, which Norse 1.1 assumes;
-            weights are then rounded once more.
+    `network`: a chain of dense and convolutional layers, in evaluation mode if it has normalisation or dropout. `dt_s`:
+    duration of a time step [s]. `step`: how a simulator integrates: "euler", of decay 1 - dt / tau, or "exponential",
+    of decay exp(-dt / tau). `unit_resistance`: whether gains go into the weights, so that R = 1 and w_in = 1, which
+    Norse 1.1 assumes; weights are then rounded once more.
 
     Source: Pedersen et al. 2024, Nature Communications 15:8122; nir 1.0.8.
     """

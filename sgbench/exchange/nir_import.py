@@ -140,12 +140,9 @@ def from_nir(graph: Any, *, make_surrogate: MakeSurrogate, dt_s: float | None = 
     Gains other than 1 go into the weights. A neuron that fires is reset to 0 before the next step, and recurrent
     spikes arrive one step later.
 
-    Args:
-        graph: a graph of layers one after another, read by `nir.read`.
-        make_surrogate: returns a surrogate for each layer, since NIR has none.
-        dt_s: duration of a time step [s]; None takes that of the graph's metadata.
-        step: "euler" or "exponential", how decays follow from time constants; None takes that of the metadata, or
-            Euler.
+    `graph`: a graph of layers one after another, read by `nir.read`. `make_surrogate`: returns a surrogate for each
+    layer, since NIR has none. `dt_s`: duration of a time step [s]; None takes that of the graph's metadata. `step`:
+    "euler" or "exponential", how decays follow from time constants; None takes that of the metadata, or Euler.
 
     Raises:
         InputError: no network here does the same; names the node and the reason.

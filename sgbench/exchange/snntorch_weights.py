@@ -43,12 +43,9 @@ def from_snntorch(
     trained. A state dictionary states neither sizes of images, strides and `reset_delay`, which are arguments, nor
     padding and pooling: half of the kernel and none are assumed.
 
-    Args:
-        state_dict: the network's, e.g. read by `torch.load(path, weights_only=True)`.
-        make_surrogate: returns a surrogate for each layer.
-        image: channels, height and width of the input, if the first weights are a convolution.
-        stride: stride of all convolutions.
-        reset_delay: the argument with which the network's neurons were made.
+    `state_dict`: the network's, e.g. read by `torch.load(path, weights_only=True)`. `make_surrogate`: returns a
+    surrogate for each layer. `image`: channels, height and width of the input, if the first weights are a convolution.
+    `stride`: stride of all convolutions. `reset_delay`: the argument with which the network's neurons were made.
 
     Raises:
         InputError: there is no layer that does the same as a module; names it and the reason.
@@ -73,11 +70,9 @@ def neurons_of_snntorch(
 ) -> Neuron:
     """Make the counterpart of one snnTorch module of neurons.
 
-    Args:
-        name: name of the module, for messages.
-        tensors: state dictionary of the module.
-        make_surrogate: returns the surrogate of the neurons.
-        features: shape of one step of one sample; None takes that of the module's tensor `beta`, or (1,) without.
+    `name`: name of the module, for messages. `tensors`: state dictionary of the module. `make_surrogate`: returns the
+    surrogate of the neurons. `features`: shape of one step of one sample; None takes that of the module's tensor
+    `beta`, or (1,) without.
 
     Raises:
         InputError: no neurons do the same as the module; names the reason.

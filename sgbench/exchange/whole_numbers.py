@@ -170,10 +170,8 @@ def run_layers(
 ) -> tuple[list[Whole], NDArray[np.float64]]:
     """Run layers one after another; return the spikes of each, and the last one's spikes or, if none, potentials.
 
-    Args:
-        layers: layers of a network, in their order.
-        x: spikes that reach the first layer [T, B, inputs].
-        precision: fixed-point precision of potentials and decays.
+    `layers`: layers of a network, in their order. `x`: spikes that reach the first layer [T, B, inputs]. `precision`:
+    fixed-point precision of potentials and decays.
     """
     spikes: list[Whole] = []
     potential = np.zeros(0)

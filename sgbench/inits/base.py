@@ -51,13 +51,10 @@ class Init(ABC):
     ) -> None:
         """Overwrite weights of one layer in place by random numbers.
 
-        Args:
-            weight: the weights to fill: [n_out, n_in], [channels, channels in, height, width], or [n] of one-to-one
-                connections.
-            fan_in: number of inputs of one neuron.
-            generator: random generator to draw from.
-            recurrent: whether `weight` is the layer's recurrent weights, not those of its input.
-            layer: the layer that has the weights.
+        `weight`: the weights to fill: [n_out, n_in], [channels, channels in, height, width], or [n] of one-to-one
+        connections. `fan_in`: number of inputs of one neuron. `generator`: random generator to draw from. `recurrent`:
+        whether `weight` is the layer's recurrent weights, not those of its input. `layer`: the layer that has the
+        weights.
 
         Raises:
             InputError: the initialisation is not defined for this layer.

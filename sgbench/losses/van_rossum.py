@@ -124,11 +124,8 @@ class VanRossum(OutputLoss):
         The derivative of the loss with respect to an output spike is :math:`\sum_t a[t] f_d[t] + b[t] f_r[t]`,
         where f_d and f_r are the spike filtered by the decaying and the rising exponential.
 
-        Args:
-            output: of n consecutive steps [n, B, C].
-            batch: its targets and lengths are used.
-            first: index of the first of these steps.
-            state: filtered differences before them.
+        `output`: of n consecutive steps [n, B, C]. `batch`: its targets and lengths are used. `first`: index of the
+        first of these steps. `state`: filtered differences before them.
 
         Returns:
             The steps' share of `whole`, the state after them, and (a, b), each [n, B, C].

@@ -100,9 +100,7 @@ class ParallelLeaky(SequenceNeuron):
 def leaky_integral(sequence: Tensor, decay: Tensor | float) -> Tensor:
     r"""Compute a leaky integral over time, :math:`\sum_{k \le t} \beta^{t-k} x_k`, in about log2 T sums.
 
-    Args:
-        sequence: x [T, ...].
-        decay: beta per step, a number or one per neuron [N].
+    `sequence`: x [T, ...]. `decay`: beta per step, a number or one per neuron [N].
 
     Returns:
         The integral at every step t [T, ...].

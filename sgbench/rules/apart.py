@@ -104,12 +104,9 @@ def run_detached(
 ) -> DetachedPass:
     """Run each layer over all steps, with its input detached.
 
-    Args:
-        network: a chain of layers.
-        batch: input and lengths.
-        keep: signals to keep for the objective, such as potentials.
-        window: steps over which gradient flows back within a layer; None for all.
-        by_current: whether `to_currents` will be called.
+    `network`: a chain of layers. `batch`: input and lengths. `keep`: signals to keep for the objective, such as
+    potentials. `window`: steps over which gradient flows back within a layer; None for all. `by_current`: whether
+    `to_currents` will be called.
     """
     network.begin_pass(batch.lengths, batch.x.shape[0])
     layers: list[Any] = [*network.hidden_layers, network.readout]

@@ -99,10 +99,8 @@ def needs(*groups: Iterable[Need]) -> tuple[Need, ...]:
 def sizes_of(counts: OpCounts, *, steps: int, cut: bool) -> Sizes:
     """Compute the sizes of a network from its operation counts.
 
-    Args:
-        counts: operations counted in some steps of one sample.
-        steps: number of time steps of the run.
-        cut: whether no gradient flows back over recurrent spikes.
+    `counts`: operations counted in some steps of one sample. `steps`: number of time steps of the run. `cut`: whether
+    no gradient flows back over recurrent spikes.
 
     Raises:
         InputError: connections or states were not counted.

@@ -197,13 +197,9 @@ def _run_adjoints(
 ) -> list[_Functional]:
     """Compute the window's loss, then some entries of x at its end, as linear functionals, by one backward loop.
 
-    Args:
-        local: Jacobians of the neurons in the window.
-        fields: indices of the state's fields that x contains; the filtered spikes are its last entry.
-        spike: index of the state's field of spikes.
-        kappa: decay of the filter.
-        learning: learning signals [n, B, N].
-        ends: wanted entries of x.
+    `local`: Jacobians of the neurons in the window. `fields`: indices of the state's fields that x contains; the
+    filtered spikes are its last entry. `spike`: index of the state's field of spikes. `kappa`: decay of the filter.
+    `learning`: learning signals [n, B, N]. `ends`: wanted entries of x.
     """
     steps, passes = len(learning), len(ends) + 1
     of_x = [learning.new_zeros(passes, *learning.shape[1:]) for _ in range(len(fields) + 1)]

@@ -179,11 +179,8 @@ class _Traces:
     def advance(self, span: Span, feedback: list[Tensor], objective: Objective, batch: Batch) -> Tensor:
         """Add the gradients of a window's steps to `.grad`, and return their loss, a scalar.
 
-        Args:
-            span: states and outputs of all layers in the window.
-            feedback: feedback weights of each hidden layer [C, N].
-            objective: loss and penalty.
-            batch: targets and lengths.
+        `span`: states and outputs of all layers in the window. `feedback`: feedback weights of each hidden layer [C,
+        N]. `objective`: loss and penalty. `batch`: targets and lengths.
         """
         loss, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
         learnt = self.network.learnt_feedback

@@ -179,13 +179,9 @@ def count_traces(
 ) -> TraceCost:
     """Count the stored states of one window and the traces of synapses, and the products that they take.
 
-    Args:
-        network: the network of the run.
-        sizes: its numbers of neurons, synapses and steps.
-        window: number of steps in a window.
-        filters: number of filters of the spikes, each of which has its own traces.
-        readout: whether the readout's synapses have traces too.
-        kappa: decay of the filters; with 0 no trace of filtered spikes is stored.
+    `network`: the network of the run. `sizes`: its numbers of neurons, synapses and steps. `window`: number of steps in
+    a window. `filters`: number of filters of the spikes, each of which has its own traces. `readout`: whether the
+    readout's synapses have traces too. `kappa`: decay of the filters; with 0 no trace of filtered spikes is stored.
     """
     layers = [*network.hidden_layers, *([network.readout] if readout else [])]
     window = min(window, sizes.steps)
@@ -219,13 +215,10 @@ def check_forward(
 ) -> None:
     """Check that a rule can learn forward in time.
 
-    Args:
-        rule: name of the rule, for messages.
-        network: the network of the run.
-        objective: the objective of the run.
-        instead: overrides to suggest as a remedy, such as "rule.form=unrolled".
-        penalised: whether the rule allows penalties on spikes filtered by the readout's decay.
-        convolved: whether the rule allows convolutions, and a pooled input of the readout.
+    `rule`: name of the rule, for messages. `network`: the network of the run. `objective`: the objective of the run.
+    `instead`: overrides to suggest as a remedy, such as "rule.form=unrolled". `penalised`: whether the rule allows
+    penalties on spikes filtered by the readout's decay. `convolved`: whether the rule allows convolutions, and a pooled
+    input of the readout.
     """
     check_layers(rule, network, instead, convolved=convolved)
     if any(layer.recurrent is not None and not layer.cut for layer in network.hidden_layers):
@@ -275,11 +268,8 @@ def _check_convolutions(rule: str, network: Network, instead: str) -> None:
 def check_layers(rule: str, network: Network, instead: str, *, convolved: bool = False) -> None:
     """Check that all hidden layers can learn by eligibility traces.
 
-    Args:
-        rule: name of the rule, for messages.
-        network: the network of the run.
-        instead: overrides to suggest as a remedy.
-        convolved: whether convolutional layers are allowed beside dense ones.
+    `rule`: name of the rule, for messages. `network`: the network of the run. `instead`: overrides to suggest as a
+    remedy. `convolved`: whether convolutional layers are allowed beside dense ones.
     """
     if network.needs_all_steps is not None:
         raise InputError(f"rule={rule}: goes step by step, but {network.needs_all_steps}; use rule=bptt")

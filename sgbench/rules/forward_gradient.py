@@ -84,11 +84,8 @@ class DirectionalPass(NamedTuple):
 def slope_along(network: Network, batch: Batch, objective: Objective, direction: Weights) -> DirectionalPass:
     """Run the network on a batch, and compute the derivative of the objective along a direction in its weights.
 
-    Args:
-        network: the network, which is not changed.
-        batch: input and targets, on the network's device.
-        objective: loss and penalty.
-        direction: maps the name of each learnt parameter to a tensor of its shape.
+    `network`: the network, which is not changed. `batch`: input and targets, on the network's device. `objective`: loss
+    and penalty. `direction`: maps the name of each learnt parameter to a tensor of its shape.
     """
     run = Unrolling(network)
 

@@ -127,11 +127,8 @@ class Ostl(LearningRule):
 def propagate_within_steps(engine: Engine, layer: Layer, arriving: Tensor, error: Tensor) -> Tensor:
     """Propagate an error of a layer's output back to its input of the same step [T, B, K].
 
-    Args:
-        engine: runs the layer.
-        layer: a layer that can run step by step.
-        arriving: input of the layer in all steps [T, B, K].
-        error: error of its output [T, B, N].
+    `engine`: runs the layer. `layer`: a layer that can run step by step. `arriving`: input of the layer in all steps
+    [T, B, K]. `error`: error of its output [T, B, N].
     """
     leaf = arriving.detach().requires_grad_()
     (run,) = engine.unroll([layer], leaf, window=1)

@@ -141,15 +141,10 @@ def _advance(
 ) -> Carried:
     """Run one step of the network and of its loss; return the step's loss and the new states.
 
-    Args:
-        run: the network as a function of its weights.
-        batch: gives targets and lengths.
-        objective: its loss is used.
-        x: input of the step [1, B, N].
-        step: index of the step.
-        weights: learnt parameters by name.
-        state: states of all layers before the step; None in the first step.
-        loss_state: state of the loss before the step; None for losses without one.
+    `run`: the network as a function of its weights. `batch`: gives targets and lengths. `objective`: its loss is used.
+    `x`: input of the step [1, B, N]. `step`: index of the step. `weights`: learnt parameters by name. `state`: states
+    of all layers before the step; None in the first step. `loss_state`: state of the loss before the step; None for
+    losses without one.
     """
     trajectory = run.with_weights(weights, x, batch.lengths, state)
     loss_state = objective.loss.begin(batch) if state is None else loss_state
@@ -160,10 +155,8 @@ def _advance(
 def _push_forward(advance: Any, values: Carried, tangents: Carried) -> tuple[Carried, Carried]:
     """Compute a function and its derivatives by every weight, in forward mode.
 
-    Args:
-        advance: function of one step.
-        values: its arguments.
-        tangents: derivatives of the arguments by every weight [P, ...].
+    `advance`: function of one step. `values`: its arguments. `tangents`: derivatives of the arguments by every weight
+    [P, ...].
 
     Returns:
         The results of the function, and their derivatives by every weight [P, ...].

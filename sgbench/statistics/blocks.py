@@ -51,11 +51,9 @@ def contrast(
     variance for each method (Grubbs' estimators with Satterthwaite's degrees of freedom): up to 54 % between two
     steady methods beside noisy ones.
 
-    Args:
-        scores: complete table [methods k, seeds n], in any unit.
-        weights: c, one for each method [methods], of sum 0; 1 and -1 for the difference of two methods.
-        error: `paired` or `pooled`.
-        confidence: share of intervals that contain the true sum.
+    `scores`: complete table [methods k, seeds n], in any unit. `weights`: c, one for each method [methods], of sum 0; 1
+    and -1 for the difference of two methods. `error`: `paired` or `pooled`. `confidence`: share of intervals that
+    contain the true sum.
 
     Source: Student 1908, Biometrika 6(1) (paired); Scheffé 1959, The Analysis of Variance, section 4.2 (pooled).
 

@@ -75,12 +75,8 @@ def equivalence_p(difference: float, error: float, degrees: float, margin: float
 
     Source: Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15(6), section 2.
 
-    Args:
-        difference: d, the estimated difference in the unit of the margin.
-        error: s, its standard error.
-        degrees: nu, degrees of freedom of that error.
-        margin: Delta, above 0.
-        seeds: n, count of seeds that the estimate is made of.
+    `difference`: d, the estimated difference in the unit of the margin. `error`: s, its standard error. `degrees`: nu,
+    degrees of freedom of that error. `margin`: Delta, above 0. `seeds`: n, count of seeds that the estimate is made of.
 
     >>> round(equivalence_p(0.5, 0.6, 9, 2.0, seeds=10), 3), round(equivalence_p(2.5, 0.6, 9, 2.0, seeds=10), 3)
     (0.017, 0.787)
@@ -103,11 +99,9 @@ def verdict(result: Contrast, margin: float, *, level: float = 0.05, p_differs: 
     decide with a power of 0.8 if the true difference were the estimated one. It is a plan, not a result, and scatters
     as the estimate does.
 
-    Args:
-        result: the estimated difference A minus B, with a paired or pooled error.
-        margin: in the unit of the scores, above 0.
-        level: significance level of the two-sided test of difference, and of each one-sided test of equality.
-        p_differs: p-value in place of that of `result`, if it was corrected for many comparisons.
+    `result`: the estimated difference A minus B, with a paired or pooled error. `margin`: in the unit of the scores,
+    above 0. `level`: significance level of the two-sided test of difference, and of each one-sided test of equality.
+    `p_differs`: p-value in place of that of `result`, if it was corrected for many comparisons.
 
     >>> from sgbench.statistics.blocks import contrast
     >>> difference = contrast([[81.0, 80.0, 82.0, 80.5, 81.5], [80.5, 80.0, 81.0, 80.0, 82.0]], [1, -1])
@@ -175,12 +169,9 @@ def equivalence_power(
 
     Source: Phillips 1990, Journal of Pharmacokinetics and Biopharmaceutics 18(2); exact for normal differences.
 
-    Args:
-        margin: Delta, above 0.
-        error: sigma, the true standard error of the estimated difference, above 0.
-        degrees: nu, degrees of freedom of the estimated standard error.
-        difference: delta, the true difference.
-        level: alpha of each one-sided test.
+    `margin`: Delta, above 0. `error`: sigma, the true standard error of the estimated difference, above 0. `degrees`:
+    nu, degrees of freedom of the estimated standard error. `difference`: delta, the true difference. `level`: alpha of
+    each one-sided test.
 
     >>> round(equivalence_power(1.0, 1.0 / 10**0.5, 9), 2)
     0.8
@@ -209,13 +200,10 @@ def seeds_for_equality(
 
     None if the true difference is not within the margin, or more than ten thousand seeds are needed.
 
-    Args:
-        margin: above 0, in the unit of `spread`.
-        spread: standard deviation of one seed's difference between two methods.
-        difference: the true difference.
-        level: significance level of each one-sided test.
-        power: the share of cases in which equality is shown.
-        degrees_per_seed: degrees of freedom for each seed beyond the first: 1 paired, methods - 1 pooled.
+    `margin`: above 0, in the unit of `spread`. `spread`: standard deviation of one seed's difference between two
+    methods. `difference`: the true difference. `level`: significance level of each one-sided test. `power`: the share
+    of cases in which equality is shown. `degrees_per_seed`: degrees of freedom for each seed beyond the first: 1
+    paired, methods - 1 pooled.
 
     >>> seeds_for_equality(2.0, 1.54), seeds_for_equality(2.0, 3.06), seeds_for_equality(2.0, 2.44)
     (7, 22, 15)

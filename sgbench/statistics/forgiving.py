@@ -41,11 +41,9 @@ def forgiving_line(
     of 5 to 20 seeds this interval covered the share in 83 to 100 of 100 cases and in 70 at worst (5 seeds, all
     cells equal, noise of 1.5 tolerances). The jackknife did in as few as 25 and the percentile bootstrap in none.
 
-    Args:
-        scores: validation scores [methods, widths, seeds]; a failed run has the score of chance.
-        widths: widths of the surrogate, at least two, rising and above 0 [widths].
-        tolerance: Delta, in the unit of the scores, 0 or above.
-        confidence: confidence of the interval of each cell.
+    `scores`: validation scores [methods, widths, seeds]; a failed run has the score of chance. `widths`: widths of the
+    surrogate, at least two, rising and above 0 [widths]. `tolerance`: Delta, in the unit of the scores, 0 or above.
+    `confidence`: confidence of the interval of each cell.
 
     Source: Student 1908, Biometrika 6(1); Hsu 1984, Annals of Statistics 12(3), for comparisons with the best.
 

@@ -205,10 +205,8 @@ def holm_of_sorted(p: Floats, wanted: Floats, *, level: float) -> tuple[Floats, 
     Returns the corrected values of `wanted`, and the least uncorrected p-value that is not significant after correction
     (infinity if all are significant).
 
-    Args:
-        p: all p-values, in ascending order, without NaN.
-        wanted: the p-values to correct, each one of `p`; NaN stays NaN.
-        level: corrected p-values below it are significant.
+    `p`: all p-values, in ascending order, without NaN. `wanted`: the p-values to correct, each one of `p`; NaN stays
+    NaN. `level`: corrected p-values below it are significant.
 
     >>> adjusted, cut = holm_of_sorted(np.array([0.005, 0.01, 0.03, 0.04]), np.array([0.04]), level=0.05)
     >>> adjusted, float(cut)

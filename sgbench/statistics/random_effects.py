@@ -51,11 +51,9 @@ def random_effects(
     DerSimonian and Laird's is too small where tasks differ in their errors. The normal interval of either is too
     narrow for a few tasks, Hartung and Knapp's is not. Effects must be of one unit, such as points or log ratios.
 
-    Args:
-        effects: y, one for each task [tasks M], two tasks at least.
-        errors: s, their standard errors [tasks], above 0.
-        estimator: estimator of tau^2, `paule_mandel` or `dersimonian_laird`.
-        confidence: share of intervals that contain the mean, or the effect on a new task.
+    `effects`: y, one for each task [tasks M], two tasks at least. `errors`: s, their standard errors [tasks], above 0.
+    `estimator`: estimator of tau^2, `paule_mandel` or `dersimonian_laird`. `confidence`: share of intervals that
+    contain the mean, or the effect on a new task.
 
     Source: Hartung & Knapp 2001, Statistics in Medicine 20(24), equation 6; Paule & Mandel 1982, Journal of
     Research of the NBS 87(5); DerSimonian & Laird 1986, Controlled Clinical Trials 7(3); Higgins, Thompson &

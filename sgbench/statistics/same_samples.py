@@ -51,12 +51,9 @@ def bootstrap_samples(
 
     Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
 
-    Args:
-        a: whether each run of A classifies each sample correctly [runs, samples].
-        b: whether each run of B does [its runs, samples].
-        generator: draws the samples.
-        confidence: share of resampled differences within the interval.
-        resamples: count of bootstrap draws.
+    `a`: whether each run of A classifies each sample correctly [runs, samples]. `b`: whether each run of B does [its
+    runs, samples]. `generator`: draws the samples. `confidence`: share of resampled differences within the interval.
+    `resamples`: count of bootstrap draws.
 
     >>> a, b = np.ones((1, 50), dtype=bool), np.zeros((1, 50), dtype=bool)
     >>> bootstrap_samples(a, b, generator=np.random.default_rng(0))

@@ -17,11 +17,8 @@ def score_table(
 ) -> Floats:
     """Convert scores to an array of finite numbers [methods, seeds].
 
-    Args:
-        scores: scores in any unit [methods, seeds]; a failed run has the score of chance.
-        name: name of the table, for messages.
-        methods: fewest methods of a valid table.
-        seeds: fewest seeds of a valid table.
+    `scores`: scores in any unit [methods, seeds]; a failed run has the score of chance. `name`: name of the table, for
+    messages. `methods`: fewest methods of a valid table. `seeds`: fewest seeds of a valid table.
 
     >>> score_table([[1, 2], [3, 4]])
     array([[1., 2.],

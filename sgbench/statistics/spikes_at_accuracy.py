@@ -94,13 +94,10 @@ def spike_ratio(
     R is the ratio of spikes, method over reference, and R_(j) that without seed j of n (jackknife). Fronts are
     those of means over seeds, since the front of one seed's noisy runs is too good.
 
-    Args:
-        accuracy: the method's accuracy [settings, seeds]; a failed run has the accuracy of chance.
-        spikes: the method's spikes per inference, above 0 [settings, seeds].
-        reference_accuracy: accuracy of the reference [its settings, seeds].
-        reference_spikes: spikes per inference of the reference [its settings, seeds].
-        target: accuracy to reach, in the unit of `accuracy`.
-        confidence: share of intervals that contain the true ratio.
+    `accuracy`: the method's accuracy [settings, seeds]; a failed run has the accuracy of chance. `spikes`: the method's
+    spikes per inference, above 0 [settings, seeds]. `reference_accuracy`: accuracy of the reference [its settings,
+    seeds]. `reference_spikes`: spikes per inference of the reference [its settings, seeds]. `target`: accuracy to
+    reach, in the unit of `accuracy`. `confidence`: share of intervals that contain the true ratio.
 
     Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, equation 11.5.
 

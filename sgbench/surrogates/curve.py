@@ -354,11 +354,9 @@ def _tail_area(tree: Node, top: float, unit: float, sign: int) -> float | None:
 def primitive(tree: Node, breaks: Sequence[float], u: Tensor, a: Tensor | float) -> Tensor:
     """Integrate a formula from 0 to each element of u, differentiably in u and a.
 
-    Args:
-        tree: the formula.
-        breaks: sorted ends of the panels of the quadrature; beyond the last the integral is constant.
-        u: upper limits, of any shape; the result has its shape and precision, computed in float64.
-        a: value of the formula's parameter, a number or a scalar tensor.
+    `tree`: the formula. `breaks`: sorted ends of the panels of the quadrature; beyond the last the integral is
+    constant. `u`: upper limits, of any shape; the result has its shape and precision, computed in float64. `a`: value
+    of the formula's parameter, a number or a scalar tensor.
     """
     ends = torch.tensor(breaks, dtype=torch.float64, device=u.device)
     half = ends.diff() / 2

@@ -142,10 +142,8 @@ class A2sg(RisingWindow):
     def pull_back_before(self, u: Tensor, grad: Tensor, later: Tensor | None) -> Tensor:
         """Multiply the gradient by the window of the best of all widths tried.
 
-        Args:
-            u: potential minus threshold, of any shape.
-            grad: gradient by the spikes, of the same shape.
-            later: gradient by u of the next step, of the same shape, or None in the last step.
+        `u`: potential minus threshold, of any shape. `grad`: gradient by the spikes, of the same shape. `later`:
+        gradient by u of the next step, of the same shape, or None in the last step.
 
         Returns:
             The gradient by u, of the same shape.
