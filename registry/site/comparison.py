@@ -52,7 +52,7 @@ def method_script(method: Method, shown: ShownRow, curves: Charts) -> bytes:
                 "axis": panel.y.label,
                 "isLog": panel.y.is_log,
                 "points": [
-                    [_short(number) for number in (point.x, point.y, *(point.y_ends or ()))]
+                    [float(f"{number:.{DIGITS}g}") for number in (point.x, point.y, *(point.y_ends or ()))]
                     for series in panel.series
                     if series.name == MEAN
                     for point in series.points
@@ -72,7 +72,3 @@ def _settings(method: Method) -> Iterator[tuple[str, str]]:
             yield f"{group}.{key}", parameter_text(number)
     if method.clip_norm is not None:
         yield "clip_norm", f"{method.clip_norm:g}"
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")

@@ -79,7 +79,11 @@ def results_of(
         },
         figures={
             **_of_ways(losses),
-            **_of_claims(decisions),
+            **{
+                CLAIMS[one.claim.name]: effects.count(fmean(one.looks[-1].by_task.values()), 1)
+                for one in decisions
+                if one.claim.name in CLAIMS and one.looks
+            },
             **effects.figures(scores, entries, effects.grid_runs(entries), runs),
         },
     )
@@ -124,12 +128,3 @@ def _of_ways(losses: Mapping[str, SettingLosses]) -> dict[str, StudyFigure]:
             numbers = list(losses[way].losses.values())
             found |= {f"{name}_loss": effects.over_tasks(numbers), f"{name}_worst": effects.count(max(numbers), 1)}
     return found
-
-
-def _of_claims(decisions: Sequence[ClaimDecision]) -> dict[str, StudyFigure]:
-    """Hold the means of the claims on the reset; their limits stand beside the verdicts."""
-    return {
-        CLAIMS[one.claim.name]: effects.count(fmean(one.looks[-1].by_task.values()), 1)
-        for one in decisions
-        if one.claim.name in CLAIMS and one.looks
-    }
