@@ -304,7 +304,7 @@ def add_own(args: argparse.Namespace) -> int:
     from sgbench.yours.files import read_part
 
     if (args.tonic is None) == (args.train is None):
-        raise InputError("data add: either TRAIN.npz (and TEST.npz), or --tonic SET is needed")
+        raise InputError("data add: give TRAIN.npz (and TEST.npz), or --tonic SET")
     groups = None
     if args.tonic is not None and args.groups is not None:
         raise InputError("data add: --groups names an array of TRAIN.npz, so it does not go with --tonic")

@@ -65,7 +65,7 @@ def stored_run(
         for override in overrides:
             if "=" not in override:
                 raise InputError(
-                    f"'{override}': a folder with a {RECORD}, or overrides such as surrogate=atan, are needed"
+                    f"'{override}' is no run; give a folder with a {RECORD}, or overrides such as surrogate=atan"
                 )
         spec = compose(overrides, **options)
         measure = measures(config_dirs)(spec.method)

@@ -44,8 +44,8 @@ def search_space(method: Method, protocol: Protocol) -> dict[str, Interval]:
     """
     if protocol.search_space is None or protocol.tuning_trials is None:
         raise InputError(
-            f"{protocol.name}: opens no search_space with a budget of tuning_trials; "
-            f"tune under one that does: experiment=digits_tuned_v3"
+            f"{protocol.name} has no search_space with a budget of tuning_trials; "
+            f"tune under one that has: experiment=digits_tuned_v3"
         )
     space = {
         key: _interval(key, limits, method)

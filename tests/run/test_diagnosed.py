@@ -145,7 +145,7 @@ def test_what_is_gone_or_wrong_is_said_in_a_line(
     with raises_naming(InputError, "weights.safetensors", "--weights initial"):
         load_selected(run)
     for words, said in (
-        ([str(tmp_path)], "a folder with a record.json, or overrides such as surrogate=atan, are needed"),
+        ([str(tmp_path)], "give a folder with a record.json, or overrides such as surrogate=atan"),
         ([str(folder), "surrogate=atan"], "'surrogate=atan'"),
         ([str(folder), "--panel", "flo"], "panel 'flo': one or more of agreement, flow, activity are needed"),
         ([str(folder), "--weights", "best"], "--weights best: one or both of initial, selected are needed"),

@@ -264,7 +264,7 @@ def test_bars_are_medians_of_the_best_so_far() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["protocol=digits_v1"], "digits_v1: opens no search_space"),
+        (["protocol=digits_v1"], "digits_v1 has no search_space"),
         (["protocol=digits_tuned_v2", "--studies", "6"], "30 settings, digits_tuned_v2 allows 25"),
         (["protocol=digits_tuned_v2", "--trials", "0"], "--trials 0: at least 1 is needed"),
         (["protocol=digits_tuned_v2", "seed=1"], "seed=1: the protocol says with which seeds"),

@@ -371,7 +371,7 @@ def test_spikes_in_a_file_are_those_of_python() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["mine"], "either TRAIN.npz"),
+        (["mine"], "give TRAIN.npz"),
         (["mine", "no.npz"], "no such file"),
         (["mine", "here.npz"], "it needs x and y"),
         (["mine", "text.npz"], "not a .npz file"),

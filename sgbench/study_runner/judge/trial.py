@@ -53,7 +53,7 @@ class Candidate:
         name = first.partition("=")[2]
         if re.search(r"[*()+<> ]", name):
             raise InputError(
-                f"{name}: is no name of a surrogate; a formula is judged by: formula \"surrogate.formula='{name}'\""
+                f"no surrogate is called {name}; to judge a formula, type: formula \"surrogate.formula='{name}'\""
             )
         entry = catalogue.entry("surrogate", name, list(config_dirs))
         return Candidate((first, *overrides[1:]), "width_fwhm" in entry.parameters)
