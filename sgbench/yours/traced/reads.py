@@ -173,26 +173,18 @@ class Reads:
                 raise Unproven(f"it changes '{name}' from call to call")
         for path, module in network.named_modules():
             if state_names(module):
-                plain = {key: value for key, value in vars(module).items() if key not in PLUMBING and key != "reset"}
-                getter = self._plain_getter(path)
-                self._note(
-                    ("neurons", path), getter, {k: v for k, v in plain.items() if not isinstance(v, Tensor)}, path
-                )
+                getter = functools.partial(self._plain_of, path)
+                self._note(("neurons", path), getter, getter(), path)
         if self.failed:
             raise Unproven(self.failed)
 
-    def _plain_getter(self, path: str) -> Getter:
-        """Return a function that reads the plain attributes of a module of neurons."""
-
-        def get() -> dict[str, Any]:
-            plain = vars(module_at(self.network, path))
-            return {
-                key: value
-                for key, value in plain.items()
-                if key not in PLUMBING and key != "reset" and not isinstance(value, Tensor)
-            }
-
-        return get
+    def _plain_of(self, path: str) -> dict[str, Any]:
+        """Return the plain attributes of a module of neurons."""
+        return {
+            key: value
+            for key, value in vars(module_at(self.network, path)).items()
+            if key not in PLUMBING and key != "reset" and not isinstance(value, Tensor)
+        }
 
     def fetch(self, leaf: Leaf, inputs: list[Tensor]) -> Tensor:
         """Return the tensor that a place holds now."""
@@ -222,10 +214,7 @@ class Reads:
         """Set attributes, by the module's name and their own."""
         for (path, name), value in values.items():
             module = module_at(self.network, path)
-            if name in module._buffers:
-                module._buffers[name] = value
-            else:
-                setattr(module, name, value)
+            module._buffers.update({name: value}) if name in module._buffers else setattr(module, name, value)
 
     def changed(self) -> str:
         for getter, token, name in self.values.values():
@@ -248,7 +237,11 @@ class Reads:
 
     def open(self, function: Any) -> None:
         function = inspect.unwrap(getattr(function, "__func__", function))
-        if not isinstance(function, FunctionType) or id(function) in self.functions or is_library(function.__code__):
+        if (
+            not isinstance(function, FunctionType)
+            or id(function) in self.functions
+            or is_library_file(function.__code__.co_filename)
+        ):
             return
         self.functions[id(function)] = function
         for at, cell in enumerate(function.__closure__ or ()):
@@ -361,7 +354,12 @@ class Reads:
             return "module", self.paths[id(value)]
         plain = getattr(value, "__dict__", None)
         slots = any(vars(base).get("__slots__") for base in type(value).__mro__)
-        if isinstance(value, ModuleType | random.Random | np.ndarray) or plain is None or slots or iterates(value):
+        if (
+            isinstance(value, ModuleType | random.Random | np.ndarray)
+            or plain is None
+            or slots
+            or hasattr(value, "__next__")
+        ):
             raise Unproven(f"a {type(value).__name__}, which cannot be compared with its value at another call")
         if isinstance(value, nn.Module) and any(True for _ in value.parameters()):
             raise Unproven("a module that is no part of the network")
@@ -375,24 +373,14 @@ class Reads:
         return self.token(owner, 1)
 
 
-def iterates(value: Any) -> bool:
-    """Return whether an object is an iterator, whose place in its sequence cannot be seen."""
-    return hasattr(value, "__next__")
-
-
 def names_of(code: CodeType) -> set[str]:
     """Return all names that a function and the functions within it use."""
     inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
     return {*code.co_names, *(name for each in inner for name in names_of(each))}
 
 
-def is_library(code: CodeType) -> bool:
-    """Return whether code is of an installed package, whose globals are not followed."""
-    return is_library_file(code.co_filename)
-
-
 def is_library_file(file: str) -> bool:
-    """Return whether a file belongs to an installed package or to Python."""
+    """Return whether a file belongs to an installed package or to Python, whose globals are not followed."""
     if not file or file.startswith("<frozen"):
         return True
     place = Path(file).resolve()
