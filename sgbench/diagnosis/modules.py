@@ -177,7 +177,7 @@ class _Recorder:
             with replaced_step(self.layer, functools.partial(recorded_step, trace, self.layer)):
                 yield trace
         else:
-            with watched({self.layer: Watcher(self.after(trace), self.before(trace, called))}):
+            with watched({self.layer: Watcher(self.after(trace), self.before(trace, called), steps=True)}):
                 yield trace
 
     def before(self, trace: LayerTrace, called: Callable[[], None]) -> Callable[[Any, Tensor], Tensor]:

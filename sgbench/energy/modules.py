@@ -73,10 +73,11 @@ class ModuleCounter:
         self.leave_out = leave_out
         self.unknown: dict[str, str] = {}  # maps names of what was not counted to what it is
         self.names = {module: name or type(module).__name__ for name, module in network.named_modules()}
+        self.spiking = [module for module in network.modules() if is_snntorch(module)]
         self.within = {  # maps recurrent weights of a spiking module to its name
             inner: self.names[module]
-            for module in network.modules()
-            if is_snntorch(module) and isinstance(getattr(module, "recurrent", None), nn.Module)
+            for module in self.spiking
+            if isinstance(getattr(module, "recurrent", None), nn.Module)
             for inner in module.recurrent.modules()  # type: ignore[union-attr]
         }
         self.tallies: dict[str, Tally] = {}  # by name of the module or function call
@@ -144,8 +145,7 @@ class ModuleCounter:
         """
         if module in self.within:
             return Received(x, self.within[module], "binary")
-        origin = self.origin.get(x)
-        return Received(x, *(("constant", "real") if origin is None else origin))
+        return Received(x, *(self.origin.get(x) or ("constant", "real")))
 
     def _begin(self, module: nn.Module, _inputs: tuple[Any, ...]) -> None:
         """Note that a module begins to run (a hook before its call); leave an unknown one without parts out."""
@@ -168,7 +168,7 @@ class ModuleCounter:
         with torch._C.DisableTorchFunction():  # so that the counter's own torch calls are not counted
             if self.names[module] in self.unknown:
                 self._mark(output, self.names[module], is_snntorch(module))
-            else:
+            elif not any(self.names[each] in self.unknown and module in each.modules() for each in self.spiking):
                 self._count(module, inputs, output)
         self.inside -= 1
 
@@ -185,7 +185,6 @@ class ModuleCounter:
                 raise InputError(f"'{name}': {type(module).__name__} in training mode; call eval() first")
             self.origin[first] = (received.source, received.kind)
             return
-        is_spiking = units.neuron_operations(module) is not None
         if isinstance(module, units.SEQUENCES):
             state = inputs[1] if len(inputs) > 1 else None
             units.count_sequence(module, received, state, name, self.tally)
@@ -195,7 +194,7 @@ class ModuleCounter:
             tally = self.tally(name, type(module).__name__, first.numel() // max(1, rows))
             self._layer(module, inputs, received, first, tally)
         kind = received.kind if operations.keeps_kind(module) else "real"
-        self._mark(output, name, is_spiking and not units.is_graded(module), kind)
+        self._mark(output, name, units.neuron_operations(module) is not None and not units.is_graded(module), kind)
 
     def _layer(self, module: Any, inputs: tuple[Any, ...], received: Received, output: Tensor, tally: Tally) -> None:
         """Add the operations of one call of a module to its tally, by the function for its class."""

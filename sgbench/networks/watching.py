@@ -24,6 +24,7 @@ class Watcher(NamedTuple):
 
     after: AfterCall
     before: BeforeCall | None = None
+    steps: bool = False  # whether a LeakyParallel runs step by step, which shows its currents and potentials
 
 
 def is_recurrent(layer: nn.Module) -> bool:
@@ -79,6 +80,10 @@ def watched(watchers: Mapping[nn.Module, Watcher]) -> Iterator[None]:
             if isinstance(layer, Neuron):
                 stack.enter_context(replaced_step(layer, functools.partial(_watched_step, layer, watcher)))
                 continue
+            if watcher.steps and type(layer).__name__ == "LeakyParallel" and "forward" not in vars(layer):
+                layer.forward = functools.partial(_parallel_by_steps, layer, watcher)
+                stack.callback(delattr, layer, "forward")
+                continue
             if watcher.before is not None:
                 handle = layer.register_forward_pre_hook(_replacing(watcher.before), with_kwargs=True)
                 stack.callback(handle.remove)
@@ -105,6 +110,17 @@ def _watched_step(neuron: Any, watcher: Watcher, step: Callable[..., Any], curre
     output, after = step(current, state)
     watcher.after(neuron, current, output)
     return output, after
+
+
+def _parallel_by_steps(layer: Any, watcher: Watcher, input_: Tensor) -> Tensor:
+    """Run snnTorch's LeakyParallel step by step: a ReLU that decays, without a reset."""
+    rnn, sent, potential = layer.rnn, [], layer.rnn.weight_hh_l0.new_zeros(layer.hidden_size)
+    for now in nn.functional.linear(input_, rnn.weight_ih_l0, rnn.bias_ih_l0 + rnn.bias_hh_l0 if rnn.bias else None):
+        current = now if watcher.before is None else watcher.before(layer, now)
+        potential = torch.relu(current + potential @ rnn.weight_hh_l0.T)
+        sent.append(layer.spike_grad(potential - layer.threshold) * layer.graded_spikes_factor)
+        watcher.after(layer, current, (sent[-1], potential))
+    return torch.stack(sent)
 
 
 def _replacing(before: BeforeCall) -> Any:
@@ -153,8 +169,7 @@ def shown_by(module: Any, output: Any) -> tuple[Tensor, Tensor] | None:
     Returns:
         Both tensors, or None if the potential is not found.
     """
-    spikes = output[0] if isinstance(output, tuple) else output
-    potential = output[-1] if isinstance(output, tuple) else getattr(module, "mem", None)
+    spikes, potential = (output[0], output[-1]) if isinstance(output, tuple) else (output, getattr(module, "mem", None))
     if not isinstance(potential, Tensor) or potential.shape != spikes.shape:
         return None
     threshold = module.threshold if isinstance(module.threshold, Tensor) else torch.tensor(module.threshold)

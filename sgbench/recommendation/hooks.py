@@ -18,7 +18,7 @@ SpikesAndPotential = tuple[Tensor, Tensor]
 
 def run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) -> None:
     """Run a batch through a network from rest, in evaluation mode, with a hook on each layer; see `run_watched`."""
-    run_watched(network, batch, {layer: Watcher(hook) for layer, hook in hooks.items()})
+    run_watched(network, batch, {layer: Watcher(hook, steps=True) for layer, hook in hooks.items()})
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from fastspiking.signals.trajectory import POTENTIAL, SPIKES, Batch, valid_steps
 from sgbench.composition.compose import compose
 from sgbench.diagnosis.passing import RecurrentLayer, mean_passing_steps, near_share
 from sgbench.errors import InputError
+from sgbench.networks.snntorch_modules import is_snntorch
 from sgbench.recommendation.answer import MeasuredNetwork
 from sgbench.recommendation.hooks import RECURRENT, Hook, recurrent_layers, run_hooked
 from sgbench.records.spec import RunSpec
@@ -112,9 +113,7 @@ def measure_module(network: nn.Module, batch: Tensor) -> MeasuredNetwork:
     `network`: a module whose `forward` takes the batch; it may contain the loop over time. `batch`: input, in the shape
     that `forward` takes.
     """
-    import snntorch
-
-    layers = [module for module in network.modules() if isinstance(module, snntorch.SpikingNeuron)]
+    layers = [module for module in network.modules() if is_snntorch(module)]
     if not layers:
         raise InputError(f"{type(network).__name__}: has no layer of snnTorch's neurons; give its shape instead")
     counts = [_LayerCounts() for _ in layers]

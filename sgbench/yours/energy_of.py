@@ -13,7 +13,7 @@ from sgbench.energy.price import chosen_targets
 from sgbench.energy.priced import PricedNetwork
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.networks.snntorch_modules import is_snntorch
-from sgbench.networks.watching import Watcher, run, tensors_in, undisturbed, watched
+from sgbench.networks.watching import Watcher, run, takes_all_steps, tensors_in, undisturbed, watched
 
 
 def energy_of(  # noqa: PLR0913 - each has a default
@@ -72,8 +72,8 @@ def energy_of(  # noqa: PLR0913 - each has a default
         _count_samples(first, steps)
     calls: Counter[nn.Module] = Counter()
 
-    def count_call(layer: nn.Module, _: Tensor, __: Any) -> None:
-        calls[layer] += 1
+    def count_call(layer: nn.Module, current: Tensor, __: Any) -> None:
+        calls[layer] += len(current) if takes_all_steps(layer) else 1
 
     layers = [module for module in network.modules() if is_snntorch(module)]
     with undisturbed(network), watched({layer: Watcher(count_call) for layer in layers}):

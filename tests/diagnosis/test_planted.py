@@ -14,6 +14,7 @@ from snntorch import surrogate, utils
 from torch import Tensor, nn
 
 import sgbench
+from sgbench.networks.watching import Watcher, watched
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 STEPS, BATCH, CLASSES = 25, 16, 10
@@ -292,12 +293,43 @@ def test_a_loop_that_the_user_wrote_is_recurrent() -> None:
 
 
 def test_what_shows_no_potential_is_left_out_and_named() -> None:
-    """Must differ: the layer of known kind is measured; a layer that takes all steps at once is named."""
+    """Must differ: the layer of known kind is measured; a layer that might compute anything is named."""
+
+    class Mine(snn.LeakyParallel):
+        pass
+
     torch.manual_seed(0)
-    net = nn.Sequential(snn.LeakyParallel(input_size=8, hidden_size=6), nn.Linear(6, 2), snn.Leaky(beta=0.9))
+    net = nn.Sequential(Mine(input_size=8, hidden_size=6), nn.Linear(6, 2), snn.Leaky(beta=0.9))
     found = sgbench.diagnose_module(net, 3 * drawn(5, 4, 8), lambda net, x: net(x)[1].square().mean())
     assert [layer.name for layer in found.layers] == ["2"]
-    assert found.advice[-1] == "0 is left out: LeakyParallel does not show its membrane potential"
+    assert found.advice[-1] == "0 is left out: Mine does not show its membrane potential"
+
+
+def test_parallel_neurons_are_measured_step_by_step() -> None:
+    """Must match: the loss, the rate and the gradient of snnTorch's own call, which runs torch's RNN."""
+    torch.manual_seed(0)
+    net: Any = nn.Sequential(snn.LeakyParallel(8, 6, beta=0.5, learn_beta=True), nn.Linear(6, 2))
+    x = 3 * drawn(5, 4, 8)
+
+    def loss(net: nn.Module, x: Tensor) -> Tensor:
+        return net(x).square().mean()
+
+    found = sgbench.diagnose_module(net, x, loss)
+    assert net[0].rnn.weight_hh_l0.grad is None
+    (layer,) = found.layers
+    sent = net[0](x)
+    assert 0 < layer.rate_per_step == pytest.approx(sent.mean().item())
+    assert found.loss == pytest.approx(loss(net, x).item())
+    assert layer.grad_norm > 0
+    learnt = {name: weight.requires_grad_() for name, weight in net[0].named_parameters()}
+    expected = torch.autograd.grad(sent.square().sum(), [*learnt.values()])
+    stepped = []
+    with watched({net[0]: Watcher(lambda _, __, output: stepped.append(output[0]), steps=True)}):
+        net[0](x)
+    for one, other in zip(
+        expected, torch.autograd.grad(torch.stack(stepped).square().sum(), [*learnt.values()]), strict=True
+    ):
+        assert torch.allclose(one, other, atol=1e-5)
 
 
 def test_frozen_weights_are_named() -> None:

@@ -36,6 +36,18 @@ class Spiking(nn.Module):
         return torch.stack(spikes)
 
 
+def test_parallel_neurons_are_left_out_of_a_sum_for_each_sample():
+    """Must match: the linear layer alone in 5 steps, however many samples lie on the second axis."""
+    linear = nn.Linear(3, 2, bias=False)
+    network = nn.Sequential(linear, snntorch.LeakyParallel(2, 4))
+    for samples in (2, 4):
+        given = {"batch": torch.rand(5, samples, 3), "input_kind": "real", "targets": ["horowitz_45nm"]}
+        priced = sgbench.energy_of(network, **given)
+        alone = sgbench.energy_of(linear, **given, steps=5)["horowitz_45nm"].priced_nj
+        assert priced.left_out == ("1 (LeakyParallel)",)
+        assert priced["horowitz_45nm"].priced_nj == alone is not None
+
+
 def test_the_sum_is_that_of_the_hand_count():
     """Expected: 6 x 3 x 2 + 6 x 2 products, and 6 comparisons of pooling two values, at the price list's prices."""
     priced = sgbench.energy_of(pooled_network(), torch.ones(4, 1, 8), input_kind="real")

@@ -16,7 +16,6 @@ from tests.yours.tutorials import TUTORIALS
 
 NETWORKS = KINDS | IDIOMS | TUTORIALS
 RECURRENT = ("rleaky", "rsynaptic", "one_to_one", "recurrent_conv", "lstm", "regression_2", "liquid")
-NOT_SHOWN = "notebook_of_parallel_neurons"  # hides its potentials, and is no SpikingNeuron of snnTorch
 pytestmark = pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
 
 
@@ -41,10 +40,6 @@ def test_each_network_is_diagnosed_priced_and_advised(name: str) -> None:
     shown = " ".join(repr(priced).split())
     assert not priced.left_out or ("nJ *" in shown or "pJ *" in shown)
     assert not priced.left_out or priced.left_out[0] in shown
-    if name == NOT_SHOWN:
-        with pytest.raises(InputError, match="'lif1': LeakyParallel does not show its membrane potential"):
-            sgbench.diagnose_module(network, x, squares)
-        return
     assert sgbench.diagnose_module(network, x, squares).layers
     advice = str(sgbench.recommend(network=network, batch=x))
     assert "sgbench.use(net" in advice
