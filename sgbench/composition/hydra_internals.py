@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra import version
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
+from hydra._internal.callbacks import Callbacks  # calls those that a user allows, also around a single run
+from hydra._internal.config_loader_impl import ConfigLoaderImpl  # the compose API makes one that checks no files
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # no public function lists a sweep's points
+from hydra._internal.hydra import Hydra  # hydra.main prints tracebacks, and takes no loader
+from hydra._internal.utils import create_config_search_path  # a loader needs one, and the public class is abstract
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import configure_log, run_job, setup_globals

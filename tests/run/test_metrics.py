@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -33,7 +35,9 @@ def drawn(seed: int, *shape: int, rate: float = 0.3) -> Tensor:
 
 SPIKES = [drawn(seed, 9, 4 + seed, 6) for seed in range(3)]
 LATE = [drawn(seed, 9, 4, 2, rate=0.1) for seed in range(3)]
-NETWORK = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))
+with torch.random.fork_rng():  # the same in each process
+    torch.manual_seed(0)
+    NETWORK = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))
 COUNTS = [sgbench.energy_of(NETWORK, one[0], input_kind="binary", targets=["horowitz_45nm"]) for one in SPIKES]
 TARGET = torch.tensor([0, 1, 0, 1])
 RIGHT = nn.functional.one_hot(TARGET, 2).float()
@@ -132,6 +136,35 @@ def test_two_processes_are_one(case: Case) -> None:
     assert reduced.compute().item() == pytest.approx(case.value)
     one.merge_state(other)
     assert one.compute().item() == pytest.approx(case.value)
+
+
+def _in_a_group(rank: int, meeting: str, answers: Any) -> None:
+    """One of two processes: a batch in turn of every metric, and the value of both."""
+    torch.distributed.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=2)
+    values = {}
+    for name, case in CASES.items():
+        metric = case.make()
+        for batch in case.batches[rank::2]:
+            metric.update(*batch)
+        values[name] = metric.compute().item()
+    answers.put((rank, values))
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_of_torch_are_one(tmp_path: Path) -> None:
+    """Must match in both: the value over all batches, which torchmetrics gathers by torch's own group."""
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    processes = [context.Process(target=_in_a_group, args=(rank, str(tmp_path / "m"), answers)) for rank in (0, 1)]
+    for process in processes:
+        process.start()
+    told = dict(answers.get(timeout=120) for _ in processes)
+    for process in processes:
+        process.join()
+    for values in told.values():
+        assert values == pytest.approx({name: case.value for name, case in CASES.items()})
+    assert sorted(told) == [0, 1]
 
 
 @all_metrics
