@@ -49,7 +49,9 @@ def _parameter_overrides(group: str, method: Method, reference: ProtocolReferenc
     for key, value in method.parameters[group].items():
         default = expected.get(key, "absent")
         is_interpolation = isinstance(default, str) and "${" in default
-        if is_interpolation or not same(value, tuple(default) if isinstance(default, list) else default):
+        is_default = same(value, tuple(default) if isinstance(default, list) else default)
+        # What the experiment sets for the reference's entry is set for another one too.
+        if is_interpolation or not is_default or not same(value, ours.parameters[group].get(key, value)):
             yield f"{group}.{key}={hydra_value(value)}"
 
 
