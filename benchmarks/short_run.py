@@ -1,10 +1,11 @@
-"""`short_run`: the processor time of one whole `sgbench run` of a single epoch, from start to end of its process.
+"""`short_run`: the time of one whole `sgbench run` of a single epoch, from start to end of its process.
 
-Beside it stand processes that do a part of it alone: start Python, import torch, import all packages that a run
-needs. Each is started anew in turn.
+Beside it stand the same run where nothing has been compiled yet, and processes that do a part of it alone: start
+Python, import torch, import all packages that a run needs. Each is started anew in turn.
 """
 
 import dataclasses
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,8 +19,11 @@ from sgbench.errors import InputError
 
 WORDS = ("experiment=digits", "protocol.epochs=1")
 PACKAGES = "import hydra, numba, torch"
-RUN, TORCH = "sgbench run", "import torch"
-PARTS = {"python": "pass", TORCH: "import torch", "import all packages of a run": PACKAGES}
+RUN, FIRST, HELP, TORCH = "sgbench run", "sgbench run, nothing compiled", "sgbench --help", "import torch"
+PARTS = {
+    "python": ("-c", "pass"), "import sgbench": ("-c", "import sgbench"), TORCH: ("-c", "import torch"),
+    "import all packages of a run": ("-c", PACKAGES), HELP: ("-m", "sgbench", "--help"),
+}  # fmt: skip
 AIM_S = 2.0
 
 
@@ -33,14 +37,13 @@ class ShortRunSettings:
 def compare(settings: ShortRunSettings) -> dict[str, Any]:
     """Run each in turn; one round before the first is not counted, since loops may have to be compiled."""
     load_before = report.load_average()
-    names = [*PARTS, RUN]
-    times: dict[str, list[float]] = {name: [] for name in names}
+    clocks: dict[str, list[Clock]] = {name: [] for name in (*PARTS, RUN, FIRST)}
     for turn in range(settings.rounds + 1):
-        for name in names if turn % 2 == 0 else names[::-1]:
+        for name in clocks if turn % 2 == 0 else reversed(clocks):
             with tempfile.TemporaryDirectory() as folder:
-                cpu_s = _process_s(_command(name, folder))
-            if turn > 0:
-                times[name].append(cpu_s)
+                clock = _timed(_command(name, folder), folder if name == FIRST else None)
+            clocks[name] += [clock] if turn > 0 else []
+    times = {name: [clock.cpu_s for clock in own] for name, own in clocks.items()}
     return {
         "command": "short_run",
         "words": WORDS,
@@ -51,6 +54,7 @@ def compare(settings: ShortRunSettings) -> dict[str, Any]:
         "processes": {
             name: {
                 "cpu_s": dataclasses.asdict(Spread.of(own)),
+                "wall_s": dataclasses.asdict(Spread.of([clock.wall_s for clock in clocks[name]])),
                 "times_import_torch": dataclasses.asdict(ratios(own, times[TORCH])),
                 "rounds_s": own,
             }
@@ -60,33 +64,35 @@ def compare(settings: ShortRunSettings) -> dict[str, Any]:
 
 
 def _command(name: str, folder: str) -> list[str]:
-    if name == RUN:
+    if name in (RUN, FIRST):
         return [sys.executable, "-m", "sgbench", "run", *WORDS, f"paths.runs_dir={folder}"]
-    return [sys.executable, "-c", PARTS[name]]
+    return [sys.executable, *PARTS[name]]
 
 
-def _process_s(command: Sequence[str]) -> float:
+def _timed(command: Sequence[str], caches: str | None) -> Clock:
+    """Time a process, with empty caches of compiled loops in the folder `caches` unless it is None."""
     with Clock() as clock:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, check=False,
+            env=os.environ | ({"NUMBA_CACHE_DIR": caches, "SGBENCH_LOOPS": caches} if caches else {}),
+        )  # fmt: skip
     if done.returncode:
         raise InputError(f"{' '.join(command[1:4])}: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
-    return clock.cpu_s
+    return clock
 
 
 def show(tree: dict[str, Any]) -> str:
     """The table."""
     rows = []
     for name, entry in tree["processes"].items():
-        cpu_s, ratio = entry["cpu_s"], entry["times_import_torch"]
-        rows.append(
-            [name, f"{cpu_s['median']:.2f} ({cpu_s['low']:.2f} to {cpu_s['high']:.2f})", f"{ratio['median']:.2f}"]
-        )
+        seconds = [f"{s['median']:.2f} ({s['low']:.2f} to {s['high']:.2f})" for s in (entry["cpu_s"], entry["wall_s"])]
+        rows.append([name, *seconds, f"{entry['times_import_torch']['median']:.2f}"])
     return "\n".join(
         [
             f"sgbench run {' '.join(tree['words'])}; at most {AIM_S:g} s of CPU is the aim",
             report.head_line(tree),
             f"load average before {tree['load_before'][0]:.2f}, after {tree['load_after'][0]:.2f}",
             "",
-            report.table(["a process", "CPU s", f"times {TORCH}"], rows),
+            report.table(["a process", "CPU s", "wall s", f"CPU, times {TORCH}"], rows),
         ]
     )
