@@ -216,7 +216,7 @@ def _figure(tree: dict[str, Any]) -> Figure:
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
         above: Any = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 1, "frameon": False}
-        axes.legend(fontsize=9, title="fitted exponent", title_fontsize=10, labelcolor=INK, **above)
+        axes.legend(fontsize=9, title="fitted exponent; dashed: expected", title_fontsize=10, labelcolor=INK, **above)
     return figure
 
 

@@ -45,6 +45,6 @@ def _panel(column: ForestColumn, boards: Sequence[str]) -> Chart:
     ends = [abs(end) for row in column.rows for end in row.difference]
     reach = max(LEAST_REACH, 1.05 * max(ends, default=0))
     low = -reach if any(row.difference.low < 0 for row in column.rows) else -0.05 * reach
-    x_axis = ChartAxis("difference, points of the way from guessing to perfection", ends=(low, reach))
+    x_axis = ChartAxis("difference, % of the range from guessing to perfect", ends=(low, reach))
     series = tuple(Series(WORDS[is_decided], tuple(points[is_decided]), tone=TONES[is_decided]) for is_decided in WORDS)
     return Chart(column.title, x_axis, ChartAxis(names=tuple(boards)), series, x_lines=(0.0,))
