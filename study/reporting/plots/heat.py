@@ -44,7 +44,7 @@ def heat_figure(maps: HeatMaps) -> Figure:
     columns = min(COLUMNS, len(maps.panels))
     rows = math.ceil(len(maps.panels) / columns)
     wide, high = 0.75 * len(maps.widths) + 0.5, 0.62 * len(maps.rates) + 0.9
-    figure = Figure(figsize=(columns * wide + 1.9, rows * high + 0.3), layout="constrained")
+    figure = Figure(figsize=(columns * wide + 1.9, rows * high + 0.7), layout="constrained")
     grid: Any = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     known = [score for panel in maps.panels for row in panel.scores for score in row if score is not None]
     best = max(known)
@@ -60,6 +60,9 @@ def heat_figure(maps: HeatMaps) -> Figure:
             axes.tick_params(labelbottom=True)
         if position % columns == 0:
             axes.set_ylabel("learning rate", fontsize=13, color=INK)
+    frame = Rectangle((0, 0), 1, 1, fill=False, edgecolor=VERMILION, linewidth=3)
+    words = f"within {maps.tolerance:g} points of the best of all panels"
+    figure.legend([frame], [words], loc="outside upper center", frameon=False, fontsize=12)
     if image is not None:
         bar = figure.colorbar(image, ax=grid, pad=0.02, aspect=28)
         bar.set_label("validation accuracy, %", fontsize=13, color=INK)
