@@ -60,9 +60,13 @@ def heat_figure(maps: HeatMaps) -> Figure:
             axes.tick_params(labelbottom=True)
         if position % columns == 0:
             axes.set_ylabel("learning rate", fontsize=13, color=INK)
-    frame = Rectangle((0, 0), 1, 1, fill=False, edgecolor=VERMILION, linewidth=3)
-    words = f"within {maps.tolerance:g} points of the best of all panels"
-    figure.legend([frame], [words], loc="outside upper center", frameon=False, fontsize=12)
+    figure.legend(
+        [Rectangle((0, 0), 1, 1, fill=False, edgecolor=VERMILION, linewidth=3)],
+        [f"within {maps.tolerance:g} points of the best of all panels"],
+        loc="outside upper center",
+        frameon=False,
+        fontsize=12,
+    )
     if image is not None:
         bar = figure.colorbar(image, ax=grid, pad=0.02, aspect=28)
         bar.set_label("validation accuracy, %", fontsize=13, color=INK)
@@ -92,8 +96,7 @@ def _panel(axes: Axes, maps: HeatMaps, panel: HeatPanel, scale: Normalize, best:
 
 def _luminance(colour: Sequence[float]) -> float:
     """Compute the relative luminance of an sRGB colour, as in WCAG 2 (its power law alone)."""
-    red, green, blue = (channel**2.2 for channel in colour[:3])
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return sum(weight * channel**2.2 for weight, channel in zip((0.2126, 0.7152, 0.0722), colour[:3], strict=True))
 
 
 def heat_charts(maps: HeatMaps, caption: str) -> Charts:
