@@ -15,46 +15,26 @@ ABOUT_SHAPE = frozenset({
     "is_floating_point", "is_complex", "is_same_size", "type", "get_device", "storage_offset", "is_signed",
     "result_type", "can_cast", "is_tensor", "is_pinned", "is_shared",
 })  # fmt: skip
-
-
 """Functions that answer from a tensor's shape and type alone."""
-
-
 ATTRIBUTES_OF_SHAPE = frozenset({
     "shape", "dtype", "device", "layout", "is_leaf", "requires_grad", "is_cuda", "is_cpu", "is_mps", "ndim",
     "names", "is_sparse", "is_quantized", "itemsize", "nbytes", "is_nested", "is_meta", "is_mkldnn", "is_xla",
     "is_xpu", "is_sparse_csr", "grad_fn", "retains_grad", "output_nr", "is_ort", "is_ipu", "is_vulkan", "is_mtia",
     "_backward_hooks", "is_maia", "is_hpu",
 })  # fmt: skip
-
-
 """Attributes of tensors that depend on their shape, type and history alone."""
-
-
 SIZED_BY_VALUES = frozenset({
     "nonzero", "masked_select", "unique", "unique_consecutive", "argwhere", "repeat_interleave", "bincount",
     "_unique2", "histc", "masked_scatter",
 })  # fmt: skip
-
-
 """Operations whose result has a shape that depends on values."""
-
-
 REFUSED = frozenset({
     "backward", "register_hook", "retain_grad", "requires_grad_", "set_", "share_memory_", "grad", "resize_",
     "numpy", "register_post_accumulate_grad_hook", "data_ptr", "__array__", "untyped_storage", "storage",
 })  # fmt: skip
-
-
 """Functions of tensors that do more than to compute another one."""
-
-
 STATISTICS = frozenset({"batch_norm", "instance_norm"})
-
-
 """Functions that keep running means in buffers."""
-
-
 COUNTERS = frozenset({"num_batches_tracked"})
 
 
