@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from sgbench.cli.common import CommandParser, answer, check_picture, shared_options
+from sgbench.cli.common import CommandParser, answer, check_picture, screen, shared_options
 from sgbench.errors import InputError
 from sgbench.records.diagnosis import PANELS
 
@@ -76,7 +76,7 @@ def _panels(args: argparse.Namespace) -> int:
 
         return diagnosis_figure(diagnoses)
 
-    return answer(args, tree, "\n\n".join(diagnosis_text(diagnosis) for diagnosis in diagnoses), figure)
+    return answer(args, tree, "\n\n".join(diagnosis_text(each, screen(args)) for each in diagnoses), figure)
 
 
 def _line_parser() -> argparse.ArgumentParser:

@@ -8,25 +8,26 @@ from sgbench.diagnosis.widths import WidthMeasures
 from sgbench.records.diagnosis import Diagnosis, LinePoint
 from sgbench.tables import aligned, number_text
 
-LAYER_COLUMNS: dict[str, str] = {
-    "grad_norm": "|dL/dI|",
+LAYER_COLUMNS: dict[str, str] = {  # a narrow screen shows the first of them, of which the advice speaks
+    "rate_per_step": "rate/step",
+    "dead_fraction": "dead",
     "log_slope_per_step": "ln growth/step",
-    "nonzero_parameters": "weights reached",
     "gradient_dead_fraction": "gradient-dead",
+    "passing_steps": "steps passing",
     "signal_to_noise": "signal/noise",
+    "grad_norm": "|dL/dI|",
+    "nonzero_parameters": "weights reached",
     "jacobian_norm": "|J|",
     "jacobian_radius": "radius of J",
     "in_window_fraction": "in window",
     "mean_slope": "mean slope",
-    "passing_steps": "steps passing",
-    "rate_per_step": "rate/step",
-    "dead_fraction": "dead",
     "saturated_fraction": "saturated",
 }
 AGREEMENT_COLUMNS = ("cosine", "norm_ratio", "sign_agreement", "relative_bias")
 
 
-def diagnosis_text(diagnosis: Diagnosis) -> str:
+def diagnosis_text(diagnosis: Diagnosis, width: int | None = None) -> str:
+    """Write the measures of layers and the advice; columns for which `width` [characters] has no room are named."""
     loss = "not finite" if diagnosis.loss is None else f"{diagnosis.loss:.4g}"
     lines = [
         f"{diagnosis.weights} weights, {diagnosis.samples} samples of {diagnosis.split or 'yours'}, loss {loss}",
@@ -36,9 +37,9 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
     if names:
         head = ["layer", *(LAYER_COLUMNS[name] for name in names)]
         rows = [[layer.name, *(number_text(getattr(layer, name)) for name in names)] for layer in diagnosis.layers]
-        lines += aligned([head, *rows], text_columns=1)
+        lines += aligned([head, *rows], text_columns=1, width=width, rest="--json")
     if diagnosis.agreements:
-        lines += ["", *_agreement_lines(diagnosis)]
+        lines += ["", *_agreement_lines(diagnosis, width)]
     if diagnosis.falling_steps is not None:
         lines.append(f"the loss falls with {diagnosis.falling_steps:.0%} of short steps against the gradient")
     elif "agreement" in diagnosis.panels:
@@ -48,7 +49,7 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
     return "\n".join([*lines, *(f"- {sentence}" for sentence in diagnosis.advice)])
 
 
-def _agreement_lines(diagnosis: Diagnosis) -> list[str]:
+def _agreement_lines(diagnosis: Diagnosis, width: int | None) -> list[str]:
     """Write a table of how gradients agree with references, and a line for each that was not measured."""
     rows = [
         [line.reference, line.layer, *(number_text(getattr(line, name)) for name in AGREEMENT_COLUMNS)]
@@ -61,7 +62,7 @@ def _agreement_lines(diagnosis: Diagnosis) -> list[str]:
         if line.cosine is None
     ]
     head = ["reference", "layer", *(name.replace("_", " ") for name in AGREEMENT_COLUMNS)]
-    return [*aligned([head, *rows], text_columns=2), *missing]
+    return [*aligned([head, *rows], text_columns=2, width=width, rest="--json"), *missing]
 
 
 def line_text(line: Sequence[LinePoint]) -> str:

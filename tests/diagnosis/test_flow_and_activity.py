@@ -206,6 +206,9 @@ def test_every_panel_survives(sizes: list[int], given: Batch, reasons: dict[str,
     for name, said in reasons.items():
         assert found.layers[0].reasons[name].startswith(said)
     assert f"outlook: {found.outlook}" in diagnosis_text(found)
+    tables = [line for line in diagnosis_text(found, 80).splitlines() if "  " in line]
+    assert max(map(len, tables)) <= 80 < max(map(len, diagnosis_text(found).splitlines()))
+    assert "dead" in tables[0]
     assert Diagnosis.model_validate_json(found.model_dump_json()) == found
 
 
