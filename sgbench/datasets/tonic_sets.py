@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from sgbench.datasets.base import Split, stratified_split
 from sgbench.datasets.event_files import EventFiles, below
 from sgbench.datasets.formats.event_store import Recording
-from sgbench.errors import InputError, require_count, suggest
+from sgbench.errors import InputError, require_choice, require_count, suggest
 
 LICENCE = "tonic is GPL-3.0-only, unlike sgbench: who passes both on together follows the GPL for the whole"
 MISSING = f"tonic is not installed: pip install 'sgbench[tonic]' ({LICENCE})"
@@ -51,9 +52,6 @@ def transform_of(text: str, sensor_size: tuple[int, int, int]) -> Callable[[Any]
     """Make a transform of tonic from a call as text, whose arguments are plain values given by name.
 
     `text`: e.g. "Denoise(filter_time=10000)". `sensor_size`: width, height and polarities, for transforms that take it.
-
-    Raises:
-        InputError: no such call, or tonic refuses its arguments; one line.
     """
     try:
         call = ast.parse(str(text), mode="eval").body
@@ -88,15 +86,18 @@ def parts_of_tonic(name: str, save_to: Path) -> dict[Split, Any]:
     Raises:
         InputError: tonic is not installed, has no such data set, or cannot open it; one line.
     """
-    tonic_class = _class_of(name)
-    parameters = inspect.signature(tonic_class).parameters
+    return _parts_of(_class_of(name), name, save_to)
+
+
+def _parts_of(made: Callable[..., Any], name: str, save_to: Path, **given: object) -> dict[Split, Any]:
+    parameters = inspect.signature(made).parameters
     options: dict[Split, dict[str, Any]] = {"train": {}}
     if "train" in parameters:
         options = {"train": {"train": True}, "test": {"train": False}}
     elif "split" in parameters:
         options = {split: {"split": tonic_name} for tonic_name, split in FILE_SPLITS.items()}
     try:
-        return {split: tonic_class(save_to=str(save_to), **chosen) for split, chosen in options.items()}
+        return {split: made(save_to=str(save_to), **chosen, **given) for split, chosen in options.items()}
     except Exception as error:  # of the network, of files, or tonic's own
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"tonic's {name} cannot be opened below {save_to}: {reason}") from error
@@ -116,15 +117,7 @@ def _class_of(name: str) -> Callable[..., Any]:
 
 
 def facts_of(name: str, classes: int | None = None) -> SensorFacts:
-    """Look up sensor size and number of classes of a data set, in `UNSTATED` or else in tonic.
-
-    Args:
-        name: of the class in `tonic.datasets`.
-        classes: number of classes to use instead of the stated one; None for the stated one.
-
-    Raises:
-        InputError: tonic is not installed, has no such data set, or does not state how many classes it has.
-    """
+    """Look up sensor size and number of classes, or take `classes`, in `UNSTATED` or else in tonic."""
     if name in UNSTATED:
         facts = UNSTATED[name]
         return facts if classes is None else SensorFacts(facts.sensor_size, classes)
@@ -170,11 +163,15 @@ class Tonic(EventFiles, entry="tonic"):
         if classes is not None:
             require_count("dataset.classes", classes, low=2)
         self.chosen = str(name)
-        (width, height, polarities), self.n_classes = facts_of(self.chosen, classes)
+        size, self.n_classes = facts_of(self.chosen, classes)
+        self._sense(size, transforms)
+
+    def _sense(self, size: tuple[int, int, int], transforms: Sequence[str] | None) -> None:
+        width, height, polarities = size
         self.n_inputs = width * height * polarities
         self.image = (polarities, height, width) if height > 1 else None
         self.transform_calls = [*(transforms or ())]
-        self.transforms = [transform_of(text, (width, height, polarities)) for text in self.transform_calls]
+        self.transforms = [transform_of(text, size) for text in self.transform_calls]
 
     def parameters(self) -> dict[str, object]:
         """Return the data set's name in tonic, its number of classes and transforms, on which the samples depend."""
@@ -196,7 +193,7 @@ class Tonic(EventFiles, entry="tonic"):
             InputError: tonic is not installed, or cannot download or read the files.
         """
         if self.missing(data_dir) is not None:
-            parts_of_tonic(self.chosen, data_dir / FOLDER)  # only so that tonic downloads the files
+            self._parts(data_dir / FOLDER)  # only so that tonic downloads the files
         return super().load(data_dir)
 
     def originals(self, root: Path) -> list[str]:
@@ -204,7 +201,7 @@ class Tonic(EventFiles, entry="tonic"):
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
         """Map each split to its samples; a split that tonic lacks is a fifth of each class of its training set."""
-        parts = parts_of_tonic(self.chosen, root)
+        parts = self._parts(root)
         labels = {split: self._labels(part) for split, part in parts.items()}
         train_labels = labels["train"]
         positions = cast("dict[Split, NDArray[Any]]", {split: np.arange(len(part)) for split, part in labels.items()})
@@ -219,6 +216,9 @@ class Tonic(EventFiles, entry="tonic"):
             split: self._read(parts.get(split, parts["train"]), labels.get(split, train_labels), chosen)
             for split, chosen in positions.items()
         }
+
+    def _parts(self, root: Path) -> dict[Split, Any]:
+        return parts_of_tonic(self.chosen, root)
 
     def _labels(self, part: Any) -> NDArray[np.int64]:
         """Return the class of each sample in a part of tonic's data: its number, or the index of its sorted name."""
@@ -251,20 +251,62 @@ class Tonic(EventFiles, entry="tonic"):
         return width, height, polarities
 
 
+CACHES = {"memory": "MemoryCachedDataset", "disk": "DiskCachedDataset"}  # of tonic, by the word in a file
+
+
+class OwnTonic(Tonic):
+    """Reads a `tonic.Dataset` of the user's own, which an entry names by `_target_`; its files lie in tonic/NAME.
+
+    Args:
+        made: the class, with `sensor_size`.
+        classes: number of classes; None for those that the class states.
+        transforms: as of `Tonic`.
+        cache: "memory" or "disk" for tonic's cache of what the class reads, before the transforms; None for none.
+        options: further arguments of the class.
+    """
+
+    made_here = True  # so that a checksum is of the samples, whatever the class reads
+
+    def __init__(
+        self, made: Any, *, classes: int | None = None, transforms: Any = None, cache: str | None = None, **options: Any
+    ) -> None:
+        EventFiles.__init__(self)
+        count = len(getattr(made, "classes", None) or ()) if classes is None else classes
+        if made.sensor_size is None or not count:
+            raise InputError(f"dataset: {made.__name__} states no sensor_size or classes; give it both, or set classes")
+        self.made, self.chosen, self.options = made, made.__name__, options
+        self.n_classes = require_count("dataset.classes", count, low=2)
+        self.cache = cache and require_choice("dataset.cache", cache, tuple(CACHES))
+        self._sense(tuple(made.sensor_size), transforms)
+
+    def parameters(self) -> dict[str, object]:
+        """Return what `Tonic` does, with the class's arguments and its text, so that an edited class is read anew."""
+        return super().parameters() | {"options": self.options, "text": inspect.getsource(self.made)}
+
+    @property
+    def remedy(self) -> str:
+        """Say where the class's files belong."""
+        return f"put the files that {self.chosen} reads there"
+
+    def _parts(self, root: Path) -> dict[Split, Any]:
+        parts = _parts_of(self.made, self.chosen, root, **self.options)
+        if self.cache is None:
+            return parts
+        wrap = getattr(importlib.import_module("tonic"), CACHES[self.cache])
+        identity = repr((self.checksum_of_originals(root), self.options, inspect.getsource(self.made)))
+        folder = root / "cached" / self.chosen / hashlib.sha256(identity.encode()).hexdigest()[:16]
+        paths = {split: {"cache_path": str(folder / split)} if self.cache == "disk" else {} for split in parts}
+        return {split: wrap(part, **paths[split]) for split, part in parts.items()}
+
+
 TIME_NAMES = ("t", "time", "times", "ts")
 
 
 def channels_of(events: Any, size: tuple[int, int, int], name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Convert tonic's structured events to times [us] and channels, both [events].
+    """Convert tonic's structured events to times [us] and channels (p H + y) W + x, both [events].
 
     `events`: structured array with the fields t (or time, times, ts) and x, and perhaps y and p. `size`: width W,
-    height H and number of polarities of the sensor. `name`: of the sample, for the error.
-
-    Returns:
-        Times and channels (p H + y) W + x, where p is 0 for a sensor of one polarity.
-
-    Raises:
-        InputError: the field t or x is missing; one line.
+    height H and number of polarities of the sensor, with p 0 for one. `name`: of the sample, for the error.
 
     >>> pixel = np.array([(3, 2, 500, True)], [("x", "i2"), ("y", "i2"), ("t", "i8"), ("p", "?")])
     >>> [column.tolist() for column in channels_of(pixel, (4, 3, 2), "an example")]

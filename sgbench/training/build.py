@@ -88,10 +88,13 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
     module, _, name = target.rpartition(".")
     try:
         callee = getattr(importlib.import_module(module), name)
+        if where == "dataset" and inspect.isclass(callee) and not issubclass(callee, DataSet):
+            callee = _of_tonic(callee)
         accepted = inspect.signature(callee).parameters
     except Exception as error:  # importing a user's file runs it
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{where}: target {target} cannot be imported: {reason}") from error
+        remedy = "; pip install 'sgbench[tonic]'" if getattr(error, "name", None) == "tonic" else ""
+        raise InputError(f"{where}: target {target} cannot be imported: {reason}{remedy}") from error
     if inspect.isabstract(callee):
         missing = sorted(callee.__abstractmethods__)
         raise InputError(
@@ -108,6 +111,15 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
         raise InputError(re.sub(r"\bneuron\.", "readout.", str(error))) from error
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
         raise InputError(f"{where} ({target}): {' '.join(str(error).split())}") from error
+
+
+def _of_tonic(made: type) -> Any:
+    """Return the reader of a `tonic.Dataset` of the user's own; any other class as it is."""
+    if not hasattr(made, "sensor_size"):
+        return made
+    from sgbench.datasets.tonic_sets import OwnTonic  # only here, as few runs need it
+
+    return functools.partial(OwnTonic, made)
 
 
 def _first_line(owner: type, name: str) -> str:

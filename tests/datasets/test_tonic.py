@@ -21,7 +21,7 @@ from sgbench.datasets.tonic_sets import Tonic, facts_of, parts_of_tonic, transfo
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
 from sgbench.records.method import identity, method_id
-from sgbench.training.build import build
+from sgbench.training.build import build, data_of
 from sgbench.yours.arrays import EventArrays, read_data
 from sgbench.yours.benchmark import write_entry_for
 from sgbench.yours.prepare import prepare
@@ -171,6 +171,110 @@ def test_tonics_own_caches_and_transforms(tmp_path: Path) -> None:
         assert isinstance(values, EventArrays)
         assert [channel.tolist() for channel in values.channels] == [[place % 4] for place in range(6)]
     assert len([*(tmp_path / "cache").iterdir()]) == 6
+
+
+CLICKS = """
+import numpy as np, tonic
+
+PIXELS = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", bool)])
+
+class Clicks(tonic.Dataset):
+    sensor_size, classes, dtype, ordering = (4, 3, 2), ("left", "right"), PIXELS, PIXELS.names
+    read = 0
+
+    def __init__(self, save_to, train=True, count=20):
+        super().__init__(save_to)
+        self.train, self.count = train, count
+
+    def __len__(self):
+        return self.count if self.train else 6
+
+    def __getitem__(self, place):
+        Clicks.read += 1
+        return np.array([(place % 4, 0, 500, False), (3, 2, 700, True)], PIXELS), place % 2
+
+    def _check_exists(self):
+        return True
+"""
+
+
+IN_MEMORY = (("null", 800, 52), ("memory", 801, 26))
+"""The cache, the last microsecond kept, and how many samples are read."""
+
+
+def _clicks_by_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cases: tuple[tuple[str, int, int], ...]
+) -> None:
+    """By hand: 20 and 6 samples read twice without a cache, once with one, never from disk; 700 us is cropped."""
+    monkeypatch.setenv("SGBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "own_clicks", raising=False)
+    (tmp_path / "own_clicks.py").write_text(CLICKS)
+    (tmp_path / "tonic" / "Clicks").mkdir(parents=True)
+    (tmp_path / "tonic" / "Clicks" / "all.bin").write_bytes(b"recorded")
+    shipped = (Path(__file__).parents[2] / "conf" / "dataset" / "tonic.yaml").read_text()
+    head = "_target_: own_clicks.Clicks\ntransforms: null\ncache: null\n"
+    (tmp_path / "conf" / "dataset").mkdir(parents=True)
+    (tmp_path / "conf" / "dataset" / "clicks.yaml").write_text(head + shipped[shipped.index("meta:") :])
+    target, chosen = ["own_clicks.Clicks"], ["experiment=tonic", "dataset=clicks"]
+    for cache, crop, read in cases:
+        words = [f"dataset.cache={cache}", f"dataset.transforms=['CropTime(max={crop})']"]
+        data = data_of(
+            compose([*chosen, *words], config_dirs=[tmp_path / "conf"], allow_targets=target), torch.float32
+        ).data_set
+        before = sys.modules["own_clicks"].Clicks.read
+        splits = data.load(tmp_path)
+        assert sys.modules["own_clicks"].Clicks.read - before == read
+        assert [len(splits[split].target) for split in ("train", "validation", "test")] == [16, 4, 6]
+        trains = splits["test"].values[torch.arange(6)]
+        assert isinstance(trains, SpikeTrains)
+        assert len(trains.time_us) == (6 if crop == 600 else 12)
+    with pytest.raises(InputError, match="allow-target"):
+        compose(chosen, config_dirs=[tmp_path / "conf"])
+    spec = compose([*chosen, "dataset.cache=ram"], config_dirs=[tmp_path / "conf"], allow_targets=target)
+    with pytest.raises(InputError, match=r"dataset\.cache"):
+        data_of(spec, torch.float32)
+    monkeypatch.delitem(sys.modules, "own_clicks")
+    monkeypatch.setitem(sys.modules, "tonic", None)
+    with pytest.raises(InputError, match=r"own_clicks.*pip install 'sgbench\[tonic\]'"):
+        data_of(spec, torch.float32)
+
+
+@pytest.mark.slow
+def test_a_set_of_ones_own_by_configuration_with_tonic_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """See `_clicks_by_configuration`."""
+    pytest.importorskip("tonic")
+    _clicks_by_configuration(tmp_path, monkeypatch, (*IN_MEMORY, ("disk", 802, 26), ("disk", 600, 0)))
+
+
+class Base:
+    """What a `tonic.Dataset` does with its folder."""
+
+    def __init__(self, save_to: str) -> None:
+        self.location_on_system = save_to
+
+
+class InMemory:
+    """Keeps each sample of a data set."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset, self.kept = dataset, {}
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, place: int) -> Any:
+        if place not in self.kept:
+            self.kept[place] = self.dataset[place]
+        return self.kept[place]
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_set_of_ones_own_by_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """See `_clicks_by_configuration`."""
+    monkeypatch.setattr(sys.modules["tonic"], "Dataset", Base, raising=False)
+    monkeypatch.setattr(sys.modules["tonic"], "MemoryCachedDataset", InMemory, raising=False)
+    _clicks_by_configuration(tmp_path, monkeypatch, IN_MEMORY)
 
 
 @pytest.mark.slow
