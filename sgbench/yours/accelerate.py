@@ -37,14 +37,7 @@ TIMING_ROUNDS = 3
 
 
 class AcceleratedEntry:
-    """Holds one recorded call: how it runs, and on which values that depends.
-
-    Args:
-        key: forms of the input, and modes.
-        plan: how it runs; None if it runs as written.
-        reads: what else it depends on.
-        why: why it runs as written.
-    """
+    """Holds one recorded call: how it runs, and on which values that depends."""
 
     def __init__(self, key: Any, plan: Plan | None, reads: Reads, why: str) -> None:
         self.key, self.plan, self.reads, self.why = key, plan, reads, why
@@ -70,11 +63,6 @@ class Accelerated(nn.Module, ShownTable):
 
     Its parameters are those of the network, so an optimiser of either updates both. Keys of its `state_dict` begin
     with `network.`; save the network's own to load it elsewhere.
-
-    Args:
-        network: the network.
-        engine: name of an engine, or "auto".
-        strict: whether to raise an error where a part runs step by step, or the network as written.
     """
 
     def __init__(self, network: nn.Module, engine: str = "auto", *, strict: bool = False) -> None:
@@ -96,7 +84,6 @@ class Accelerated(nn.Module, ShownTable):
         return {**self.__dict__, "_entries": []}
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what the network's own forward returns."""
         why = self._must_be_written()
         inputs = list(tensors_in((args, kwargs)))
         key = None if why else self._key(args, kwargs)
@@ -118,7 +105,6 @@ class Accelerated(nn.Module, ShownTable):
         return self._record(key, args, kwargs)
 
     def _use(self, entry: AcceleratedEntry) -> None:
-        """Put a recorded call first."""
         self._misses, self._written = 0, ""
         if self._entries[0] is not entry:
             self._entries.remove(entry)
@@ -155,7 +141,6 @@ class Accelerated(nn.Module, ShownTable):
         return token, tuple(metas), tuple(modules), same, torch.is_grad_enabled(), torch.get_default_dtype()
 
     def _as_written(self, why: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run the network's own forward."""
         self._refuse([f"as written: {why}"])
         self._written = why
         return self.network(*args, **kwargs)
@@ -165,7 +150,6 @@ class Accelerated(nn.Module, ShownTable):
             raise InputError(f"accelerate: {lines[0]}")
 
     def _replay(self, entry: AcceleratedEntry, inputs: list[Tensor], args: Any, kwargs: Any) -> Any:
-        """Run a recorded call on new values."""
         if entry.plan is None:
             return self._as_written(entry.why, args, kwargs)
         self._refuse(entry.plan.by_steps)
@@ -175,7 +159,6 @@ class Accelerated(nn.Module, ShownTable):
         return out
 
     def _record(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run the network's own forward, and find out how such a call runs on the engine."""
         self._written = ""
         before = NetworkState(self.network)
         recorded = record(self.network, args, kwargs)
@@ -214,7 +197,6 @@ class Accelerated(nn.Module, ShownTable):
 
     @property
     def lines(self) -> list[str]:
-        """Return one line for each part of the last call: how it runs, and why."""
         plan = None if self.as_written else self._entries[0].plan
         return [f"as written: {self.as_written}"] if plan is None else plan.describe()
 
@@ -235,7 +217,6 @@ class Accelerated(nn.Module, ShownTable):
         return plain_table("Accelerated", [("part", "runs on"), *rows], text_columns=2)
 
     def extra_repr(self) -> str:
-        """Return how it runs, for print."""
         return self.runs_on
 
 

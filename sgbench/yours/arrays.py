@@ -62,12 +62,6 @@ def read_data(given: Any, name: str, *, time_unit: Unit = "s") -> Part:
     """Read one part of a user's data: training, validation or test.
 
     Each sample of a data set is read once; samples above 64 MB in all are stored in a temporary file.
-
-    Args:
-        given: (x, y), a torch `Dataset` or `DataLoader`, or a tonic data set; x is an array or tensor, or a list of
-            samples, each an array [time, channels], a pair (times, channels), or tonic's structured events.
-        name: name of the part, for messages.
-        time_unit: unit of the times in pairs; tonic's are in microseconds.
     """
     reader = _PartReader(name, time_unit, _sensor_size(given))
     if isinstance(given, tuple | list) and len(given) == PAIR:
@@ -133,7 +127,6 @@ class _PartReader:
         return values, np.asarray(labels).reshape(-1)
 
     def values(self, x: Any) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
-        """Convert samples given as one array, tensor or list to arrays."""
         if not hasattr(x, "shape") and isinstance(x, Sequence) and len(x):
             return self._read_each(x)
         array = to_array(x)

@@ -99,14 +99,6 @@ def calibrate_module(
 ) -> ModuleCalibration:
     """Choose a surrogate's width for a user's module from one forward pass over a batch.
 
-    Args:
-        network: a module with snnTorch's recurrent neurons.
-        batch: input of its `forward`.
-        surrogate: the surrogate whose width is chosen; it is reshaped to that width.
-        target: number of passing steps; None takes the default for the reset.
-        reset_gradient: "attached" or "detached", as the network trains.
-        name: of the surrogate in the catalogue.
-
     Raises:
         InputError: no recurrent layer is called, none fires, or the module does not take the batch.
     """

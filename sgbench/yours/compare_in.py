@@ -107,7 +107,6 @@ def compare_in(  # noqa: PLR0913 - each has a default
 
 
 def _width(surrogate: Any) -> float | None:
-    """Return a surrogate's width [threshold units]; None where it is not known."""
     return surrogate.fwhm if isinstance(surrogate, Surrogate) else None
 
 
@@ -130,7 +129,6 @@ def _calibrate(
 
 
 def _require_numbers(counts: Mapping[str, int], lr: float) -> None:
-    """Raise an InputError unless the counts are whole numbers of at least 1, and the learning rate is positive."""
     for name, value in counts.items():
         require_count(name, value)
     require_number("lr", lr, low=0, open_low=True)
@@ -147,7 +145,6 @@ def _train_all(
 
 
 def _rows(scores: Mapping[str, Mapping[int, RunScores]], widths: Mapping[str, float | None]) -> list[OwnRow]:
-    """Build a row for each surrogate, with the interval of its rank."""
     ranked = places({name: {seed: run.test for seed, run in runs.items()} for name, runs in scores.items()})
     return [
         OwnRow(

@@ -28,11 +28,7 @@ class AllStates(NamedTuple):
 
 
 class CompiledNeuron(nn.Module, ShownTable):
-    """Runs neurons over all time steps of an input current.
-
-    Args:
-        neuron: the neurons; each call uses the current values of their parameters.
-    """
+    """Runs neurons over all time steps of an input current."""
 
     def __init__(self, neuron: nn.Module) -> None:
         super().__init__()
@@ -40,10 +36,6 @@ class CompiledNeuron(nn.Module, ShownTable):
 
     def forward(self, current: Tensor, state: Any = None) -> AllStates:
         """Run all time steps.
-
-        Args:
-            current: input current of T steps and B samples [T, B, ...].
-            state: initial state, as returned by an earlier call; None is the resting state.
 
         Raises:
             InputError: the current has too few axes, or the neuron has hooks.

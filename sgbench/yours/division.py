@@ -27,13 +27,6 @@ def divide(
     """Index the classes of all parts, and split validation and test off `train` if they are not given.
 
     Returns the three splits, and a list with the name of each class.
-
-    Args:
-        train: training samples.
-        test: samples of the reported score, or None.
-        validation: samples that select the epoch, or None.
-        groups: the group of each training sample, such as the recorded person, or None; a group is not divided.
-        notes: receives a line for each decision.
     """
     given: dict[Split, Part | None] = {"train": train, "validation": validation, "test": test}
     parts: dict[Split, Part] = {name: part for name, part in given.items() if part is not None}

@@ -86,12 +86,6 @@ def write_entry(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path |
     The name gets a hash of samples and terms, so that results of other data or other terms never meet on one
     leaderboard. Samples that are stored already are not stored again. If a file cannot be written, new ones are
     removed.
-
-    Args:
-        name: name that the user has chosen; the hash is appended.
-        prepared: samples of all splits, with their form and classes.
-        terms: hidden sizes, epochs, batch size and the like, which the protocol fixes for all runs.
-        data_dir: folder under which the samples are stored; None: the default data folder.
     """
     if not NAME.fullmatch(name):
         raise InputError(f"name '{name}': lower-case letters, digits and _ are needed, e.g. my_gestures")
@@ -124,7 +118,6 @@ def write_entry(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path |
 
 
 def _write_all(texts: dict[Path, str]) -> None:
-    """Write all files; if one cannot be written, remove those that were new."""
     new = [path for path in texts if not path.exists()]
     for folder in {path.parent for path in texts}:
         remove_abandoned(folder)
@@ -188,7 +181,6 @@ def _task_settings(prepared: Prepared, terms: Terms) -> dict[str, Any]:
 
 
 def _dataset_tree(name: str, prepared: Prepared, sha256: str, sizes: dict[Any, int]) -> dict[str, Any]:
-    """Make the content of the data set's YAML file; `sizes` maps splits to numbers of samples."""
     return {
         "_target_": f"{Own.__module__}.{Own.__qualname__}",
         "sha256": sha256,
@@ -212,7 +204,6 @@ def _dataset_tree(name: str, prepared: Prepared, sha256: str, sizes: dict[Any, i
 def _protocol_tree(
     name: str, prepared: Prepared, terms: Terms, task: dict[str, Any], sizes: dict[Any, int]
 ) -> dict[str, Any]:
-    """Make the content of the protocol's YAML file; `task` is from `_task_settings`."""
     commonest = commonest_share(prepared.splits["test"].target.numpy())
     even = 1 / len(prepared.labels)
     tree: dict[str, Any] = {
@@ -241,7 +232,6 @@ def _protocol_tree(
 
 
 def _experiment_tree(name: str, prepared: Prepared, task: dict[str, Any]) -> dict[str, Any]:
-    """Make the content of the experiment's YAML file, which chooses protocol, data set, encoder and network."""
     tree: dict[str, Any] = {
         "defaults": [
             {"override /protocol": f"{name}_v1"},

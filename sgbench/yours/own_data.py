@@ -42,14 +42,7 @@ class OwnData:
 
 
 def read_own_data(train: Any, test: Any | None, validation: Any | None, groups: Any | None) -> OwnData:
-    """Read a user's data and divide them into train, validation and test.
-
-    Args:
-        train: (x, y), or a torch `Dataset` or `DataLoader`; samples keep the order of the data set.
-        test: the same, or None to split it off `train`.
-        validation: the same, or None to split it off `train`.
-        groups: the group of each sample of `train`, or None; no group is divided.
-    """
+    """Read a user's data and divide them into train, validation and test."""
     notes: list[str] = []
     others = (
         None if part is None else _read_part(part, name) for name, part in (("test", test), ("validation", validation))
@@ -59,7 +52,6 @@ def read_own_data(train: Any, test: Any | None, validation: Any | None, groups: 
 
 
 def _read_part(given: Any, name: str) -> Part:
-    """Read one part: inputs [samples, ...], and their classes [samples]."""
     if isinstance(given, tuple | list) and len(given) == PAIR:
         x, y = to_array(given[0]), to_array(given[1])
     else:

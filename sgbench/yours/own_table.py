@@ -41,12 +41,10 @@ class OwnRow:
 
     @property
     def failed(self) -> tuple[int, ...]:
-        """Return the seeds of runs that stopped before their end."""
         return tuple(self.failures)
 
     @property
     def score(self) -> Summary:
-        """Summarise the test accuracy as a mean with its interval."""
         return summarise(list(self.test.values()), scale="share")
 
 
@@ -75,7 +73,6 @@ class OwnTable(Drawn, ShownTable):
         return plain_table("Surrogates in a network of one's own", rows, text_columns=3)
 
     def figure(self) -> Figure:
-        """Draw test accuracies: means with intervals, and seeds."""
         from sgbench.plots.sweep import sweep_figure
 
         axis = SweptAxis("surrogate", "surrogate", tuple(row.surrogate for row in self.rows), ())
@@ -104,7 +101,6 @@ class OwnTable(Drawn, ShownTable):
         return data_frame((*names, "width_fwhm", "best_epoch", "failure"), runs)
 
     def table_notes(self) -> tuple[str, ...]:
-        """Return the notes on the data, runs that failed or learnt nothing, and how to read the table."""
         failed = [
             f"{row.surrogate} seed {seed} failed and counts as guessing: {why}"
             for row in self.rows

@@ -59,10 +59,6 @@ class SnnTorchNeuron(Neuron):
 
     Spikes are ones; graded ones are these times the module's factor.
 
-    Args:
-        module: a Leaky, Lapicque, Synaptic, Alpha, RLeaky or RSynaptic of snnTorch.
-        name: its name, for messages.
-
     Raises:
         InputError: the module has an option that only its own forward knows; one line that names it.
     """
@@ -160,18 +156,15 @@ class SnnTorchNeuron(Neuron):
         return spikes, GivenAlphaState(exc, inh, u, spikes)
 
     def centred(self, state: Any) -> Tensor:
-        """Return the membrane potential minus the threshold."""
         return state.u - self.numbers["threshold"]  # type: ignore[no-any-return]
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """Return the equations as coefficients, or None where they are none."""
         resets = ("subtract", "zero", "none") if self.kind == "Leaky" else ("subtract", "none")
         if self.kind == "Alpha" or self.at_once or self.reset not in resets:
             return None
         return self._spec(self.surrogate)
 
     def _spec(self, surrogate: Surrogate | None) -> LinearSpec:
-        """Return the coefficients of neurons that fire by a surrogate, or that do not fire."""
         numbers = self.numbers
         more: dict[str, Any] = {"threshold": numbers["threshold"]} if surrogate is not None else {}
         if self.kind in WITH_CURRENT:
@@ -183,7 +176,6 @@ class SnnTorchNeuron(Neuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: decay, sum, reset and comparison."""
         return Operations(multiplications=1, additions=2, comparisons=1, state_words=1)
 
 
@@ -193,16 +185,13 @@ class Integrator(SnnTorchNeuron):
     output: ClassVar[Literal["binary", "real"]] = "real"
 
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Advance one step; the output is the potential."""
         _, state = super().step(current, state)
         return state.u, state
 
     def centred(self, state: Any) -> Tensor:
-        """Return the potential itself."""
         return state.u  # type: ignore[no-any-return]
 
     def recurrence_spec(self) -> LinearSpec:
-        """Return the equations as coefficients."""
         return self._spec(None)
 
 
@@ -250,11 +239,7 @@ def why_not(module: Any) -> str:
 
 
 def proven_surrogate(module: Any, name: str) -> Surrogate:
-    """Return a module's surrogate for the engine.
-
-    Raises:
-        InputError: it fires otherwise than above the threshold, or its gradient is no slope of its own potential.
-    """
+    """Return a module's surrogate for the engine."""
     spike_grad, surrogate = module.spike_grad, surrogate_of(module)
     if surrogate is spike_grad:
         plain = type(surrogate).fire is Surrogate.fire and type(surrogate).forward is Surrogate.forward

@@ -31,7 +31,6 @@ def state_names(module: nn.Module) -> tuple[str, ...]:
 
 
 def spiking_modules(network: nn.Module) -> dict[str, nn.Module]:
-    """Return snnTorch's neurons in a network by their names, in the order in which they were made."""
     return {name: module for name, module in network.named_modules() if state_names(module)}
 
 

@@ -16,12 +16,7 @@ FEWEST_AXES = 2
 
 
 class UnrolledNetwork(nn.Module):
-    """Calls a network once for each time step from rest, and stacks what it returns.
-
-    Args:
-        network: its forward is one step.
-        steps: number of steps with the same input; None takes the first axis of the input as time.
-    """
+    """Calls a network once for each time step from rest, and stacks what it returns."""
 
     everywhere = False  # whether neurons outside of chains send their spikes alone as well
 
@@ -31,11 +26,7 @@ class UnrolledNetwork(nn.Module):
         self.train(network.training)
 
     def forward(self, x: Tensor) -> Any:
-        """Return the network's outputs of all steps, stacked along a first axis of time.
-
-        Args:
-            x: input over time [T, B, ...], or of each step [B, ...] if `steps` is set.
-        """
+        """Return the network's outputs of all steps, stacked along a first axis of time."""
         if self.steps is None and x.dim() < FEWEST_AXES:
             raise InputError(f"unroll: input has shape {tuple(x.shape)}; [time, batch, ...] is needed")
         for module in spiking_modules(self.network).values():
@@ -72,7 +63,6 @@ class UnrolledPass(UnrolledNetwork):
     everywhere = True
 
     def forward(self, x: Tensor) -> Any:
-        """Return the spikes and potentials of all steps."""
         out = super().forward(x)
         return Pass(*out) if isinstance(out, tuple) else out
 

@@ -30,29 +30,17 @@ class GivenCurrent(nn.Module):
         self.recurrent = None
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
-        """Return None, since the layer has no input weights."""
         return None
 
     def current(self, x: Tensor) -> Tensor:
-        """Return the input x, which is the current [..., N]."""
         return x
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Return zeros of the shape of the spikes s [B, N], since nothing is fed back."""
         return torch.zeros_like(s)
 
 
 class WithWeights(GivenCurrent):
-    """Holds a layer of a user's neurons for one pass, with the weights that they have now.
-
-    Args:
-        name: name of the neurons' module.
-        neuron: the neurons.
-        weight: input weights [N, inputs]; None if the input is the current itself.
-        bias: input biases [N] or None.
-        module: snnTorch's recurrent neurons, or None.
-        features: number of neurons of one sample.
-    """
+    """Holds a layer of a user's neurons for one pass, with the weights that they have now."""
 
     def __init__(
         self, name: str, neuron: Neuron, weight: Tensor | None, bias: Tensor | None, module: Any, features: int
@@ -76,29 +64,21 @@ class WithWeights(GivenCurrent):
             self.recurrence, self.recurrent = "one_to_one", value.flatten().expand(features)
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
-        """Return the input weight [N, inputs], and the sum of the biases [N] that are added in every step."""
         weight, bias = self.given
         return None if weight is None else (weight, bias)
 
     def current(self, x: Tensor) -> Tensor:
-        """Return the input current [..., N] of inputs [..., inputs]."""
         weight, bias = self.given
         if weight is not None:
             return nn.functional.linear(x, weight, bias)
         return x if bias is None else x + bias
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Return the recurrent current from the spikes of the last step."""
         return self.back[0](s) if self.back else torch.zeros_like(s)
 
 
 class NeuronLayer:
     """Runs one module of a user's neurons over all steps.
-
-    Args:
-        name: name of the module.
-        module: the module.
-        features: shape of its current in one step of one sample.
 
     Raises:
         InputError: the engine cannot run it.
@@ -112,7 +92,6 @@ class NeuronLayer:
         self._require_shapes(module)
 
     def _require_shapes(self, module: Any) -> None:
-        """Raise an InputError for numbers that are not one for each neuron, or for weights of another shape."""
         for key, value in self.neuron.numbers.items():
             if isinstance(value, Tensor):
                 try:
@@ -131,7 +110,6 @@ class NeuronLayer:
             raise InputError(f"module '{self.name}' feeds back along the last axis of several")
 
     def layer(self, module: Any, weight: Tensor | None, bias: Tensor | None) -> WithWeights:
-        """Return the engine's layer for one pass."""
         self.neuron.refresh(module)
         wired = module if getattr(module, "recurrent", None) is not None else None
         return WithWeights(self.name, self.neuron, weight, bias, wired, self.features.numel())
@@ -180,7 +158,6 @@ class OurNeurons:
     sends_ones = True
 
     def has_fired(self, module: Any, output: Tensor, begin: Any) -> bool:
-        """Return False; see `NeuronLayer.has_fired`."""
         return False
 
     def __init__(self, name: str, module: Any, features: Sequence[int]) -> None:
@@ -189,7 +166,6 @@ class OurNeurons:
             raise InputError(f"module '{name}' sees all steps at once")
 
     def layer(self, module: Any, weight: Tensor | None, bias: Tensor | None) -> WithWeights:
-        """Return the engine's layer for one pass."""
         return WithWeights(self.name, module, weight, bias, None, self.features.numel())
 
     def results(
@@ -200,5 +176,4 @@ class OurNeurons:
 
 
 def engine_of(layer: GivenCurrent, device: torch.device, requested: str = "auto") -> tuple[str, str]:
-    """Return the name of the engine that runs a layer, and why no faster one does."""
     return Engine(requested, device).pick(layer)

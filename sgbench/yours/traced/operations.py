@@ -45,7 +45,6 @@ def name_of(func: Any) -> str:
 
 
 def is_getter(func: Any) -> bool:
-    """Return whether a function reads an attribute of a tensor."""
     return getattr(func, "__name__", "") == "__get__"
 
 
@@ -61,12 +60,10 @@ def kept_statistics(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
 
 
 def storage_of(tensor: Tensor) -> int:
-    """Return a number of the memory that a tensor shows."""
     return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else id(tensor)
 
 
 def is_change(tensors: list[Tensor], versions: list[int]) -> bool:
-    """Return whether one of these tensors was changed in place since it had its version."""
     return any(tensor._version != version for tensor, version in zip(tensors, versions, strict=True))
 
 

@@ -41,7 +41,6 @@ class EngineRun:
         return given | {ref for part in self.parts for ref in part.states or () if ref is not None}
 
     def weights(self, part: ReplayedPart, values: ReplayValues) -> tuple[Tensor | None, Tensor | None]:
-        """Return the weight and bias before a sequence."""
         if part.linear is None:
             return None, None
         node = part.linear.first
@@ -50,7 +49,6 @@ class EngineRun:
         return weight, values.get(given[1]) if len(given) > 1 and given[1] is not None else None
 
     def run(self, values: ReplayValues) -> None:
-        """Run all sequences over all steps."""
         plan = values.plan
         with plan.mode(self.grad):
             x = self.input(values)
@@ -99,7 +97,6 @@ class EngineRun:
         return part.neurons.state(given) if state_names(part.of(values.plan)) else part.unit.first.func(*given)
 
     def _keep(self, part: ReplayedPart, run: Any, values: ReplayValues) -> None:
-        """Store a sequence's results."""
         out, u = (each.squeeze(1) if part.unbatched and each is not None else each for each in (run.output, run.u))
         if out is not None:
             spikes, potential = part.neurons.results(part.of(values.plan), out, u, with_spikes=part.needs_spikes)
@@ -113,13 +110,7 @@ class EngineRun:
 
 
 class Plan:
-    """Says how a recorded call runs on other values.
-
-    Args:
-        network: the network.
-        trace: the recorded call, simplified.
-        engine: name of the engine, or "auto".
-    """
+    """Says how a recorded call runs on other values."""
 
     def __init__(self, network: nn.Module, trace: Trace, engine: str) -> None:
         self.network, self.trace, self.engine = network, trace, engine
@@ -156,11 +147,9 @@ class Plan:
         return self.numbers.setdefault(id(unit), len(self.numbers))
 
     def mode(self, grad: bool) -> Any:
-        """Return a context in which autograd records as it did."""
         return contextlib.nullcontext() if grad == torch.is_grad_enabled() else torch.set_grad_enabled(grad)
 
     def _compile(self, units: list[Unit | StepLoop]) -> None:
-        """Decide how each unit runs."""
         for unit in units:
             if isinstance(unit, Unit) and unit.neurons:
                 for node in unit.nodes:
@@ -183,14 +172,12 @@ class Plan:
         self._join(parts)
 
     def _by_steps(self, loop: StepLoop) -> None:
-        """Run a loop as it was recorded, and say why."""
         names = list(dict.fromkeys(node.where for node in loop.nodes if node.kind == "neurons"))
         listed = ", ".join(names) or loop.nodes[0].where or "forward"
         self.by_steps.append(f"{listed}: step by step, since what it receives depends on what it sent a step before")
         self.steps.append(Single(loop.nodes, self))
 
     def _neurons(self, unit: Unit, parts: dict[int, ReplayedPart]) -> None:
-        """Run a sequence of neurons on the engine, or as it was recorded."""
         try:
             part = ReplayedPart(unit, self)
         except InputError as reason:
@@ -205,7 +192,6 @@ class Plan:
         self.steps.append(part)
 
     def _group(self, unit: Unit) -> None:
-        """Run a group at once, or its members one by one."""
         number = self.number(unit)
         if all(node.out in self.slots for node in unit.nodes if isinstance(node.func, CentredCall)) and isinstance(
             unit.first.func, CentredCall
@@ -223,7 +209,6 @@ class Plan:
         self.steps.append(group)
 
     def _single(self, unit: Unit) -> None:
-        """Run one operation; pieces of a tensor count as a group."""
         node = unit.first
         outs = node.outs
         if isinstance(node.func, CentredCall) and node.out in self.slots:
@@ -324,7 +309,6 @@ class Plan:
     # --- running
 
     def run(self, inputs: list[Tensor], fetch: Callable[[Any, list[Tensor]], Tensor]) -> tuple[Any, dict[Any, Any]]:
-        """Run the call on inputs; return what forward returns, and the values of the attributes that it sets."""
         values = ReplayValues(self)
         for ref, leaf in self.leaves.items():
             values.single[ref] = fetch(leaf, inputs)
@@ -341,7 +325,6 @@ class Plan:
         return ""
 
     def describe(self) -> list[str]:
-        """Return one line for each part: how it runs, and why."""
         lines = []
         for step in self.steps:
             if isinstance(step, EngineRun):

@@ -61,11 +61,9 @@ class Reads:
 
     @property
     def where(self) -> str:
-        """Return the name of the module whose forward runs."""
         return self.running[-1] if self.running else ""
 
     def also(self, first: Leaf, leaf: Leaf) -> None:
-        """Note a further place that holds the tensor of a place that is known."""
         if first != leaf:
             self.twins.append((first, leaf))
 
@@ -142,7 +140,6 @@ class Reads:
                 self._note_tensors(key, each, (*inner, item))
 
     def written_to(self, module: nn.Module, name: str) -> None:
-        """Note that an attribute is set."""
         path = self.paths.get(id(module))
         if path is not None:
             self.set[path, name] = module
@@ -179,7 +176,6 @@ class Reads:
             raise Unproven(self.failed)
 
     def _plain_of(self, path: str) -> dict[str, Any]:
-        """Return the plain attributes of a module of neurons."""
         return {
             key: value
             for key, value in vars(module_at(self.network, path)).items()
@@ -187,7 +183,6 @@ class Reads:
         }
 
     def fetch(self, leaf: Leaf, inputs: list[Tensor]) -> Tensor:
-        """Return the tensor that a place holds now."""
         if leaf.kind == "input":
             return inputs[leaf.place[0]]
         if leaf.kind == "outside":
@@ -201,7 +196,6 @@ class Reads:
         return value  # type: ignore[no-any-return]
 
     def now(self, place: tuple[str, str]) -> Any:
-        """Return the present value of an attribute, by the module's name and its own."""
         return getattr(module_at(self.network, place[0]), place[1])
 
     def reset_others(self) -> None:
@@ -211,7 +205,6 @@ class Reads:
                 module.reset_mem()
 
     def write(self, values: dict[tuple[str, str], Any]) -> None:
-        """Set attributes, by the module's name and their own."""
         for (path, name), value in values.items():
             module = module_at(self.network, path)
             module._buffers.update({name: value}) if name in module._buffers else setattr(module, name, value)
@@ -374,7 +367,6 @@ class Reads:
 
 
 def names_of(code: CodeType) -> set[str]:
-    """Return all names that a function and the functions within it use."""
     inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
     return {*code.co_names, *(name for each in inner for name in names_of(each))}
 

@@ -89,7 +89,6 @@ class CallRecorder(TorchFunctionMode):
                     self.at(Leaf("other", (number, name)), tensor)
 
     def end(self, out: Any, held: dict[str, tuple[nn.Module, dict[str, Any]]]) -> None:
-        """Note what the call returned, and what it left in attributes."""
         if self.reads.failed:
             raise Unproven(self.reads.failed)
         self._require_no_draws()
@@ -110,7 +109,6 @@ class CallRecorder(TorchFunctionMode):
         self.reads.close(self.network)
 
     def at(self, leaf: Leaf, tensor: Tensor) -> None:
-        """Note the place of a tensor that no recorded operation made."""
         known = self.refs.get(id(tensor))
         if known is None:
             self.trace.leaves[self._known(tensor)] = leaf
@@ -128,7 +126,6 @@ class CallRecorder(TorchFunctionMode):
         return ref
 
     def ref(self, tensor: Tensor) -> Ref:
-        """Return the stand-in of a tensor that an operation reads."""
         if id(tensor) in self.stale:
             raise Unproven(f"it {self.stale[id(tensor)]}, and uses another view of the same memory later")
         if id(tensor) not in self.refs:
@@ -149,7 +146,6 @@ class CallRecorder(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run an operation, and record it."""
         kwargs = kwargs or {}
         if self.paused or self.failed:
             return func(*args, **kwargs)
@@ -167,7 +163,6 @@ class CallRecorder(TorchFunctionMode):
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Record nothing of what is called meanwhile."""
         self.paused += 1
         try:
             yield
@@ -203,7 +198,6 @@ class CallRecorder(TorchFunctionMode):
         return self.ref(tensor) in self.constants
 
     def _record(self, func: Any, args: Any, kwargs: Any, given: list[Tensor], before: list[int], out: Any) -> None:
-        """Record an operation that made or changed tensors."""
         changed = [at for at, version in enumerate(before) if given[at]._version != version]
         drawn = draws()
         has_drawn = not torch.equal(drawn, self.draws) or any(
@@ -279,7 +273,6 @@ class CallRecorder(TorchFunctionMode):
     def watch(
         self, name: str, module: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Run and record one call of neurons; see `spiking_modules.watched`."""
         if self.paused or self.failed:
             return forward(*args, **kwargs)
         self.give_up(self._require_no_draws)
@@ -307,7 +300,6 @@ class CallRecorder(TorchFunctionMode):
     def watch_ours(
         self, name: str, module: nn.Module, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Run and record one call of `step` or `centred` of the catalogue's neurons, or of a user's own."""
         if self.paused or self.failed:
             return method(*args, **kwargs)
         self.give_up(self._require_no_draws)
@@ -337,7 +329,6 @@ class CallRecorder(TorchFunctionMode):
         return self.refs[id(tensor)] if id(tensor) in self.refs else self._known(tensor)
 
     def apply(self, original: Any, kind: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run and record one call of a `torch.autograd.Function`."""
         call = original.__get__(None, kind)
         if self.paused or self.failed:
             return call(*args, **kwargs)

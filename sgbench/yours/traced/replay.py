@@ -20,12 +20,7 @@ from sgbench.yours.traced.trace import CentredCall, Ref, mapped, module_at, refs
 
 
 class Group:
-    """Runs equal operations at once, on arguments that are stacked along a new first axis.
-
-    Args:
-        unit: the operations.
-        plan: knows where their arguments are.
-    """
+    """Runs equal operations at once, on arguments that are stacked along a new first axis."""
 
     def __init__(self, unit: Unit, plan: Any) -> None:
         node = self.node = unit.first
@@ -64,7 +59,6 @@ class Group:
         self.ranks.append(rank)
 
     def _pick(self, unit: Unit, plan: Any) -> None:
-        """Prepare a group that takes one step each out of the same tensor."""
         bases = {each.args[0] for each in unit.nodes}
         if len(bases) != 1:
             raise NotImplementedError("steps of several tensors")
@@ -88,7 +82,6 @@ class Group:
         self.picks = base, kept, axis, index
 
     def run(self, values: ReplayValues) -> None:
-        """Run all members."""
         with values.plan.mode(self.node.grad):
             if self.picks is not None:
                 base, kept, axis, index = self.picks
@@ -114,7 +107,6 @@ class Group:
             values.stacks[self.number, slot] = tensor
 
     def _call(self, columns: list[Tensor]) -> Any:
-        """Call the function on stacked arguments."""
         name = name_of(self.node.func)
         stacked_rank = [rank for rank, dim in zip(self.ranks, self.dims, strict=True) if dim == 0]
         if self.writes is not None:
@@ -141,7 +133,6 @@ class Group:
         return torch.vmap(member, in_dims=tuple(self.dims))(*columns)
 
     def named(self, names: tuple[str, ...]) -> dict[str, Any]:
-        """Return the arguments of the first member by name."""
         return dict(zip(names, self.node.args, strict=False)) | self.node.kwargs
 
     def _filled(self, columns: Sequence[Tensor]) -> Any:
@@ -208,7 +199,6 @@ def one_side(value: Any) -> int:
 
 
 def flat_leaves(value: Any) -> list[Any]:
-    """List the innermost values of nested containers, in order."""
     if isinstance(value, tuple | list):
         return [leaf for each in value for leaf in flat_leaves(each)]
     if isinstance(value, dict):
@@ -290,7 +280,6 @@ class ReplayedPart:
             raise InputError(f"module '{self.name}' has a threshold beside which its potential is lost in rounding")
 
     def kind_of(self, module: Any) -> tuple[Any, ...]:
-        """Return what decides how neurons run, besides plain attributes."""
         if isinstance(module, Neuron):
             return type(module), True
         factor = module.graded_spikes_factor

@@ -40,12 +40,10 @@ class Unit:
 
     @property
     def batched(self) -> bool:
-        """Return whether it has several members."""
         return len(self.nodes) > 1
 
     @property
     def first(self) -> TraceNode:
-        """Return the first member."""
         return self.nodes[0]
 
 
@@ -98,7 +96,6 @@ def attached(ref: Ref | None, makers: dict[Ref, TraceNode]) -> Ref | None:
 
 
 def groups(trace: Trace, chains: Sequence[Unit]) -> list[Unit]:
-    """Return the groups of all other operations."""
     roles: dict[Ref, Any] = {}
     for number, chain in enumerate(chains):
         for node in chain.nodes:
@@ -183,7 +180,6 @@ def needs_of(units: Sequence[Sequence[TraceNode]], trace: Trace, place: dict[int
 
 
 def is_sequence(nodes: Sequence[TraceNode]) -> bool:
-    """Return whether operations are calls of one module of neurons, each from the state of the one before."""
     return all(node.kind == "neurons" and node.where == nodes[0].where for node in nodes)
 
 

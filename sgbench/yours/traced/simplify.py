@@ -73,7 +73,6 @@ def frozen(value: Any, role: Callable[[Ref], Any]) -> Any:
 
 
 def _compute_once(trace: Trace) -> None:
-    """Let operations on the same tensors with the same arguments be one."""
     names: dict[Ref, Ref] = {}
     seen: dict[Any, TraceNode] = {}
     kept = []
@@ -96,7 +95,6 @@ def _compute_once(trace: Trace) -> None:
 
 
 def _drop_unused(trace: Trace) -> None:
-    """Drop operations whose results nobody uses, except those that draw or keep something."""
     used = set(trace.results())
     kept = []
     for node in reversed(trace.nodes):
@@ -110,12 +108,10 @@ def _drop_unused(trace: Trace) -> None:
 
 
 def uses_of(trace: Trace) -> Counter[Ref]:
-    """Count how often each tensor is used, by operations and as a result."""
     return Counter([*(ref for node in trace.nodes for ref in node.inputs), *trace.results()])
 
 
 def accumulate(start: Any, total: Tensor) -> Tensor:
-    """Add the sum of stacked terms to a start."""
     return start + total.sum(0)
 
 

@@ -49,7 +49,6 @@ class ReplayValues:
         return found
 
     def filled(self, value: Any) -> Any:
-        """Return arguments with tensors in place of their stand-ins."""
         return mapped(value, self.get)
 
 
@@ -77,7 +76,6 @@ class Gather:
         return key if key is not None and (first, last) == (0, len(plan.members[key])) else None
 
     def __call__(self, values: ReplayValues) -> Tensor:
-        """Return the stacked tensors."""
         if self.same:
             one = values.get(self.refs[0])
             return one.unsqueeze(0).expand(len(self.refs), *one.shape)
@@ -139,7 +137,6 @@ def gather_of(node: TraceNode, plan: Any) -> Gather | None:
 
 
 def stacked_call(node: TraceNode, stacked: Tensor, values: ReplayValues) -> Tensor:
-    """Run an operation on a list of tensors that are stacked already."""
     if node.func is accumulate:
         return accumulate(values.filled(node.args[0]), stacked)
     if node.func is put_steps:
@@ -165,7 +162,6 @@ def pieces_of(node: TraceNode, values: ReplayValues) -> Tensor:
 
 
 def changed_copy(node: TraceNode, args: Any, kwargs: Any) -> Tensor:
-    """Run an operation in place on a copy, and return the copy."""
     at, copies = -1, []
 
     def copied(value: Any) -> Any:
@@ -194,7 +190,6 @@ def walked(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def run_neurons(node: TraceNode, values: ReplayValues) -> None:
-    """Call neurons as they are written."""
     module: Any = module_at(values.plan.network, node.where)
     states = [values.get(ref) for ref in node.states if ref is not None]
     current = values.get(node.args[0])
@@ -212,6 +207,5 @@ def run_neurons(node: TraceNode, values: ReplayValues) -> None:
 
 
 def run_centred(node: TraceNode, values: ReplayValues) -> Tensor:
-    """Return the potential minus the threshold of neurons' state."""
     module: Any = module_at(values.plan.network, node.where)
     return module.centred(values.filled(node.args[0]))  # type: ignore[no-any-return]

@@ -31,7 +31,6 @@ class NetworkState:
         self.devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
 
     def put_back(self) -> None:
-        """Restore all of it."""
         for module, plain, buffers in zip(self.modules, self.plain, self.buffers, strict=True):
             own: dict[str, Any] = vars(module)
             for key in [key for key in own if key not in OWN and key not in plain]:

@@ -62,7 +62,6 @@ class TraceNode:
 
     @property
     def inputs(self) -> list[Ref]:
-        """Return all tensors that the operation reads."""
         found = [*refs_in(self.args), *refs_in(self.kwargs)]
         return [*found, *(state for state in self.states if state is not None)]
 
@@ -72,7 +71,6 @@ class TraceNode:
         return list(dict.fromkeys([*refs_in(self.out), *self.after]))
 
     def renamed(self, names: dict[Ref, Ref]) -> TraceNode:
-        """Return the operation with other tensors as its inputs."""
         if not any(ref in names for ref in self.inputs):
             return self
         return replace(
@@ -102,16 +100,13 @@ class Trace:
     shaped: set[Ref] = field(default_factory=set)  # tensors whose shape or type was asked for
 
     def new(self, meta: Meta) -> Ref:
-        """Return the stand-in of a new tensor."""
         self.metas.append(meta)
         return Ref(len(self.metas) - 1)
 
     def makers(self) -> dict[Ref, TraceNode]:
-        """Map each tensor to the operation that made it."""
         return {ref: node for node in self.nodes for ref in node.outs}
 
     def results(self) -> list[Ref]:
-        """Return all tensors that the call returned or kept."""
         return [*refs_in(self.out), *(ref for value in self.writes.values() for ref in refs_in(value))]
 
 
