@@ -15,7 +15,7 @@ SHOWN_METHODS = 4
 WIDTH = 116
 NUMBERS = (2, 3, 4, 7)  # columns of the table
 AGREES, UNMEASURED = "agrees", "not measured"
-ASKED = "Causes, and what was changed to find them"
+ASKED = "Causes"
 CONDITIONS = ("condition", "words", "methods")
 
 
