@@ -22,8 +22,7 @@ def ablation_page(result: ReproductionResult) -> str:
     lines = [
         f"# {name}: what was changed, and what that did",
         "",
-        f"{reproduction.line} Numbers are computed from `docs/reproductions/{name}.jsonl`; causes and findings stand",
-        f"in `conf/experiment/reproduce/{name}.yaml`. `sgbench reproduce {name} --ablations` makes the runs again.",
+        f"{reproduction.line} `sgbench reproduce {name} --ablations` makes the runs again.",
         "",
     ]
     causes = [f"- {figure.line}: {figure.cause}." for figure in reproduction.figures if figure.cause]
@@ -32,9 +31,7 @@ def ablation_page(result: ReproductionResult) -> str:
     lines += [
         "## What was changed",
         "",
-        "The words replace those of the same keys; seeds before and after are the same."
-        if has_before
-        else "The words replace those of the same keys; means without them are in `docs/reproductions.md`.",
+        "Seeds before and after are the same." if has_before else "Means before are in `docs/reproductions.md`.",
         "",
     ]
     columns = [column for column in range(len(HEAD)) if has_before or column not in BEFORE]
