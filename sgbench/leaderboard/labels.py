@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sgbench.records.base import Value
 from sgbench.tables import inert
 
-MAX_LABEL_CHARS = 120
+_MAX_LABEL_CHARS = 120
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./-]+")
 
 
@@ -40,7 +40,7 @@ def call(name: str, parameters: Mapping[str, Value]) -> str:
         if value is not None and value is not False
     ]
     text = f"{name}({', '.join(shown)})" if shown else name
-    return text if len(text) <= MAX_LABEL_CHARS else text[: MAX_LABEL_CHARS - 3] + "..."
+    return text if len(text) <= _MAX_LABEL_CHARS else text[: _MAX_LABEL_CHARS - 3] + "..."
 
 
 def surrogate_call(name: str, parameters: Mapping[str, Value]) -> str:
@@ -49,6 +49,19 @@ def surrogate_call(name: str, parameters: Mapping[str, Value]) -> str:
     >>> surrogate_call("atan", {"alpha": 2.0, "normalisation": "peak1", "scale": 1.0})
     'atan(alpha=2)'
     """
+    return call(name, _unusual(parameters))
+
+
+def short_names(name: str, parameters: Mapping[str, Value]) -> frozenset[str]:
+    """Name a surrogate by each number that its call shows.
+
+    >>> sorted(short_names("atan", {"alpha": None, "width_fwhm": 0.5, "normalisation": "peak1", "scale": 1.0}))
+    ['atan:0.5']
+    """
+    numbers = [value for value in _unusual(parameters).values() if type(value) in (int, float)]
+    return frozenset(f"{name}:{parameter_text(value)}" for value in numbers)
+
+
+def _unusual(parameters: Mapping[str, Value]) -> dict[str, Value]:
     usual = {"normalisation": "peak1", "scale": 1}
-    shown = {key: value for key, value in parameters.items() if key not in usual or value != usual[key]}
-    return call(name, shown)
+    return {key: value for key, value in parameters.items() if key not in usual or value != usual[key]}

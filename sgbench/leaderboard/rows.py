@@ -55,6 +55,7 @@ class MethodRow:
     """Holds one method's row of a board."""
 
     method_id: str
+    method: Method
     rank: RankPlace | None  # its rank interval; None without a rank
     surrogate: str  # the surrogate with its parameters, or a baseline's network
     varying: dict[str, str]  # maps each config group in which rows differ to the method's setting as text
@@ -200,7 +201,8 @@ def board_of(  # noqa: PLR0913 - the parts of a board
     rows = [_row(method, varying, listings.get(method.method_id), score, several_sources) for method in spiking]
     plain = _baseline_rows([method for method in everything if method.method.is_baseline], listings, score)
     if not is_data_accepted:
-        rows, plain = (_with_data_hashes(part, everything) for part in (rows, plain))
+        hashes = {method.method_id: method.data_sha256 for method in everything}
+        rows, plain = ([replace(row, data_sha256=hashes[row.method_id]) for row in part] for part in (rows, plain))
     return Board(
         protocol=protocol,
         targets=tuple(targets),
@@ -221,11 +223,6 @@ def board_of(  # noqa: PLR0913 - the parts of a board
     )
 
 
-def _with_data_hashes(rows: Iterable[MethodRow], measured: Iterable[Measured]) -> list[MethodRow]:
-    hashes = {method.method_id: method.data_sha256 for method in measured}
-    return [replace(row, data_sha256=hashes[row.method_id]) for row in rows]
-
-
 def _baseline_rows(measured: Sequence[Measured], listings: Mapping[str, Listing], score: Measure) -> list[MethodRow]:
     varying = varying_parameters([method.method for method in measured])
     rows = [_row(method, varying, listings.get(method.method_id), score) for method in measured]
@@ -244,6 +241,7 @@ def _row(
         texts[SOURCE] = f"source {measured.source or 'not stated'}"
     return MethodRow(
         method_id=measured.method_id,
+        method=measured.method,
         rank=None,
         surrogate=name,
         varying=texts,

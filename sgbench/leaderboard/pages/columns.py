@@ -260,7 +260,7 @@ def has_static(target: EnergyTarget) -> bool:
 def _interval(value: BoundedValue | None, energy: Energy, note: str = "") -> BoardCell:
     if value is None:
         return BoardCell(NONE, notes=tuple(Note(note, reason) for reason in energy.reasons))
-    return BoardCell(interval_text(value), value.value)
+    return BoardCell(_interval_text(value), value.value)
 
 
 def _static(energy: Energy) -> BoardCell:
@@ -347,7 +347,7 @@ def rank_text(row: MethodRow) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def interval_text(interval: BoundedValue) -> str:
+def _interval_text(interval: BoundedValue) -> str:
     """Write a value, and the ends of its interval in brackets if it has a width."""
     value, low, high = (number_text(number) for number in (interval.value, interval.low, interval.high))
     return value if low == high else f"{value} ({low} to {high})"

@@ -1,6 +1,5 @@
 """Compares two methods of a board in sentences: score, significance, cost, and the seeds that would show more."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import ProtocolReference
+from sgbench.leaderboard.labels import short_names
 from sgbench.leaderboard.pages.explain_energy import energy_sentences
 from sgbench.leaderboard.pages.sections import SURE
 from sgbench.leaderboard.pages.solved_section import has_solved, solved_sentence
@@ -58,8 +58,8 @@ def find_row(board: Board, name: str) -> MethodRow:
     for fits in (
         lambda row: spaceless in (row.method_id, row.label.replace(" ", "")),
         lambda row: row.method_id.startswith(name),
-        lambda row: spaceless in (row.surrogate.partition("(")[0], row.surrogate.replace(" ", "")),
-        lambda row: spaceless in _short_names(row),
+        lambda row: spaceless in (row.method.label, row.surrogate.replace(" ", "")),
+        lambda row: spaceless in short_names(row.method.label, row.method.parameters.get("surrogate", {})),
     ):
         matches = [row for row in rows if fits(row)]
         if len(matches) == 1:
@@ -67,13 +67,8 @@ def find_row(board: Board, name: str) -> MethodRow:
         if matches:
             names = ", ".join(f"{row.method_id} {row.label}" for row in matches[:6])
             raise InputError(f"'{name}' names {len(matches)} methods; give an id or a number, as atan:1: {names}")
-    known = [row.method_id for row in rows] + [row.surrogate.partition("(")[0] for row in rows]
+    known = [row.method_id for row in rows] + [row.method.label for row in rows]
     raise InputError(f"{board.protocol.name} has no method '{name}'; {suggest(name, set(known), 'sgbench board show')}")
-
-
-def _short_names(row: MethodRow) -> set[str]:
-    name, _, parameters = row.surrogate.partition("(")
-    return {f"{name}:{value}" for value in re.findall(r"=([\d.eE+-]+)[,)]", parameters)}
 
 
 def why_no_samples(reference: ProtocolReference) -> str | None:
