@@ -93,7 +93,8 @@ class Accelerated(nn.Module, ShownTable):
             if entry.key == key:
                 self._last_miss = entry.differs(inputs)
                 if not self._last_miss:
-                    self._use(entry)
+                    self._misses, self._written = 0, ""
+                    self._entries = [entry, *(each for each in self._entries if each is not entry)]
                     return self._replay(entry, inputs, args, kwargs)
         if self._waits > 0:
             self._waits -= 1
@@ -103,12 +104,6 @@ class Accelerated(nn.Module, ShownTable):
         if self._misses > PATIENCE:
             self._waits = min(2 ** (self._misses - PATIENCE), 1024)
         return self._record(key, args, kwargs)
-
-    def _use(self, entry: AcceleratedEntry) -> None:
-        self._misses, self._written = 0, ""
-        if self._entries[0] is not entry:
-            self._entries.remove(entry)
-            self._entries.insert(0, entry)
 
     def _must_be_written(self) -> str:
         """Return why this call runs as written whatever was recorded, or ""."""

@@ -208,9 +208,8 @@ class _PartReader:
                 f"{where} has a spike {exact.max() * 1e-6:g} s after its start; times are from a sample's start, "
                 f"at most 35 min"
             )
-        if whole.dtype.kind not in "biuf" or not np.isfinite(whole).all():
-            raise InputError(f"{where} has a channel that is no whole number of at least 0")
-        if whole.min(initial=0) < 0 or (whole != np.floor(whole)).any():
+        are_numbers = whole.dtype.kind in "biuf" and bool(np.isfinite(whole).all())
+        if not are_numbers or whole.min(initial=0) < 0 or (whole != np.floor(whole)).any():
             raise InputError(f"{where} has a channel that is no whole number of at least 0")
         if whole.max(initial=0) >= MOST_CHANNELS:
             raise InputError(f"{where} has channel {whole.max():.15g}; at most {MOST_CHANNELS} are read, from 0 on")

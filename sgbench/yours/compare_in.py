@@ -94,20 +94,22 @@ def compare_in(  # noqa: PLR0913 - each has a default
     if reset_gradient is not None:
         require_choice("reset_gradient", reset_gradient, ("attached", "detached"))
     surrogate_makers = _make_makers(surrogates, None if width_fwhm == AUTO else width_fwhm)
-    _require_numbers({"seeds": seeds, "epochs": epochs, "batch_size": batch_size}, lr)
+    for counted, value in (("seeds", seeds), ("epochs", epochs), ("batch_size", batch_size)):
+        require_count(counted, value)
+    require_number("lr", lr, low=0, open_low=True)
     data = read_own_data(train, test, validation, groups)
     setup = TrainingSetup(make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first, reset_gradient)
     notes = data.notes
     if width_fwhm == AUTO:
-        surrogate_makers, lines = _calibrate(setup, surrogate_makers)
-        notes = (*notes, *lines)
+        found = {name: setup.calibration(make()) for name, make in surrogate_makers.items() if name != OWN}
+        made = {name: create(f"surrogate/{name}", width_fwhm=width.width_fwhm) for name, width in found.items()}
+        surrogate_makers = {name: _copier(None) for name in surrogate_makers if name == OWN} | _make_makers(made)
+        notes = [*notes, *(f"{name}: {width.word}, {width.about}" for name, width in found.items())]
     scores = _train_all(setup, surrogate_makers, seeds, progress)
-    rows = _rows(scores, {name: _width(make()) for name, make in surrogate_makers.items()})
+    examples = {name: make() for name, make in surrogate_makers.items()}
+    widths = {name: each.fwhm if isinstance(each, Surrogate) else None for name, each in examples.items()}
+    rows = _rows(scores, widths)
     return OwnTable(rows, (*notes, _conditions(setup, scores)), guess=data.guess)
-
-
-def _width(surrogate: Any) -> float | None:
-    return surrogate.fwhm if isinstance(surrogate, Surrogate) else None
 
 
 def _conditions(setup: TrainingSetup, scores: Mapping[str, Mapping[int, RunScores]]) -> str:
@@ -117,21 +119,6 @@ def _conditions(setup: TrainingSetup, scores: Mapping[str, Mapping[int, RunScore
     parts += [f"{count} as written ({shortened(why, 120)})" for why, count in ways.items()]
     rate = "the optimiser of the module" if OWN_OPTIMISER in ways else f"Adam, lr {setup.lr:g}"
     return f"{setup.epochs} epochs, batches of {setup.batch_size}, {rate}; {', '.join(parts)}"
-
-
-def _calibrate(
-    setup: TrainingSetup, surrogate_makers: Mapping[str, Callable[[], Any]]
-) -> tuple[dict[str, Callable[[], Any]], list[str]]:
-    found = {name: setup.calibration(make()) for name, make in surrogate_makers.items() if name != OWN}
-    surrogates = {name: create(f"surrogate/{name}", width_fwhm=width.width_fwhm) for name, width in found.items()}
-    makers = {name: _copier(None) for name in surrogate_makers if name == OWN} | _make_makers(surrogates)
-    return makers, [f"{name}: {width.word}, {width.about}" for name, width in found.items()]
-
-
-def _require_numbers(counts: Mapping[str, int], lr: float) -> None:
-    for name, value in counts.items():
-        require_count(name, value)
-    require_number("lr", lr, low=0, open_low=True)
 
 
 def _train_all(

@@ -30,19 +30,9 @@ TIME_CONSTANT_STEPS = 10
 """Default membrane time constant in time steps: the catalogue's 10 ms at steps of 1 ms."""
 HASH_DIGITS = 8
 FREE = (
-    "surrogate",
-    "neuron",
-    "readout",
-    "rule",
-    "loss",
-    "regulariser",
-    "init",
-    "optimizer",
-    "clip_norm",
-    "network.recurrence",
-    "network.recurrence_gradient",
-    "network.bias",
-)
+    "surrogate", "neuron", "readout", "rule", "loss", "regulariser", "init", "optimizer", "clip_norm",
+    "network.recurrence", "network.recurrence_gradient", "network.bias",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

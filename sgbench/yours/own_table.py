@@ -77,8 +77,13 @@ class OwnTable(Drawn, ShownTable):
 
         axis = SweptAxis("surrogate", "surrogate", tuple(row.surrogate for row in self.rows), ())
         seeds = max(len(row.test) for row in self.rows)
-        rows = tuple(_drawn(row, self.measure) for row in self.rows)
-        return sweep_figure(SweepPicture("Your own network", (axis,), None, None, rows, seeds, what=TEST))
+        rows = []
+        for row in self.rows:
+            accuracies = [(100 * score, seed in row.failed) for seed, score in row.test.items()]
+            done, failed = (tuple(score for score, bad in accuracies if bad == wanted) for wanted in (False, True))
+            mean, guess = self.measure.estimate(row.score), 100 * self.measure.guess
+            rows.append(SweepRow({"surrogate": row.surrogate}, row.surrogate, mean, done, failed, False, guess))
+        return sweep_figure(SweepPicture("Your own network", (axis,), None, None, tuple(rows), seeds, what=TEST))
 
     def to_pandas(self) -> Any:
         """Build a DataFrame with a row for each run; accuracies are in 0..1."""
@@ -114,9 +119,3 @@ class OwnTable(Drawn, ShownTable):
         finished = sum(len(row.test) - len(row.failed) for row in self.rows)
         warning = chance_warning(guessing, count=finished)
         return (*self.notes, *failed, *([] if warning is None else [warning]), OUTSIDE)
-
-
-def _drawn(row: OwnRow, measure: Measure) -> SweepRow:
-    failed, done = ([100 * score for seed, score in row.test.items() if (seed in row.failed) == bad] for bad in (1, 0))
-    mean, guess = measure.estimate(row.score), 100 * measure.guess
-    return SweepRow({"surrogate": row.surrogate}, row.surrogate, mean, tuple(done), tuple(failed), False, guess)

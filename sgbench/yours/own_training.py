@@ -62,6 +62,10 @@ def _logits(output: Any) -> Tensor:
     return first.sum(0) if first.dim() == AXES_WITH_TIME else first
 
 
+def count_right(output: Any, target: Tensor) -> int:
+    return int((_logits(output).argmax(-1) == target).sum())
+
+
 @dataclass(frozen=True)
 class TrainingSetup:
     """Holds the data and settings that all runs share; see `compare_in`."""
@@ -108,9 +112,9 @@ class TrainingSetup:
                 best_epoch = self._fit(module, call, seed)
             except NonFiniteError as error:
                 return RunScores(self.data.guess, self.data.guess, str(error), False, 0, ran_on)
-            validation = self._accuracy(module, call, "validation")
+            validation = self._mean(module, call, "validation", count_right)
             chance_limit = reach_of_guessing(self.data.guess, self.data.count("validation"))
-            test = self._accuracy(module, call, "test")
+            test = self._mean(module, call, "test", count_right)
             return RunScores(validation, test, "", validation <= chance_limit, best_epoch, ran_on)
 
     def _fastest(self, module: nn.Module) -> tuple[Forward, str]:
@@ -146,7 +150,7 @@ class TrainingSetup:
                 optimizer.zero_grad()
                 value.backward()
                 optimizer.step()
-            loss = self._validation_loss(module, call)
+            loss = self._mean(module, call, "validation", lambda out, y: float(self.loss(out, y)) * len(y))
             if loss < best:
                 best, best_epoch, best_state = loss, epoch, copy.deepcopy(module.state_dict())
         if not best_epoch:
@@ -169,22 +173,10 @@ class TrainingSetup:
             x, y = self.data.batch(split, chosen)
             yield (x.transpose(0, 1) if self.time_first else x), y
 
-    def _validation_loss(self, module: nn.Module, call: Forward) -> float:
+    def _mean(self, module: nn.Module, call: Forward, split: Split, total: Callable[[Any, Tensor], float]) -> float:
         module.eval()
         with torch.no_grad():
-            losses = [float(self.loss(call(x), y)) * len(y) for x, y in self._batches("validation", None)]
-        return sum(losses) / self.data.count("validation")
-
-    def _accuracy(self, module: nn.Module, call: Forward, split: Split) -> float:
-        module.eval()
-        with torch.no_grad():
-            right = [int((_logits(call(x)).argmax(-1) == y).sum()) for x, y in self._batches(split, None)]
-        return sum(right) / self.data.count(split)
-
-    def _about_time(self, x: Tensor) -> str:
-        if self.time_first or x.dim() < AXES_WITH_TIME:
-            return ""
-        return "; if forward takes the time first, set time_first=True"
+            return sum(total(call(x), y) for x, y in self._batches(split, None)) / self.data.count(split)
 
     def _require_stateless(self, module: nn.Module) -> None:
         """Raise an InputError unless outputs depend on the batch alone: the same batch again gives the same again."""
@@ -197,9 +189,11 @@ class TrainingSetup:
         module.train(was_training)
         samples = x.shape[1 if self.time_first else 0]
         if outputs[0].shape[0] != samples:
+            maybe = not self.time_first and x.dim() >= AXES_WITH_TIME
             raise InputError(
                 f"compare_in: outputs have shape {tuple(outputs[0].shape)} for {samples} samples; "
-                f"[batch, classes], or [time, batch, classes], is needed{self._about_time(x)}"
+                f"[batch, classes], or [time, batch, classes], is needed"
+                f"{'; if forward takes the time first, set time_first=True' if maybe else ''}"
             )
         if not torch.allclose(*outputs, rtol=1e-3, atol=1e-4):
             raise InputError(

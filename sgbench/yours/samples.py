@@ -169,7 +169,10 @@ def samples_of_arrays(
 def _value_samples(
     array_parts: dict[Split, _ArrayPart], targets: dict[Split, torch.Tensor], notes: list[str]
 ) -> dict[Split, Samples]:
-    least, largest = _channel_ranges(array_parts["train"])
+    axes = tuple(range(len(array_parts["train"].sample_shape)))
+    extremes = [(piece.min(axes), piece.max(axes)) for _, piece in array_parts["train"].pieces()]
+    sides = [np.array(side, dtype=np.float64) for side in zip(*extremes, strict=True)]
+    least, largest = sides[0].min(0), sides[1].max(0)  # [channels]
     if (largest / 2 - least / 2 > np.finfo(np.float64).max / 2).any():
         raise InputError("train: smallest and largest number are too far apart; scale the samples")
     if least.min() < 0 or largest.max() > 1:
@@ -192,14 +195,6 @@ def _first_bad(part: _ArrayPart) -> int | None:
         if not good.all():
             return int(part.order[start + int(np.argmin(good))])
     return None
-
-
-def _channel_ranges(part: _ArrayPart) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the smallest and the largest value of each channel, over all samples and steps [channels]."""
-    axes = tuple(range(len(part.sample_shape)))
-    extremes = [(piece.min(axes), piece.max(axes)) for _, piece in part.pieces()]
-    least, largest = (np.array(side, dtype=np.float64) for side in zip(*extremes, strict=True))
-    return least.min(0), largest.max(0)
 
 
 def _scale(part: _ArrayPart, least: NDArray[np.float64], largest: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -30,17 +30,14 @@ def difference(expected: Any, found: Any, sources: list[Tensor]) -> str:
     gradients = [gradients_of(each, sources) for each in (theirs, ours)]
     largest = max((float(each.double().norm()) for each in gradients[0] if each is not None), default=0.0)
     for its, mine in zip(*gradients, strict=True):
-        if (its is None) != (mine is None) and not is_zero(its) and not is_zero(mine):
+        alone = mine if its is None else its if mine is None else None
+        if alone is not None and bool(alone.any()):
             return "its replay has a gradient where the network has none, or none where it has one"
         if its is not None and mine is not None:
             error = relative(mine, its, floor=SMALL_SHARE * largest)
             if not error <= ROUNDING.get(its.dtype, COARSE)[1]:
                 return f"its replay has other gradients (by {error:.1g})"
     return ""
-
-
-def is_zero(tensor: Tensor | None) -> bool:
-    return tensor is not None and not bool(tensor.any())
 
 
 def relative(one: Tensor, other: Tensor, floor: float = 0.0) -> float:

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastspiking.choose import Engine
 from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
 from sgbench.yours.snntorch_neurons import Integrator, SnnTorchNeuron, can_integrate
@@ -114,9 +113,6 @@ class NeuronLayer:
         wired = module if getattr(module, "recurrent", None) is not None else None
         return WithWeights(self.name, self.neuron, weight, bias, wired, self.features.numel())
 
-    def state(self, given: tuple[Tensor, ...]) -> Any:
-        return self.neuron.state(given)
-
     def results(
         self, module: Any, output: Tensor, centred: Tensor | None, *, with_spikes: bool
     ) -> tuple[Tensor | None, Tensor | None]:
@@ -173,7 +169,3 @@ class OurNeurons:
     ) -> tuple[Tensor | None, Tensor | None]:
         """Return what the neurons send, and their potential minus the threshold."""
         return output, output if centred is None else centred
-
-
-def engine_of(layer: GivenCurrent, device: torch.device, requested: str = "auto") -> tuple[str, str]:
-    return Engine(requested, device).pick(layer)

@@ -15,7 +15,7 @@ from fastspiking.numba_events import sparse_form
 from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
 from sgbench.yours.spiking_modules import state_names
-from sgbench.yours.traced.layers import SPARSE_SHARE, engine_of
+from sgbench.yours.traced.layers import SPARSE_SHARE
 from sgbench.yours.traced.operations import name_of
 from sgbench.yours.traced.replay import ConvolvedImages, Group, ReplayedPart, square, window
 from sgbench.yours.traced.schedule import PIECES, StepLoop, Unit, ancestors, attached, components, needs_of, schedule
@@ -66,9 +66,8 @@ class EngineRun:
         plan = values.plan
         layers = [part.neurons.layer(part.of(plan), *self.weights(part, values)) for part in self.parts]
         signal = sparse_form(x, SPARSE_SHARE) if self.parts[0].linear is not None else x
-        return Engine(
-            self.engine_for(values), x.device
-        ).unroll(  # type: ignore[no-any-return]
+        engine = Engine(self.engine_for(values), x.device)
+        return engine.unroll(  # type: ignore[no-any-return]
             layers,
             signal,
             states,
@@ -94,7 +93,7 @@ class EngineRun:
             return None
         states = tuple(values.get(ref) for ref in part.states if ref is not None)
         given = tuple(each[None] for each in states) if part.unbatched else states
-        return part.neurons.state(given) if state_names(part.of(values.plan)) else part.unit.first.func(*given)
+        return part.neurons.neuron.state(given) if state_names(part.of(values.plan)) else part.unit.first.func(*given)
 
     def _keep(self, part: ReplayedPart, run: Any, values: ReplayValues) -> None:
         out, u = (each.squeeze(1) if part.unbatched and each is not None else each for each in (run.output, run.u))
@@ -193,9 +192,7 @@ class Plan:
 
     def _group(self, unit: Unit) -> None:
         number = self.number(unit)
-        if all(node.out in self.slots for node in unit.nodes if isinstance(node.func, CentredCall)) and isinstance(
-            unit.first.func, CentredCall
-        ):
+        if isinstance(unit.first.func, CentredCall) and all(node.out in self.slots for node in unit.nodes):
             return  # the engine returns it
         try:
             group = Group(unit, self)
@@ -252,7 +249,8 @@ class Plan:
             taken.add(id(group))
             source = group.columns[0]
             sender = by_spikes.get(source.whole(self))
-            if sender is None or not sender.neurons.sends_ones or self._factor(sender) or sender.unbatched:
+            sends_ones = sender is not None and sender.neurons.sends_ones and sender.kind[1]  # none is graded
+            if sender is None or not sends_ones or sender.unbatched:
                 continue
             static = self._static([*group.columns[1:], *(part.states or ())])
             if (
@@ -260,8 +258,9 @@ class Plan:
                 and runs[id(sender)][-1] is sender
                 and (sender.unit.first.grad, sender.window) == (part.unit.first.grad, part.window)
             ):
-                own = self._uses_outside(sender, part.linear)
-                sender.needs_spikes = own
+                inner = {node.args[0] for node in part.linear.nodes}
+                used = ((ref, self.outer_uses[ref]) for ref in self.members[sender.spikes_key])
+                sender.needs_spikes = any(count - (ref in inner) > 0 for ref, count in used)
                 chain = runs[id(sender)]
                 chain.append(part)
                 runs[id(part)] = chain
@@ -292,19 +291,10 @@ class Plan:
         alone = all(self.outer_uses[node.out] == 1 for node in group.nodes)
         return fixed and alone and rank == (1 if part.unbatched else 2) and isinstance(node.args[0], Ref)
 
-    def _factor(self, part: ReplayedPart) -> bool:
-        """Return whether neurons send graded spikes."""
-        return not part.kind[1]
-
     def _static(self, refs: Sequence[Any]) -> bool:
         """Return whether tensors are computed from no neurons."""
         found = ancestors(self.trace, [ref for ref in refs if isinstance(ref, Ref)])
         return not any(self.makers[ref].kind == "neurons" for ref in found if ref in self.makers)
-
-    def _uses_outside(self, sender: ReplayedPart, linear: Unit) -> bool:
-        """Return whether anything but a linear layer uses the spikes of a sequence."""
-        inner = {node.args[0] for node in linear.nodes}
-        return any(self.outer_uses[ref] - (ref in inner) > 0 for ref in self.members[sender.spikes_key])
 
     # --- running
 
@@ -330,7 +320,7 @@ class Plan:
             if isinstance(step, EngineRun):
                 for part in step.parts:
                     layer = part.neurons.layer(part.of(self), None, None)
-                    name, why = engine_of(layer, torch.device("cpu"), self.engine)
+                    name, why = Engine(self.engine, torch.device("cpu")).pick(layer)
                     line = f"{part.name}: {name} engine, all {len(part.unit.nodes)} steps at once"
                     if name == "reference":
                         line = f"{part.name}: step by step on the reference engine: {why}"

@@ -47,7 +47,6 @@ class Reads:
         self.network = network
         self.paths = {id(module): path for path, module in network.named_modules()}
         self.values: dict[tuple[Any, ...], tuple[Getter, Any, str]] = {}  # getter, token and name of each
-        self.read_first: set[tuple[str, str]] = set()
         self.set: dict[tuple[str, str], nn.Module] = {}
         self.twins: list[tuple[Leaf, Leaf]] = []  # places that held one and the same tensor
         self.alive: list[Any] = []
@@ -62,10 +61,6 @@ class Reads:
     @property
     def where(self) -> str:
         return self.running[-1] if self.running else ""
-
-    def also(self, first: Leaf, leaf: Leaf) -> None:
-        if first != leaf:
-            self.twins.append((first, leaf))
 
     # --- attributes of modules
 
@@ -116,7 +111,6 @@ class Reads:
             self.open(value)
             if name not in vars(module):
                 return
-        self.read_first.add((path, name))
         self._note(("attribute", path, name), lambda: getattr(module_at(self.network, path), name), value, name)
 
     def _note(self, key: tuple[Any, ...], getter: Getter, value: Any, name: str) -> None:
@@ -339,7 +333,9 @@ class Reads:
             inner = value.func, value.args, value.keywords
             return "partial", tuple(self.token(each, depth + 1) for each in inner)
         if isinstance(value, MethodType):
-            return "method", value.__func__.__name__, self._of_owner(value.__self__)
+            owner = value.__self__
+            known = self.paths.get(id(owner), type(owner).__name__) if isinstance(owner, nn.Module) else None
+            return "method", value.__func__.__name__, self.token(owner, 1) if known is None else known
         if isinstance(value, type) or inspect.isroutine(value) or isinstance(value, torch.Generator):
             self.alive.append(value)
             return id(value)
@@ -358,12 +354,6 @@ class Reads:
             raise Unproven("a module that is no part of the network")
         kept = {key: each for key, each in plain.items() if key not in PLUMBING} | {"_modules": plain.get("_modules")}
         return type(value), self.token(kept, depth + 1)
-
-    def _of_owner(self, owner: Any) -> Any:
-        """Return the token of the object that a method is bound to."""
-        if isinstance(owner, nn.Module):
-            return self.paths.get(id(owner), type(owner).__name__)
-        return self.token(owner, 1)
 
 
 def names_of(code: CodeType) -> set[str]:

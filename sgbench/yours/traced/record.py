@@ -26,7 +26,7 @@ from sgbench.yours.traced.operations import (
     storage_of,
 )
 from sgbench.yours.traced.reads import Reads
-from sgbench.yours.traced.requirements import other_draws, refuse, require_no_hooks, require_plain
+from sgbench.yours.traced.requirements import other_draws, require_no_hooks, require_plain
 from sgbench.yours.traced.trace import (
     CentredCall,
     Leaf,
@@ -55,7 +55,7 @@ class CallRecorder(TorchFunctionMode):
         self.by_storage: dict[int, set[int]] = {}
         self.stale: dict[int, str] = {}
         self.failed = ""
-        self.constants: set[Ref] = set()
+        self.constants: set[Ref] = set()  # the same in every call, since computed from numbers alone
         self.others: list[Any] = []
         self.before: list[dict[str, Any]] = []
         self.buffers: dict[int, str] = {}
@@ -115,7 +115,8 @@ class CallRecorder(TorchFunctionMode):
         elif known in self.trace.leaves:
             if {leaf.kind, self.trace.leaves[known].kind} == {"input", "attribute"}:
                 raise Unproven("its input is a tensor of its own")
-            self.reads.also(self.trace.leaves[known], leaf)
+            if self.trace.leaves[known] != leaf:
+                self.reads.twins.append((self.trace.leaves[known], leaf))
 
     def _known(self, tensor: Tensor) -> Ref:
         if tensor.is_inference():
@@ -184,7 +185,7 @@ class CallRecorder(TorchFunctionMode):
         if not given:
             return
         name = name_of(func)
-        if not is_getter(func) and name not in ABOUT_SHAPE and all(self._is_constant(each) for each in given):
+        if not is_getter(func) and name not in ABOUT_SHAPE and all(self.ref(each) in self.constants for each in given):
             return
         of_shape = ATTRIBUTES_OF_SHAPE if is_getter(func) else ABOUT_SHAPE
         known = name in of_shape or out is NotImplemented
@@ -192,10 +193,6 @@ class CallRecorder(TorchFunctionMode):
             raise Unproven(f"it reads numbers out of a tensor ({name}), so that it may branch on data")
         for tensor in given if name != "device" else ():  # other tensors of the network tell when it moves
             self.trace.shaped.add(self.ref(tensor))
-
-    def _is_constant(self, tensor: Tensor) -> bool:
-        """Return whether a tensor has the same values in every call: it is computed from numbers alone."""
-        return self.ref(tensor) in self.constants
 
     def _record(self, func: Any, args: Any, kwargs: Any, given: list[Tensor], before: list[int], out: Any) -> None:
         changed = [at for at, version in enumerate(before) if given[at]._version != version]
@@ -210,7 +207,8 @@ class CallRecorder(TorchFunctionMode):
             raise Unproven("it picks elements by a mask, so that a size depends on values")
         statistics = kept_statistics(func, args, kwargs)
         if statistics:
-            self._require_buffers(statistics)
+            if not all(id(tensor) in self.buffers for tensor in statistics):
+                raise Unproven("it keeps running statistics in a tensor that is no buffer of the network")
             return self._add("effect", func, args, kwargs, out)
         if name_of(func) == "detach_":
             return self._detach(given[0])
@@ -228,11 +226,6 @@ class CallRecorder(TorchFunctionMode):
             return
         new = self.refs[id(target)] = self.trace.new(Meta.of(target))
         self._append(TraceNode("op", torch.Tensor.detach, (ref,), {}, new, torch.is_grad_enabled(), self.reads.where))
-
-    def _require_buffers(self, changed: list[Tensor]) -> None:
-        """Raise `Unproven` unless all these tensors are buffers of the network."""
-        if not all(id(tensor) in self.buffers for tensor in changed):
-            raise Unproven("it keeps running statistics in a tensor that is no buffer of the network")
 
     def _change(
         self, func: Any, args: Any, kwargs: Any, given: list[Tensor], changed: list[int], out: Any, *, has_drawn: bool
@@ -369,6 +362,6 @@ def record(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     with reads.noted(), watched(network, recorder.watch, recorder.watch_ours), functions_recorded(recorder), recorder:
         out = network(*args, **kwargs)
     if other_draws() != others:
-        recorder.give_up(refuse, "it draws random numbers outside of torch")
+        recorder.failed = recorder.failed or "it draws random numbers outside of torch"
     recorder.give_up(recorder.end, out, held)
     return Recorded(out, recorder.trace, reads, recorder.failed)

@@ -51,7 +51,7 @@ class Group:
                 continue
             places.append(at)
         self.template = numbered((node.args, node.kwargs), places)
-        self.writes = None if node.writes is None else node.writes
+        self.writes = node.writes
 
     def _add(self, column: Any, rank: int) -> None:
         self.columns.append(column)
@@ -93,16 +93,8 @@ class Group:
                 else:
                     out = x[index]
             else:
-                out = self._call(
-                    [
-                        each(values)
-                        if isinstance(each, Gather)
-                        else values.get(each)
-                        if isinstance(each, Ref)
-                        else each
-                        for each in self.columns
-                    ]
-                )
+                columns = (each(values) if isinstance(each, Gather) else each for each in self.columns)
+                out = self._call([values.get(each) if isinstance(each, Ref) else each for each in columns])
         for slot, tensor in enumerate(tensors_in(out)):
             values.stacks[self.number, slot] = tensor
 
@@ -145,12 +137,7 @@ POOLING = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode",
 
 
 class ConvolvedImages:
-    """Runs equal convolutions at once, event by event, and the max pooling that alone receives their results.
-
-    Args:
-        images: the convolutions, of which `square(images)` is the stride and padding.
-        pooled: the pooling, of which `window(pooled)` is the side; None without.
-    """
+    """Runs equal convolutions at once, event by event, and the max pooling that alone receives their results."""
 
     def __init__(self, images: Group, pooled: Group | None) -> None:
         self.images, self.pooled, self.number, self.nodes, self.pool = images, pooled, images.number, images.nodes, 1

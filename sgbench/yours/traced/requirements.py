@@ -10,10 +10,6 @@ from torch import Tensor, nn
 from sgbench.yours.traced.trace import Unproven
 
 
-def refuse(why: str) -> None:
-    raise Unproven(why)
-
-
 def other_draws() -> tuple[Any, ...]:
     """Return the states of Python's and NumPy's generators, in a form that `==` compares."""
     inner = np.random.get_state(legacy=False)  # noqa: NPY002 - somebody's forward may use it

@@ -175,19 +175,13 @@ def needs_of(units: Sequence[Sequence[TraceNode]], trace: Trace, place: dict[int
                     if ref in trace.leaves:
                         orders[ref].append((place[id(node)], at))
     for members in orders.values():
-        _in_order([at for _, at in sorted(members)], needs)
+        for before, after in itertools.pairwise(at for _, at in sorted(members)):
+            needs[after] |= {before} - {after}
     return needs
 
 
 def is_sequence(nodes: Sequence[TraceNode]) -> bool:
     return all(node.kind == "neurons" and node.where == nodes[0].where for node in nodes)
-
-
-def _in_order(members: Iterable[int], needs: list[set[int]]) -> None:
-    """Let each of these units wait for the one before it."""
-    for before, after in itertools.pairwise(members):
-        if before != after:
-            needs[after].add(before)
 
 
 def components(needs: Sequence[set[int]]) -> list[list[int]]:

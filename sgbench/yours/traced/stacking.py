@@ -1,6 +1,6 @@
 """ReplayValues of a replay, and operations that run at once on the stacked values of all steps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,14 +19,8 @@ ELEMENTWISE = frozenset({
     "sqrt", "leaky_relu", "elu", "gelu", "silu", "softplus", "hardtanh", "where", "heaviside", "sign", "round",
     "__pow__",
 })  # fmt: skip
-
-
 """Operations that may run on stacked tensors as they are."""
-
-
 IMAGE_AXES = 4
-
-
 Key = tuple[int, Any]
 
 
@@ -109,7 +103,8 @@ class Single:
             run_neurons(node, values)
             return
         if isinstance(node.func, CentredCall):
-            values.single[node.out] = run_centred(node, values)
+            module: Any = module_at(values.plan.network, node.where)
+            values.single[node.out] = module.centred(values.filled(node.args[0]))
             return
         gather = self.gathers[id(node)]
         if gather is not None:
@@ -164,29 +159,16 @@ def pieces_of(node: TraceNode, values: ReplayValues) -> Tensor:
 def changed_copy(node: TraceNode, args: Any, kwargs: Any) -> Tensor:
     at, copies = -1, []
 
-    def copied(value: Any) -> Any:
+    def copied(value: Tensor) -> Tensor:
         nonlocal at
-        if isinstance(value, Tensor):
-            at += 1
-            if at == node.writes:
-                copies.append(value.clone())
-                return copies[0]
-        return value
+        at += 1
+        if at == node.writes:
+            copies.append(value.clone())
+        return copies[0] if at == node.writes else value
 
-    args, kwargs = walked(args, copied), walked(kwargs, copied)
+    args, kwargs = mapped(args, copied, Tensor), mapped(kwargs, copied, Tensor)
     node.func(*args, **kwargs)
     return copies[0]
-
-
-def walked(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Return nested containers with each innermost value replaced by `change(value)`."""
-    if isinstance(value, tuple):
-        return tuple(walked(each, change) for each in value)
-    if isinstance(value, list):
-        return [walked(each, change) for each in value]
-    if isinstance(value, dict):
-        return {key: walked(each, change) for key, each in value.items()}
-    return change(value)
 
 
 def run_neurons(node: TraceNode, values: ReplayValues) -> None:
@@ -204,8 +186,3 @@ def run_neurons(node: TraceNode, values: ReplayValues) -> None:
     spikes = out if isinstance(out, Tensor) else out[0]
     values.single |= dict(zip(node.after, after, strict=True))
     values.single[next(refs_in(node.out))] = spikes
-
-
-def run_centred(node: TraceNode, values: ReplayValues) -> Tensor:
-    module: Any = module_at(values.plan.network, node.where)
-    return module.centred(values.filled(node.args[0]))  # type: ignore[no-any-return]

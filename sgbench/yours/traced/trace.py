@@ -110,69 +110,49 @@ class Trace:
         return [*refs_in(self.out), *(ref for value in self.writes.values() for ref in refs_in(value))]
 
 
-def mapped(value: Any, change: Callable[[Ref], Any]) -> Any:
-    """Return nested containers with each `Ref` in them replaced by `change(ref)`."""
-    if isinstance(value, Ref):
+def mapped(value: Any, change: Callable[[Any], Any], kind: type = Ref) -> Any:
+    """Return nested containers with each value of a kind in them replaced by `change(value)`; others stay."""
+    if isinstance(value, kind):
         return change(value)
     if isinstance(value, tuple):
-        items = [mapped(each, change) for each in value]
-        return type(value)(*items) if hasattr(value, "_fields") else rebuilt(value, items)
-    if isinstance(value, list):
-        return rebuilt(value, [mapped(each, change) for each in value])
-    if isinstance(value, dict):
-        return rebuilt(value, {key: mapped(each, change) for key, each in value.items()})
+        items = [mapped(each, change, kind) for each in value]
+        if hasattr(value, "_fields"):
+            return type(value)(*items)
+        return tuple(items) if type(value) is tuple else type(value)(items)
+    if isinstance(value, list | dict):
+        pairs = isinstance(value, dict)
+        made: Any = (
+            {key: mapped(each, change, kind) for key, each in value.items()}
+            if pairs
+            else [mapped(each, change, kind) for each in value]
+        )
+        return made if type(value) in (list, dict) else type(value)(made)
     if isinstance(value, slice):
-        return slice(*(mapped(each, change) for each in (value.start, value.stop, value.step)))
+        return slice(*(mapped(each, change, kind) for each in (value.start, value.stop, value.step)))
     return value
-
-
-def rebuilt(value: Any, items: Any) -> Any:
-    """Return items in a container of the type of `value`, which is a plain one or takes them as its argument."""
-    return items if type(value) in (list, dict) else type(value)(items)
-
-
-def refs_in(value: Any) -> Iterator[Ref]:
-    """Yield each `Ref` in nested containers, in order."""
-    if isinstance(value, Ref):
-        yield value
-    elif isinstance(value, tuple | list):
-        for each in value:
-            yield from refs_in(each)
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from refs_in(each)
-    elif isinstance(value, slice):
-        yield from refs_in((value.start, value.stop, value.step))
-
-
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Yield each tensor in nested containers, in order."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for each in value:
-            yield from tensors_in(each)
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from tensors_in(each)
-    elif isinstance(value, slice):
-        yield from tensors_in((value.start, value.stop, value.step))
 
 
 def with_refs(value: Any, ref_of: Callable[[Tensor], Ref]) -> Any:
-    """Return nested containers with a `Ref` in place of each tensor; other values stay."""
-    if isinstance(value, Tensor):
-        return ref_of(value)
-    if isinstance(value, tuple):
-        items = [with_refs(each, ref_of) for each in value]
-        return type(value)(*items) if hasattr(value, "_fields") else rebuilt(value, items)
-    if isinstance(value, list):
-        return rebuilt(value, [with_refs(each, ref_of) for each in value])
-    if isinstance(value, dict):
-        return rebuilt(value, {key: with_refs(each, ref_of) for key, each in value.items()})
-    if isinstance(value, slice):
-        return slice(*(with_refs(each, ref_of) for each in (value.start, value.stop, value.step)))
-    return value
+    return mapped(value, ref_of, Tensor)
+
+
+def found_in(value: Any, kind: type) -> Iterator[Any]:
+    """Yield each value of a kind in nested containers, in order."""
+    if isinstance(value, kind):
+        yield value
+    elif isinstance(value, slice):
+        yield from found_in((value.start, value.stop, value.step), kind)
+    elif isinstance(value, tuple | list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from found_in(each, kind)
+
+
+def refs_in(value: Any) -> Iterator[Ref]:
+    return found_in(value, Ref)
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    return found_in(value, Tensor)
 
 
 def module_at(network: nn.Module, path: str) -> nn.Module:
