@@ -114,19 +114,13 @@ def mapped(value: Any, change: Callable[[Any], Any], kind: type = Ref) -> Any:
     """Return nested containers with each value of a kind in them replaced by `change(value)`; others stay."""
     if isinstance(value, kind):
         return change(value)
-    if isinstance(value, tuple):
-        items = [mapped(each, change, kind) for each in value]
-        if hasattr(value, "_fields"):
+    if isinstance(value, tuple | list | dict):
+        inner = value.values() if isinstance(value, dict) else value
+        items: Any = [mapped(each, change, kind) for each in inner]
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*items)
-        return tuple(items) if type(value) is tuple else type(value)(items)
-    if isinstance(value, list | dict):
-        pairs = isinstance(value, dict)
-        made: Any = (
-            {key: mapped(each, change, kind) for key, each in value.items()}
-            if pairs
-            else [mapped(each, change, kind) for each in value]
-        )
-        return made if type(value) in (list, dict) else type(value)(made)
+        items = dict(zip(value, items, strict=True)) if isinstance(value, dict) else items
+        return items if type(value) in (list, dict) else type(value)(items)
     if isinstance(value, slice):
         return slice(*(mapped(each, change, kind) for each in (value.start, value.stop, value.step)))
     return value
