@@ -1,18 +1,16 @@
 """Fixtures shared by all floors, and what makes thousands of tests quick and alike each time."""
 
-import functools
 import gc
 import inspect
 import itertools
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 from _pytest.doctest import DoctestModule
-from filelock import FileLock
 
 from tests import kept_merges
 from tests.budget import Ledger, Report
@@ -28,7 +26,6 @@ hypothesis.settings.register_profile("same each time", derandomize=True, deadlin
 hypothesis.settings.register_profile("search", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("same each time")
 
-MANY_TESTS = 2000
 """So many in one session will need the compiled loops of both precisions."""
 NUMBERS = itertools.count()
 
@@ -65,38 +62,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Modules and tests stay: the collector need not look at them again. Loops are compiled by one process."""
+    """Modules and tests stay: the collector need not look at them again."""
     if session.config.option.collectonly or not session.items:
         return
     gc.collect()
     gc.freeze()
-    _compile_once(session)
-
-
-def _compile_once(session: pytest.Session) -> None:
-    """Let no two workers compile the same loops; in a long session each begins with another precision."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
-    if worker is None:
-        return
-    import torch
-
-    from fastspiking import warm_up
-
-    calls_of = warm_up._calls
-
-    def one_at_a_time(number: type) -> list[Callable[[], object]]:
-        name = f"sgbench-{os.environ['PYTEST_XDIST_TESTRUNUID']}-{number.__name__}.lock"
-        lock = FileLock(session.config._tmp_path_factory.getbasetemp().parent / name)
-        return [functools.partial(_called_with, lock, call) for call in calls_of(number)]
-
-    warm_up._calls = one_at_a_time
-    if len(session.items) > MANY_TESTS:
-        warm_up.compiled(torch.float64 if worker == "gw0" else torch.float32)
-
-
-def _called_with(lock: FileLock, call: Callable[[], object]) -> None:
-    with lock:
-        call()
 
 
 # --- fixtures

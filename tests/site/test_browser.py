@@ -278,6 +278,27 @@ def test_a_theme_is_kept(site: Path, page: Any) -> None:
     assert page.evaluate(paper) == dark
 
 
+def test_a_narrow_screen_has_a_menu_and_shows_where_a_table_goes_on(site: Path, page: Any) -> None:
+    """Expected: pages and search behind one button, which Escape closes; a wide screen has the list and no button."""
+    board = site / "protocols" / "digits_v1.html"
+    page.goto(board.as_uri())
+    menu, pages, field = page.locator(".menu"), page.locator("#pages"), page.locator("nav input")
+    assert (menu.is_visible(), pages.is_visible(), field.is_visible()) == (False, True, True)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert (menu.is_visible(), pages.is_visible(), field.is_visible()) == (True, False, False)
+    menu.click()
+    assert menu.get_attribute("aria-expanded") == "true"
+    assert pages.is_visible()
+    assert field.is_visible()
+    page.keyboard.press("Escape")
+    assert menu.get_attribute("aria-expanded") == "false"
+    assert not pages.is_visible()
+    box = page.locator(".scroll").first
+    assert "more" in box.get_attribute("class")
+    box.evaluate("each => { each.scrollLeft = each.scrollWidth; }")
+    page.wait_for_selector(".scroll:not(.more)")
+
+
 def test_a_chart_answers(site: Path, page: Any) -> None:
     """Expected: a mark says the accuracy of its method's row, lights the row and leads to the method's page.
 

@@ -1,6 +1,6 @@
 "use strict";
 // Sorts and filters tables, shows and hides columns, leads from two rows to their comparison, copies commands, searches,
-// changes the theme.
+// changes the theme, folds the menu of a narrow screen.
 // Without this file every page reads the same.
 
 const FIRST = 200; // rows of a long table that are shown until all are asked for
@@ -236,10 +236,41 @@ function addSearch() {
   document.querySelector(".theme").append(field);
 }
 
+/** A button that opens the list of pages, where a narrow screen hides it. */
+function addMenu() {
+  const bar = document.querySelector("header nav");
+  const list = bar.querySelector("ul");
+  const button = make("button", { type: "button", className: "menu", textContent: "Menu" });
+  list.id = "pages";
+  button.setAttribute("aria-controls", list.id);
+  const show = (isOpen) => {
+    bar.classList.toggle("open", isOpen);
+    button.setAttribute("aria-expanded", String(isOpen));
+  };
+  button.addEventListener("click", () => show(!bar.classList.contains("open")));
+  bar.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !bar.classList.contains("open")) return;
+    show(false);
+    button.focus();
+  });
+  bar.classList.add("folds");
+  show(false);
+  list.before(button);
+}
+
+/** Fade the right edge of a table that goes on there. */
+function fadeEdges(box) {
+  const look = () => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  box.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(box);
+}
+
 const sheets = Array.from(document.querySelectorAll(".sheet"), (sheet, number) => {
   return new Sheet(sheet.querySelector("table"), sheet.querySelector(".tools"), number);
 });
 document.querySelectorAll("pre").forEach(addCopying);
+document.querySelectorAll(".scroll").forEach(fadeEdges);
+addMenu();
 addSearch();
 addTheme();
 addEventListener("beforeprint", () => sheets.forEach((sheet) => sheet.showAll()));
