@@ -26,7 +26,6 @@ hypothesis.settings.register_profile("same each time", derandomize=True, deadlin
 hypothesis.settings.register_profile("search", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("same each time")
 
-"""So many in one session will need the compiled loops of both precisions."""
 NUMBERS = itertools.count()
 
 
