@@ -19,6 +19,7 @@ from tests.messages import raises_naming
 
 PACKAGE = Path(sgbench.__file__).parent
 WRAPPERS = {
+    "sgbench.datasets.tonic_sets.OwnTonic",
     "sgbench.datasets.redrawn.Redrawn",
     "sgbench.datasets.own.Own",
     "sgbench.datasets.idx_images.IdxImages",

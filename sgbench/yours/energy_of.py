@@ -56,7 +56,7 @@ def energy_of(  # noqa: PLR0913 - each has a default
 
     >>> import torch
     >>> network = nn.Sequential(nn.Conv1d(1, 2, 3), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(6, 2))
-    >>> energy_of(network, torch.ones(4, 1, 8), input_kind="real", targets=["horowitz_45nm", "loihi1"])
+    >>> print(energy_of(network, torch.ones(4, 1, 8), input_kind="real", targets=["horowitz_45nm", "loihi1"]))
     target         evidence   dynamic energy an inference  static energy an inference  operations without a price
     horowitz_45nm  secondary  ... pJ *                     -                           -
     loihi1         secondary  -                            104 uJ                      multiply accumulate, ...

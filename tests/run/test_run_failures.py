@@ -155,7 +155,7 @@ def test_a_failing_logger_costs_no_result(monkeypatch: pytest.MonkeyPatch, caplo
     def unreachable(*_: object) -> None:
         raise ConnectionError("no route")
 
-    monkeypatch.setattr("sgbench.training.loggers.publish", unreachable)
+    monkeypatch.setattr("sgbench.training.loggers.CsvLogger.publish", unreachable)
     record = sgbench.run(*WORDS, "logger=csv")
     assert record.status == "finished"
     assert read_model(folder_of(compose(WORDS)) / "record.json", RunRecord) == record
