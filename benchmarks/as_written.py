@@ -2,7 +2,8 @@
 
     python -m benchmarks.as_written                    # all, 9 rounds, one thread
     python -m benchmarks.as_written --only static,conv --threads 2 --json FILE
-    python -m benchmarks.as_written --peers vmap,SpikingJelly,Norse,torch.compile
+    python -m benchmarks.as_written --peers torch.compile --only deep
+    python -m benchmarks.as_written --page --peers vmap,SpikingJelly,Norse     # writes docs/your_network.md
 
 All have equal weights and take turns in one process. What is timed is the CPU time of a whole step: forward, loss,
 backward, Adam. Losses and gradients are compared first, and what differs is not timed. torch.compile needs a compiler,
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import importlib
 import itertools
 import json
 import statistics
@@ -27,10 +27,14 @@ import torch
 from snntorch import surrogate, utils
 from torch import Tensor, nn
 
+from benchmarks.headline import RESULTS, put
 from benchmarks.measure import Spread, interleave, limited, ratios
+from benchmarks.memory import ROOT
 from sgbench.training.memory import keep_freed_memory
 from sgbench.yours.accelerate import accelerate
 
+PAGE, STORED = ROOT / "docs" / "your_network.md", RESULTS / "as_written.json"
+START, END = "<!-- as written -->", "<!-- /as written -->"
 TOLERANCE = 1e-3
 CLASSES = 10
 IMAGE_STEPS = 25
@@ -58,16 +62,18 @@ class Dense(nn.Module):
 
 
 class Convolutional(nn.Module):
-    """snnTorch's tutorial 7: two convolutions with pooling, on events [T, B, 2, 34, 34]."""
+    """Convolutions with pooling, as in snnTorch's tutorial 7, on events [T, B, 2, 34, 34]."""
 
-    def __init__(self) -> None:
+    def __init__(self, *channels: int, kernel: int, padding: int = 0) -> None:
         super().__init__()
         options = {"beta": 0.5, "spike_grad": surrogate.atan(), "init_hidden": True}
-        self.net = nn.Sequential(
-            nn.Conv2d(2, 12, 5), nn.MaxPool2d(2), snn.Leaky(**options),
-            nn.Conv2d(12, 32, 5), nn.MaxPool2d(2), snn.Leaky(**options),
-            nn.Flatten(), nn.Linear(32 * 5 * 5, CLASSES), snn.Leaky(**options, output=True),
-        )  # fmt: skip
+        parts: list[nn.Module] = []
+        side = 34
+        for before, after in itertools.pairwise((2, *channels)):
+            parts += [nn.Conv2d(before, after, kernel, padding=padding), nn.MaxPool2d(2), snn.Leaky(**options)]
+            side = (side + 2 * padding - kernel + 1) // 2
+        readout = nn.Linear(channels[-1] * side**2, CLASSES)
+        self.net = nn.Sequential(*parts, nn.Flatten(), readout, snn.Leaky(**options, output=True))
 
     def forward(self, x: Tensor) -> Tensor:
         """Potentials of the last layer over time [T, B, C]."""
@@ -109,30 +115,35 @@ def events(steps: int, batch: int, *shape: int, density: float) -> Callable[[], 
 
 WORKLOADS = {
     "static": Workload(
-        lambda: Dense(784, 1000, 10), lambda: torch.rand(128, 784), "784-1000-10, one image for 25 steps, batch 128"
+        lambda: Dense(784, 1000, 10), lambda: torch.rand(128, 784), "784-1000-10, one image for 25 steps"
     ),
     "spikes": Workload(
         lambda: Dense(784, 1000, 10), events(25, 128, 784, density=0.1), "the same on spikes, 10 % of inputs"
     ),
     "sparse": Workload(
-        lambda: Dense(700, 256, 10), events(100, 128, 700, density=0.02), "700-256-10, 100 steps, 2 %, batch 128"
+        lambda: Dense(700, 256, 10), events(100, 128, 700, density=0.02), "700-256-10, 100 steps, 2 % of inputs"
     ),
     "conv": Workload(
-        Convolutional, events(25, 32, 2, 34, 34, density=0.03), "12C5-MP2-32C5-MP2-10, 25 steps, 3 %, batch 32"
+        lambda: Convolutional(12, 32, kernel=5), events(25, 32, 2, 34, 34, density=0.03),
+        "two convolutions with pooling on events, 25 steps",
+    ),
+    "conv3": Workload(
+        lambda: Convolutional(16, 32, 64, kernel=3, padding=1), events(25, 32, 2, 34, 34, density=0.03),
+        "three convolutions with pooling on events, 25 steps",
     ),
     "rsynaptic128": Workload(
-        lambda: Recurrent(700, 128), events(100, 64, 700, density=0.02), "RSynaptic, 100 steps, 2 %, batch 64"
+        lambda: Recurrent(700, 128), events(100, 64, 700, density=0.02), "`RSynaptic` of 128 neurons, 100 steps"
     ),
     "rsynaptic256": Workload(
-        lambda: Recurrent(700, 256), events(100, 64, 700, density=0.02), "RSynaptic, 100 steps, 2 %, batch 64"
+        lambda: Recurrent(700, 256), events(100, 64, 700, density=0.02), "`RSynaptic` of 256 neurons, 100 steps"
     ),
     "deep": Workload(
         lambda: Dense(350, 256, 256, 256, 256, 10, threshold=0.5), events(50, 64, 350, density=0.05),
-        "350-256-256-256-256-10, 50 steps, 5 %, batch 64",
+        "five layers, four of them of 256 neurons, 50 steps",
     ),
     "learnt": Workload(
         lambda: Dense(784, 256, 10, learn_beta=True, learn_threshold=True), events(25, 128, 784, density=0.1),
-        "784-256-10, betas and thresholds learnt, 25 steps, 10 %, batch 128",
+        "learnt betas and thresholds, 784-256-10, 25 steps",
     ),
 }  # fmt: skip
 
@@ -230,33 +241,12 @@ def _peers(
     return others
 
 
-def table(rows: list[dict[str, Any]], columns: Sequence[str]) -> str:
-    """Markdown: how many times faster than the network as written."""
-    lines = ["| network | " + " | ".join(columns) + " |", "| --- |" + " --: |" * len(columns)]
-    for row in rows:
-        cells = [f"{row['times_faster'][key]['median']:.1f}" if key in row["times_faster"] else "" for key in columns]
-        lines.append(f"| {row['about']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def main() -> int:
-    """Print a line for each workload and contender, and the median of our ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=",".join(WORKLOADS), help="names of workloads, with commas")
-    parser.add_argument("--peers", default="", help="vmap, torch.compile, SpikingJelly, Norse, with commas")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    names, peers = given.only.split(","), list(filter(None, given.peers.split(",")))
-    for named, known in ((names, tuple(WORKLOADS)), (peers, PEER_NAMES)):
-        if unknown := [name for name in named if name not in known]:
-            parser.error(f"unknown: {', '.join(unknown)}; known are {', '.join(known)}")
-    keep_freed_memory()
+def measure_all(names: Sequence[str], rounds: int, threads: int, peers: Sequence[str] = ()) -> dict[str, Any]:
+    """Measure workloads, and print a line for each contender and the median of our ratios."""
     rows = []
-    with limited(given.threads):
+    with limited(threads):
         for name in names:
-            rows.append(row := measure(name, given.rounds, peers))
+            rows.append(row := measure(name, rounds, peers))
             print(f"{name}: {row['about']}; as written {row['cpu_ms']['as written']:.1f} ms")
             for key in ("accelerated", *peers):
                 if key in row["peers"]:
@@ -267,13 +257,51 @@ def main() -> int:
                 print(f"  {key:13} {row['cpu_ms'][key]:8.1f} ms {ratio['median']:6.2f} times {ends}")
             sys.stdout.flush()
     middle = statistics.median(row["times_faster"]["accelerated"]["median"] for row in rows)
-    print(f"median {middle:.2f}; torch {torch.__version__}, {given.rounds} rounds, CPU time, {given.threads} threads")
-    if peers:
-        print("\n" + table(rows, ["accelerated", *peers]))
+    print(f"median {middle:.2f}; torch {torch.__version__}, {rounds} rounds, CPU time, {threads} threads")
+    return {"threads": threads, "rounds": rounds, "median": middle, "rows": rows}
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Return how many times faster than as written: ours with each count of threads, peers with the first."""
+    measured = {key for row in results[0]["rows"] for key in row["times_faster"]}
+    peers = [key for key in PEER_NAMES if key in measured]
+    heads = [f"`accelerate`, {each['threads']} thread{'s' * (each['threads'] > 1)}" for each in results]
+    lines = ["| " + " | ".join(["network", *heads, *peers]) + " |", "| --- |" + " --: |" * (len(heads) + len(peers))]
+    for rows in zip(*(each["rows"] for each in results), strict=True):
+        faster = [row["times_faster"]["accelerated"] for row in rows] + [
+            rows[0]["times_faster"].get(key) for key in peers
+        ]
+        lines.append(
+            "| " + " | ".join([rows[0]["about"], *("" if x is None else f"{x['median']:.1f}" for x in faster)]) + " |"
+        )
+    middles = [f"{each['median']:.1f}" for each in results] + [""] * len(peers)
+    return "\n".join([*lines, "| " + " | ".join(["median", *middles]) + " |"])
+
+
+def main() -> int:
+    """Print a line for each workload and contender, and the median of our ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(WORKLOADS), help="names of workloads, with commas")
+    parser.add_argument("--peers", default="", help="vmap, torch.compile, SpikingJelly, Norse, with commas")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--page", action="store_true", help="1 and 2 threads, stored, and shown on the page")
+    given = parser.parse_args()
+    names, peers = given.only.split(","), list(filter(None, given.peers.split(",")))
+    for named, known in ((names, tuple(WORKLOADS)), (peers, PEER_NAMES)):
+        if unknown := [name for name in named if name not in known]:
+            parser.error(f"unknown: {', '.join(unknown)}; known are {', '.join(known)}")
+    keep_freed_memory()
+    results = [measure_all(names, given.rounds, 1 if given.page else given.threads, peers)]
+    if given.page:
+        results.append(measure_all(names, given.rounds, 2))
+        STORED.write_text(json.dumps(results, indent=1) + "\n")
+        put(PAGE, START, END, table(results))
     if given.json is not None:
-        given.json.write_text(json.dumps({"threads": given.threads, "median": middle, "rows": rows}, indent=1) + "\n")
+        given.json.write_text(json.dumps(results[0], indent=1) + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(importlib.import_module("benchmarks.as_written").main())  # of the classes that the peers know
+    raise SystemExit(main())

@@ -111,16 +111,21 @@ def measure(settings: HeadlineSettings) -> None:
 
 def rewrite(root: Path = ROOT, folder: Path = RESULTS) -> None:
     page, readme = root / "docs" / "engine.md", root / "README.md"
-    text, gains = page.read_text(encoding="utf-8"), [_gain(folder, line) for line in LINES if line.sparse]
-    before, _, rest = text.partition(START)
-    _, mark, after = rest.partition(END)
-    if not mark:
-        raise InputError(f"{page}: {START} and {END} are needed")
-    write_atomic(page, f"{before}{START}\n{table(folder)}\n{END}{after}".encode())
+    gains = [_gain(folder, line) for line in LINES if line.sparse]
+    put(page, START, END, table(folder))
     told, count = SENTENCE.subn(rf"\g<1>{min(gains):.0f} to {max(gains):.0f}\g<2>", readme.read_text("utf-8"))
     if count != 1:
         raise InputError(f"{readme}: '{SENTENCE.pattern}' is needed once")
     write_atomic(readme, told.encode())
+
+
+def put(page: Path, start: str, end: str, text: str) -> None:
+    """Replace what a page has between two marks."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(start)
+    _, mark, after = rest.partition(end)
+    if not mark:
+        raise InputError(f"{page}: {start} and {end} are needed")
+    write_atomic(page, f"{before}{start}\n{text}\n{end}{after}".encode())
 
 
 def table(folder: Path = RESULTS) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -29,3 +31,11 @@ def test_a_small_workload_is_measured(name: str, monkeypatch: pytest.MonkeyPatch
     if name == "dense":
         with pytest.raises(SystemExit, match="something else"):
             measure(name, 1)
+
+
+def test_the_page_shows_the_stored_ratios() -> None:
+    """Expected: what `--page` writes of the stored file, with a row for each workload."""
+    stored = json.loads(as_written.STORED.read_text())
+    shown = as_written.PAGE.read_text().split(as_written.START)[1].split(as_written.END)[0].strip()
+    assert shown == as_written.table(stored)
+    assert [row["workload"] for row in stored[0]["rows"]] == [*as_written.WORKLOADS]
