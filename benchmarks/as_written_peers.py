@@ -50,10 +50,11 @@ def stages(network: nn.Module) -> tuple[list[Any], list[Any]]:
     if isinstance(network, Dense):
         return list(network.fcs), list(network.lifs)
     net: Any = network.net
-    neurons: list[Any] = [net[2], net[5], net[8]]
+    ends = [at for at, part in enumerate(net) if isinstance(part, snn.Leaky)]
+    neurons: list[Any] = [net[at] for at in ends]
     for lif in neurons:
         lif.init_hidden = lif.output = False
-    return [net[0:2], net[3:5], net[6:8]], neurons
+    return [net[before + 1 : end] for before, end in zip([-1, *ends], ends, strict=False)], neurons
 
 
 def flattened(product: nn.Module, x: Tensor) -> Tensor:
