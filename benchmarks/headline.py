@@ -49,7 +49,7 @@ LINES = (
     Line("two convolutions", "w3", "w3", 9, with_peers=True, sparse=False),
 )
 PEER_ROUNDS = 5
-WIDER, WIDER_COMMIT = "avx512", "66576b2f"
+WIDER, WIDER_COMMIT = "avx512", "d0c6a2ef"
 """Folder of the results that another processor gave, and the code that was measured there."""
 
 
