@@ -17,22 +17,8 @@ EPILOG = """examples:
   python -m benchmarks engine --workload w1_ff --density 0.1 --threads 2 --busy
   python -m benchmarks peers --workload w2 --json w2.json
   python -m benchmarks memory --workload w1_ff
-  python -m benchmarks run
-  python -m benchmarks short_run
-  python -m benchmarks data
   python -m benchmarks sweep --batch 128 --hidden 256
-  python -m benchmarks long_sweep
-  python -m benchmarks basic_sweep
-  python -m benchmarks counting
   python -m benchmarks rules --steps 400
-  python -m benchmarks scaling
-  python -m benchmarks formula
-  python -m benchmarks board
-  python -m benchmarks site
-  python -m benchmarks headline
-  python -m benchmarks table
-  python -m benchmarks rules_table
-  python -m benchmarks scaling_table
 
 exit codes: 0 fine, 1 a contender computes something else (nothing is timed), 2 bad input, 130 stopped"""
 WORKLOADS = """workloads:
@@ -81,6 +67,11 @@ MEASURED = {
     "basic_sweep": ("sweep_basic.BasicSettings", "100 tiny runs as replicas, against Hydra's launcher and Lightning"),
 }
 """Maps a command to its settings, whose fields are its options, and to its line of help."""
+REWRITTEN = {
+    "rules_table": ("rewrite", "the tables of docs/rules.md, from stored results"),
+    "scaling_table": ("rewrite_scaling", "exponents and picture of docs/rules.md, from a stored result"),
+}
+"""Maps a command to its function in `rules_table`, and to its line of help."""
 SIZES = ("batch", "hidden", "steps", "inputs", "density")
 
 
@@ -88,16 +79,14 @@ class OneLineParser(argparse.ArgumentParser):
     """Reports bad input in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Exit code 2."""
         raise InputError(f"{message}; see: {self.prog} --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
     try:
         words = sys.argv[1:] if argv is None else argv
         args = parser(next(iter(words), "")).parse_args(words)
-        return args.handler(args)
+        args.handler(args)
     except SgbenchError as error:
         sys.stdout.flush()
         sys.stderr.write(f"benchmarks: error: {one_printable_line(error)}\n")
@@ -108,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of a pipe (head, less) went away; what is left has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return 0
 
 
 def parser(chosen: str = "") -> argparse.ArgumentParser:
@@ -144,10 +133,8 @@ def parser(chosen: str = "") -> argparse.ArgumentParser:
             command.set_defaults(handler=_measure, module=module, settings=kind)
             _add_json(command)
     _add_headline(commands)
-    rules_table = commands.add_parser("rules_table", help="the tables of docs/rules.md, from stored results")
-    rules_table.set_defaults(handler=_rules_table)
-    scaled = commands.add_parser("scaling_table", help="exponents and picture of docs/rules.md, from a stored result")
-    scaled.set_defaults(handler=_scaling_table)
+    for name, (function, line) in REWRITTEN.items():
+        commands.add_parser(name, help=line).set_defaults(handler=_rewrite, function=function)
     return top
 
 
@@ -216,27 +203,25 @@ def _check_counts(args: argparse.Namespace) -> None:
             require_count(f"--{name}", value, low=0 if may_be_0 else 1)
 
 
-def _compare(args: argparse.Namespace) -> int:
+def _compare(args: argparse.Namespace) -> None:
     settings = _settings(args)
     from benchmarks import comparison, report
 
     tree = comparison.compare(settings, with_peers=args.with_peers)
     print(comparison.show(tree))
     report.write_json(args.json, tree)
-    return 0
 
 
-def _memory(args: argparse.Namespace) -> int:
+def _memory(args: argparse.Namespace) -> None:
     settings = _settings(args)
     from benchmarks import memory, report
 
     tree = memory.compare(settings, with_peers=args.peers)
     print(memory.show(tree))
     report.write_json(args.json, tree)
-    return 0
 
 
-def _measure(args: argparse.Namespace) -> int:
+def _measure(args: argparse.Namespace) -> None:
     """A subcommand with a module of its own."""
     from benchmarks import report
 
@@ -248,10 +233,9 @@ def _measure(args: argparse.Namespace) -> int:
     )
     print(module.show(tree))
     report.write_json(args.json, tree)
-    return 0
 
 
-def _headline(args: argparse.Namespace) -> int:
+def _headline(args: argparse.Namespace) -> None:
     from benchmarks import headline
     from sgbench.errors import require_count
 
@@ -261,30 +245,20 @@ def _headline(args: argparse.Namespace) -> int:
     headline.measure(headline.HeadlineSettings(args.rounds, into, peers=not args.without_peers))
     if args.into is None:
         headline.rewrite()
-    return 0
 
 
-def _table(args: argparse.Namespace) -> int:
+def _table(args: argparse.Namespace) -> None:
     from benchmarks import headline
 
     print(headline.table(args.folder or headline.RESULTS))
     if args.folder is None:
         headline.rewrite()
-    return 0
 
 
-def _rules_table(_: argparse.Namespace) -> int:
+def _rewrite(args: argparse.Namespace) -> None:
     from benchmarks import rules_table
 
-    rules_table.rewrite()
-    return 0
-
-
-def _scaling_table(_: argparse.Namespace) -> int:
-    from benchmarks import rules_table
-
-    rules_table.rewrite_scaling()
-    return 0
+    getattr(rules_table, args.function)()
 
 
 if __name__ == "__main__":

@@ -62,14 +62,12 @@ class Task(pl.LightningModule):
         self.criterion = nn.CrossEntropyLoss()
 
     def training_step(self, batch: Any, number: int) -> Tensor:
-        """Mean loss of a batch."""
         x, target = batch
         loss = self.criterion(self.net(x), target)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(target))
         return loss
 
     def validation_step(self, batch: Any, number: int) -> None:
-        """Loss and accuracy of a batch."""
         self._score("validation", batch)
 
     def test_step(self, batch: Any, number: int) -> None:
@@ -88,7 +86,6 @@ class Task(pl.LightningModule):
 
 @hydra.main(version_base="1.3", config_path=None, config_name="point")
 def main(point: Point) -> None:
-    """Train, select and test one point."""
     torch.set_num_threads(1)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     pl.seed_everything(point.seed, verbose=False)

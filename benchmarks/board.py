@@ -130,7 +130,6 @@ def _text(path: Path) -> str:
 
 
 def show(tree: dict[str, Any]) -> str:
-    """The result as a table."""
     spread = Spread.of(tree["wall_s"])
     rows = [["start to end, s", f"{spread.median:.2f}", f"{spread.low:.2f}-{spread.high:.2f}", f"{AIM_S:g}"]]
     if tree["peak_mb"]:

@@ -41,13 +41,11 @@ def every_build() -> dict[str, Build]:
 
 
 def builds(*, with_peers: bool) -> dict[str, Build]:
-    """Those that are compared here."""
     left_out = peers.missing() if with_peers else peers.PEERS
     return {name: build for name, build in every_build().items() if name not in left_out}
 
 
 def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
-    """Measure a workload."""
     with limited(settings.threads) as cores, neighbour(busy=settings.busy):
         memory_kept = not settings.default_allocator and keep_freed_memory()
         load_before = report.load_average()

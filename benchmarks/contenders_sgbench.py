@@ -54,7 +54,6 @@ class ConvLayer(nn.Module):
         return convolve(signal, Convolution(self.image, self.weight, self.bias, pool=POOL))
 
     def feedback(self, s: Tensor) -> Tensor:
-        """No recurrent current."""
         return torch.zeros_like(s)
 
 

@@ -43,7 +43,6 @@ class CountingSettings:
 
 
 def compare(settings: CountingSettings) -> dict[str, Any]:
-    """Measure every case."""
     with limited(settings.threads) as cores:
         memory_kept = not settings.default_allocator and keep_freed_memory()
         load_before = report.load_average()
@@ -95,7 +94,6 @@ def _case(words: tuple[str, ...], spec: RunSpec, settings: CountingSettings) -> 
 
 
 def show(tree: dict[str, Any]) -> str:
-    """The result as a table."""
     rows = []
     for name, case in tree["cases"].items():
         evaluation, counting = (Spread.of(case[f"{part}_ms"]) for part in ("evaluation", "counting"))

@@ -8,7 +8,6 @@ order. The training step is that of the fused engine on input of the same densit
 import dataclasses
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ from benchmarks import contenders_sgbench, data_files, report
 from benchmarks.data_files import SECONDS, Recorded
 from benchmarks.gate import GateError
 from benchmarks.measure import Spread, Times, interleave, limited, ratios
-from benchmarks.memory import MIB, ROOT, give_back
+from benchmarks.memory import MIB, give_back, in_child
 from benchmarks.workloads import WORKLOADS, make_task
 from fastspiking.signals.spikes import SparseSpikes
 from fastspiking.signals.trajectory import Batch
@@ -162,13 +161,9 @@ def _training_step(settings: DataSettings) -> Callable[[], object]:
 
 def _in_child(settings: DataSettings, count: int) -> int:
     """Memory that a pass over so many samples adds to a process [bytes]."""
-    request = json.dumps({**dataclasses.asdict(settings), "samples": count})
-    command = [sys.executable, "-m", "benchmarks.data", request]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise SgbenchError(f"memory of {count} samples: {reason}")
-    return int(done.stdout.splitlines()[-1])
+    request = {**dataclasses.asdict(settings), "samples": count}
+    added: int = in_child("benchmarks.data", request, f"memory of {count} samples")
+    return added
 
 
 def added_bytes(settings: DataSettings) -> int:
@@ -201,6 +196,7 @@ def show(tree: dict[str, Any]) -> str:
         row = [name, *(f"{own[key]:.2f}" for key in ("low", "median", "high"))]
         rows.append([*row, f"{1e3 / own['median']:.0f}", f"{ratio['median']:.1f}"])
     head = [f"a batch of {used['batch']}", f"{clock} ms: min", "median", "max", "a second", "x sgbench's time"]
+    word = {True: "reached", False: "missed"}
     lines = [
         f"{tree['sizes']['samples']} samples of {data_files.CHANNELS} channels, about {used['spikes']} spikes "
         f"each; {used['steps']} steps; {used['workers']} workers of the DataLoader; "
@@ -216,14 +212,10 @@ def show(tree: dict[str, Any]) -> str:
     ]
     if TONIC in entries:
         times = entries[TONIC][f"ratio_{clock}"]["median"]
-        lines.append(f"aim: {AIM} times tonic; found: {times:.1f} times, {_word(times >= AIM)}")
+        lines.append(f"aim: {AIM} times tonic; found: {times:.1f} times, {word[times >= AIM]}")
     share = 1 / entries[STEP][f"ratio_{clock}"]["median"]
-    lines.append(f"aim: below {SHARE:.0%} of a training step; found: {share:.1%}, {_word(share < SHARE)}")
+    lines.append(f"aim: below {SHARE:.0%} of a training step; found: {share:.1%}, {word[share < SHARE]}")
     return "\n".join(lines)
-
-
-def _word(reached: bool) -> str:
-    return "reached" if reached else "missed"
 
 
 if __name__ == "__main__":

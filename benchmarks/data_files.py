@@ -1,5 +1,6 @@
 """Recordings in SHD's format, made from a seed, and tonic's way of reading them."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -35,7 +36,6 @@ class Recorded(EventFiles):
         return present(root, [FILE], "write it")
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """All, and the first twice."""
         return {split: recordings(root / FILE, range(self.sizes[split]), self.n_classes) for split in SPLITS}
 
 
@@ -84,9 +84,4 @@ def by_tonic(root: Path, steps: int, batch: int, workers: int) -> Iterator[Any] 
         collate_fn=PadTensors(batch_first=False),
         persistent_workers=workers > 0,
     )
-    return _endless(loader)
-
-
-def _endless(loader: Any) -> Iterator[Any]:
-    while True:
-        yield from loader
+    return itertools.chain.from_iterable(itertools.repeat(loader))

@@ -50,7 +50,6 @@ class FormulaSettings:
 
 
 def compare(settings: FormulaSettings) -> dict[str, Any]:
-    """Measure all shapes."""
     with limited(settings.threads) as cores:
         keep_freed_memory()
         load_before = report.load_average()
@@ -125,7 +124,6 @@ def _compared(what: str, step: Callable[[str], Tensor], rounds: int) -> dict[str
 
 
 def show(tree: dict[str, Any]) -> str:
-    """A line for each shape and layer."""
     head = ["forward and backward", "named, least CPU ms", "formula", "formula / named", "median of rounds"]
     rows = []
     for name, kinds in tree["shapes"].items():

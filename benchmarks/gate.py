@@ -57,7 +57,6 @@ class Start:
 
     @staticmethod
     def of(contender: Contender) -> Start:
-        """Train for three steps."""
         losses = [contender.step()]
         gradients = contender.gradients()
         losses += [contender.step() for _ in range(TRAINING_STEPS - 1)]

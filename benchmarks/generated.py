@@ -86,7 +86,6 @@ class Layer(nn.Module):
         return x
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Nothing is fed back."""
         return torch.zeros_like(s)
 
     def once(self, engine: str, current: Tensor, weights: Tensor) -> Tensor:
@@ -114,7 +113,6 @@ def driven(kind: str, steps: int, batch: int, size: int) -> tuple[Tensor, Tensor
 
 
 def compare(settings: GeneratedSettings) -> dict[str, Any]:
-    """Measure all neurons."""
     with limited(settings.threads) as cores, tempfile.TemporaryDirectory() as folder:
         memory_kept = keep_freed_memory()
         load_before = report.load_average()
@@ -268,7 +266,6 @@ def _entry(times: dict[str, Times]) -> dict[str, Any]:
 
 
 def show(tree: dict[str, Any]) -> str:
-    """A line for each neuron and way."""
     rows = []
     for kind, ways in tree["neurons"].items():
         for way in ("layer", "run"):

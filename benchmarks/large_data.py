@@ -71,7 +71,6 @@ def _children(pid: int) -> list[int]:
 
 
 def main() -> None:
-    """Make the array, run the child and print the most that it held."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=10.0)
     parser.add_argument("--folder", type=Path, help="where there is room, default: the system's own")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -107,6 +109,12 @@ class Clock:
     def read_ms(self) -> tuple[float, float]:
         """CPU and wall time so far [ms]."""
         return (time.process_time() - self.cpu_s) * 1e3, (time.perf_counter() - self.wall_s) * 1e3
+
+
+def forked(measure: Callable[..., Any], *arguments: object) -> Any:
+    """What a child finds: what is imported and compiled here need not be so again, and nothing of it stays."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(measure, arguments)
 
 
 @contextlib.contextmanager

@@ -24,9 +24,11 @@ MIB = 2**20
 
 
 def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
-    """Memory of all contenders [bytes]."""
     load_before = report.load_average()
-    contenders = {name: _in_child(settings, name) for name in builds(with_peers=with_peers)}
+    contenders = {
+        name: in_child("benchmarks.memory", {"contender": name, **dataclasses.asdict(settings)}, f"memory of {name}")
+        for name in builds(with_peers=with_peers)
+    }
     return {
         "command": "memory",
         "workload": settings.workload,
@@ -43,7 +45,6 @@ def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
 
 
 def show(tree: dict[str, Any]) -> str:
-    """The table."""
     rows = [
         [name, f"{entry['before_bytes'] / MIB:.0f}", f"{entry['added_bytes'] / MIB:.0f}"]
         for name, entry in tree["contenders"].items()
@@ -59,13 +60,13 @@ def show(tree: dict[str, Any]) -> str:
     )
 
 
-def _in_child(settings: Settings, name: str) -> dict[str, int]:
-    request = json.dumps({"contender": name, **dataclasses.asdict(settings)})
-    command = [sys.executable, "-m", "benchmarks.memory", request]
+def in_child(module: str, request: dict[str, Any], what: str) -> Any:
+    """What a module prints as JSON in a process of its own, given a request."""
+    command = [sys.executable, "-m", module, json.dumps(request)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise SgbenchError(f"memory of {name}: {reason}")
+        raise SgbenchError(f"{what}: {reason}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

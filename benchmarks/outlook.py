@@ -56,7 +56,6 @@ def thumb(facts: dict[str, Any]) -> str:
 
 
 def case(run: Finished, layers: list[dict[str, Any]]) -> Case:
-    """Join a run and the diagnosis of its network."""
     hidden = layers[:-1]
     passing = max(layer["passing_steps"] or 0.0 for layer in hidden)
     points = min(layer["nonzero_points"] or 0.0 for layer in hidden)
@@ -113,7 +112,6 @@ def difference(truth: np.ndarray, first: np.ndarray, second: np.ndarray, groups:
 
 
 def matrix(truth: np.ndarray, said: np.ndarray) -> dict[str, dict[str, int]]:
-    """Count the predictions for each outcome."""
     return {
         outcome: {other: int(((truth == outcome) & (said == other)).sum()) for other in OUTCOMES}
         for outcome in OUTCOMES
@@ -146,7 +144,6 @@ def fitted_and_judged(fitting: list[Case], judging: dict[str, list[Case]]) -> di
 
 
 def main() -> None:
-    """Fix the thresholds on one half of the pilots and judge them on everything else."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pilots", type=Path, nargs=2, required=True, metavar=("RUNS", "FEATURES"))
     parser.add_argument("--study", nargs="+", default=[], metavar="FOLDER BLOCK=FEATURES")

@@ -141,7 +141,6 @@ def first_seeds(runs: Iterable[Finished], count: int) -> Iterator[Finished]:
 
 
 def features(finished: Finished) -> dict[str, Any]:
-    """Diagnose the initial weights of one run with one batch."""
     from sgbench.inspection.diagnosed import diagnose_run
 
     diagnosis = diagnose_run(finished.make(), "initial", ("flow", "activity"), 1)
@@ -152,7 +151,6 @@ def features(finished: Finished) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Diagnose every run once."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=("pilots", "study"))
     parser.add_argument("runs", type=Path)

@@ -130,7 +130,6 @@ def loss_of(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def became(net: nn.Module, batch: tuple[Tensor, Tensor], steps: int) -> str:
-    """Train a network and say what came of it."""
     optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
     for _ in range(steps):
         optimizer.zero_grad()
@@ -154,7 +153,6 @@ def thumb(kind: Kind, shape: str, width: float, gain: float) -> str:
 
 
 def main() -> None:
-    """Diagnose and train each network of each setting."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2, help="of each setting, default: 2")
     parser.add_argument("--steps", type=int, default=40, help="of training, default: 40")

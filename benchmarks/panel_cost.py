@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 
 def main() -> None:
-    """Time an epoch and each panel in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", default=["experiment=digits"])
     parser.add_argument("--repeats", type=int, default=5)

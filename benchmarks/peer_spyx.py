@@ -63,7 +63,6 @@ class SpyxContender:
             nnx.update(part, begun)
 
     def gradients(self) -> dict[str, Tensor]:
-        """Not compared."""
         return {}
 
     def rates(self) -> list[float]:

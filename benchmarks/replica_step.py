@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmarks.measure import Times, interleave, limited
+from benchmarks.measure import interleave, limited
 from fastspiking.signals.trajectory import Batch
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.lockstep import Lockstep
@@ -41,8 +41,9 @@ def overhead(specs: Sequence[RunSpec], rounds: int) -> dict[str, Any]:
         resets = {BARE: lambda: _reset_alone(alone, beginning), REPLICAS: lambda: _reset(lockstep, first)}
         times = interleave(steps, rounds, resets=resets)
     count = BATCHES * len(specs)
-    step_ms = {name: min(own.cpu_ms) / count for name, own in times.items()}
-    return {"step_ms": step_ms, "overhead_ms": step_ms[REPLICAS] - step_ms[BARE], "rounds": _rounds(times, count)}
+    rounds_ms = {name: [total_ms / count for total_ms in own.cpu_ms] for name, own in times.items()}
+    step_ms = {name: min(each_ms) for name, each_ms in rounds_ms.items()}
+    return {"step_ms": step_ms, "overhead_ms": step_ms[REPLICAS] - step_ms[BARE], "rounds": rounds_ms}
 
 
 @contextlib.contextmanager
@@ -78,7 +79,3 @@ def _together(lockstep: Lockstep, batches: Sequence[Sequence[Batch]]) -> None:
     for batch_row in batches:
         if lockstep.train_batch(batch_row):
             raise RuntimeError("a replica failed")
-
-
-def _rounds(times: dict[str, Times], count: int) -> dict[str, list[float]]:
-    return {name: [total_ms / count for total_ms in own.cpu_ms] for name, own in times.items()}

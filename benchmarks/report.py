@@ -16,7 +16,6 @@ VECTOR_UNITS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 
 
 def environment() -> dict[str, Any]:
-    """Versions and machine."""
     return {
         "python": platform.python_version(),
         "versions": {name: number for name in PACKAGES if (number := _version(name)) is not None},
@@ -77,7 +76,6 @@ def head_line(tree: dict[str, Any]) -> str:
 
 
 def settings_line(tree: dict[str, Any]) -> str:
-    """How it was measured, in one line."""
     used = tree["settings"]
     parts = [f"{used['threads']} thread{'s' if used['threads'] > 1 else ''}"]
     parts += [f"pinned to {used['cores']}"] if used.get("cores") else []
@@ -107,7 +105,6 @@ def check_json(path: Path | None) -> None:
 
 
 def write_json(path: Path | None, tree: dict[str, Any]) -> None:
-    """Everything, if a file was asked for."""
     if path is not None:
         write_atomic(path, json.dumps(tree, indent=1).encode() + b"\n")
         print(f"written: {path}")

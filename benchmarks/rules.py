@@ -5,14 +5,15 @@ process of its own for each rule, forked from that one, behind a batch of ten st
 """
 
 import dataclasses
-import multiprocessing
 from collections.abc import Callable, Sequence
+from functools import partial
+from timeit import timeit
 from typing import Any
 
 import torch
 
 from benchmarks import report
-from benchmarks.measure import Spread, interleave, limited, ratios
+from benchmarks.measure import Spread, forked, interleave, limited, ratios
 from benchmarks.memory import MIB, give_back
 from fastspiking.signals.spikes import SparseSpikes
 from fastspiking.signals.trajectory import Batch
@@ -87,14 +88,14 @@ def compare(settings: RulesSettings) -> dict[str, Any]:
             names = [name for name in RULES if recurrence == "none" or name not in FEED_FORWARD]
             steps = {name: step_of(settings, name, recurrence) for name in names}
             # A step of a millisecond is nearly twice as long behind another rule's, whose arrays fill the caches.
-            warmed = {name: _several(step) for name, step in steps.items()}
+            warmed = {name: partial(timeit, step, number=WARMING) for name, step in steps.items()}
             times = interleave(steps, settings.rounds, resets=warmed)
             base = times[BASELINE].cpu_ms
             entries[recurrence] = {
                 name: {
                     "cpu_ms": own.cpu_ms,
                     "times_baseline": dataclasses.asdict(ratios(own.cpu_ms, base)),
-                    "added_bytes": _in_child(settings, name, recurrence),  # by number of steps
+                    "added_bytes": forked(added_bytes, name, recurrence, settings),  # by number of steps
                 }
                 for name, own in times.items()
             }
@@ -104,16 +105,6 @@ def compare(settings: RulesSettings) -> dict[str, Any]:
         "conditions": {"cores": cores, "load_before": load_before},
         "recurrence": entries,
     }
-
-
-def _several(step: Step) -> Step:
-    """Return what runs a step often enough for the next one to find its arrays where it left them."""
-
-    def warm() -> None:
-        for _ in range(WARMING):
-            step()
-
-    return warm
 
 
 def step_of(settings: RulesSettings, name: str, recurrence: str) -> Step:
@@ -157,12 +148,6 @@ def step_with(settings: RulesSettings, words: Sequence[str]) -> Step:
     return step
 
 
-def _in_child(settings: RulesSettings, name: str, recurrence: str) -> dict[str, int]:
-    """Fork: what is imported and compiled here need not be so again, and nothing of a child stays."""
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        return pool.apply(added_bytes, (name, recurrence, settings))
-
-
 def added_bytes(name: str, recurrence: str, settings: RulesSettings) -> dict[str, int]:
     """What a batch of each length adds to the peak of this process."""
     with limited(settings.threads):
@@ -183,7 +168,6 @@ def added_by(step: Step) -> int:
 
 
 def show(tree: dict[str, Any]) -> str:
-    """The result as a table for each recurrence."""
     tables = []
     for recurrence, rules in tree["recurrence"].items():
         rows = []

@@ -75,13 +75,10 @@ def table(results: Path, root: Path) -> str:
     for name, words in {**RULES, **ORACLES}.items():
         key = key_of(_method(words))
         cells = [f"`{name}`", f"{errors[key[0]]:.0e}", *_measured_cells(name, measured)]
-        cells += [scores[title].get(key, "-") if _is_on_boards(words) else "-" for title in BOARDS]
+        is_on_boards = not any(word.startswith(("neuron", "network=")) for word in words)
+        cells += [scores[title].get(key, "-") if is_on_boards else "-" for title in BOARDS]
         lines.append(cells)
     return markdown(head, lines, numbers=range(1, len(head)))
-
-
-def _is_on_boards(words: Sequence[str]) -> bool:
-    return not any(word.startswith(("neuron", "network=")) for word in words)
 
 
 def _measured_cells(name: str, measured: Mapping[str, Measured]) -> list[str]:

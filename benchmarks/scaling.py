@@ -10,14 +10,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import multiprocessing
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks import report
-from benchmarks.measure import interleave, limited
+from benchmarks.measure import forked, interleave, limited
 from benchmarks.memory import MIB, ROOT
 from benchmarks.rules import CUT, RulesSettings, added_by, step_with
 from sgbench.errors import InputError
@@ -44,50 +43,19 @@ class Way(NamedTuple):
     steps_fixed: int
     steps: tuple[int, ...]  # of `neurons_fixed` neurons
     neurons_fixed: int
-    expected: Mapping[str, int]  # exponents: of memory by neurons and by steps, of time by both
+    expected: tuple[int, int, int, int]  # exponents, in the order of `KEYS`
 
 
 LARGE, LONG = (64, 128, 256, 512), (100, 200, 400, 800)
 WAYS = {
-    "back-propagation through time": Way(
-        ("rule=bptt",),
-        LARGE,
-        200,
-        LONG,
-        64,
-        expected={"memory neurons": 1, "memory steps": 1, "time neurons": 2, "time steps": 1},
-    ),
-    "real-time recurrent learning": Way(
-        ("rule=rtrl",),
-        (20, 30, 40, 50),
-        10,
-        (10, 20, 40, 80),
-        20,
-        expected={"memory neurons": 3, "memory steps": 0, "time neurons": 4, "time steps": 1},
-    ),
-    "factored: e-prop, adaptive thresholds": Way(
-        ("rule=eprop", "neuron=alif", CUT),
-        LARGE,
-        50,
-        LONG,
-        64,
-        expected={"memory neurons": 2, "memory steps": 0, "time neurons": 2, "time steps": 1},
-    ),
+    "back-propagation through time": Way(("rule=bptt",), LARGE, 200, LONG, 64, (1, 1, 2, 1)),
+    "real-time recurrent learning": Way(("rule=rtrl",), (20, 30, 40, 50), 10, (10, 20, 40, 80), 20, (3, 0, 4, 1)),
+    "factored: e-prop, adaptive thresholds": Way(("rule=eprop", "neuron=alif", CUT), LARGE, 50, LONG, 64, (2, 0, 2, 1)),
     "local: losses of each layer's own": Way(
-        ("rule=local", "rule.form=online", CUT),
-        LARGE,
-        50,
-        LONG,
-        64,
-        expected={"memory neurons": 1, "memory steps": 0, "time neurons": 2, "time steps": 1},
+        ("rule=local", "rule.form=online", CUT), LARGE, 50, LONG, 64, (1, 0, 2, 1)
     ),
     "local, behind readouts that forget at once": Way(
-        ("rule=local", "rule.form=online", "readout.beta=0", CUT),
-        LARGE,
-        50,
-        LONG,
-        64,
-        expected={"memory neurons": 1, "memory steps": 0, "time neurons": 2, "time steps": 1},
+        ("rule=local", "rule.form=online", "readout.beta=0", CUT), LARGE, 50, LONG, 64, (1, 0, 2, 1)
     ),
 }
 
@@ -117,7 +85,7 @@ def compare(settings: ScalingSettings, ways: Mapping[str, Way] = WAYS) -> dict[s
         }
         times = interleave(steps, settings.rounds)
         del steps
-        added = {key: _in_child(sizes, ways[key[0]].words) for key, sizes in points.items()}
+        added = {key: forked(added_bytes, sizes, ways[key[0]].words) for key, sizes in points.items()}
     measured: dict[str, Any] = {name: {axis: {} for axis in TITLES} for name in ways}
     for (name, axis, size), sizes in points.items():
         measured[name][axis][str(size)] = {
@@ -141,12 +109,6 @@ def _settings_of(settings: ScalingSettings, way: Way, axis: str, size: int) -> R
     return RulesSettings(
         batch=settings.batch, hidden=neurons, inputs=neurons, steps=steps, threads=settings.threads, seed=settings.seed
     )
-
-
-def _in_child(settings: RulesSettings, words: tuple[str, ...]) -> int:
-    """Fork: what is imported and compiled here need not be so again, and nothing of a child stays."""
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        return pool.apply(added_bytes, (settings, words))
 
 
 def added_bytes(settings: RulesSettings, words: tuple[str, ...]) -> int:
@@ -185,8 +147,8 @@ def show(tree: dict[str, Any]) -> str:
     rows = []
     for name in tree["ways"]:
         found, cells = curves(tree, name), [name]
-        for key in KEYS:
-            cells += [f"{exponent(*found[key]):.2f}", str(WAYS[name].expected[key])]
+        for key, power in zip(KEYS, WAYS[name].expected, strict=True):
+            cells += [f"{exponent(*found[key]):.2f}", str(power)]
         rows.append(cells)
     return markdown(head, rows, numbers=range(1, len(head)))
 
@@ -201,11 +163,11 @@ def _figure(tree: dict[str, Any]) -> Figure:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(11, 9.5), layout="constrained")
-    for key, axes in zip(KEYS, figure.subplots(2, 2).flat, strict=True):
-        what, axis = key.split()
+    for column, axes in enumerate(figure.subplots(2, 2).flat):
+        what, axis = KEYS[column].split()
         for place, name in enumerate(tree["ways"]):
-            sizes, values = curves(tree, name)[key]
-            colour, power = COLOURS[place], WAYS[name].expected[key]
+            sizes, values = curves(tree, name)[KEYS[column]]
+            colour, power = COLOURS[place], WAYS[name].expected[column]
             label = f"{name}: {exponent(sizes, values):.1f}"
             axes.plot(sizes, values, color=colour, marker=MARKERS[place], label=label)
             theory = [values[-1] * (size / sizes[-1]) ** power for size in sizes]

@@ -82,7 +82,6 @@ def _timed(command: Sequence[str], caches: str | None) -> Clock:
 
 
 def show(tree: dict[str, Any]) -> str:
-    """The table."""
     rows = []
     for name, entry in tree["processes"].items():
         seconds = [f"{s['median']:.2f} ({s['low']:.2f} to {s['high']:.2f})" for s in (entry["cpu_s"], entry["wall_s"])]

@@ -127,7 +127,6 @@ def _spent_s(session: Any, parts: tuple[str, ...]) -> float:
 
 
 def show(tree: dict[str, Any]) -> str:
-    """The result as a table."""
     spread = Spread.of(tree["wall_s"])
     rows = [["start to end, s", f"{spread.median:.2f}", f"{spread.low:.2f}-{spread.high:.2f}", f"{AIM_S:g}"]]
     spread = Spread.of(tree["processor_s"])

@@ -76,7 +76,6 @@ AIMS = {FULL: 14.0, BASIC: 5.0}
 
 
 def compare(settings: SweepSettings) -> dict[str, Any]:
-    """Run all four in turn."""
     if settings.epochs * W1Like.sizes["train"] != STEPS * settings.batch:
         raise InputError(f"--batch={settings.batch}: {STEPS} steps have to be whole epochs; 32, 64, 96, 128 are")
     adopt_grandchildren()
@@ -137,7 +136,6 @@ def _entry(own: Sequence[Taken], replicas: Sequence[Taken]) -> dict[str, Any]:
 
 
 def show(tree: dict[str, Any]) -> str:
-    """The table."""
     rows = []
     for name, entry in tree["sweeps"].items():
         cpu, wall = entry["cpu_s"], entry["wall_s"]
@@ -153,6 +151,7 @@ def show(tree: dict[str, Any]) -> str:
                 f"{wall_ratio['median']:.2f}",
             ]
         )
+    costs = ", ".join(f"{tree['bookkeeping_ms'][points]:.0f} ms a point of {points}" for points in POINTS)
     head = ["a whole sweep", "CPU s: min", "median", "max", "wall s", "x replicas, CPU", "aim", "wall"]
     return "\n".join(
         [
@@ -164,7 +163,7 @@ def show(tree: dict[str, Any]) -> str:
             report.table(head, rows),
             "",
             _step_line(tree["step"]),
-            _bookkeeping_line(tree["bookkeeping_ms"]),
+            f"composing, looking for records, grouping and telling: {costs}; at most {BOOKKEEPING_AIM_MS} is the aim",
         ]
     )
 
@@ -175,8 +174,3 @@ def _step_line(step: dict[str, Any]) -> str:
         f"a training step: {alone:.2f} ms on the bare engine with its own optimiser, {among:.2f} ms as a replica: "
         f"{step['overhead_ms']:+.2f} ms; at most {STEP_AIM_MS:+g} is the aim"
     )
-
-
-def _bookkeeping_line(ms_by_points: dict[int, float]) -> str:
-    costs = ", ".join(f"{ms_by_points[points]:.0f} ms a point of {points}" for points in POINTS)
-    return f"composing, looking for records, grouping and telling: {costs}; at most {BOOKKEEPING_AIM_MS} is the aim"

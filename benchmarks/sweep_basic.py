@@ -40,7 +40,6 @@ class BasicSettings:
 
 
 def compare(settings: BasicSettings) -> dict[str, Any]:
-    """Run all points with Hydra's basic launcher, and all as replicas."""
     require_count("--basic-seeds", settings.basic_seeds, low=1)
     if settings.basic_seeds > settings.seeds:
         raise InputError(f"--basic-seeds {settings.basic_seeds}: at most the {settings.seeds} seeds")
@@ -112,7 +111,6 @@ def _entry(taken: Taken) -> dict[str, float]:
 
 
 def show(tree: dict[str, Any]) -> str:
-    """The table, and by how much replicas are cheaper."""
     rows = [
         [name, f"{entry['cpu_s']:.1f}", f"{entry['wall_s']:.1f}", f"{entry['cpu_s'] / tree['runs']:.3f}"]
         for name, entry in tree["sweeps"].items()

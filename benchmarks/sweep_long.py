@@ -52,13 +52,11 @@ class LongSettings:
 
     @property
     def sampled(self) -> list[tuple[float, float, int]]:
-        """The points that snnTorch runs too, evenly spread."""
         places = np.linspace(0, len(self.points) - 1, self.processes).astype(int)
         return [self.points[place] for place in places]
 
 
 def compare(settings: LongSettings) -> dict[str, Any]:
-    """Run all points as replicas and some as processes of snnTorch."""
     if settings.processes > len(settings.points):
         raise InputError(f"--processes {settings.processes}: at most the {len(settings.points)} points")
     adopt_grandchildren()
@@ -158,7 +156,6 @@ def compare_losses(
 
 
 def show(tree: dict[str, Any]) -> str:
-    """Three lines."""
     alone = ", ".join(f"{cpu_s:.1f}" for cpu_s in tree["snntorch_process_cpu_s"])
     return "\n".join(
         [

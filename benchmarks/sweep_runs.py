@@ -49,17 +49,14 @@ class Sizes(Protocol):
     @property
     def batch(self) -> int:
         """Samples of a step."""
-        ...
 
     @property
     def hidden(self) -> int:
         """Hidden neurons."""
-        ...
 
     @property
     def epochs(self) -> int:
         """Of each run."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +83,6 @@ class Taken:
 
 
 def sweep_words(settings: SweepSettings) -> list[str]:
-    """All sixteen points."""
     names = ",".join(f"snntorch/{name}" for name in SPIKE_GRADS)
     return [
         *task_words(settings.batch, settings.hidden, settings.epochs),

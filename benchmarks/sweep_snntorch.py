@@ -73,7 +73,6 @@ def frames(times: Tensor) -> Tensor:
 
 
 def main(folder: Path, spike_grad: Callable[[Tensor], Tensor], seed: int, batch: int, epochs: int, lr: float) -> None:
-    """Train, then score validation and test."""
     torch.set_num_threads(1)
     data = np.load(folder / f"data_{seed}.npz")
     net = Net(np.load(folder / f"weights_{seed}.npz"), spike_grad)
@@ -96,7 +95,6 @@ def main(folder: Path, spike_grad: Callable[[Tensor], Tensor], seed: int, batch:
 
 @torch.no_grad()
 def score(net: Net, data: Arrays, split: str, batch: int) -> float:
-    """Accuracy on a split."""
     times, target = torch.from_numpy(data[f"times_{split}"]), torch.from_numpy(data[f"target_{split}"])
     right = 0
     for low in range(0, len(target), batch):

@@ -64,7 +64,6 @@ class EpochClock:
 
     @contextlib.contextmanager
     def ticking(self) -> Iterator[None]:
-        """Time the epochs of the runs in the body."""
         begin, score = Training.begin_epoch, Training.begin_scoring
 
         def begin_epoch(training: Training, epoch: int) -> None:

@@ -30,7 +30,6 @@ class W1Like(DataSet):
     seed: ClassVar[int] = 0
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits, drawn one after another."""
         random = np.random.Generator(np.random.PCG64(self.seed))
         first_s = -TAU_EFF_S * math.log(1 - THRESHOLD)
         splits: dict[Split, Samples] = {}

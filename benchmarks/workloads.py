@@ -94,7 +94,6 @@ class Task:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of input and weights."""
         return self.x.dtype
 
 

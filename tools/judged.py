@@ -191,7 +191,6 @@ def convolutional_table() -> Table:
 
 
 def keep(name: str, runs_dir: Path) -> None:
-    """Store the records that a candidate's verdict, or the convolutional comparison, rests on."""
     if name == CONVOLUTIONAL:
         found: list[StoreEntry] = []
 
@@ -222,7 +221,6 @@ def recorded(specs: Sequence[RunSpec], runs_dir: Path, *, train: bool = False) -
 
 
 def main(words: Sequence[str]) -> int:
-    """Do what the words say; return the exit code."""
     known = [*entries(), CONVOLUTIONAL]
     match words:
         case []:

@@ -125,7 +125,6 @@ def own_files() -> list[Path]:
 
 
 def read_budget() -> dict[str, dict[str, int]]:
-    """Read what each room may hold."""
     return json.loads(BUDGET.read_text(encoding="utf-8"))
 
 
@@ -144,7 +143,6 @@ def tighten() -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Print the table, or lower the budget."""
     options = argparse.ArgumentParser(prog="python -m tools.measure", description="Measure each room's size.")
     options.add_argument("--tighten", action="store_true", help="lower the budget to today's counts")
     options.add_argument("folders", nargs="*", type=Path, help="folders to measure in place of this repository")

@@ -68,7 +68,6 @@ def read_presets() -> list[Preset]:
 
 
 def tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
-    """Build the content of a preset's file."""
     shared = {"normalisation": "raw", "scale": preset.scale}
     if "width_fwhm" in canonical.parameters:
         shared["width_fwhm"] = "${width_fwhm}"
@@ -93,7 +92,6 @@ def tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
 
 
 def meta(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
-    """Build the metadata of a preset's file."""
     conversion = preset.conversion
     if preset.forward != "u > 0":
         conversion += f"; spikes there: {preset.forward}"
@@ -133,12 +131,10 @@ def texts() -> dict[Path, str]:
 
 
 def presets_there() -> list[Path]:
-    """List the files of all presets, also of those that the table does not name."""
     return sorted((conf_dir() / GROUP).glob("*/*.yaml"))
 
 
 def write() -> None:
-    """Write every preset's file and remove those of rows that are gone."""
     contents = texts()
     for path in set(presets_there()) - contents.keys():
         path.unlink()

@@ -60,7 +60,6 @@ POINTS = 401  # of a curve; 1201 would double the size of a picture
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write all pages and pictures; returns the exit code."""
     words = argparse.ArgumentParser(prog="python -m tools.catalogue_pages.pages", description=__doc__)
     words.add_argument("--into", type=Path, help="docs/catalogue of this checkout, unless given")
     args = words.parse_args(argv)

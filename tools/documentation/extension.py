@@ -141,11 +141,12 @@ IMAGE = re.compile(r"!\[([^\]]*)\]\((?!https?:)([^)\s]+)\)")
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Register with Sphinx."""
     outside = Outside()
     app.connect("builder-inited", lambda _: write_pages(outside))
     app.connect("autodoc-process-docstring", lambda *words: escape_bars(words[-1]))
-    app.connect("autodoc-skip-member", lambda _, kind, name, *words: is_of_pydantic(name), priority=400)
+    # Pydantic's own members must not be read before the first use of their class.
+    skip = lambda _, kind, name, *words: True if name.startswith("__pydantic_") else None  # noqa: E731
+    app.connect("autodoc-skip-member", skip, priority=400)
     app.connect("source-read", lambda _, name, source: turn(outside, name, source))
     app.connect("build-finished", lambda app, error: finish(outside, app) if error is None else None)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
@@ -166,11 +167,6 @@ def write_pages(outside: Outside) -> None:
     for path, text in pages.items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:  # else its page stays as it is
             path.write_text(text, encoding="utf-8")
-
-
-def is_of_pydantic(name: str) -> bool | None:
-    """Return whether a member is pydantic's own, which must not be read before the first use of its class."""
-    return True if name.startswith("__pydantic_") else None
 
 
 def escape_bars(lines: list[str]) -> None:

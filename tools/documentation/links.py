@@ -65,7 +65,6 @@ def _read(page: Path) -> Links:
 
 
 def main(argv: list[str]) -> int:
-    """Print the broken links of a site; returns the exit code."""
     (folder,) = argv
     found = [*broken(Path(folder))]
     for line in found:

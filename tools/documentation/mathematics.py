@@ -12,7 +12,6 @@ ROWS = ("&", r"\\")
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Register with Sphinx."""
     app.add_html_math_renderer(NAME, inline_renderers=(inline, None), block_renderers=(block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 

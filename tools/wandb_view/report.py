@@ -36,7 +36,6 @@ def panels(settings: Sequence[str], score: str) -> list[Any]:
 
 
 def report(entity: str, project: str, *, group: str | None, settings: Sequence[str], score: str) -> Any:
-    """Make the report, which is nowhere before it is saved."""
     import wandb_workspaces.reports.v2 as wr
 
     chosen = {} if group is None else {"filters": f"Group = '{group}'"}
@@ -50,7 +49,6 @@ def report(entity: str, project: str, *, group: str | None, settings: Sequence[s
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Save the report and print its address."""
     parser = argparse.ArgumentParser(prog="python -m tools.wandb_view.report", description=__doc__)
     parser.add_argument("entity")
     parser.add_argument("project")
