@@ -73,13 +73,16 @@ class BlockPasses:
         grad_outputs = [link.gradients.output for link in links]
         if last.x is not None and last.output is None and (readout := layers[-1].as_readout()):
             layers[-1], grad_outputs[-1], last = readout, last.x, last._replace(x=None)
-        alone = all(map(_only_output_has_gradient, [*(link.gradients for link in links[:-1]), last]))
-        if not alone or self._is_dense():
+        others = [(each.x, each.u, each.w, each.s) for each in [*(link.gradients for link in links[:-1]), last]]
+        if any(gradient is not None for each in others for gradient in each) or self._is_dense():
             return Chunks().backward(links)
         gradients = pull_back_blocks(layers, self.input.rows(), [link.saved for link in links], grad_outputs)
         weight_gradients: list[Tensor | None] = []
         for layer, own, learns_bias in zip(self.layers, gradients, self.learns_bias, strict=True):
-            weight_gradients += _of_weights(own, layer, learns_bias=learns_bias)
+            bias, wires = (torch.from_numpy(field)[..., : layer.plan.shape[2]] for field in (own.bias, own.wires))
+            matrix = layer.plan.layer.recurrent
+            d_matrix = None if matrix is None else wires[0] if matrix.dim() == 1 else wires.T
+            weight_gradients += [layer.weight_gradient(own.columns), bias if learns_bias else None, d_matrix]
         return weight_gradients
 
     def _is_dense(self) -> bool:
@@ -131,10 +134,6 @@ class RepeatedChain:
         )
 
 
-def _only_output_has_gradient(gradients: LayerOutcome) -> bool:
-    return gradients.x is None and gradients.u is None and gradients.w is None and gradients.s is None
-
-
 def ends_in_joined_readout(layers: Sequence[BlockLayer]) -> bool:
     return len(layers) > 1 and layers[-1].can_join_loop
 
@@ -169,13 +168,6 @@ def unroll_blocks(
 
     in_threads(forward, sample_blocks(layers), sum(saved.x.numel() for saved in activations))
     return [sum(counts) for counts in zip(*arrived, strict=True)]
-
-
-def _of_weights(sums: Sums, layer: BlockLayer, *, learns_bias: bool) -> list[Tensor | None]:
-    bias, wires = (torch.from_numpy(field)[..., : layer.plan.shape[2]] for field in (sums.bias, sums.wires))
-    matrix = layer.plan.layer.recurrent
-    d_matrix = None if matrix is None else wires[0] if matrix.dim() == 1 else wires.T
-    return [layer.weight_gradient(sums.columns), bias if learns_bias else None, d_matrix]
 
 
 def pull_back_blocks(

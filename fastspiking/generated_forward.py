@@ -17,7 +17,6 @@ from torch import Tensor
 from fastspiking.alongside import ArrivingEvents, ReadoutAlong
 from fastspiking.arrays import FLOATS, in_parts
 from fastspiking.codegen.build import Loops, loops
-from fastspiking.codegen.given import Noise
 from fastspiking.codegen.source import WrittenSource, forward_arrays
 from fastspiking.layer import EngineLayer
 from fastspiking.layout import Layout
@@ -194,15 +193,12 @@ class ForwardPass:
         for step in reversed(order) if reverse else order:
             drawn = {draw: torch.ops.fastspiking.draw(stream, like) for draw, stream in draws.items()}
             for place, noise in wanted:
-                self.arrays[f"noise_{place}"][step] = self.run.layout.flat(_apply_calls(noise, drawn[noise.draw]))
+                values = drawn[noise.draw]
+                for function, arguments, named in noise.calls:
+                    values = function(values, *arguments, **named)
+                self.arrays[f"noise_{place}"][step] = self.run.layout.flat(values)
 
     @staticmethod
     def in_rows(names: Iterable[str], arrays: dict[str, Tensor]) -> list[np.ndarray]:
         """Return the named arrays [T, B, width] as the loops take them, [T B, width]."""
         return [arrays[name].numpy().reshape(-1, arrays[name].shape[-1]) for name in names]
-
-
-def _apply_calls(noise: Noise, drawn: Tensor) -> Tensor:
-    for function, arguments, named in noise.calls:
-        drawn = function(drawn, *arguments, **named)
-    return drawn

@@ -146,6 +146,7 @@ def make_plan(
         keep: results of the steps that others need.
     """
     state = tuple(None if field is None else layout.flat(field).contiguous() for field in spec.state(begin))
+    parameters = () if spec.surrogate is None else spec.surrogate.parameters()
     return LayerPlan(
         layer=layer,
         spec=spec,
@@ -156,7 +157,7 @@ def make_plan(
         steps=steps,
         keep=keep,
         learnt=tuple(name for name in COEFFICIENTS if requires_grad(getattr(spec, name))),
-        surrogate_parameters=[parameter for parameter in own_parameters(spec) if requires_grad(parameter)],
+        surrogate_parameters=[each for each in parameters if requires_grad(each)],
     )
 
 
@@ -185,7 +186,3 @@ def spec_of(layer: EngineLayer) -> LinearSpec:
     if spec is None:
         raise TypeError(f"layer '{layer.name}' has no linear recurrence")
     return spec
-
-
-def own_parameters(spec: LinearSpec) -> list[Tensor]:
-    return [] if spec.surrogate is None else list(spec.surrogate.parameters())

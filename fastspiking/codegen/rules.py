@@ -15,16 +15,15 @@ def _of_numbers(operation: str) -> Rule:
     return rule
 
 
+_is_above, _is_up_to = _of_numbers("gt"), _of_numbers("le")
+
+
 def _add(a: Operand, b: Operand, *, alpha: float = 1) -> Value:
     return Value("add", (as_number(a), _times(b, alpha)))
 
 
 def _sub(a: Operand, b: Operand, *, alpha: float = 1) -> Value:
     return Value("sub", (as_number(a), _times(b, alpha)))
-
-
-def _rsub(a: Operand, b: Operand, *, alpha: float = 1) -> Value:
-    return _sub(b, a, alpha=alpha)
 
 
 def _times(value: Operand, factor: float) -> Value:
@@ -60,10 +59,6 @@ def _where(condition: Operand, a: Operand, b: Operand) -> Value:
     return Value("where", (_truth(condition), as_number(a), as_number(b)))
 
 
-def _masked_fill(x: Operand, mask: Operand, value: Operand) -> Value:
-    return _where(mask, value, x)
-
-
 def _clamp(x: Operand, low: Operand | None = None, high: Operand | None = None, **named: Operand) -> Value:
     clamped = as_number(x)
     low, high = named.get("min", low), named.get("max", high)
@@ -72,28 +67,8 @@ def _clamp(x: Operand, low: Operand | None = None, high: Operand | None = None, 
     return clamped if high is None else Value("minimum", (clamped, as_number(high)))
 
 
-def _clamp_max(x: Operand, high: Operand) -> Value:
-    return _clamp(x, None, high)
-
-
-def _relu(x: Operand) -> Value:
-    return _clamp(x, 0.0)
-
-
-def _leaky_relu(x: Operand, slope: float = 0.01) -> Value:
-    return _where(_of_numbers("gt")(x, 0.0), x, _mul(x, slope))
-
-
-def _leaky_relu_backward(grad: Operand, x: Operand, slope: float, _: bool) -> Value:
-    return _where(_of_numbers("gt")(x, 0.0), grad, _mul(grad, slope))
-
-
-def _threshold_backward(grad: Operand, x: Operand, threshold: float) -> Value:
-    return _where(_of_numbers("le")(x, threshold), 0.0, grad)
-
-
 def _hardtanh_backward(grad: Operand, x: Operand, low: float, high: float) -> Value:
-    outside = Value("or", (_of_numbers("le")(x, low), _of_numbers("ge")(x, high)))
+    outside = Value("or", (_is_up_to(x, low), _of_numbers("ge")(x, high)))
     return _where(outside, 0.0, grad)
 
 
@@ -117,70 +92,26 @@ def _pow(x: Operand, exponent: Operand) -> Value:
     return known.get(float(exponent)) or Value("pow", (base, number(exponent)))
 
 
-def _square(x: Operand) -> Value:
-    return _pow(x, 2.0)
-
-
-def _reciprocal(x: Operand) -> Value:
-    return _div(1.0, x)
-
-
-def _rsqrt(x: Operand) -> Value:
-    return _pow(x, -0.5)
-
-
 def _sign(x: Operand) -> Value:
-    above, below = _of_numbers("gt")(x, 0.0), _of_numbers("lt")(x, 0.0)
+    above, below = _is_above(x, 0.0), _of_numbers("lt")(x, 0.0)
     return _where(above, 1.0, _where(below, -1.0, 0.0))
 
 
 def _heaviside(x: Operand, at_zero: Operand) -> Value:
     below = _where(_of_numbers("eq")(x, 0.0), at_zero, 0.0)
-    return _where(_of_numbers("gt")(x, 0.0), 1.0, below)
-
-
-def _sigmoid_backward(grad: Operand, y: Operand) -> Value:
-    return _mul(_mul(grad, _sub(1.0, y)), y)
-
-
-def _tanh_backward(grad: Operand, y: Operand) -> Value:
-    return _mul(grad, _sub(1.0, _mul(y, y)))
-
-
-def _lerp(a: Operand, b: Operand, weight: Operand) -> Value:
-    return _add(a, _mul(weight, _sub(b, a)))
-
-
-def _addcmul(x: Operand, a: Operand, b: Operand, *, value: float = 1) -> Value:
-    return _add(x, _mul(a if value == 1 else _mul(value, a), b))
-
-
-def _addcdiv(x: Operand, a: Operand, b: Operand, *, value: float = 1) -> Value:
-    return _add(x, _div(a if value == 1 else _mul(value, a), b))
-
-
-def _first(x: Operand, *_: object, **__: object) -> Value:
-    return as_number(x)
-
-
-def _second(_: Operand, x: Operand, *__: object) -> Value:
-    return as_number(x)
-
-
-def _isnan(x: Operand) -> Value:
-    return _of_numbers("ne")(x, x)
+    return _where(_is_above(x, 0.0), 1.0, below)
 
 
 def _softplus(x: Operand, beta: float = 1, threshold: float = 20) -> Value:
     scaled = _mul(x, beta)
     curve = _div(_of_numbers("log1p")(_of_numbers("exp")(scaled)), beta)
-    return _where(_of_numbers("gt")(scaled, threshold), x, curve)
+    return _where(_is_above(scaled, threshold), x, curve)
 
 
 def _softplus_backward(grad: Operand, x: Operand, beta: float, threshold: float) -> Value:
     scaled = _mul(x, beta)
     e = _of_numbers("exp")(scaled)
-    return _where(_of_numbers("gt")(scaled, threshold), grad, _div(_mul(grad, e), _add(e, 1.0)))
+    return _where(_is_above(scaled, threshold), grad, _div(_mul(grad, e), _add(e, 1.0)))
 
 
 PLAIN = (
@@ -193,14 +124,14 @@ PLAIN = (
 RULES: dict[str, Rule] = {name: _of_numbers(name) for name in PLAIN} | {
     "add": _add,
     "sub": _sub,
-    "rsub": _rsub,
+    "rsub": lambda a, b, *, alpha=1: _sub(b, a, alpha=alpha),
     "mul": _mul,
     "div": _div,
     "true_divide": _div,
     "pow": _pow,
-    "square": _square,
-    "reciprocal": _reciprocal,
-    "rsqrt": _rsqrt,
+    "square": lambda x: _pow(x, 2.0),
+    "reciprocal": lambda x: _div(1.0, x),
+    "rsqrt": lambda x: _pow(x, -0.5),
     "arctan": _of_numbers("atan"),
     "absolute": _of_numbers("abs"),
     "logical_and": _logical("and"),
@@ -211,29 +142,29 @@ RULES: dict[str, Rule] = {name: _of_numbers(name) for name in PLAIN} | {
     "bitwise_or": _logical("or"),
     "bitwise_not": _logical("not"),
     "where": _where,
-    "masked_fill": _masked_fill,
+    "masked_fill": lambda x, mask, value: _where(mask, value, x),
     "clamp": _clamp,
     "clamp_min": _clamp,
-    "clamp_max": _clamp_max,
-    "relu": _relu,
+    "clamp_max": lambda x, high: _clamp(x, None, high),
+    "relu": lambda x: _clamp(x, 0.0),
     "hardtanh": _clamp,
-    "leaky_relu": _leaky_relu,
-    "leaky_relu_backward": _leaky_relu_backward,
-    "threshold_backward": _threshold_backward,
+    "leaky_relu": lambda x, slope=0.01: _where(_is_above(x, 0.0), x, _mul(x, slope)),
+    "leaky_relu_backward": lambda grad, x, slope, _: _where(_is_above(x, 0.0), grad, _mul(grad, slope)),
+    "threshold_backward": lambda grad, x, threshold: _where(_is_up_to(x, threshold), 0.0, grad),
     "hardtanh_backward": _hardtanh_backward,
     "sign": _sign,
     "sgn": _sign,
     "heaviside": _heaviside,
-    "sigmoid_backward": _sigmoid_backward,
-    "tanh_backward": _tanh_backward,
-    "lerp": _lerp,
-    "addcmul": _addcmul,
-    "addcdiv": _addcdiv,
+    "sigmoid_backward": lambda grad, y: _mul(_mul(grad, _sub(1.0, y)), y),
+    "tanh_backward": lambda grad, y: _mul(grad, _sub(1.0, _mul(y, y))),
+    "lerp": lambda a, b, weight: _add(a, _mul(weight, _sub(b, a))),
+    "addcmul": lambda x, a, b, *, value=1: _add(x, _mul(a if value == 1 else _mul(value, a), b)),
+    "addcdiv": lambda x, a, b, *, value=1: _add(x, _div(a if value == 1 else _mul(value, a), b)),
     "softplus": _softplus,
     "softplus_backward": _softplus_backward,
-    "isnan": _isnan,
-    "copy": _second,
-    "positive": _first,
+    "isnan": lambda x: _of_numbers("ne")(x, x),
+    "copy": lambda _, x, *__: as_number(x),
+    "positive": as_number,
     "zero": lambda _: number(0),
     "fill": lambda _, value: as_number(value),
     "empty_like": lambda *_, **__: number(0),

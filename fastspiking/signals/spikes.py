@@ -35,7 +35,7 @@ class SparseSpikes:
         """Convert dense input [T, B, N], which must not require a gradient."""
         steps, batch, inputs = dense.shape
         flat = dense.reshape(-1)
-        position = _nonzero(flat)
+        position = nonzero_positions(flat)
         row = position // max(1, inputs)
         index, value = position - row * inputs, flat[position]
         return SparseSpikes.from_rows(
@@ -115,7 +115,7 @@ Signal = Tensor | SparseSpikes
 """Input of a layer: dense values [T, B, ...] or sparse spikes [T, B, N]."""
 
 
-def _nonzero(flat: Tensor) -> Tensor:
+def nonzero_positions(flat: Tensor) -> Tensor:
     """Return the ascending positions of non-zero entries of a flat tensor; on CPU by NumPy, which is faster."""
     if flat.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero((flat != 0).numpy()))

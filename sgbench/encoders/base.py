@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastspiking.bins import count_late_spikes, packed_steps
 from fastspiking.signals.spike_trains import SpikeTrains
-from fastspiking.signals.spikes import Signal, SparseSpikes
+from fastspiking.signals.spikes import Signal, SparseSpikes, nonzero_positions
 from sgbench.errors import require_count, require_number
 
 Form = Literal["values", "traces", "spikes"]
@@ -165,7 +165,7 @@ def packed(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) -> Spars
     if events is not None:
         return events
     batch, channels = step.shape
-    position = _true_positions(fires & (step >= 0) & (step < steps))  # sample * M + channel
+    position = nonzero_positions((fires & (step >= 0) & (step < steps)).reshape(-1))  # sample * M + channel
     spike_step = step.reshape(-1)[position].to(_smallest_integer_type(steps))
     order = stable_order(spike_step)
     position = position[order]
@@ -227,9 +227,3 @@ def stable_order(key: Tensor) -> Tensor:
 def _smallest_integer_type(steps: int) -> torch.dtype:
     fitting = (dtype for dtype in (torch.uint8, torch.int16) if steps - 1 <= torch.iinfo(dtype).max)
     return next(fitting, torch.int64)
-
-
-def _true_positions(mask: Tensor) -> Tensor:
-    if mask.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(mask.numpy()))
-    return mask.reshape(-1).nonzero().squeeze(1)
