@@ -25,7 +25,6 @@ from study.reporting.report import gather, make_report, own_checkout, pages_fold
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command on a study and return its exit code."""
     return run_command_line(_dispatch, argv)
 
 
@@ -36,7 +35,6 @@ def _dispatch(words: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Build the parser of all commands."""
     top = CommandParser(prog="python -m study", description=__doc__)
     commands: Any = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     reporting = commands.add_parser(
@@ -131,7 +129,6 @@ def answer_studies(args: argparse.Namespace) -> int:
 
 
 def plan_study(args: argparse.Namespace) -> int:
-    """Print for every open claim the runs that would decide it, their cost and their chance."""
     loaded = load_study(args.name, args.config_dir)
     plan = function_of(loaded, "plan")
     lines = list(plan(gather(loaded, folders_of(args, loaded.name).store, checkout=None)))

@@ -203,11 +203,10 @@ def by_spikes(group: ResultGroup) -> list[SettingResult]:
     return sorted(close, key=lambda one: (one.log_spikes or 0.0, _mean(one)))
 
 
-def by_worst(group: ResultGroup) -> list[SettingResult]:
-    return sorted(group.settings, key=lambda one: (max(one.losses.values()), _mean(one)))
-
-
-_ORDERS: Mapping[Goal, Callable[[ResultGroup], list[SettingResult]]] = {"spikes": by_spikes, "safety": by_worst}
+_ORDERS: Mapping[Goal, Callable[[ResultGroup], list[SettingResult]]] = {
+    "spikes": by_spikes,
+    "safety": lambda group: sorted(group.settings, key=lambda one: (max(one.losses.values()), _mean(one))),
+}
 
 
 def passages(answer: StudyAnswer) -> Iterator[Passage]:

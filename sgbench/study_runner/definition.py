@@ -179,7 +179,8 @@ class Study(Strict):
                 if task not in self.tasks:
                     raise ValueError(f"blocks.{name}.tasks: {task} is none of the study's tasks")
             _require_valid_ranges(name, block)
-            used = {seed for seeds in _all_seeds(block) for seed in seeds.values}
+            stated = [block.seeds, *(grid.seeds for grid in block.grids if grid.seeds is not None)]
+            used = {seed for seeds in stated for seed in seeds.values}
             outside = used - set(self.seeds[block.purpose].values)
             if outside:
                 raise ValueError(f"blocks.{name}.seeds: {min(outside)} is no {block.purpose} seed of the study")
@@ -201,10 +202,6 @@ def _require_valid_ranges(name: str, block: StudyBlock) -> None:
         twice = stated & {key for ranges in grid.ranges.values() for key in ranges}
         if twice:
             raise ValueError(f"blocks.{name}.grids: {min(twice)} is drawn and stated")
-
-
-def _all_seeds(block: StudyBlock) -> list[Seeds]:
-    return [block.seeds, *(grid.seeds for grid in block.grids if grid.seeds is not None)]
 
 
 class Loaded(Strict):

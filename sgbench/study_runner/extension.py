@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sgbench.composition.plan import PointComposer
 from sgbench.errors import InputError, suggest
 from sgbench.records.files import first_problem, write_atomic
-from sgbench.study_runner.definition import CellGrid, Loaded, RandomSettings, Study, StudyBlock, StudyTask
+from sgbench.study_runner.definition import CellGrid, Loaded, Study, StudyBlock, StudyTask
 
 
 def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
@@ -47,7 +47,10 @@ def _extend_block(block: StudyBlock, likes: Mapping[str, str]) -> StudyBlock | N
     if not likes:
         return None
     grids = [extended for grid in block.grids if (extended := _extend_grid(grid, likes)) is not None]
-    settings = None if block.settings is None else _extend_settings(block.settings, likes)
+    settings = block.settings
+    if settings is not None:
+        ranges = {name: settings.by_task[like] for name, like in likes.items() if like in settings.by_task}
+        settings = settings.model_copy(update={"by_task": ranges})
     update = {"tasks": tuple(likes), "grids": tuple(grids), "settings": settings}
     return block.model_copy(update=update)
 
@@ -57,11 +60,6 @@ def _extend_grid(grid: CellGrid, likes: Mapping[str, str]) -> CellGrid | None:
         return grid
     tasks = tuple(name for name, like in likes.items() if like in grid.tasks)
     return grid.model_copy(update={"tasks": tasks}) if tasks else None
-
-
-def _extend_settings(settings: RandomSettings, likes: Mapping[str, str]) -> RandomSettings:
-    ranges = {name: settings.by_task[like] for name, like in likes.items() if like in settings.by_task}
-    return settings.model_copy(update={"by_task": ranges})
 
 
 def full_scale(loaded: Loaded, names: Sequence[str] = ()) -> Loaded:

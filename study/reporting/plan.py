@@ -139,7 +139,9 @@ def planned(
     new = sorted({seed for one in asked for seed in one.missing})
     which = f"{purpose} seeds {new[0]} to {new[-1]} of {', '.join(tasks)}" if new else "nothing is missing"
     line = PlanLine(claim, which, runs, hours, None)
-    sources = {task: _common([one for one in asked if one.task == task]) for task in tasks}
+    sources = {
+        task: sorted(set.intersection(*(set(one.stored) for one in asked if one.task == task))) for task in tasks
+    }
     few = [task for task, found in sources.items() if len(found) < MIN_SEEDS]
     if few or not new:
         note = f"fewer than {MIN_SEEDS} seeds of {', '.join(few)} are stored" if few else ""
@@ -152,10 +154,6 @@ def planned(
         hits += decided(DrawnScores(watched, drawn))
     least = min(map(len, sources.values()))
     return replace(line, chance=hits / tries, note=f"by drawing {least} stored seeds again")
-
-
-def _common(asked: Sequence[AskedCell]) -> list[int]:
-    return sorted(set.intersection(*(set(one.stored) for one in asked)))
 
 
 def _with_seeds(study: Study, purpose: str, seeds: Sequence[int], blocks: Sequence[str]) -> Study:

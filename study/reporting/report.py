@@ -62,7 +62,6 @@ class Passage:
         return f"{before}{first}\n{self.text}\n{last}{after}"
 
     def is_in(self, root: Path) -> bool:
-        """Return whether the document of a checkout has this text in its place."""
         path = root / self.path
         if not path.is_file():
             raise InputError(f"{path}: is missing; the report has a passage of it")
@@ -98,14 +97,12 @@ class Report:
         return [passage.path for passage in self.passages if not passage.is_in(root)]
 
     def write_beside(self, folder: Path) -> list[str]:
-        """Write the files beside the records that are missing or differ; return their names."""
         stale = self.stale_beside(folder)
         for name in stale:
             write_atomic(folder / name, self.beside[name])
         return stale
 
     def stale_beside(self, folder: Path) -> list[str]:
-        """List the files beside the records that a store's folder lacks or has otherwise."""
         return [name for name, data in self.beside.items() if _bytes(folder / name) != data]
 
     @property

@@ -30,7 +30,6 @@ class StudyFigure(Strict):
 
     @property
     def point(self) -> str:
-        """Write the estimate alone."""
         return decimal_text(self.mean, self.digits)
 
 

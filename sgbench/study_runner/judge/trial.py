@@ -265,7 +265,7 @@ class Court:
         `stage` names the stage in messages.
         """
         specs = calibrate_specs([self.spec(task, cell, seed) for cell, seed in points])
-        missing = [spec for spec in specs if not _has_result(spec)]
+        missing = [spec for spec in specs if (record := stored_record(spec)) is None or not is_result(record)]
         if missing:
             stated_s = task.run_s * len(missing)
             elapsed_s = time.monotonic() - self.began_s
@@ -309,11 +309,6 @@ def run_of(record: RunRecord) -> TrialRun:
         at_chance=measure.is_at_chance(split),
         silent=frozenset(layer.name for layer in layers if layer.dead_fraction == 1),
     )
-
-
-def _has_result(spec: RunSpec) -> bool:
-    record = stored_record(spec)
-    return record is not None and is_result(record)
 
 
 def _mean_validation(runs: Iterable[TrialRun]) -> float:

@@ -29,7 +29,6 @@ class CheckedNetwork(TriedSettings):
 
     @property
     def best(self) -> str:
-        """Return the setting with the highest mean test accuracy."""
         return max(self.runs, key=self.mean)
 
     @property
@@ -44,7 +43,6 @@ class CheckedNetwork(TriedSettings):
 
     @property
     def holds(self) -> bool:
-        """Return whether the tries lose no more than they may."""
         return self.loss <= HOLDS
 
 

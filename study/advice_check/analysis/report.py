@@ -27,7 +27,6 @@ NOTES = """\
 
 
 def make_report(given: ReportInput) -> Report:
-    """Compare what is printed with the best setting on every network whose runs are stored."""
     scores, study = given.evidence.scores, given.evidence.loaded.study
     registration = Path(given.evidence.loaded.study.registration).name
     printed = read_printed(given.folder)

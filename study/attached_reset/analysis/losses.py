@@ -215,7 +215,6 @@ def worst(networks: Iterable[NetworkRuns], *tried: SurrogateSetting) -> tuple[fl
 
 
 def advice(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult]) -> RuleAdvice:
-    """Apply the registered rule of advice."""
     word = {one.name: one.verdict for one in verdicts}
     pair = word["B2"] == "confirmed"
     if word["B1"] == "confirmed":

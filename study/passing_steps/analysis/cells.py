@@ -105,7 +105,6 @@ def tasks_of(scores: StudyScores) -> Iterator[TaskRuns]:
 
 
 def over_shapes(differences: Sequence[Floats]) -> Floats:
-    """Average differences by seed over both shapes [seeds]."""
     if len(differences) != len(SHAPES):
         raise ValueError("one a shape is needed")
     return np.mean(differences, axis=0)

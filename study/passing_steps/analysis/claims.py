@@ -46,7 +46,6 @@ class ClaimLook:
 
     @property
     def mean(self) -> float:
-        """Average over tasks."""
         return sum(self.by_task.values()) / len(self.by_task)
 
 
@@ -108,7 +107,6 @@ def look(claim: StudyClaim, by_task: Mapping[str, float], seeds: tuple[int, ...]
 
 
 def decide(scores: StudyScores) -> list[ClaimDecision]:
-    """Decide every claim from the stored runs, look by look."""
     decisions: dict[str, ClaimDecision] = {}
     for claim in CLAIMS:
         before = None if claim.after is None else decisions[claim.after].verdict

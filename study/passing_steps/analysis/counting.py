@@ -82,7 +82,6 @@ def lines(folder: Path, order: Sequence[str]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print the choice from the stored records."""
     from sgbench.study_runner.definition import load_study
 
     order = list(load_study("passing_steps").study.tasks)

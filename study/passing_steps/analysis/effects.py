@@ -79,14 +79,10 @@ def _grid(records: Mapping[tuple[Place, int], RunRecord]) -> GridRuns:
     return GridRuns(
         validation,
         test,
-        collect(lambda record: max([guess, *_curve(record)[: _epochs(record, EARLY)]])),
+        collect(lambda record: max([guess, *_curve(record)[: max(1, round(EARLY * record.method.protocol.epochs))]])),
         collect(lambda record: _reached(record, goal)),
         collect(lambda record: float(record.status == "failed")),
     )
-
-
-def _epochs(record: RunRecord, share: float) -> int:
-    return max(1, round(share * record.method.protocol.epochs))
 
 
 def _curve(record: RunRecord) -> list[float]:
@@ -112,7 +108,6 @@ def over_tasks(numbers: Sequence[float], digits: int = 1) -> StudyFigure:
 
 
 def count(number: float, digits: int = 0) -> StudyFigure:
-    """Hold a number that has no interval."""
     return StudyFigure(mean=round(number, digits) + 0.0, digits=digits)
 
 

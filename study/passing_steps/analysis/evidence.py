@@ -59,7 +59,6 @@ class TaskEvidence:
 
     @property
     def best(self) -> float:
-        """Return the highest accuracy of a cell."""
         return max(self.accuracy.values())
 
     def loss(self, shape: str, width: float) -> float | None:
@@ -92,7 +91,6 @@ RunsOfCells = Mapping[tuple[Reset, str, str, float], Mapping[int, RunPoints]]
 
 
 def points_of_run(record: RunRecord) -> RunPoints:
-    """Return what a stored run scored."""
     measure = measure_of(record.classes, None)
     points = (selection(record)[0], measure.of(record.test), measure.guess)
     return RunPoints(*(PERCENT * one for one in points))

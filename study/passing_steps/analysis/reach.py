@@ -33,7 +33,6 @@ def reach_of(root: Path, study: str, *tasks: str) -> dict[str, tuple[float, floa
 
 
 def measure(words: list[str]) -> dict[str, tuple[float, float]]:
-    """Measure the network of a task before training."""
     properties = measure_spec(compose(words)).properties
     return {
         name: (float(f"{min(values):.{DIGITS}g}"), float(f"{max(values):.{DIGITS}g}"))
@@ -42,7 +41,6 @@ def measure(words: list[str]) -> dict[str, tuple[float, float]]:
 
 
 def main() -> int:
-    """Measure all networks with data from the folder that is named, and write them beside the records."""
     root = Path(__file__).resolve().parents[3]
     first, second = load_study(FIRST).study, load_study(SECOND).study
     data = f"paths.data_dir={sys.argv[1]}"

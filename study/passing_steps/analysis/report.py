@@ -21,7 +21,6 @@ OF_THE_FIRST = ("study/surrogates/manifest.json", "study/surrogates/summary.json
 
 
 def make_report(given: ReportInput) -> Report:
-    """Decide every claim and write the pages of the report."""
     scores = given.evidence.scores
     decisions = decide(scores)
     taken = settings.unsearched(scores)

@@ -53,7 +53,6 @@ class Way:
     losses: Mapping[str, float]
 
     def mean(self, tasks: Sequence[str]) -> float:
-        """Average over tasks."""
         return fmean(self.losses[task] for task in tasks)
 
 
@@ -140,7 +139,6 @@ def best_known(runs: RunsOfCells, task: str) -> float:
 
 
 def mean_test(cell: Seeds) -> float:
-    """Average the test points of a cell over seeds."""
     return fmean(run.test for run in cell.values())
 
 

@@ -17,7 +17,6 @@ Evidence = Mapping[str, TaskEvidence]
 
 
 def mean_loss(evidence: Evidence, target: float) -> float:
-    """Average over tasks the points lost at a target."""
     return sum(task.loss_at(target) for task in evidence.values()) / len(evidence)
 
 
@@ -47,7 +46,6 @@ def fixed_losses(evidence: Evidence) -> dict[tuple[str, float], list[float]]:
 
 
 def chosen_fixed(evidence: Evidence) -> tuple[str, float]:
-    """Choose the fixed setting with the least mean loss."""
     losses = fixed_losses(evidence)
     return min(losses, key=lambda setting: (sum(losses[setting]) / len(losses[setting]), setting))
 
@@ -69,7 +67,6 @@ def lines(evidence: Mapping[Reset, Evidence]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print the choices from the stored records."""
     root = Path(__file__).resolve().parents[3]
     study = load_study(FIRST).study
     runs = read_runs(root, study, first_entries(root))

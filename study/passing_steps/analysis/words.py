@@ -42,7 +42,6 @@ def percent(level: float) -> str:
 
 
 def worst_task(decision: ClaimDecision, last: ClaimLook) -> tuple[str, float]:
-    """Return the task that speaks most against a claim, with its number."""
     pick = max if decision.claim.below else min
     return pick(last.by_task.items(), key=lambda pair: pair[1])
 
@@ -103,7 +102,6 @@ class SettingLosses:
 
     @property
     def row(self) -> list[str]:
-        """Write the setting as the cells of a table."""
         if not self.losses:
             return [self.name, "not run", "-", "-"]
         worst = max(self.losses, key=lambda title: self.losses[title])

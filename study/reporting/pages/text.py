@@ -40,7 +40,6 @@ class StudyPicture:
 
     @property
     def digest(self) -> str:
-        """Hash the picture's numbers; the file carries the hash."""
         return numbers_digest(self.numbers)
 
     @property

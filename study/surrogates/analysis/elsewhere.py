@@ -31,7 +31,6 @@ class ReproducedFigure:
 
     @property
     def agrees(self) -> bool:
-        """Return whether ours lies within the published bounds."""
         return self.verdict == "agrees"
 
     @property

@@ -52,7 +52,6 @@ def said(tables: dict[str, RunTable]) -> str:
 
 
 def h1(scores: StudyScores, rules: Rules) -> HypothesisResult:
-    """Decide H1, with one hidden layer the shape does not matter: equality averaged over three widths."""
     widths = (0.5, 1.0, 2.0)
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for shape in SHAPES for width in widths]
     tables = {task: map_table(scores, task, cells) for task in ONE_LAYER}
@@ -82,7 +81,6 @@ def h1(scores: StudyScores, rules: Rules) -> HypothesisResult:
 
 
 def h2(scores: StudyScores, rules: Rules) -> HypothesisResult:
-    """Decide H2, four layers that start quiet: triangle does not learn, three shapes with tails do."""
     widths, shapes = (0.1, 0.5, 1.0), ("triangle", "atan", "fast_sigmoid", "log_abs")
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for shape in shapes for width in widths]
     table = map_table(scores, "T2d4", cells, all_seeds=True)
@@ -117,7 +115,6 @@ def h2(scores: StudyScores, rules: Rules) -> HypothesisResult:
 
 
 def h3(scores: StudyScores, rules: Rules) -> HypothesisResult:
-    """Decide H3, a driven start removes what H2 says: triangle minus atan within five points."""
     widths = (0.5, 1.0)
     cells: list[Cell] = [
         {"surrogate": shape, "width_fwhm": width} for width in widths for shape in ("triangle", REFERENCE)
@@ -163,7 +160,6 @@ def _gaps(result: HypothesisResult, table: RunTable, widths: Sequence[float], *,
 
 
 def h6(scores: StudyScores, rules: Rules) -> HypothesisResult:
-    """Decide H6, each shape at its own best cell: equal within the margins on all tasks, at the level of a look."""
     block = scores.study.blocks["A3b"]
     result = HypothesisResult(
         name="H6",
@@ -191,7 +187,6 @@ def h6(scores: StudyScores, rules: Rules) -> HypothesisResult:
 
 
 def h7(scores: StudyScores, rules: Rules) -> HypothesisResult:
-    """Decide H7, heavier tails send fewer spikes without recurrence and more with it: slopes at width 1."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in SHAPES]
     tables = {task: map_table(scores, task, cells) for task in (*ONE_LAYER, *RECURRENT)}
     result = HypothesisResult(
@@ -228,7 +223,6 @@ def h7(scores: StudyScores, rules: Rules) -> HypothesisResult:
 
 
 def all_hypotheses(scores: StudyScores, rules: Rules, *, generator: np.random.Generator) -> list[HypothesisResult]:
-    """Decide every registered hypothesis, corrected for their number."""
     return corrected(
         [
             h1(scores, rules),

@@ -24,7 +24,6 @@ MARGIN_POINTS = 3.0
 
 
 def h9(scores: StudyScores, rules: Rules) -> HypothesisResult:
-    """Decide H9, one-step back-propagation comes close on T4 and T5 and not on the delayed task."""
     result = HypothesisResult(
         name="H9",
         claim="One-step back-propagation with a loss at every step comes within 3 points of full "

@@ -22,7 +22,6 @@ SCHEDULES: dict[str, Cell] = {
 
 
 def h8(scores: StudyScores, rules: Rules) -> HypothesisResult:
-    """Decide H8, a width that is learnt or scheduled from the best fixed one equals it on all tasks."""
     result = HypothesisResult(
         name="H8",
         claim="A width that is learnt or scheduled equals the best fixed width.",

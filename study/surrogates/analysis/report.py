@@ -77,7 +77,6 @@ def make_report(given: ReportInput, rules: Rules | None = None) -> Report:
 
 
 def find(given: ReportInput, rules: Rules) -> SurrogateEvidence:
-    """Compute the verdicts and the summary that the pages are written from."""
     base = given.evidence
     loaded, scores = base.loaded, base.scores
     generator = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))

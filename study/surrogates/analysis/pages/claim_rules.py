@@ -93,7 +93,6 @@ def hypothesis(evidence: SurrogateEvidence, name: str) -> HypothesisResult | Non
 
 
 def hypotheses(evidence: SurrogateEvidence, *names: str) -> list[HypothesisResult]:
-    """Find the results of registered hypotheses, those that the report decides."""
     return [result for name in names if (result := hypothesis(evidence, name)) is not None]
 
 

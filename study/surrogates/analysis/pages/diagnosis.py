@@ -47,7 +47,7 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
     if not known:
         return StudyPage(NAME, TITLE, (*parts, f"Not known yet: {missing(evidence, MAP).number}."))
     gradients = {task: _correlation(one, first_gradient) for task, one in known.items()}
-    windows = {task: _correlation(one, least_in_window) for task, one in known.items()}
+    windows = {task: _correlation(one, lambda cell: min(cell.in_window)) for task, one in known.items()}
     errors = {task: _errors(one) for task, one in known.items()}
     picture = _picture(evidence, known, gradients)
     parts += [
@@ -75,11 +75,6 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
 def first_gradient(cell: InitialCell) -> float | None:
     """Return the gradient's norm in the first hidden layer, which is the farthest from the loss."""
     return cell.gradients[0]
-
-
-def least_in_window(cell: InitialCell) -> float | None:
-    """Return the share of potentials in the window, in the layer where it is smallest."""
-    return min(cell.in_window)
 
 
 def _known(evidence: SurrogateEvidence, task: str) -> _Known | None:

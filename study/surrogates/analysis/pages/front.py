@@ -12,7 +12,6 @@ from study.surrogates.analysis.pages.remarks import interval_level, remark_lines
 
 
 def page(evidence: SurrogateEvidence, pages: Sequence[StudyPage]) -> StudyPage:
-    """Write the front page of a study's report: question, outcome, and what is open."""
     results = evidence.results
     words = [result.verdict for result in results]
     study = evidence.loaded.study

@@ -74,7 +74,10 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
             ),
             "neurons_spikes.png": (
                 "Spikes of six neuron models over those of the leaky one, a row a model.",
-                [_spike_panel(evidence.title(task), look) for task, look in tables.items()],
+                [
+                    MethodPanel(evidence.title(task), "spikes, leaky = 1", tuple(_spike_ratios(look)), kind="cost")
+                    for task, look in tables.items()
+                ],
             ),
         },
     )
@@ -102,11 +105,6 @@ def settled(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
     cells = evidence.scores.settled.get(TUNING, {}).get(task, ())
     by_model = {str(cell.get("neuron")): dict(cell) for cell in cells}
     return {name: by_model[entry] for entry, name in MODELS.items() if entry in by_model}
-
-
-def _spike_panel(title: str, look: RunTable) -> MethodPanel:
-    """Draw spikes an inference over those of the leaky neuron."""
-    return MethodPanel(title, "spikes, leaky = 1", tuple(_spike_ratios(look)), kind="cost")
 
 
 def _spike_ratios(look: RunTable) -> list[Estimate | None]:
