@@ -50,7 +50,6 @@ class AslDvs(EventFiles, entry="asl_dvs"):
     per_letter: ClassVar[int] = EACH
 
     def originals(self, root: Path) -> list[str]:
-        """List the file of every recording, sorted by letter and name, relative to `root`."""
         files: list[str] = []
         for letter in LETTERS:
             files += [f"{letter}/{name}" for name in below(root / letter, "*.mat", self.remedy, least=self.per_letter)]

@@ -29,10 +29,6 @@ TEST_IS_LOCKED = (
 )
 
 
-def ignore_access(stage: str | None) -> None:
-    """Do nothing when the test split is read in a stage: the listener until another is set."""
-
-
 class GuardedSplits(Mapping[Split, Samples]):
     """Maps split names to samples; `test` can be read only inside the context `open`.
 
@@ -43,7 +39,7 @@ class GuardedSplits(Mapping[Split, Samples]):
         self._splits = dict(splits)
         self._is_open = False
         self._stage: str | None = None
-        self.listener: Callable[[str | None], None] = ignore_access  # called before each access to `test`
+        self.listener: Callable[[str | None], None] = lambda _: None  # called before each access to `test`
 
     def __getitem__(self, name: Split) -> Samples:
         if name == "test":

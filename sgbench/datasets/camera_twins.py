@@ -193,7 +193,6 @@ class CameraTwin(EventFiles):
         super().__init_subclass__(**others)
 
     def parameters(self) -> dict[str, object]:
-        """Return the numbers of samples and the camera's parameters, on which the recordings depend."""
         return {"samples": [self.sizes[split] for split in SPLITS], "camera": asdict(self.camera)}
 
     def missing(self, data_dir: Path) -> str | None:

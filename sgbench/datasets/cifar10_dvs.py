@@ -46,7 +46,6 @@ class Cifar10Dvs(EventFiles, entry="cifar10_dvs"):
     )
 
     def originals(self, root: Path) -> list[str]:
-        """List the file of every recording, class by class, relative to `root`."""
         files: list[str] = []
         for name in CLASSES:
             files += [f"{name}/{file}" for file in below(root / name, "*.aedat4", self.remedy, least=EACH)]

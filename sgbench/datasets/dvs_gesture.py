@@ -68,11 +68,9 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
         self.validation_users = sorted(set(users))
 
     def parameters(self) -> dict[str, object]:
-        """Return the users held out for validation, on whom the splits depend."""
         return {"validation_users": self.validation_users}
 
     def originals(self, root: Path) -> list[str]:
-        """List the file of every gesture, relative to `root`, training before test."""
         train, test = (
             [f"{part}/{name}" for name in below(root / part, "user*/*.npy", self.remedy)] for part in (TRAIN, TEST)
         )

@@ -41,15 +41,11 @@ class FsddRecordings(Spoken):
         names = below(root / "recordings", "*.wav", self.remedy, least=self.least)
         return [f"recordings/{name}" for name in names]
 
-    def all_utterances(self, root: Path) -> list[Utterance]:
-        """List all recordings, sorted by the speaker, digit and number in their names."""
-        utterances = [_utterance(name, root) for name in self.originals(root)]
-        return sorted(utterances, key=lambda utterance: (utterance.speaker, utterance.label, utterance.number))
-
     def divided(self, root: Path, split_of: Callable[[Utterance], Split]) -> dict[Split, list[Utterance]]:
         """Map each split to the recordings for which `split_of` returns it."""
         parts: dict[Split, list[Utterance]] = {"train": [], "validation": [], "test": []}
-        for utterance in self.all_utterances(root):
+        utterances = [_utterance(name, root) for name in self.originals(root)]
+        for utterance in sorted(utterances, key=lambda each: (each.speaker, each.label, each.number)):
             parts[split_of(utterance)].append(utterance)
         return parts
 
@@ -90,7 +86,6 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
         self.sha256: str | None = self.published_sha256()
 
     def drawn(self, seed: int) -> FsddSpeaker:
-        """Return the data set with test and validation speakers drawn by a run's seed, without a checksum."""
         random = np.random.Generator(np.random.PCG64(seed))
         test, validation = np.argsort(random.random(len(SPEAKERS)))[:2]
         other = FsddSpeaker(test_speaker=SPEAKERS[test], validation_speaker=SPEAKERS[validation])
@@ -98,7 +93,6 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
         return other
 
     def parameters(self) -> dict[str, object]:
-        """Return the held-out speakers and the parameters of the front end, on which samples and splits depend."""
         held_out = {"test_speaker": self.test_speaker, "validation_speaker": self.validation_speaker}
         return {**super().parameters(), **held_out}
 

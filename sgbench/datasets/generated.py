@@ -53,20 +53,16 @@ class Generated(DataSet):
         return np.random.Generator(np.random.PCG64(sequence))
 
     def drawn(self, seed: int) -> Generated:
-        """Return a copy that draws other random numbers, which depend on a run's seed; it has no checksum."""
         other = copy.copy(self)
         other.run_seed, other.sha256 = (seed,), None
         return other
-
-    def each_split(self) -> list[tuple[Split, int, np.random.Generator]]:
-        return [(name, self.sizes[name], self.random(number)) for number, name in enumerate(SPLITS)]
 
 
 class DrawnBySplit(Generated):
     """Generates each split with a random generator of its own, so that the size of one changes no other."""
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        return {name: self._generate(count, random) for name, count, random in self.each_split()}
+        return {name: self._generate(self.sizes[name], self.random(number)) for number, name in enumerate(SPLITS)}
 
     @abstractmethod
     def _generate(self, count: int, random: np.random.Generator) -> Samples:

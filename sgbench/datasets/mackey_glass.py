@@ -47,7 +47,6 @@ class MackeyGlass(Generated, entry="mackey_glass"):
         super().__init__(samples=samples, seed=seed)
 
     def outputs(self) -> int:
-        """Return 1, as a network predicts one value."""
         return 1
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:

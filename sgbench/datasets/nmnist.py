@@ -46,7 +46,6 @@ class Nmnist(EventFiles, entry="nmnist"):
     least: ClassVar[int] = 10_000  # recordings that each folder must have
 
     def originals(self, root: Path) -> list[str]:
-        """List the file of every recording, relative to `root`, training before test."""
         pattern = "[0-9]/*.bin"
         train = below(root / "Train", pattern, self.remedy, least=self.least)
         test = below(root / "Test", pattern, self.remedy, least=self.least)

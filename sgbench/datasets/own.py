@@ -10,7 +10,7 @@ from torch import Tensor
 from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.datasets.generated import three_sizes
-from sgbench.encoders.base import Form, Values
+from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_choice, require_count
 
 FOLDER = "yours"  # relative to the root of all data files
@@ -85,18 +85,9 @@ def store(splits: dict[Split, Samples], folder: Path) -> None:
     """Write samples into the files that `Own` reads; the training targets last, as they mark a complete folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for split in reversed(SPLITS):
-        samples = splits[split]
-        for name, numbers in (
-            *_tensors_by_name(samples.values),
-            ("lengths", samples.lengths),
-            ("target", samples.target),
-        ):
+        samples, values = splits[split], splits[split].values
+        is_spikes = isinstance(values, SpikeTrains)
+        arrays = {name: getattr(values, name) for name in TRAINS} if is_spikes else {"values": values}
+        for name, numbers in {**arrays, "lengths": samples.lengths, "target": samples.target}.items():
             if numbers is not None:
                 np.save(folder / f"{split}_{name}.npy", numbers.numpy())
-
-
-def _tensors_by_name(values: Values) -> tuple[tuple[str, Tensor], ...]:
-    """Return pairs of name and tensor of a split's values, one for each file; the name ends the file's."""
-    if isinstance(values, SpikeTrains):
-        return tuple((name, getattr(values, name)) for name in TRAINS)
-    return (("values", values),)

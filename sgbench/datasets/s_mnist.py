@@ -55,7 +55,6 @@ class SMnist(EventFiles, entry="s_mnist"):
         self.step_us = require_count("dataset.step_us", step_us)
 
     def parameters(self) -> dict[str, object]:
-        """Return the constructor's parameters, on which the spikes depend."""
         return {"channels": self.n_inputs, "repeat": self.repeat, "step_us": self.step_us}
 
     @property

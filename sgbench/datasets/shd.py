@@ -66,7 +66,6 @@ class Shd(EventFiles, entry="shd"):
         self.validation_speakers = sorted(set(speakers))
 
     def parameters(self) -> dict[str, object]:
-        """Return the speakers held out for validation, on whom the splits depend."""
         return {"validation_speakers": self.validation_speakers}
 
     def originals(self, root: Path) -> list[str]:

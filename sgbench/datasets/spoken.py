@@ -35,7 +35,6 @@ class Spoken(EventFiles):
         """Map each split to its samples, in order; `root` is the data set's folder."""
 
     def parameters(self) -> dict[str, object]:
-        """Return the parameters of the front end, on which the spikes depend."""
         return {"front_end": asdict(self.front_end)}
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:

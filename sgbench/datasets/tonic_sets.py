@@ -174,7 +174,6 @@ class Tonic(EventFiles, entry="tonic"):
         self.transforms = [transform_of(text, size) for text in self.transform_calls]
 
     def parameters(self) -> dict[str, object]:
-        """Return the data set's name in tonic, its number of classes and transforms, on which the samples depend."""
         values: dict[str, object] = {"name": self.chosen, "classes": self.n_classes}
         return values | {"transforms": self.transform_calls} if self.transform_calls else values
 
@@ -183,7 +182,6 @@ class Tonic(EventFiles, entry="tonic"):
 
     @property
     def remedy(self) -> str:
-        """Name the command with which tonic downloads the files."""
         return f"run: sgbench data check tonic, which lets tonic fetch {self.chosen}"
 
     def load(self, data_dir: Path) -> Any:
@@ -285,7 +283,6 @@ class OwnTonic(Tonic):
 
     @property
     def remedy(self) -> str:
-        """Say where the class's files belong."""
         return f"put the files that {self.chosen} reads there"
 
     def _parts(self, root: Path) -> dict[Split, Any]:

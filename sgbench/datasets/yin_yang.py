@@ -51,7 +51,6 @@ class YinYang(DataSet, entry="yin_yang"):
         self.sha256: str | None = self.published_sha256()
 
     def drawn(self, seed: int) -> YinYang:
-        """Return a copy whose points are drawn from the three seeds mixed with a run's seed; it has no checksum."""
         other = copy.copy(self)
         states = (np.random.SeedSequence([split_seed, seed]).generate_state(1) for split_seed in self.seeds)
         other.seeds, other.sha256 = tuple(int(state[0]) for state in states), None

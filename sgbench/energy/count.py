@@ -14,11 +14,9 @@ from sgbench.energy.convolution import Arriving, Fans, count_convolution
 from sgbench.energy.module_operations import StoredWeights, stored
 from sgbench.energy.per_sample import Came, PerSample, count_events, one_step_later, spread, within
 from sgbench.errors import InputError
-from sgbench.networks.base import DenseLayer, Network, Source
+from sgbench.networks.base import DenseLayer, Network
 from sgbench.networks.convolution import ConvLayer
-from sgbench.networks.pool import Pool
 from sgbench.networks.population import PopulationLayer
-from sgbench.neurons.base import Neuron
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts, Wiring
 
 Kind = Literal["binary", "real"]
@@ -47,7 +45,7 @@ class OperationCounter:
         # Maps each convolution to the synapses that an event at each input position reaches.
         self.fans = {layer: Fans.of(layer) for layer in self.layers if isinstance(layer, ConvLayer)}
         self.sources = [
-            after_pooling(layer.pool_in, source)
+            source._replace(kind="real") if layer.pool_in and layer.pool_in.kind == "average" else source
             for layer, source in zip(self.layers, network.sources(input_kind), strict=True)
         ]
         self.received = network.received  # returns each layer's input, given the network's and all spikes
@@ -126,7 +124,7 @@ class OperationCounter:
         if layer.recurrence != "none" and not isinstance(layer, PopulationLayer):
             wiring, per_step = self._recurrent(layer)
             sends_spikes = layer.neuron.feeds_back == "spikes" and layer.taps <= 1
-            kind = _spike_kind(layer.neuron) if sends_spikes else "real"
+            kind = "binary" if sends_spikes and layer.neuron.sends in ("binary", "signed") else "real"
             weights = stored(layer, "recurrent")
             yield self._synapses(layer.name, wiring, kind, total["returning"], per_step, weights, bits)
 
@@ -177,15 +175,6 @@ class _EventCache:
                 return came
         self.counted.append((signal, count_events(signal, self.lengths)))
         return self.counted[-1][1]
-
-
-def after_pooling(pool: Pool | None, source: Source) -> Source:
-    """Return a source as it is after a pool: real-valued if the pool averages, else unchanged."""
-    return source._replace(kind="real") if pool and pool.kind == "average" else source
-
-
-def _spike_kind(neuron: Neuron) -> Kind:
-    return "binary" if neuron.sends in ("binary", "signed") else "real"
 
 
 def _count(

@@ -125,7 +125,11 @@ class Laps:
         """Return the energy that each meter has counted since the last call, or since the constructor [J]."""
         now = [meter.read_j() for meter in self.meters]
         readings = zip(self.meters, self._last, now, strict=True)
-        lap_j = [_joules_between(meter, before_j, after_j) for meter, before_j, after_j in readings]
+        # A smaller second reading means that the counter restarted once.
+        lap_j = [
+            after_j - before_j + (meter.wraps_at_j if after_j < before_j else 0)
+            for meter, before_j, after_j in readings
+        ]
         self._last = now
         self.total_j = [total + joules for total, joules in zip(self.total_j, lap_j, strict=True)]
         return lap_j
@@ -136,8 +140,3 @@ def _measure(meters: list[Meter], work: Callable[[], None]) -> list[float]:
     laps = Laps(meters)
     work()
     return laps.lap()
-
-
-def _joules_between(meter: Meter, before_j: float, after_j: float) -> float:
-    """Return the energy between two readings [J]; a smaller second one means that the counter restarted once."""
-    return after_j - before_j if after_j >= before_j else after_j - before_j + meter.wraps_at_j

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sgbench.energy.interval import BoundedValue, exactly
 from sgbench.energy.placement import Traffic, stored_weights
-from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
+from sgbench.records.counts import Count, LayerCounts, OpCounts
 from sgbench.records.energy import Operation
 
 LAYER_FIELDS: dict[Operation, str] = {
@@ -97,14 +97,10 @@ def _idle(layer: LayerCounts) -> Count:
 
 def weight_bytes(layer: LayerCounts, steps: int) -> float | None:
     """Compute the size of a layer's weight memory [bytes]; None if unknown; steps: of all samples counted."""
-    sizes = [_group_bits(group, steps) for group in layer.synapses]
-    return None if None in sizes else sum(size or 0 for size in sizes) / 8
-
-
-def _group_bits(group: SynapseCounts, steps: int) -> int | None:
-    """Return the size of a group's stored weights [bits]; None if their number is unknown."""
-    weights = stored_weights(group, steps)
-    return None if weights is None else weights * group.weight_bits
+    stored = [stored_weights(group, steps) for group in layer.synapses]
+    if None in stored:
+        return None
+    return sum((weights or 0) * group.weight_bits for weights, group in zip(stored, layer.synapses, strict=True)) / 8
 
 
 def state_bytes(layer: LayerCounts) -> float | None:

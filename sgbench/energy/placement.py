@@ -131,7 +131,8 @@ def _traffic(
     east_west, north_south = (
         spikes_per_core * sum(abs(_tile(a, chip)[axis] - _tile(b, chip)[axis]) for a, b in routes) for axis in (0, 1)
     )
-    width, height = _mesh(chip, last_core(pieces))
+    width = chip.tiles_east_west or 1
+    height = _tile(max(last_core(pieces), (chip.cores or 1) - 1), chip)[1] + 1
     return Traffic(
         messages=BoundedValue(messages, messages, messages),
         east_west=BoundedValue(east_west, 0.0, max(east_west, messages * (width - 1))),
@@ -147,8 +148,3 @@ def _tile(core: int, chip: Chip) -> tuple[int, int]:
     tile = core // chip.cores_per_tile
     width = chip.tiles_east_west or 1
     return tile % width, tile // width
-
-
-def _mesh(chip: Chip, last_core: int) -> tuple[int, int]:
-    last = max(last_core, (chip.cores or 1) - 1)
-    return chip.tiles_east_west or 1, _tile(last, chip)[1] + 1

@@ -65,12 +65,10 @@ class PricedNetwork(Drawn, ShownTable):
         return {estimate.target: estimate for estimate in self.estimates}[target]
 
     def table(self) -> Table:
-        """Return the table: a row for each target with an energy, energies in nJ."""
         columns = (*texts(*HEAD[:2]), *numbers(*HEAD[2:4]), *texts(*HEAD[4:]))
         return Table(self.title, columns, tuple(map(self._row, self._shown)))
 
     def table_notes(self) -> tuple[str, ...]:
-        """Return the lines below the table: what the star means, and why other targets have no row."""
         by_reason: dict[str, list[str]] = {}
         for estimate in self.estimates:
             if estimate.priced_nj is None and estimate.static_nj is None:
@@ -84,7 +82,6 @@ class PricedNetwork(Drawn, ShownTable):
         return [each for each in self.estimates if each.priced_nj is not None or each.static_nj is not None]
 
     def figure(self) -> Figure:
-        """Draw the energy of each operation and layer on every target, the cheapest target first."""
         from sgbench.plots.energy_terms import terms_figure
 
         bars = sorted(filter(None, map(_bar, self.estimates)), key=lambda bar: bar.total_nj)

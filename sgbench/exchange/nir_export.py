@@ -14,7 +14,6 @@ from sgbench.exchange.layer_numbers import Layer, require_linear, require_steps
 from sgbench.exchange.time_constants import STEPS, Numbers, time_constant
 from sgbench.networks.base import Chain, DenseLayer, Network
 from sgbench.networks.convolution import ConvLayer
-from sgbench.networks.pool import Pool
 from sgbench.networks.spike_times import SpikeTimes
 
 
@@ -57,7 +56,8 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
     for layer in map(_require_nir_layer, network.layers):
         if layer.pool_in is not None:
             pool = f"{layer.name}.pool"
-            nodes[pool] = _average_pool(layer.pool_in)
+            side = np.array(layer.pool_in.window)  # pixels outside the last whole window are left out
+            nodes[pool] = nir.AvgPool2d(kernel_size=side, stride=side, padding=np.zeros(2, int))
             edges.append((last, pool))
             last, shape = pool, layer.pool_in.image_out
         # Images become flat where a dense layer follows.
@@ -132,12 +132,6 @@ def _require_nir_layer(layer: object) -> Layer:
             "network.pooling=average network.pooling_of=spikes"
         )
     return checked
-
-
-def _average_pool(pool: Pool) -> Any:
-    """Make the node of average pooling over disjoint windows; pixels outside the last whole window are left out."""
-    side = np.array(pool.window)
-    return nir_module().AvgPool2d(kernel_size=side, stride=side, padding=np.zeros(2, int))
 
 
 def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:

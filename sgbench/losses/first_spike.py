@@ -51,7 +51,6 @@ class FirstSpike(Loss):
         self.tau_early_s = require_number("loss.tau_early_s", tau_early_s, low=0, open_low=True)
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Return minus the times of first spikes in units of tau [B, C]."""
         return first_times(trajectory) * (-self.dt_s / self.tau_s)
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:

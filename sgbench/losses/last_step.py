@@ -18,6 +18,5 @@ class LastStep(Loss):
     """
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Return the output in each sample's last valid step as class scores [B, C]."""
         samples = torch.arange(len(trajectory.lengths), device=trajectory.output.device)
         return trajectory.output[trajectory.lengths - 1, samples]

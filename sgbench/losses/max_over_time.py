@@ -24,7 +24,6 @@ class MaxOverTime(Loss):
     """
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Return the largest value of each output within a sample's valid steps as class scores [B, C]."""
         output, lengths = trajectory.output, trajectory.lengths
         if not all_valid(lengths, output.shape[0]):
             output = output.masked_fill(~valid_steps(lengths, output.shape[0])[..., None], -float("inf"))

@@ -23,7 +23,6 @@ class MaxSinceInput(Loss):
     """
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Return the largest value of each output from step t_0 to the sample's end as class scores [B, C]."""
         output, lengths = trajectory.output, trajectory.lengths
         inside = valid_steps(lengths, len(output))
         counts = inside & (output.detach() != 0).any(-1).cumsum(0).bool()

@@ -23,5 +23,4 @@ class MaxSinceRest(Loss):
     """
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Return each output's largest value within a sample's valid steps, or 0, as class scores [B, C]."""
         return largest(inside(trajectory.output, trajectory.lengths)).clamp(min=0.0)

@@ -28,7 +28,6 @@ class PerStep(Loss):
     online: ClassVar[bool] = True
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Average the output over each sample's valid steps, as class scores [B, C]."""
         valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
         total = trajectory.output.masked_fill(~valid[..., None], 0.0).sum(0)
         return total / trajectory.lengths[:, None].to(total.dtype)

@@ -22,5 +22,4 @@ class SpikeCount(Loss):
     readout: ClassVar[Literal["binary", "real", "any"]] = "binary"
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Count the spikes of each output within a sample's valid steps, as class scores [B, C]."""
         return inside(trajectory.output, trajectory.lengths).sum(0)

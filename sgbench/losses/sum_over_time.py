@@ -18,5 +18,4 @@ class SumOverTime(Loss):
     """
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Sum each output over a sample's valid steps, as class scores [B, C]."""
         return inside(trajectory.output, trajectory.lengths).sum(0)

@@ -33,5 +33,4 @@ class Linear(Baseline):
         self.sums_up = self.view.sees == "counts"
 
     def first_input(self, x: Signal, lengths: Tensor) -> Tensor:
-        """Compute the features of all samples [S, B, F]; see `InputView`."""
         return self.view(dense(x), lengths)

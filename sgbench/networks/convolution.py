@@ -80,7 +80,6 @@ class ConvLayer(Layer):
         return self.neuron.currents * math.prod(self.image_summed)
 
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
-        """Draw all weights; biases keep their value, initially 0."""
         init.fill(self.weight, self.weight[0].numel(), generator, recurrent=False, layer=self)
         if self.recurrent is not None:
             init.fill(self.recurrent, self.recurrent[0].numel(), generator, recurrent=True, layer=self)

@@ -246,7 +246,6 @@ class Delayed(Chain):
         self.advance(0.0)
 
     def advance(self, progress: float) -> None:
-        """Set the width of the Gaussians; progress is the share of training done, in [0, 1]."""
         super().advance(progress)
         first, last = self.sigmas
         for layer in self.layers:

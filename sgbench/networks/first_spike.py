@@ -92,7 +92,6 @@ class FirstSpike(SpikeTimes):
         return sort_spikes(times), times.detach().isinf().double().mean(0)
 
     def compute_output(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> ReadoutActivity:
-        """Compute the spikes of the readout, and minus their times as output."""
         times = first_spikes(arrivals, lengths.double(), self.membrane)
         return ReadoutActivity(
             output=times_as_output(times, lengths, steps),

@@ -271,7 +271,6 @@ class DenseLayer(Layer):
         return None if dropped or self.normalises or self.pool_in is not None else self.weights_in_use()
 
     def weights_in_use(self) -> tuple[Tensor, Tensor | None]:
-        """Return the weights in use, with masked ones set to 0, and the bias."""
         weight, bias = super().weights_in_use()
         return self._apply_mask(weight, self.mask), bias
 
@@ -280,7 +279,6 @@ class DenseLayer(Layer):
         return nn.functional.linear(x, weight, bias)
 
     def recurrent_in_use(self) -> Tensor:
-        """Return the recurrent weights V, with masked ones set to 0."""
         return self._apply_mask(super().recurrent_in_use(), self.recurrent_mask)
 
     def rewired(self, s: Tensor, wires: Tensor) -> Tensor:

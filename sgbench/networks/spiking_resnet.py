@@ -123,11 +123,6 @@ class SpikingResnet(Network):
     def unroll(
         self, x: Signal, lengths: Tensor, state: LayerStates = None, keep: Keep = NOTHING, *, window: int | None = None
     ) -> Trajectory:
-        """Run all blocks over all time steps; return the readout's output and the signals that `keep` names.
-
-        `keep` may name "spikes", of layers that spike, and "u", the potentials of all layers. States are detached
-        after every `window` steps, if it is given. Other arguments: see `Network.unroll`.
-        """
         self.begin_pass(lengths, x.shape[0])
         states = [None] * len(self.layers) if state is None else list(state)
         runs: list[LayerRun] = []
@@ -160,7 +155,6 @@ class SpikingResnet(Network):
         return [self.readout]
 
     def sources(self, input_kind: Literal["binary", "real"]) -> list[Source]:
-        """Return the source of each layer's input: the network's input, of this kind, a layer or a block."""
         layers: list[Any] = list(self.layers)
         sources = [Source("input", input_kind)]
         source = source_of(layers[0])

@@ -85,9 +85,11 @@ def watched(watchers: Mapping[nn.Module, Watcher]) -> Iterator[None]:
                 stack.callback(delattr, layer, "forward")
                 continue
             if watcher.before is not None:
-                handle = layer.register_forward_pre_hook(_replacing(watcher.before), with_kwargs=True)
+                handle = layer.register_forward_pre_hook(functools.partial(_replace, watcher.before), with_kwargs=True)
                 stack.callback(handle.remove)
-            stack.callback(layer.register_forward_hook(_noting(watcher.after), with_kwargs=True).remove)
+            stack.callback(
+                layer.register_forward_hook(functools.partial(_note, watcher.after), with_kwargs=True).remove
+            )
         yield
 
 
@@ -123,21 +125,17 @@ def _parallel_by_steps(layer: Any, watcher: Watcher, input_: Tensor) -> Tensor:
     return torch.stack(sent)
 
 
-def _replacing(before: BeforeCall) -> Any:
-    def hook(layer: Any, args: tuple[Any, ...], by_name: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        if args:
-            return (before(layer, args[0]), *args[1:]), by_name
-        name = next(iter(by_name))
-        return args, {**by_name, name: before(layer, by_name[name])}
+def _replace(
+    before: BeforeCall, layer: Any, args: tuple[Any, ...], by_name: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    if args:
+        return (before(layer, args[0]), *args[1:]), by_name
+    name = next(iter(by_name))
+    return args, {**by_name, name: before(layer, by_name[name])}
 
-    return hook
 
-
-def _noting(after: AfterCall) -> Any:
-    def hook(layer: Any, args: tuple[Any, ...], by_name: dict[str, Any], output: Any) -> None:
-        after(layer, args[0] if args else next(iter(by_name.values())), output)
-
-    return hook
+def _note(after: AfterCall, layer: Any, args: tuple[Any, ...], by_name: dict[str, Any], output: Any) -> None:
+    after(layer, args[0] if args else next(iter(by_name.values())), output)
 
 
 def run(call: Callable[..., Any], batch: Any, name: str) -> Any:

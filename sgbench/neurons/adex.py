@@ -90,7 +90,6 @@ class AdEx(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Eif`, plus three products and four sums for w."""
         return Operations(
             multiplications=7, additions=self.next_potential.additions + 7, comparisons=2, state_words=2, functions=1
         )

@@ -77,7 +77,6 @@ class AdLif(SpikingNeuron):
         return s, AdaptiveState(u=u, w=w, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Return both equations of the class as coefficients, for engines that do not call `step`."""
         beta = self.beta()
         return self.linear_spec(
             second="w",
@@ -91,5 +90,4 @@ class AdLif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Leaky`, plus four products and three sums for w."""
         return self.leaky_operations(multiplications=4, additions=3, state_words=1)

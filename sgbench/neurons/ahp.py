@@ -72,7 +72,6 @@ class Ahp(SpikingNeuron):
         return s, AdaptiveState(u=u, w=w, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Return both equations of the class as coefficients, for engines that do not call `step`."""
         gamma = self.gamma()
         return self.linear_spec(
             second="w", decay=self.beta(), coupling=1.0, second_decay=gamma, second_spike=gamma * self.b()
@@ -80,5 +79,4 @@ class Ahp(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Leaky`, plus two products and two sums for w."""
         return self.leaky_operations(multiplications=2, additions=2, state_words=1)

@@ -82,11 +82,9 @@ class Alif(SpikingNeuron):
         return s, AlifState(u=u, a=a, s=s)
 
     def centred(self, state: AlifState) -> Tensor:
-        """Subtract the threshold, as raised by the adaptation, from the membrane potential [B, N]."""
         return state.u - (self.threshold() + self.kappa() * state.a)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Return the equations of the class as coefficients, for engines that do not call `step`."""
         beta = self.beta()
         return self.linear_spec(
             second="a",

@@ -106,7 +106,6 @@ class Alpha(SpikingNeuron):
         return s, AlphaState(i=i, u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Return both equations of the class as coefficients, for engines that do not call `step`."""
         coupling = self.coupling()
         return self.linear_spec(
             second="i",
@@ -119,5 +118,4 @@ class Alpha(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Synaptic`, plus two products and a sum for the delay."""
         return self.leaky_operations(multiplications=3, additions=2, state_words=1)

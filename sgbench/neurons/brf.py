@@ -106,5 +106,4 @@ class Brf(SpikingNeuron):
         return s, BrfState(u=u, v=v, q=q, s=s)
 
     def centred(self, state: BrfState) -> Tensor:
-        """Subtract the threshold, raised by the trace of spikes, from the real part [B, N]."""
         return state.u - self.threshold() - state.q

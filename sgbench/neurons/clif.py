@@ -69,5 +69,4 @@ class Clif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Leaky`, plus two products, sums and sigmoids for m."""
         return self.leaky_operations(multiplications=2, additions=2, state_words=1, functions=2)

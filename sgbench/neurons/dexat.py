@@ -93,11 +93,9 @@ class Dexat(SpikingNeuron):
         return s, before_spike._replace(s=s)
 
     def centred(self, state: DexatState) -> Tensor:
-        """Subtract the threshold, as raised by both traces, from the membrane potential [B, N]."""
         raised = self.kappa_fast() * state.fast + self.kappa_slow() * state.slow
         return state.u - (self.threshold() + raised)
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Leaky`, plus six products and five sums for traces."""
         return self.leaky_operations(multiplications=6, additions=5, state_words=2)

@@ -88,7 +88,6 @@ class DhLif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def initial_state(self, like: Tensor) -> DhLifState:
-        """Return the state at rest, all zeros, for a current of all branches `like` [B, K N]."""
         zeros = torch.zeros_like(like.chunk(self.currents, -1)[0])
         return DhLifState(u=zeros, d=torch.zeros_like(like), s=zeros)
 

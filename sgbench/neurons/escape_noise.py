@@ -78,5 +78,4 @@ class EscapeNoise(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Leaky`, plus two products, a sum and two exponentials."""
         return self.leaky_operations(multiplications=2, additions=1, functions=2)

@@ -34,7 +34,6 @@ class _Gated(Neuron):
         self.surrogate = surrogate
 
     def initial_state(self, like: Tensor) -> GruState:
-        """Return a state of zeros, each part [B, N]; `like` [B, 3 N] holds the three currents of each neuron."""
         zeros = torch.zeros_like(like.chunk(GATES, -1)[0])
         return GruState(u=zeros, s=zeros)
 
@@ -115,11 +114,9 @@ class Sgru(_Gated):
         return s, GruState(u=u, s=s)
 
     def fed_back(self, state: GruState) -> Tensor:
-        """Return the hidden value [B, N], which recurrent weights see in place of spikes."""
         return state.u
 
     def centred(self, state: GruState) -> Tensor:
-        """Subtract the threshold from the hidden value [B, N]."""
         return state.u - self.threshold()
 
     @property
@@ -171,5 +168,4 @@ class SpikingGru(_Gated):
         return s, GruState(u=u, s=s)
 
     def centred(self, state: GruState) -> Tensor:
-        """Return the potential of the new value [B, N], whose threshold is 0."""
         return state.u

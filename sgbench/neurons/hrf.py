@@ -83,5 +83,4 @@ class Hrf(SpikingNeuron):
         return s, HrfState(u=u, v=v, q=q, s=s)
 
     def centred(self, state: HrfState) -> Tensor:
-        """Subtract the threshold, raised by the trace of spikes, from the velocity [B, N]."""
         return state.u - self.threshold() - state.q

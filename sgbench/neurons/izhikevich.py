@@ -106,5 +106,4 @@ class Izhikevich(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of `Qif`, plus two products and four sums for w."""
         return Operations(multiplications=6, additions=self.next_potential.additions + 6, comparisons=3, state_words=2)

@@ -63,5 +63,4 @@ class Leaky(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: decay and gain, sums of current and reset, a comparison."""
         return self.leaky_operations()

@@ -44,7 +44,6 @@ class LeakyReadout(Neuron):
         self.input_gain = InputGain(input_gain, self.beta.initial_value())
 
     def initial_state(self, like: Tensor) -> ReadoutState:
-        """Return a potential of 0, of the shape of the current `like` [B, N]."""
         return ReadoutState(u=torch.zeros_like(like))
 
     def step(self, current: Tensor, state: ReadoutState) -> tuple[Tensor, ReadoutState]:

@@ -79,7 +79,6 @@ class Slstm(Neuron):
         self.hidden_reset = HiddenReset(reset, reset_gradient)
 
     def initial_state(self, like: Tensor) -> LstmState:
-        """Return a state of zeros, each part [B, N]; `like` [B, 4 N] holds the four currents of each neuron."""
         zeros = torch.zeros_like(like.chunk(GATES, -1)[0])
         return LstmState(c=zeros, u=zeros, s=zeros)
 
@@ -93,11 +92,9 @@ class Slstm(Neuron):
         return s, LstmState(c=c, u=u, s=s)
 
     def fed_back(self, state: LstmState) -> Tensor:
-        """Return the hidden value [B, N], which recurrent weights see in place of spikes."""
         return state.u
 
     def centred(self, state: LstmState) -> Tensor:
-        """Subtract the threshold from the hidden value [B, N]."""
         return state.u - self.threshold()
 
     @property
@@ -145,7 +142,6 @@ class SpikingLstm(Neuron):
         require_gates("spiking_lstm", surrogate)
 
     def initial_state(self, like: Tensor) -> LstmState:
-        """Return a state of zeros, each part [B, N]; `like` [B, 4 N] holds the four currents of each neuron."""
         zeros = torch.zeros_like(like.chunk(GATES, -1)[0])
         return LstmState(c=zeros, u=zeros, s=zeros)
 
@@ -158,5 +154,4 @@ class SpikingLstm(Neuron):
         return s, LstmState(c=c, u=current.chunk(GATES, -1)[-1], s=s)
 
     def centred(self, state: LstmState) -> Tensor:
-        """Return the current of the output gate [B, N], whose threshold is 0."""
         return state.u

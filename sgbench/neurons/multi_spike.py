@@ -78,7 +78,6 @@ class MultiSpike(SpikingNeuron):
         return s, SpikingState(u=u, s=s)
 
     def centred(self, state: SpikingState) -> Tensor:
-        """Subtract the lowest threshold from the membrane potential [B, N]."""
         return state.u - (1 - self.offset) * self.threshold()
 
     @property

@@ -87,7 +87,6 @@ class ParallelLeaky(SequenceNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: those of one integration, and more for each iteration."""
         rounds = 1 + self.iterations
         return Operations(
             multiplications=rounds + self.iterations,

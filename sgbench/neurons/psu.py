@@ -72,7 +72,6 @@ class Psu(SequenceNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: two sums over past steps, on average half of all steps each."""
         functions = int(self.estimate == "sigmoid")
         return Operations(
             multiplications=self.steps + 1,

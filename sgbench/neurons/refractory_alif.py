@@ -106,7 +106,6 @@ class RefractoryAlif(SpikingNeuron):
         return s, RefractoryAlifState(u=u, a=a, left=left, s=s)
 
     def centred(self, state: RefractoryAlifState) -> Tensor:
-        """Return the surrogate's argument [B, N]: u - A, or (u - A) / A with `unit=raised`; A: raised threshold."""
         return self._distance(state.u, self.threshold() + self.kappa() * state.a)
 
     def _distance(self, u: Tensor, raised: Tensor) -> Tensor:

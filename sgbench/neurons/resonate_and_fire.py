@@ -111,5 +111,4 @@ class ResonateAndFire(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count a neuron's operations per step: rotation, two decays, sums of current and reset, one comparison."""
         return Operations(multiplications=6, additions=self.next_potential.additions + 2, comparisons=1, state_words=2)

@@ -52,14 +52,12 @@ class SequenceNeuron(Neuron):
         return torch.stack([self.surrogate(step) for step in x.unbind(0)])
 
     def initial_state(self, like: Tensor) -> SequenceState:
-        """Return a state of zeros, of the shape of `like` [B, N]."""
         return SequenceState(u=torch.zeros_like(like), s=torch.zeros_like(like))
 
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
         raise InputError(f"{type(self).__name__}: takes all time steps at once and has no single step")
 
     def centred(self, state: SequenceState) -> Tensor:
-        """Return membrane potential minus threshold [B, N], as the state holds it."""
         return state.u
 
 

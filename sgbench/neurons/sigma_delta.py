@@ -78,5 +78,4 @@ class SigmaDelta(SpikingNeuron):
         return s, SigmaDeltaState(a=a, r=state.r + s, u=u, s=s)
 
     def centred(self, state: SigmaDeltaState) -> Tensor:
-        """Subtract the threshold from the absolute change [B, N]."""
         return state.u.abs() - self.threshold()

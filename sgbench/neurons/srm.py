@@ -93,5 +93,4 @@ class Srm(SpikingNeuron):
         )
 
     def centred(self, state: SrmState) -> Tensor:
-        """Subtract the refractory trace and the threshold from the potential u [B, N]."""
         return state.u - state.r - self.threshold()

@@ -76,7 +76,6 @@ class Synaptic(SpikingNeuron):
         return s, SynapticState(i=i, u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Return both equations of the class as coefficients, for engines that do not call `step`."""
         beta = self.beta()
         return self.linear_spec(
             decay=beta,

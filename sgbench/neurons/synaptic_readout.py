@@ -58,7 +58,6 @@ class SynapticReadout(Neuron):
         self.input_gain = InputGain(input_gain, self.beta.initial_value())
 
     def initial_state(self, like: Tensor) -> SynapticReadoutState:
-        """Return a current and a potential of 0, of the shape of the current `like` [B, N]."""
         return SynapticReadoutState(i=torch.zeros_like(like), u=torch.zeros_like(like))
 
     def step(self, current: Tensor, state: SynapticReadoutState) -> tuple[Tensor, SynapticReadoutState]:
@@ -72,7 +71,6 @@ class SynapticReadout(Neuron):
         return state.u
 
     def recurrence_spec(self) -> LinearSpec:
-        """Return both equations of the class as coefficients, for engines that do not call `step`."""
         beta = self.beta()
         return LinearSpec(
             surrogate=None,

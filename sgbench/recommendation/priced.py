@@ -86,7 +86,8 @@ def priced_task(task: MeasuredTask, target: EnergyTarget) -> dict[Setting, Price
     for setting, runs in task.runs.items():
         energies = list(_energies(task, runs, target))
         if energies:
-            moved = float(np.mean(list(_moved_energies(runs, target))))
+            finished = [(run.counts, run.dt_s) for run in runs if run.counts is not None]
+            moved = float(np.mean([moved_nj(counts, target=target, dt_s=dt_s) for counts, dt_s in finished]))
             priced[setting] = PricedSetting.of(setting, runs, total(energies).over(len(energies)), moved)
     return priced
 
@@ -113,13 +114,6 @@ def _energies(task: MeasuredTask, runs: Sequence[MeasuredRun], target: EnergyTar
                 f"--target {target.name}: no total for '{task.title}': {why}; sgbench energy list names others"
             )
         yield estimate.dynamic_nj
-
-
-def _moved_energies(runs: Sequence[MeasuredRun], target: EnergyTarget) -> Iterable[float]:
-    """Yield the energy due to spikes of neurons in each finished run [nJ]."""
-    for run in runs:
-        if run.counts is not None:
-            yield moved_nj(run.counts, target=target, dt_s=run.dt_s)
 
 
 def most_bits(target: EnergyTarget, bits: int | None = None) -> int | None:

@@ -17,13 +17,8 @@ from sgbench.networks.snntorch_modules import is_snntorch
 from sgbench.recommendation.answer import MeasuredNetwork
 from sgbench.recommendation.hooks import RECURRENT, Hook, recurrent_layers, run_hooked
 from sgbench.records.spec import RunSpec
-from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import Parts, build
 from sgbench.training.creation import create
-
-
-def reference_surrogate() -> Surrogate:
-    return create("surrogate/atan", width_fwhm=0.5)
 
 
 def measure_overrides(
@@ -89,7 +84,7 @@ def _pass(parts: Parts, batch: Batch) -> tuple[tuple[float, ...] | None, list[Re
 def _near_threshold(measured: MeasuredNetwork, layers: Sequence[RecurrentLayer]) -> MeasuredNetwork:
     if not layers:
         return measured
-    surrogate = reference_surrogate()
+    surrogate = create("surrogate/atan", width_fwhm=0.5)
     return replace(
         measured,
         passing_steps=mean_passing_steps(layers, surrogate),

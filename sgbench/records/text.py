@@ -13,61 +13,53 @@ CONTACT = re.compile(r"(?:[A-Za-z0-9._+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+|@[A-Za-z0
 SCRIPT = re.compile(r"https?:|www\.|javascript|data:", re.IGNORECASE)
 
 
-def _plain(value: str) -> str:
-    if not PLAIN.fullmatch(value):
-        raise ValueError(
-            "Latin letters, digits, single spaces and .,:;'()+-/=%_ alone are needed, a letter or digit first"
-        )
+def _match(needed: str, *patterns: re.Pattern[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if not any(pattern.fullmatch(value) for pattern in patterns):
+            raise ValueError(needed)
+        return value
+
+    return AfterValidator(check)
+
+
+def _without_address(value: str) -> str:
     if SCRIPT.search(value):
         raise ValueError("an address belongs into the field paper or code")
     return value
 
 
-def _link(value: str) -> str:
-    if not LINK.fullmatch(value):
-        raise ValueError("an address that begins with https:// and a plain host name is needed")
-    return value
-
-
-def _paper(value: str) -> str:
-    """Return an arXiv number, DOI or https address, or raise ValueError."""
-    return value if PAPER.fullmatch(value) else _link(value)
-
-
-def _contact(value: str) -> str:
-    if not CONTACT.fullmatch(value):
-        raise ValueError("a mail address, or @ and a GitHub name, is needed")
-    return value
-
-
+LETTERS_NEEDED = "Latin letters, digits, single spaces and .,:;'()+-/=%_ alone are needed, a letter or digit first"
+ADDRESS_NEEDED = "an address that begins with https:// and a plain host name is needed"
 Title = Annotated[
     str,
     Field(min_length=1, max_length=80),
-    AfterValidator(_plain),
+    _match(LETTERS_NEEDED, PLAIN),
+    AfterValidator(_without_address),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 80, "pattern": f"^{PLAIN.pattern}$"}),
 ]
 Words = Annotated[
     str,
     Field(min_length=1, max_length=500),
-    AfterValidator(_plain),
+    _match(LETTERS_NEEDED, PLAIN),
+    AfterValidator(_without_address),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 500, "pattern": f"^{PLAIN.pattern}$"}),
 ]
 Link = Annotated[
     str,
     Field(max_length=300),
-    AfterValidator(_link),
+    _match(ADDRESS_NEEDED, LINK),
     WithJsonSchema({"type": "string", "maxLength": 300, "pattern": f"^{LINK.pattern}$"}),
 ]
 Paper = Annotated[
     str,
     Field(max_length=300),
-    AfterValidator(_paper),
+    _match(ADDRESS_NEEDED, PAPER, LINK),
     WithJsonSchema({"type": "string", "maxLength": 300, "pattern": f"^(?:{PAPER.pattern}|{LINK.pattern})$"}),
 ]
 Contact = Annotated[
     str,
     Field(max_length=120),
-    AfterValidator(_contact),
+    _match("a mail address, or @ and a GitHub name, is needed", CONTACT),
     WithJsonSchema({"type": "string", "maxLength": 120, "pattern": f"^{CONTACT.pattern}$"}),
 ]
 Licence = Literal["CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause"]

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sgbench.records.base import Value
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.batched_optimizer import KINDS, LACKING
 
@@ -46,7 +45,11 @@ def batches_key(spec: RunSpec) -> tuple[object, ...]:
     """Return the settings that must be equal for two points to share batches."""
     method = spec.method
     parts = [
-        (group, method.choices[group], _hashable(method.parameters[group]))
+        (
+            group,
+            method.choices[group],
+            tuple(sorted((name, repr(value)) for name, value in method.parameters[group].items())),
+        )
         for group in ("dataset", "encoder", "augmentation")
     ]
     protocol = method.protocol
@@ -79,7 +82,3 @@ def groups(specs: Sequence[RunSpec], points: Sequence[int], workers: int) -> lis
             PointGroup(tuple(members[low:high])) for low, high in itertools.pairwise(borders) if high > low
         ]
     return sorted(groups_of_points + alone, key=lambda group: -len(group.points))
-
-
-def _hashable(parameters: dict[str, Value]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((name, repr(value)) for name, value in parameters.items()))

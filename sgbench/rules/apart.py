@@ -110,7 +110,8 @@ def run_detached(
     """
     network.begin_pass(batch.lengths, batch.x.shape[0])
     layers: list[Any] = [*network.hidden_layers, network.readout]
-    split = by_current and not _is_linear(network.readout)
+    spec = network.readout.neuron.recurrence_spec()
+    split = by_current and (spec is None or spec.surrogate is not None)
     runs = network.engine.unroll(
         layers[:-1] if split else layers, batch.x, keep_u=POTENTIAL in keep, window=window, apart=True
     )
@@ -128,11 +129,6 @@ def run_detached(
         window=window,
         trajectory=_detached_trajectory(network, batch, runs),
     )
-
-
-def _is_linear(layer: Layer) -> bool:
-    spec = layer.neuron.recurrence_spec()
-    return spec is not None and spec.surrogate is None
 
 
 def _detached_trajectory(network: Network, batch: Batch, runs: Sequence[LayerRun]) -> Trajectory:

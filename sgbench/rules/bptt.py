@@ -49,7 +49,6 @@ class Bptt(LearningRule):
             raise InputError("rule.update=per_window: of how many steps is a window? use rule.window=10")
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Raise an `InputError` for a window in a network, or with an objective, that needs the whole sequence."""
         reason = network.needs_all_steps
         if self.window is not None and reason is not None:
             raise InputError(f"rule.window={self.window}: {reason}; use rule.window=null")
@@ -72,7 +71,6 @@ class Bptt(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Compute the gradients, and yield once per batch, or after each window."""
         if self.update == "per_window":
             yield from self._per_window(network, batch, objective.loss)
             return

@@ -67,12 +67,10 @@ class DirectFeedback(LearningRule):
             )
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Draw the feedback weights, which are stored as buffers and never learn."""
         require_chain("direct_feedback", network)
         network.direct_feedback = Feedback(draw_direct_feedback(network, self.gain, generator))
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Raise an `InputError` if the network cuts recurrent gradients and the rule does not, or vice versa."""
         recurrent = [layer for layer in network.hidden_layers if layer.recurrent is not None]
         needs_cut = self.temporal != "bptt"
         if any(layer.cut != needs_cut for layer in recurrent):
@@ -98,7 +96,6 @@ class DirectFeedback(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Compute the gradients of a batch and yield once."""
         detached = run_detached(network, batch, objective.keep, window=1 if self.temporal == "none" else None)
         slopes = detached.slopes(objective, batch.target)
         delta = detached.to_currents(self._error(slopes.output, batch))

@@ -96,7 +96,6 @@ class EProp(LearningRule):
             network.adaptive_feedback = nn.ParameterList(drawn)
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Raise an `InputError` for networks and objectives that the form or the feedback is not defined for."""
         if not network.spiking:
             raise InputError("rule=eprop: follows spikes step by step, and the network has none; use rule=bptt")
         require_chain("eprop", network)
@@ -136,7 +135,6 @@ class EProp(LearningRule):
         return 1 if self.update == "per_step" else WINDOW
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Compute the gradients, and yield once per batch, or after each step."""
         if self.form == "unrolled":
             yield self._unrolled(network, batch, objective)
         else:

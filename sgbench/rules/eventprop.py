@@ -60,7 +60,6 @@ class Eventprop(LearningRule):
     requires: ClassVar[tuple[str, ...]] = ("neuron=synaptic", "firing=step")
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Raise an `InputError` for layers, neurons, penalties and readouts that EventProp is not defined for."""
         if not network.spiking:
             raise InputError("rule=eventprop: follows spikes step by step, and the network has none; use rule=bptt")
         if type(network).unroll is not Chain.unroll or not all(type(part) is DenseLayer for part in network.layers):
@@ -90,7 +89,6 @@ class Eventprop(LearningRule):
 
     @torch.no_grad()
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Compute the gradients of a batch and yield once."""
         chain: list[DenseLayer] = [*network.hidden_layers, network.readout]
         inside = valid_steps(batch.lengths, batch.x.shape[0])[..., None]
         signal, passes = dense(batch.x), []
@@ -137,7 +135,7 @@ class _Pass(NamedTuple):
         spec: Any = self.layer.neuron.recurrence_spec()
         alpha, beta, gain = (float(coefficient) for coefficient in (spec.second_decay, spec.decay, spec.coupling))
         theta, leak = float(spec.threshold) if self.fires else 0.0, -math.log(beta)
-        first = _first_spikes(self.output) if by_time is not None else None
+        first = self.output * (self.output.cumsum(0) == 1) if by_time is not None else None
         p = q = torch.zeros_like(self.output[0])
         later, adjoints = torch.zeros_like(p), torch.empty_like(self.output)
         for step in range(len(self.output) - 1, -1, -1):
@@ -209,11 +207,6 @@ def _loss_slopes(
         times = step.requires_grad_()
         value = loss.whole(replace(trajectory, times=times), batch.target)
         return value.detach(), None, torch.autograd.grad(value, times)[0]
-
-
-def _first_spikes(output: Tensor) -> Tensor:
-    """Return the spikes [T, B, N] with all but the first of each neuron set to 0."""
-    return output * (output.cumsum(0) == 1)
 
 
 def _add(weight: torch.nn.Parameter, slope: Tensor) -> None:

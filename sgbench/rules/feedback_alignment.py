@@ -48,7 +48,6 @@ class FeedbackAlignment(LearningRule):
         self.gain = require_number("rule.gain", gain, low=0, open_low=True)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Draw feedback weights for all layers after the first, and for all recurrent weights that are not cut."""
         require_chain("feedback_alignment", network)
         for position, layer in enumerate([*network.hidden_layers, network.readout]):
             if position > 0:
@@ -76,7 +75,6 @@ class FeedbackAlignment(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Compute the gradients of a batch and yield once; layers use their feedback weights by themselves."""
         trajectory = network.unroll(batch.x, batch.lengths, keep=objective.keep)
         loss = objective.whole(trajectory, batch.target)
         loss.backward()

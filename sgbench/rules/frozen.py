@@ -51,7 +51,6 @@ class Frozen(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Compute the gradients of the readout, if it learns, and yield once per batch."""
         learnt = [] if self.learn == "none" else list(network.readout.parameters())
         with torch.set_grad_enabled(bool(learnt)):
             trajectory: Trajectory = network.unroll(batch.x, batch.lengths, keep=objective.keep)

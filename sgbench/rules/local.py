@@ -100,7 +100,6 @@ class Local(LearningRule):
             self.burn_in_steps = max(1, round(burn_in_s / dt_s))
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Draw the weights of all local readouts, which are stored as buffers and never learn."""
         require_chain("local", network)
         neuron = network.readout.neuron
         classes = network.readout.neurons
@@ -117,7 +116,6 @@ class Local(LearningRule):
         return self.gain * neurons**-0.5 * normal
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Raise an `InputError` for readout units, or for a form, that local readouts are not defined for."""
         neuron = network.readout.neuron
         if neuron.currents > 1:
             raise InputError(

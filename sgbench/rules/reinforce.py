@@ -63,7 +63,6 @@ class Reinforce(LearningRule):
         require_chain("reinforce", network)
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Raise an `InputError` for neurons whose spikes have no known probability, and for penalties."""
         for layer in network.layers:
             if layer.neuron.output == "binary":  # type: ignore[union-attr]
                 _require_firing_probability(layer)

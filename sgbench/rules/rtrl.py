@@ -49,7 +49,6 @@ class Rtrl(LearningRule):
     name: ClassVar[str] = "rtrl"
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Raise an `InputError` for penalties, losses without steps, and large or not stepwise networks."""
         self._check_network(network)
         require_slopes(self.name, network)
         if not objective.loss.online:

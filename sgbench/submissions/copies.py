@@ -43,15 +43,11 @@ def is_copy(one: PredictionTable, other: PredictionTable) -> bool:
     if one.target.shape != other.target.shape:
         return False
     if isinstance(one, Outputs) and isinstance(other, Outputs):
-        return _same_outputs(one, other)
+        pairs = ((one.output, other.output), (one.output - one.target, other.output - other.target))
+        return all(_correlated(first, second, SAME_OUTPUTS) for first, second in pairs)
     if isinstance(one, Predictions) and isinstance(other, Predictions):
         return _same_classes(one, other)
     return False
-
-
-def _same_outputs(one: Outputs, other: Outputs) -> bool:
-    pairs = ((one.output, other.output), (one.output - one.target, other.output - other.target))
-    return all(_correlated(first, second, SAME_OUTPUTS) for first, second in pairs)
 
 
 def _correlated(first: Floats, second: Floats, least: float) -> bool:

@@ -98,7 +98,9 @@ def make(
     submitted = next(record.method for record in records if record.method_id == chosen)
     reference = references.of(submitted.protocol.name)
     seeds = _complete(records, chosen, reference.protocol)
-    ours = _of_one_source([record for record in records if record.method_id == chosen and record.seed in seeds])
+    ours = [record for record in records if record.method_id == chosen and record.seed in seeds]
+    for record in ours:
+        require_same_source(record, ours[0])
     trials = reference.protocol.trial_seeds
     tried = [record for record in records if record.method.choices == submitted.choices and record.seed in trials]
     studies, stopped = read_searches(next(iter(folders.values())).parent.parent, submitted)
@@ -174,12 +176,6 @@ def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> 
     raise InputError(
         f"method {chosen} lacks seeds {ranges(lacking)} of the protocol; run it with -m {seed_override(lacking)}"
     )
-
-
-def _of_one_source(records: list[RunRecord]) -> list[RunRecord]:
-    for record in records:
-        require_same_source(record, records[0])
-    return records
 
 
 def _files(records: Sequence[RunRecord], folders: Mapping[tuple[str, int], Path]) -> dict[str, bytes]:

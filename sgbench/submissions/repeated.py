@@ -57,7 +57,8 @@ def not_repeated(root: Path, references: References) -> Iterator[Finding]:
         folder = root / name
         stored = StoredRecords(folder)
         for check, submission in _latest(read_provenances(folder)):
-            path = _file_of(folder, check)
+            files = place_of(folder, check).parent.glob(f"{check.tier}*.json")  # later ones of a tier are numbered
+            path = next(file for file in files if read_model(file, Verification) == check)
             try:
                 reason = _differs(stored, check, submission, references)
             except InputError as error:
@@ -65,11 +66,6 @@ def not_repeated(root: Path, references: References) -> Iterator[Finding]:
                 continue
             if reason is not None:
                 yield Finding(str(path), reason)
-
-
-def _file_of(folder: Path, check: Verification) -> Path:
-    files = place_of(folder, check).parent.glob(f"{check.tier}*.json")  # later ones of a tier are numbered
-    return next(file for file in files if read_model(file, Verification) == check)
 
 
 def _latest(provenances: Provenances) -> Iterator[tuple[Verification, Submission | None]]:

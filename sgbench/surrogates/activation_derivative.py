@@ -96,10 +96,8 @@ class ActivationDerivative(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the ends of the interval outside which f' is 0."""
         return ACTIVATIONS[self.activation].support
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the corners and jumps of the slope f'."""
         return ACTIVATIONS[self.activation].kinks

@@ -38,14 +38,11 @@ class Atan(BellSurrogate):
         super().__init__(native_value=alpha, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form 1 / (1 + z^2), elementwise, at z = k u; k is the steepness."""
         return 1 / (1 + z.square())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from -infinity to z: arctan z + pi/2."""
         return torch.atan(z) + math.pi / 2
 
     @property
     def shape_peak(self) -> float:
-        """Return the slope at threshold before normalisation, which is the largest: alpha/2."""
         return self.native_value / 2

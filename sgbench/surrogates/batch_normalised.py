@@ -42,11 +42,9 @@ class BatchNormalised(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the fast sigmoid's slope 1 / (1 + k|u|)^2, elementwise; k is the steepness."""
         return (1 + self.steepness * u.abs()).pow(-2)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: u / (1 + k|u|); k is the steepness."""
         return u / (1 + self.steepness * u.abs())
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
@@ -55,10 +53,8 @@ class BatchNormalised(Surrogate):
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 2/k; k is the steepness."""
         return 2 / self.steepness
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the full width at half maximum of the fast sigmoid of steepness k: 2 (sqrt 2 - 1) / k."""
         return 2 * (2**0.5 - 1) / self.steepness

@@ -30,10 +30,8 @@ class Circ(SlopedBell):
     bell_fwhm: ClassVar[float] = 2 * math.sqrt(2 ** (2 / 3) - 1)
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form (1 + z^2)^(-3/2), elementwise, at z = k u; k is the steepness."""
         root = (1 + z.square()).rsqrt()
         return root * root * root
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: z / sqrt(1 + z^2)."""
         return z * (1 + z.square()).rsqrt()

@@ -27,9 +27,7 @@ class Constant(Surrogate):
     shape_fwhm: None = None  # it never falls to a half
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: 1 everywhere, NaN where u is NaN."""
         return nan_where_nan(u, torch.ones_like(u))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Return u, the integral of the slope from 0 to u."""
         return u

@@ -30,18 +30,15 @@ class DoubleGaussian(LobedSurrogate):
     """
 
     def form(self, z: float) -> float:
-        """Compute the slope at u = z sigma, times sigma sqrt(2 pi)."""
         wide = math.exp(-((z / self.spread) ** 2) / 2)
         return (1 + self.height) * math.exp(-z * z / 2) - 2 * self.height / self.spread * wide
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: the difference of two normal densities, elementwise."""
         z = u / self.sigma
         unit = 1 / (self.sigma * math.sqrt(2 * math.pi))
         narrow, wide = (torch.exp(-(z / spread).square() / 2) for spread in (1, self.spread))
         return unit * (1 + self.height) * narrow - unit * 2 * self.height / self.spread * wide
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: the difference of two error functions."""
         z = u / (self.sigma * math.sqrt(2))
         return (1 + self.height) / 2 * torch.erf(z) - self.height * torch.erf(z / self.spread)

@@ -44,13 +44,11 @@ class Dspike(Surrogate):
         return torch.where(u.abs() > EDGE, 0, self.shape_peak * 4 * decay / (1 + decay).square())
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from -infinity to u: tanh(by) / (2 tanh(b/2)) + 1/2, y = u clipped to +-1/2."""
         inside = u.clamp(-EDGE, EDGE)
         return torch.tanh(self.sharpness * inside) / (2 * math.tanh(self.sharpness / 2)) + 1 / 2
 
     @property
     def shape_peak(self) -> float:
-        """Return the slope at threshold before normalisation, its largest: b / (2 tanh(b/2)), b `sharpness`."""
         return self.sharpness / (2 * math.tanh(self.sharpness / 2))
 
     @property

@@ -29,10 +29,8 @@ class Epanechnikov(SlopedBell):
     bell_support: ClassVar[float] = 1.0
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form max(0, 1 - z^2), elementwise, at z = k u; k is the steepness."""
         return torch.relu(1 - z.square())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: y - y^3 / 3 with y = z clipped to [-1, 1]."""
         inside = z.clamp(-1, 1)
         return inside - inside * inside.square() / 3

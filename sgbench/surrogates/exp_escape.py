@@ -38,12 +38,10 @@ class ExpEscape(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate exp((u - u*)/delta)/delta up to u*, which equals (p0/delta) exp(u/delta), and 0 above."""
         risen = torch.exp((u - self.certain_from).clamp(max=0) / self.width) / self.width
         return torch.where(u > self.certain_from, 0, risen)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from -infinity to u, which gives the escape probability."""
         return torch.exp((u - self.certain_from).clamp(max=0) / self.width)
 
     @property
@@ -53,7 +51,6 @@ class ExpEscape(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the slope's full width at half maximum: delta ln 2, below the peak alone."""
         return self.width * math.log(2)
 
     @property

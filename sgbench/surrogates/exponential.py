@@ -28,9 +28,7 @@ class Exponential(SlopedBell):
     bell_fwhm: ClassVar[float] = 2 * math.log(2)
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form exp(-|z|), elementwise, at z = k u; k is the steepness."""
         return torch.exp(-z.abs())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: sign(z) (1 - exp(-|z|))."""
         return -torch.sign(z) * torch.expm1(-z.abs())

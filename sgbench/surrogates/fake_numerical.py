@@ -36,19 +36,15 @@ class FakeNumerical(BellSurrogate):
         super().__init__(native_value=cap, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form 1 / max(|z|, 1), elementwise, at z = alpha u; alpha is the cap."""
         return 1 / z.abs().clamp(min=1)
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: z for |z| < 1, else sign(z) (1 + log |z|)."""
         return z.clamp(-1, 1) + torch.sign(z) * torch.log(z.abs().clamp(min=1))
 
     @property
     def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: alpha, from threshold to 1/alpha; alpha is the cap."""
         return self.steepness
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Return the u at which the cap begins, -1/alpha and 1/alpha."""
         return -1 / self.steepness, 1 / self.steepness

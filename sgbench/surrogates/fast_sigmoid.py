@@ -29,9 +29,7 @@ class FastSigmoid(SlopedBell):
     kernel_shape: ClassVar[str | None] = "fast_sigmoid"
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form 1 / (1 + |z|)^2, elementwise, at z = k u; k is the steepness."""
         return (1 + z.abs()).pow(-2)
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: z / (1 + |z|)."""
         return z / (1 + z.abs())

@@ -34,11 +34,9 @@ class FastSigmoidBeyond(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the fast sigmoid's slope beyond the border, and 0 up to it."""
         return (1 + self.steepness * u.abs()).pow(-2) * (u > self.border)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from the border to u; it is 0 below the border."""
         start = 1 + self.steepness * self.border
         end = 1 + self.steepness * torch.clamp(u, min=self.border)
         return (1 / start - 1 / end) / self.steepness
@@ -50,15 +48,12 @@ class FastSigmoidBeyond(Surrogate):
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 1 / (k (1 + kB)); k is the steepness."""
         return 1 / (self.steepness * (1 + self.steepness * self.border))
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the full width at half maximum: (sqrt 2 - 1) (1 + kB) / k, from the border B on."""
         return (math.sqrt(2) - 1) * (1 + self.steepness * self.border) / self.steepness
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: all potentials beyond the border."""
         return self.border, math.inf

@@ -120,7 +120,6 @@ class Formula(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the ends of the interval outside which the formula is constantly 0."""
         low, high = self._curve.support
         return low / self.u_factor, high / self.u_factor
 

@@ -31,14 +31,11 @@ class Gaussian(SlopedBell):
     bell_fwhm: ClassVar[float] = 2 * math.sqrt(math.log(2))
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form exp(-z^2), elementwise, at z = k u; k is the steepness."""
         return torch.exp(-z.square())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: sqrt(pi)/2 erf(z)."""
         return math.sqrt(math.pi) / 2 * torch.erf(z)
 
     @property
     def shape_peak(self) -> float:
-        """Return the slope at threshold before normalisation, its largest: k / sqrt(pi) for steepness k."""
         return self.steepness / math.sqrt(math.pi)

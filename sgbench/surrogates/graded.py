@@ -38,13 +38,10 @@ class Graded(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
-        """Return the membrane potential v = u + theta where u > 0, else 0; theta is the threshold."""
         return torch.where(u > 0, u + self.threshold, torch.zeros_like(u))
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope exp(min(u, 0) / tau), elementwise; tau is `width`."""
         return torch.exp(-torch.relu(-u) / self.width)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope up to u, with tau as `width`: tau exp(u / tau) below threshold, tau + u above."""
         return self.width * torch.exp(-torch.relu(-u) / self.width) + torch.relu(u)

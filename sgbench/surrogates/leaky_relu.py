@@ -37,11 +37,9 @@ class LeakyRelu(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: k above threshold, the leak elsewhere; k is `slope_above`."""
         return nan_where_nan(u, torch.where(u > 0, torch.full_like(u, self.slope_above), self.leak))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u, which gives the leaky rectifier."""
         return self.slope_above * torch.relu(u) - self.leak * torch.relu(-u)
 
     @property
@@ -50,5 +48,4 @@ class LeakyRelu(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: above threshold if the leak is 0, else all u."""
         return (-math.inf if self.leak else 0.0), math.inf

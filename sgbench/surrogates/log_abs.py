@@ -31,9 +31,7 @@ class LogAbs(SlopedBell):
     bell_fwhm: ClassVar[float] = 2.0
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form 1 / (1 + |z|), elementwise, at z = k u; k is the steepness."""
         return 1 / (1 + z.abs())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: sign(z) log(1 + |z|)."""
         return torch.sign(z) * torch.log1p(z.abs())

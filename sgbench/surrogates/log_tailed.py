@@ -32,16 +32,13 @@ class LogTailed(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: 1 / max(u, 1) above threshold, the leak elsewhere."""
         return torch.where(u <= 0, self.leak, 1 / u.clamp(min=1))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: the leaky rectifier up to 1, the logarithm beyond."""
         return -self.leak * torch.relu(-u) + u.clamp(0, 1) + torch.log(u.clamp(min=1))
 
     @property
     def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: 1, from threshold to 1, or the leak if that is larger."""
         return max(1.0, self.leak)
 
     @property
@@ -51,5 +48,4 @@ class LogTailed(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: above threshold if the leak is 0, else all u."""
         return (-math.inf if self.leak else 0.0), math.inf

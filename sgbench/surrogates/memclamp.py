@@ -33,10 +33,8 @@ class Memclamp(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope 1 / (1 + k max(-u, 0))^2, elementwise; k is the steepness."""
         return 1 / (1 + self.steepness * torch.relu(-u)).square()
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: the fast sigmoid below threshold, the identity above."""
         below = torch.relu(-u)
         return torch.relu(u) - below / (1 + self.steepness * below)

@@ -46,11 +46,9 @@ class MpdAgl(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the boxcar of the width w = `width`: 1 / w for |u| < w/2, else 0."""
         return nan_where_nan(u, (u.abs() < self.width / 2).to(u.dtype) / self.width)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the boxcar of the width `width` from 0 to u."""
         return u.clamp(-self.width / 2, self.width / 2) / self.width
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:

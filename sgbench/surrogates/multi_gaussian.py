@@ -30,12 +30,10 @@ class MultiGaussian(LobedSurrogate):
     """
 
     def form(self, z: float) -> float:
-        """Compute sigma sqrt(2 pi) times the slope at u = z sigma."""
         sides = sum(math.exp(-(((z - side) / self.spread) ** 2) / 2) for side in (1, -1))
         return (1 + self.height) * math.exp(-z * z / 2) - self.height / self.spread * sides
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: a normal density less one on each side, elementwise."""
         z = u / self.sigma
         unit = 1 / (self.sigma * math.sqrt(2 * math.pi))
         left, right = (torch.exp(-((z + side) / self.spread).square() / 2) for side in (1, -1))
@@ -43,7 +41,6 @@ class MultiGaussian(LobedSurrogate):
         return unit * (1 + self.height) * middle - unit * self.height / self.spread * (left + right)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: an error function less one on each side."""
         z = u / (self.sigma * math.sqrt(2))
         offset = 1 / math.sqrt(2)
         left, right = (torch.erf((z + side) / self.spread) for side in (offset, -offset))

@@ -46,11 +46,9 @@ class MultiSpike(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
-        """Return the number of thresholds that are crossed: 0, 1, ..., n; n is `levels`."""
         return torch.round(u + 0.5).clamp(0, self.levels)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the fast sigmoid's slope at the distance of u from the nearest of the thresholds 0, 1, ..."""
         nearest = torch.relu(torch.round(u.detach()))
         return (1 + self.steepness * (u - nearest).abs()).pow(-2)
 

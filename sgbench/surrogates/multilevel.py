@@ -41,16 +41,13 @@ class Multilevel(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
-        """Return the number of units in u + b, rounded and clipped: 0, 1, ..., n; n is `levels`, b is `shift`."""
         return torch.round(((u + self.shift) / self.unit).clamp(0, self.levels))
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: 1 for -b < u < n theta - b, else 0; n is `levels`, theta is `unit`, b is `shift`."""
         low, high = self.shape_support
         return nan_where_nan(u, ((u > low) & (u < high)).to(u.dtype))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Return u clipped to the interval in which the slope is 1, a primitive of the slope."""
         return u.clamp(*self.shape_support)
 
     @property
@@ -59,10 +56,8 @@ class Multilevel(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the width of the interval in which the slope is 1: n theta; n is `levels`, theta is `unit`."""
         return self.levels * self.unit
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: -`shift` to `levels` times `unit` - `shift`."""
         return -self.shift, self.levels * self.unit - self.shift

@@ -35,17 +35,14 @@ class OffsetSigmoid(Surrogate):
         return self.offset + 4 * decay / (1 + decay).square()
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: c u + tanh(ku)/k; c is `offset`, k is the steepness."""
         return self.offset * u + torch.tanh(self.steepness * u) / self.steepness
 
     @property
     def shape_peak(self) -> float:
-        """Return the slope at threshold before normalisation, which is the largest: 1 + c; c is `offset`."""
         return 1 + self.offset
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope of steepness k before normalisation: 2/k, infinity with an offset."""
         return math.inf if self.offset else 2 / self.steepness
 
     @property

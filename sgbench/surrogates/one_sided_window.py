@@ -34,14 +34,11 @@ class OneSidedWindow(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: 1 for u >= -w, else 0; w is `window`."""
         return nan_where_nan(u, (u >= -self.window).to(u.dtype))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from -infinity to u: max(0, u + w); w is `window`."""
         return (u + self.window).clamp(min=0)
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: -w to infinity; w is `window`."""
         return -self.window, math.inf

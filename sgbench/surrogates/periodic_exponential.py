@@ -56,7 +56,6 @@ class PeriodicExponential(Surrogate):
         return torch.exp(-(torch.relu(-u) + self.narrowing * rest.abs()) / self.width)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope up to u: w exp(u/w) below threshold, with w as `width`, then period by period."""
         periods, rest = self._periods(u)
         above = self.width / self.narrowing
         per_period = -2 * above * math.expm1(-self.threshold / (2 * above))

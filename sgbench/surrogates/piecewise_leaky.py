@@ -36,12 +36,10 @@ class PiecewiseLeaky(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: 1/(2w) inside the window, c outside; w is `half_width`, c is `leak`."""
         inside = torch.full_like(u, self.inside)
         return nan_where_nan(u, torch.where(u.abs() < self.half_width, inside, self.leak))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate from 0 to u: y/(2w) + c (u - y), y = u clipped to +-w; w is `half_width`, c `leak`."""
         inside = u.clamp(-self.half_width, self.half_width)
         return self.inside * inside + self.leak * (u - inside)
 
@@ -51,7 +49,6 @@ class PiecewiseLeaky(Surrogate):
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 1 if the leak is 0, else infinity."""
         return math.inf if self.leak else 1.0
 
     @property
@@ -60,7 +57,6 @@ class PiecewiseLeaky(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: the window if the leak is 0, else all u."""
         edge = math.inf if self.leak else self.half_width
         return -edge, edge
 

@@ -50,5 +50,4 @@ class QPseudoSpike(BellSurrogate):
         return torch.exp(-self.tail * self._log_base(z))
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: sign(z)/2 (1 - (1 + 2|z|/(q-1))^(1-q)); q is `tail`."""
         return -torch.sign(z) / 2 * torch.expm1((1 - self.tail) * self._log_base(z))

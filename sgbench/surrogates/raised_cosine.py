@@ -33,6 +33,5 @@ class RaisedCosine(SlopedBell):
         return torch.sin(math.pi / 2 * torch.relu(1 - z.abs())).square()
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: y / 2 + sin(pi y) / (2 pi) with y = z clipped to [-1, 1]."""
         inside = z.clamp(-1, 1)
         return inside / 2 + torch.sin(math.pi * inside) / (2 * math.pi)

@@ -34,20 +34,16 @@ class Ramp(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope (1 + clip(ku, -1, 1)) / 2, elementwise; k is the steepness."""
         return (1 + (self.steepness * u).clamp(-1, 1)) / 2
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from -infinity: ((1 + y)^2 / 4 + max(0, ku - 1)) / k, y = ku clipped to +-1."""
         z = self.steepness * u
         return ((1 + z.clamp(-1, 1)).square() / 4 + torch.relu(z - 1)) / self.steepness
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: -1/k to infinity; k is the steepness."""
         return -1 / self.steepness, math.inf
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Return the u of the corners, -1/k and 1/k; k is the steepness."""
         return -1 / self.steepness, 1 / self.steepness

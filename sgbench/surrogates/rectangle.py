@@ -29,9 +29,7 @@ class Rectangle(SlopedBell):
     bell_support: ClassVar[float] = 1.0
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate the form, 1 for |z| < 1 and 0 elsewhere, at z = k u; k is the steepness."""
         return nan_where_nan(z, (z.abs() < 1).to(z.dtype))
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: z clipped to [-1, 1]."""
         return z.clamp(-1, 1)

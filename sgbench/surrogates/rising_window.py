@@ -43,28 +43,23 @@ class RisingWindow(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope u / (2 beta) + h within the window, 0 outside; beta is `half_width`, h is `offset`."""
         rising = u / (2 * self.half_width) + self.offset
         return nan_where_nan(u, torch.where(u.abs() <= self.half_width, rising, 0.0))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate from 0 to u: y^2 / (4 beta) + h y, y = u clipped to +-beta, `half_width`; h is `offset`."""
         inside = u.clamp(-self.half_width, self.half_width)
         return inside.square() / (4 * self.half_width) + self.offset * inside
 
     @property
     def shape_peak(self) -> float:
-        """Return the slope at the window's upper end: 1/2 + h; h is `offset`."""
         return 0.5 + self.offset
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 2 beta h; beta is `half_width`, h is `offset`."""
         return 2 * self.half_width * self.offset
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the distance from half the peak's u, or the window's lower end if higher, to its upper end."""
         return self.half_width * min(2.0, self.offset + 0.5)
 
     @property

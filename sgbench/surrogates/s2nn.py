@@ -43,17 +43,14 @@ class S2nn(Surrogate):
         return torch.where(u < 0, self.alpha * decay / (1 + decay).square(), self.beta / (1 + u.abs()))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from -infinity: sigmoid(alpha u) below, 1/2 + beta log(1 + u) above threshold."""
         return torch.sigmoid(-self.alpha * torch.relu(-u)) + self.beta * torch.log1p(torch.relu(u))
 
     @property
     def shape_peak(self) -> float:
-        """Return the larger of alpha/4 and beta, the slopes on the two sides of threshold."""
         return max(self.alpha / 4, self.beta)
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the full width at half maximum; a side that is below half the peak adds 0."""
         half = self.shape_peak / 2
         left = 2 / self.alpha * math.acosh(math.sqrt(max(self.alpha / 4 / half, 1)))
         return left + max(self.beta / half - 1, 0)

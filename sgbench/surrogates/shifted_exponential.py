@@ -34,25 +34,20 @@ class ShiftedExponential(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope exp(-k|u - u0|), elementwise; k is the steepness, u0 is `shift`."""
         return torch.exp(-self.steepness * (u - self.shift).abs())
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from u0 to u: sign(u - u0)/k (1 - exp(-k|u - u0|))."""
         distance = u - self.shift
         return -torch.sign(distance) / self.steepness * torch.expm1(-self.steepness * distance.abs())
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 2/k; k is the steepness."""
         return 2 / self.steepness
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the slope's full width at half maximum: 2 ln 2 / k; k is the steepness."""
         return 2 * math.log(2) / self.steepness
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Return the u of the slope's only corner, u0; u0 is `shift`."""
         return (self.shift,)

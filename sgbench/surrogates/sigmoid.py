@@ -37,10 +37,8 @@ class Sigmoid(SlopedBell):
         return 4 * decay / (1 + decay).square()
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from -infinity to z: 4 sigmoid(z)."""
         return 4 * torch.sigmoid(z)
 
     @property
     def shape_peak(self) -> float:
-        """Return the slope at threshold before normalisation, which is the largest: k/4; k is the steepness."""
         return self.steepness / 4

@@ -28,9 +28,7 @@ class SignFlip(Surrogate):
     shape_kinks: tuple[float, ...] = (0.0,)  # a jump
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: 1 below threshold, -1 at and above it."""
         return nan_where_nan(u, torch.where(u < 0, torch.ones_like(u), -1.0))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: -|u|."""
         return -u.abs()

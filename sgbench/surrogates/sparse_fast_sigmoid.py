@@ -35,17 +35,14 @@ class SparseFastSigmoid(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope 1 / (1 + k|u|)^2 inside the window, 0 outside; k is the steepness."""
         return torch.where(u.abs() >= self.window, 0, 1 / (1 + self.steepness * u.abs()).square())
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: y / (1 + k|y|) with y = u clipped to +-B, `window`."""
         inside = u.clamp(-self.window, self.window)
         return inside / (1 + self.steepness * inside.abs())
 
     @property
     def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 2B / (1 + kB), B being `window`."""
         return 2 * self.window / (1 + self.steepness * self.window)
 
     @property
@@ -54,10 +51,8 @@ class SparseFastSigmoid(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: the window from -B to B."""
         return -self.window, self.window
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Return the u of the corner, 0, and of both jumps, -B and B; B is `window`."""
         return -self.window, 0.0, self.window

@@ -51,11 +51,9 @@ class SplitGaussian(BellSurrogate):
         return 1 + self.skew * z.sign()
 
     def bell(self, z: Tensor) -> Tensor:
-        """Evaluate exp(-(z / (1 - a))^2) for z = k u below 0, exp(-(z / (1 + a))^2) above; a is `skew`."""
         return torch.exp(-(z / self._side_width(z)).square())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Integrate the form from 0 to z: sqrt(pi)/2 w erf(z / w), w = 1 - `skew` below 0, 1 + `skew` above."""
         side = self._side_width(z)
         return math.sqrt(math.pi) / 2 * side * torch.erf(z / side)
 

@@ -60,7 +60,6 @@ class SquarewaveFourier(Surrogate):
         return 2 * math.pi * (turns - torch.round(turns))
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: 4/T times the sum of cosines; T is `period`."""
         angle = self._angle(u)
         total = torch.cos(angle)
         for order in self._orders()[1:]:
@@ -68,7 +67,6 @@ class SquarewaveFourier(Surrogate):
         return 4 / self.period * total
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Integrate the slope from 0 to u: 2/pi times the sum of sines over their orders, a square wave."""
         angle = self._angle(u)
         total = torch.sin(angle)
         for order in self._orders()[1:]:
@@ -77,7 +75,6 @@ class SquarewaveFourier(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """Return the largest slope before normalisation, 4n/T at threshold; T is `period`, n is `terms`."""
         return 4 * self.terms / self.period
 
     @property

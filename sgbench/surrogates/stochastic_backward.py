@@ -38,11 +38,9 @@ class StochasticBackward(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: 1 above threshold, newly drawn noise at and below it."""
         noise = (self.uniform(u) - 0.5 + self.mean) * self.variance
         return nan_where_nan(u, torch.where(u > 0, torch.ones_like(u), noise))
 
     @property
     def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: 1, or the largest possible noise if that is larger."""
         return max(1.0, (abs(self.mean) + 0.5) * self.variance)

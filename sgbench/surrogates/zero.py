@@ -26,9 +26,7 @@ class Zero(Surrogate):
     shape_support: tuple[float, float] = 0.0, 0.0  # the slope is 0 everywhere
 
     def shape(self, u: Tensor) -> Tensor:
-        """Evaluate the slope: 0 everywhere, NaN where u is NaN."""
         return nan_where_nan(u, torch.zeros_like(u))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Return 0 everywhere, a primitive of the slope; NaN where u is NaN."""
         return nan_where_nan(u, torch.zeros_like(u))

@@ -124,11 +124,6 @@ def _frombuffer(data: Any, type_: Any, shape: Any, order: Any) -> _Array:
     return _Array(_array(shape, type_, data, columns_first=order == "F"))
 
 
-def _scalar(type_: Any, data: Any) -> Any:
-    """Return a single number of this type made of its bytes, instead of NumPy's function."""
-    return _array((), type_, data, columns_first=False)[()]
-
-
 def _encode(text: Any, codec: Any) -> bytes:
     if codec not in ("latin1", "latin-1"):
         raise ValueError(f"text in {codec!r}")
@@ -136,19 +131,14 @@ def _encode(text: Any, codec: Any) -> bytes:
     return data
 
 
-def _no_bytes() -> bytes:
-    """Return empty bytes, instead of the call of `bytes` in old pickle protocols."""
-    return b""
-
-
 CALLS: dict[str, Callable[..., Any]] = {  # maps a pickle's names to their replacements
     "numpy._core.multiarray _reconstruct": _reconstruct,
-    "numpy._core.multiarray scalar": _scalar,
+    "numpy._core.multiarray scalar": lambda type_, data: _array((), type_, data, columns_first=False)[()],
     "numpy._core.numeric _frombuffer": _frombuffer,
     "numpy ndarray": _ndarray,
     "numpy dtype": _Type,
     "_codecs encode": _encode,
-    "__builtin__ bytes": _no_bytes,
+    "__builtin__ bytes": lambda: b"",
 }
 
 
