@@ -55,7 +55,7 @@ def thumb(facts: dict[str, Any]) -> str:
     return "dead" if deep_and_quiet and facts["shape"] in COMPACT and facts["width"] <= WIDE else "fine"
 
 
-def case(run: Finished, layers: list[dict[str, Any]]) -> Case:
+def _case(run: Finished, layers: list[dict[str, Any]]) -> Case:
     hidden = layers[:-1]
     passing = max(layer["passing_steps"] or 0.0 for layer in hidden)
     points = min(layer["nonzero_points"] or 0.0 for layer in hidden)
@@ -68,7 +68,7 @@ def case(run: Finished, layers: list[dict[str, Any]]) -> Case:
 def joined(runs: Iterable[Finished], path: Path) -> list[Case]:
     lines = map(json.loads, path.read_text().splitlines())
     known = {(line["setting"], line["seed"]): line["layers"] for line in lines}
-    return [case(run, known[run.setting, run.seed]) for run in runs if (run.setting, run.seed) in known]
+    return [_case(run, known[run.setting, run.seed]) for run in runs if (run.setting, run.seed) in known]
 
 
 def told(cases: list[Case], limits: Limits, *, vanished: float = VANISHED) -> np.ndarray:
@@ -88,7 +88,7 @@ def balanced(truth: np.ndarray, said: np.ndarray) -> float:
     )
 
 
-def fitted(cases: list[Case]) -> Limits:
+def _fitted(cases: list[Case]) -> Limits:
     """Return the thresholds of the best balanced accuracy; of equal ones the median of each."""
     truth = np.array([run_case.outcome for run_case in cases])
     points = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 5e-2)
@@ -119,7 +119,7 @@ def matrix(truth: np.ndarray, said: np.ndarray) -> dict[str, dict[str, int]]:
     }
 
 
-def judged(cases: list[Case], limits: Limits) -> dict[str, Any]:
+def _judged(cases: list[Case], limits: Limits) -> dict[str, Any]:
     """Hold the outlook and the rule of thumb against what came."""
     truth, said = np.array([run_case.outcome for run_case in cases]), told(cases, limits)
     by_count = told(cases, limits, vanished=0.0)
@@ -137,10 +137,10 @@ def judged(cases: list[Case], limits: Limits) -> dict[str, Any]:
     }
 
 
-def fitted_and_judged(fitting: list[Case], judging: dict[str, list[Case]]) -> dict[str, Any]:
+def _fitted_and_judged(fitting: list[Case], judging: dict[str, list[Case]]) -> dict[str, Any]:
     """Fix the thresholds on some runs and judge them on others."""
-    limits = fitted(fitting)
-    return {"limits": limits._asdict()} | {name: judged(cases, limits) for name, cases in judging.items()}
+    limits = _fitted(fitting)
+    return {"limits": limits._asdict()} | {name: _judged(cases, limits) for name, cases in judging.items()}
 
 
 def main() -> None:
@@ -156,10 +156,10 @@ def main() -> None:
     judging = {"pilots, other half": other}
     for block, path in (pair.split("=", 1) for pair in args.study[1:]):
         judging[f"study, block {block}"] = joined(of_study(Path(args.study[0]), block, None), Path(path))
-    results = {"half of the pilots": fitted_and_judged(first, judging)}
+    results = {"half of the pilots": _fitted_and_judged(first, judging)}
     if args.also_fit:
         fitting = judging.pop(f"study, block {args.also_fit}")
-        results[f"half of the pilots, and {args.also_fit}"] = fitted_and_judged([*first, *fitting], judging)
+        results[f"half of the pilots, and {args.also_fit}"] = _fitted_and_judged([*first, *fitting], judging)
     text = json.dumps(results, indent=1) + "\n"
     if args.out:
         args.out.write_text(text)
