@@ -216,14 +216,14 @@ def needs_text(priced: PricedSetting) -> str:
 
 
 def _left_out_text(check: LeftOut) -> str:
-    verb = "keeps" if check.keeps_budget else "breaks"
+    verb = "kept" if check.keeps_budget else "broken"
     line = (
-        f"Out of sample, {check.title}, {joules(check.budget_nj)}: advice from the other tasks {verb} the budget "
-        f"({needs_text(check.advised)}) and loses {check.loss_points:.1f} points"
+        f"Had nobody measured '{check.title}', our advice for {joules(check.budget_nj)} would have {verb} the budget "
+        f"({needs_text(check.advised)}) and lost {check.loss_points:.1f} points"
     )
     if check.rounded is not None:
         over = "" if check.rounded_keeps_budget else ", over the budget"
-        line += f"; rounded afterwards {check.rounded_loss_points:.1f} ({needs_text(check.rounded)}{over})"
+        line += f", rounding afterwards {check.rounded_loss_points:.1f} ({needs_text(check.rounded)}{over})"
     return f"{line}."
 
 

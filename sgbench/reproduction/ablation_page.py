@@ -39,9 +39,10 @@ def ablation_page(result: ReproductionResult) -> str:
     numbers = [index for index, column in enumerate(columns) if column in NUMBERS]
     lines += [markdown([HEAD[column] for column in columns], table_rows, numbers=numbers), ""]
     for ablation, _, _ in result.ablations:
-        words = " ".join(ablation.words)
         found = f" Found: {ablation.found}." if ablation.found else ""
-        lines += wrapped(f"- **{ablation.line}** (`{words}`). Asked: {ablation.asks}.{found}")
+        lines += wrapped(f"- **{ablation.line}.** Asked: {ablation.asks}.{found}")
+    words = [(ablation.line, f"`{' '.join(ablation.words)}`") for ablation, _, _ in result.ablations]
+    lines += ["", markdown(("changed", "words"), words, numbers=())]
     commits = sorted({commit for each in result.ablations for commit in each.changed.commits})
     lines += ["", f"Runs of commit {', '.join(commits)}." if commits else "No run is stored."]
     return "\n".join(lines) + "\n"

@@ -16,6 +16,7 @@ WIDTH = 116
 NUMBERS = (2, 3, 4, 7)  # columns of the table
 AGREES, UNMEASURED = "agrees", "not measured"
 ASKED = "Causes"
+EVIDENCE = ("figure", "what it is held to")
 CONDITIONS = ("condition", "words", "methods")
 
 
@@ -52,6 +53,8 @@ def as_page(results: Sequence[ReproductionResult]) -> str:
         asked = f"[{ASKED}](reproductions/{result.reproduction.name}.md)"
         about += [f"- {item}" for item in items(result, asked=asked)]
         lines += ["", *(part for line in about for part in wrapped(line))]
+        evidence = [(each.figure.line, each.figure.evidence) for each in result.judged]
+        lines += ["", markdown(EVIDENCE, evidence, numbers=())]
         lines += ["", markdown(CONDITIONS, _conditions(result), numbers=())] if result.methods else []
     return "\n".join(lines) + "\n"
 
@@ -68,12 +71,6 @@ def items(result: ReproductionResult, *, asked: str) -> Iterator[str]:
     """Yield what is to be said of a reproduction; `asked`: leads to the page of its ablations."""
     reproduction = result.reproduction
     yield from (f"Source: {source}." for source in reproduction.sources)
-    evidence: dict[str, list[str]] = {}
-    for judged in result.judged:
-        evidence.setdefault(judged.figure.evidence, []).append(judged.figure.line)
-    for text, figures in evidence.items():
-        of = f" ({'; '.join(figures)})" if len(evidence) > 1 else ""
-        yield f"Evidence: {text}{of}."
     differs = " ".join(f"{text[:1].upper()}{text[1:]}." for text in reproduction.differs)
     yield from [f"Not as published. {differs}"] if differs else []
     if reproduction.reduced:

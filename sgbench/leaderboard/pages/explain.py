@@ -301,14 +301,14 @@ def _more_seeds(comparison: Comparison, measure: Measure) -> str:
     least = detectable_difference(comparison.spread, n)
     needed = seeds_needed(comparison.difference, comparison.spread)
     if needed is None:
-        experiment = "no number of seeds up to 10,000 would show a difference this small"
+        experiment = "this one is so small that not even 10,000 would show it"
     elif needed <= n:
-        experiment = f"a repetition with {needed} other seeds would show this difference in 8 of 10 cases"
+        experiment = f"{needed} other seeds would show this one again as often"
     else:
-        experiment = f"{needed:,} seeds each would show a difference of this size in 8 of 10 cases"
+        experiment = f"for one as small as this you would need {needed:,} seeds each"
     return (
-        f"With {n} seeds and a spread of {_difference_text(comparison.spread, measure)} between pairs, "
-        f"a difference of {_difference_text(least, measure)} is found in 8 of 10 cases; {experiment}."
+        f"With {n} seeds, between which the difference spreads by {_difference_text(comparison.spread, measure)}, you "
+        f"would find a true one of {_difference_text(least, measure)} in 8 of 10 cases; {experiment}."
     )
 
 

@@ -133,8 +133,7 @@ def _left_out(name: str, measured: Sequence[MeasuredTask]) -> str:
     if not checks:
         return f"### {name}\n\nToo few tasks."
     rows = table(LEFT_OUT_HEAD, [_row(check) for check in checks])
-    said = "" if name == DRAWN else f"{in_short(name, checks)} "  # which the page begins with
-    return f"### {name}\n\n{rows}\n\n{said}{trust_in(name)}"
+    return f"### {name}\n\n{rows}\n\n{trust_in(name)}"
 
 
 def _row(check: LeftOut) -> list[str]:

@@ -11,7 +11,7 @@ from sgbench.statistics.intervals import Scale, summarise
 from sgbench.statistics.solved import wilson
 from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.scores import Score
-from sgbench.tables import number_text
+from sgbench.tables import NONE, number_text
 from study.reporting.evidence import StudyEvidence
 from study.reporting.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, details, few, interval, table
@@ -28,18 +28,20 @@ CAPTION = (
     "apart, or bend, the choice matters."
 )
 HEADER = ("task", "shape", "width", "test accuracy or runs solved, %", "seeds", "failed")
+SPREADS = ("task", "best", "at width 1", "each at its best width", "atan over widths", "failed runs")
+"""What is best on a task, and how many points apart shapes and widths lie there."""
 
 
 def page(evidence: StudyEvidence) -> StudyPage:
     if not evidence.stored("A2"):
         return StudyPage(NAME, TITLE, (evidence.not_stored("A2"),))
-    panels, sentences, rows = [], [], []
+    panels, spreads, rows = [], [], []
     for task in evidence.loaded.study.blocks["A2"].tasks:
         cells = mapped_cells(evidence, task)
         if not cells:
             continue
         panels.append(panel(evidence, task, cells))
-        sentences.append(_sentence(evidence, task, cells))
+        spreads.append(_spreads(evidence, task, cells))
         rows += [row(task, shape, width, runs) for (shape, width), runs in cells.items()]
     charts = Charts(CAPTION, tuple(panels))
     picture = StudyPicture(
@@ -50,7 +52,8 @@ def page(evidence: StudyEvidence) -> StudyPage:
     )
     parts = (
         _deep(evidence),
-        "\n".join(f"- {sentence}" for sentence in sentences),
+        "How many points do shapes lie apart on each task, and how many does the width of atan move?",
+        table(SPREADS, spreads),
         picture.markdown,
         "F1. A line is a shape at the learning rate of its task, the colder the more compact. Bands are intervals "
         "of 95 % over seeds, of cells with five seeds or more. A run that failed counts as guessing, and a cross "
@@ -112,25 +115,24 @@ def score(runs: list[Score]) -> Estimate:
     return Estimate(*(PERCENT * number for number in (share.share, *ends)))
 
 
-def _sentence(evidence: StudyEvidence, task: str, cells: dict[tuple[str, float], list[Score]]) -> str:
-    """Describe how much shapes and widths differ on a task."""
+def _spreads(evidence: StudyEvidence, task: str, cells: dict[tuple[str, float], list[Score]]) -> list[str]:
     means = {place: score(runs).value for place, runs in cells.items()}
     shape, width = max(means, key=lambda place: means[place])
-    at_one = [mean for (_, other), mean in means.items() if other == 1.0]
-    by_width = [mean for (name, _), mean in means.items() if name == "atan"]
+    best = {name: max(mean for (other, _), mean in means.items() if other == name) for name, _ in means}
+    spreads = (
+        [mean for (_, other), mean in means.items() if other == 1.0],
+        list(best.values()),
+        [mean for (name, _), mean in means.items() if name == "atan"],
+    )
     runs = [run for several in cells.values() for run in several]
     failed = sum(run.failed for run in runs)
     solved = " of runs solved" if evidence.loaded.study.tasks[task].outcome == "solved" else ""
-    parts = [f"best is {shape} at width {width:g} with {means[shape, width]:.1f} %{solved}"]
-    if at_one:
-        parts.append(f"at width 1 shapes lie {np.ptp(at_one):.1f} points apart")
-    best = {name: max(mean for (other, _), mean in means.items() if other == name) for name, _ in means}
-    parts.append(f"each at its best width {np.ptp(list(best.values())):.1f}")
-    if by_width:
-        parts.append(f"atan varies by {np.ptp(by_width):.1f} over widths")
-    if failed:
-        parts.append(f"{few(failed, len(runs))} runs failed")
-    return f"**{task}, {evidence.title(task)}**: {'; '.join(parts)}."
+    return [
+        f"{task}, {evidence.title(task)}",
+        f"{shape} {width:g}: {means[shape, width]:.1f} %{solved}",
+        *(f"{np.ptp(each):.1f}" if each else NONE for each in spreads),
+        few(failed, len(runs)) if failed else "0",
+    ]
 
 
 def _deep(evidence: StudyEvidence) -> str:

@@ -64,7 +64,9 @@ def page(evidence: StudyEvidence) -> StudyPage:
             lambda: charts_figure(Charts("", tuple(lines)), columns=3, panel=(4.4, 4.0)),
         )
         pictures.append(picture)
-        parts += ["## What tuning buys", *map(_bought, lines), picture.markdown, BEST_OF]
+        bought = table(["task", *(line.name for line in lines[0].series)], [_bought(panel) for panel in lines])
+        tried = f"Test accuracy of one setting, and of the best of {len(lines[0].series[0].points)}, in percent."
+        parts += ["## What tuning buys", tried, bought, picture.markdown, BEST_OF]
     return StudyPage(NAME, TITLE, tuple(parts), tuple(pictures), charts)
 
 
@@ -89,9 +91,8 @@ def _expected(evidence: StudyEvidence, task: str) -> Chart | None:
     return Chart(evidence.title(task), tried, ChartAxis("test accuracy, %", is_error=True), tuple(lines))
 
 
-def _bought(panel: Chart) -> str:
-    gains = ", ".join(f"{line.name} {line.points[0].y:.1f} to {line.points[-1].y:.1f} %" for line in panel.series)
-    return f"**{panel.title}**: from one setting to the best of {len(panel.series[0].points)}, {gains}."
+def _bought(panel: Chart) -> list[str]:
+    return [panel.title, *(f"{line.points[0].y:.1f} to {line.points[-1].y:.1f}" for line in panel.series)]
 
 
 def _rates(evidence: StudyEvidence, task: str) -> list[float]:
