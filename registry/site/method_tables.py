@@ -10,7 +10,7 @@ from sgbench.records.content import LayerActivity
 from sgbench.records.counts import Count, LayerCounts
 from sgbench.records.record import RunRecord
 from sgbench.tables import NONE, inert, number_text
-from sgbench.tables.table import Cell, Column, Table, number, numbers, texts
+from sgbench.tables.table import Cell, Column, Note, Table, number, numbers, texts
 
 SHOWN_COMMIT = 12
 
@@ -125,8 +125,8 @@ def energy_tables(row: MethodRow, board: Board) -> list[Table]:
             )
             for term in estimate.by_layer or estimate.terms
         )
-        gaps = [f"left out: {gap}" for gap in estimate.missing]
-        notes = tuple([f"no total: {inert(reason)}" for reason in estimate.reasons] + gaps)
+        gaps = [Note(f"left out: {gap}") for gap in estimate.missing]
+        notes = (*(Note(f"no total: {inert(reason)}") for reason in estimate.reasons), *gaps)
         total = joules_interval(estimate.dynamic_nj)
         caption = f"{target.name}: dynamic energy of an inference, {total}{' (a part)' if gaps else ''}"
         tables.append(Table(caption, columns, rows, head=1, notes=notes))

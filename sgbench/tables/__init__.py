@@ -2,7 +2,6 @@
 
 from sgbench.tables.text import (
     NONE,
-    Notes,
     aligned,
     code,
     counted,
@@ -17,7 +16,6 @@ from sgbench.tables.text import (
 
 __all__ = [
     "NONE",
-    "Notes",
     "aligned",
     "code",
     "counted",

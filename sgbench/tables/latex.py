@@ -61,11 +61,11 @@ def as_latex(table: Table, notes: Sequence[str] = ()) -> str:
     \end{tabular}
     """
     sides = "".join("r" if column.is_number else "l" for column in table.columns)
-    head = [f"{escape(column.title)}{_marks(column.notes)}" for column in table.columns]
+    head = [f"{escape(column.title)}{_marks(table.numbers(column.notes))}" for column in table.columns]
     lines = [PREAMBLE, f"\\begin{{tabular}}{{{sides}}}", "\\toprule", _line(head), "\\midrule"]
-    lines += [_line(map(_cell, row)) for row in table.rows]
+    lines += [_line(_cell(table, cell) for cell in row) for row in table.rows]
     lines += ["\\bottomrule", "\\end{tabular}"]
-    below = [f"{_marks([number])}{escape(note)}" for number, note in enumerate(table.notes, start=1)]
+    below = [f"{_marks([number])}{escape(str(note))}" for number, note in enumerate(table.all_notes, start=1)]
     below += map(escape, notes)
     if below:
         lines += ["", "\\smallskip", "{\\footnotesize", *(f"{note}\\par" for note in below), "}"]
@@ -77,11 +77,10 @@ def _line(cells: Iterable[str]) -> str:
     return " & ".join(f"{{}}{cell}" if cell.startswith("[") else cell for cell in cells) + r" \\"
 
 
-def _cell(cell: Cell) -> str:
-    if cell.text == NONE:
-        return f"--{_marks(cell.notes)}"
+def _cell(table: Table, cell: Cell) -> str:
     text = escape(cell.text)
-    return (f"\\texttt{{{text}}}" if cell.is_code else text) + _marks(cell.notes)
+    shown = "--" if cell.text == NONE else f"\\texttt{{{text}}}" if cell.is_code else text
+    return f"{shown}{_marks(table.numbers(cell.notes))}"
 
 
 def _marks(numbers: Iterable[int]) -> str:

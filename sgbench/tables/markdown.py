@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from sgbench.tables.table import Cell, Table
+from sgbench.tables.table import Cell, Column, Table
 from sgbench.tables.text import NONE, code, prose
 
 
@@ -22,27 +22,27 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: I
 def as_markdown(table: Table) -> str:
     """Write a table without its caption, and its notes as a numbered list below it.
 
-    >>> from sgbench.tables.table import texts
-    >>> print(as_markdown(Table("t", texts("a|b"), ((Cell("x", link="x/", notes=(1,)),),), notes=("why",))))
+    >>> from sgbench.tables.table import Note, texts
+    >>> print(as_markdown(Table("t", texts("a|b"), ((Cell("x", link="x/", notes=(Note("why"),)),),))))
     | a&#124;b |
     | :-- |
     | [x](x/) [1] |
     <BLANKLINE>
     1. why
     """
-    head = [f"{prose(column.title)}{_marks(column.notes)}" for column in table.columns]
+
+    def marks(noted: Cell | Column) -> str:
+        return "".join(f" [{number}]" for number in table.numbers(noted.notes))
+
+    head = [f"{prose(column.title)}{marks(column)}" for column in table.columns]
     right = [index for index, column in enumerate(table.columns) if column.is_number]
-    lines = markdown(head, ([_cell(cell) for cell in row] for row in table.rows), numbers=right)
-    notes = "\n".join(f"{number}. {prose(note)}" for number, note in enumerate(table.notes, start=1))
+    rows = ([f"{_cell(cell)}{marks(cell)}" for cell in row] for row in table.rows)
+    lines = markdown(head, rows, numbers=right)
+    texts = (f"{prose(text)} {code(quoted) if quoted else ''}".strip() for text, quoted in table.all_notes)
+    notes = "\n".join(f"{number}. {text}" for number, text in enumerate(texts, start=1))
     return f"{lines}\n\n{notes}" if notes else lines
 
 
 def _cell(cell: Cell) -> str:
     text = code(cell.text) if cell.is_code and cell.text != NONE else prose(cell.text)
-    linked = text if cell.link is None else f"[{text}]({cell.link})"
-    return f"{linked}{_marks(cell.notes)}"
-
-
-def _marks(numbers: Sequence[int]) -> str:
-    """Write the numbers of notes in brackets; empty without notes."""
-    return "".join(f" [{number}]" for number in numbers)
+    return text if cell.link is None else f"[{text}]({cell.link})"

@@ -1,8 +1,11 @@
 """A table as a plain value: the text, sort key and link of each cell."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import NamedTuple
 
 from sgbench.tables.text import NONE
 
@@ -12,14 +15,24 @@ PLAIN_NUMBER = re.compile(r"-?[\d,]+(?:\.\d+)?")
 ONE_LINE, MANY_LINES = 20, 45  # most characters of a short cell, and of one that is not long
 
 
+class Note(NamedTuple):
+    """Holds a note below a table: our text, then untrusted text of a record, which Markdown shows as code."""
+
+    text: str
+    quoted: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.quoted}".strip()
+
+
 @dataclass(frozen=True)
 class Cell:
-    """Describes one cell; renderers escape its text."""
+    """Describes one cell; renderers escape its text and number its notes."""
 
     text: str
     order: float | None = None  # sort key in a column of numbers; None comes last
     link: str | None = None  # target, relative to the top of the site or to the page of the table
-    notes: tuple[int, ...] = ()  # numbers of the notes below the table
+    notes: tuple[Note, ...] = ()
     is_code: bool = False
     shade: float | None = None  # of a heat map, from 0 to 1
 
@@ -64,7 +77,7 @@ class Column:
 
     title: str
     is_number: bool = False
-    notes: tuple[int, ...] = ()
+    notes: tuple[Note, ...] = ()
     group: str = ""  # columns that a reader shows or hides together; without a group always shown
 
 
@@ -84,8 +97,23 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     head: int = 0  # index of the column whose cells name their rows
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()  # of the whole table
     is_filtered: bool = False  # whether a page offers to filter its rows
+
+    @cached_property
+    def all_notes(self) -> list[Note]:
+        """List each note once, as they are numbered: those of the head, of the rows, and of the whole table.
+
+        >>> rows = ((Cell("93", notes=(Note("one seed"), Note("a part"))),),)
+        >>> table = Table("t", (Column("energy", notes=(Note("a part"),)),), rows)
+        >>> [note.text for note in table.all_notes], table.numbers(rows[0][0].notes)
+        (['a part', 'one seed'], [2, 1])
+        """
+        parts = (*self.columns, *chain.from_iterable(self.rows), self)
+        return list(dict.fromkeys(note for part in parts for note in part.notes))
+
+    def numbers(self, notes: Iterable[Note]) -> list[int]:
+        return [self.all_notes.index(note) + 1 for note in notes]
 
 
 def plain_table(caption: str, rows: Sequence[Sequence[str]], *, text_columns: int) -> Table:
@@ -106,6 +134,6 @@ def numbers(*titles: str, group: str = "") -> tuple[Column, ...]:
     return tuple(Column(title, is_number=True, group=group) for title in titles)
 
 
-def number(value: float | None, text: str, notes: Sequence[int] = ()) -> Cell:
+def number(value: float | None, text: str) -> Cell:
     """Make a cell that shows `text` and is sorted by `value`; a dash if the value is None."""
-    return Cell(NONE if value is None else text, value, notes=tuple(notes))
+    return Cell(NONE if value is None else text, value)

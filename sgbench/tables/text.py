@@ -162,30 +162,6 @@ def few(lines: Sequence[str], all_named: str, *, most: int = 10) -> list[str]:
     return [*lines[: most - 1], f"{len(lines) - most + 1} more; {all_named}"]
 
 
-class Notes:
-    """Numbers the notes below a table; the same text gets the same number.
-
-    >>> notes = Notes()
-    >>> notes.numbers(["a part"]), notes.numbers(["one seed", "a part"]), notes.marks(["a part"]), notes.texts
-    ((1,), (2, 1), ' [1]', ['a part', 'one seed'])
-    """
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def numbers(self, texts: Iterable[str]) -> tuple[int, ...]:
-        numbers = []
-        for text in texts:
-            if text not in self.texts:
-                self.texts.append(text)
-            numbers.append(self.texts.index(text) + 1)
-        return tuple(numbers)
-
-    def marks(self, texts: Iterable[str]) -> str:
-        """Write the numbers of a cell's notes as its text ends, e.g. ' [1] [3]'."""
-        return "".join(f" [{number}]" for number in self.numbers(texts))
-
-
 def inert(text: str) -> str:
     r"""Write untrusted text as one line of ASCII that cannot end a code span, a table cell or a tag.
 

@@ -25,6 +25,7 @@ from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.record import RunRecord
 from sgbench.tables import prose
+from sgbench.tables.table import Note
 from tests.leaderboard import factory
 from tests.leaderboard.factory import TOY_FACTS, method, record, toy_entry, write_board_record
 from tests.messages import raises_naming
@@ -74,8 +75,8 @@ def test_rows_of_unread_data_are_ranked_and_marked_on_every_form(tmp_path: Path)
     (name,) = (cell for cell in brief_cells(marked.rows[0], marked) if cell.startswith("atan(width_fwhm=1)"))
     assert name.endswith(", data not accepted")
     assert "data not accepted" not in " ".join(brief_cells(plain.rows[0], plain))
-    notes = [row_table(found, found.rows, caption="rows").notes for found in (marked, plain)]
-    assert [UNACCEPTED in each for each in notes] == [True, False]
+    notes = [row_table(found, found.rows, caption="rows").all_notes for found in (marked, plain)]
+    assert [Note(UNACCEPTED) in each for each in notes] == [True, False]
 
 
 def on(data: str | None, width: float, accuracies: tuple[float, ...]) -> list[RunRecord]:

@@ -12,7 +12,7 @@ import pytest
 import sgbench
 from sgbench.cli.main import main
 from sgbench.tables.latex import ESCAPES, as_latex, escape
-from sgbench.tables.table import Cell, Table, number, numbers, texts
+from sgbench.tables.table import Cell, Note, Table, number, numbers, texts
 from tests.rooms import ROOT
 
 BOARDS = ROOT / "leaderboards"
@@ -47,7 +47,7 @@ def test_every_sign_is_read_back(text: str) -> None:
 def test_lines_have_as_many_cells_as_the_head() -> None:
     """By hand: two columns, a stranger's ampersand and line break, a cell that would end the line before it."""
     rows = ((Cell("a & b\nc", is_code=True), number(1.0, "1")), (Cell("[x]"), number(None, "")))
-    lines = as_latex(Table("t", (*texts("name"), *numbers("n")), rows, notes=("5 %",)), ["more"]).splitlines()
+    lines = as_latex(Table("t", (*texts("name"), *numbers("n")), rows, notes=(Note("5 %"),)), ["more"]).splitlines()
     body = lines[lines.index("\\midrule") + 1 : lines.index("\\bottomrule")]
     assert body == [r"\texttt{a \& b c} & 1 \\", r"{}[x] & -- \\"]
     assert lines[1] == r"\begin{tabular}{lr}"

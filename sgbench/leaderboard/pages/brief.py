@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from sgbench.leaderboard.pages.columns import cells_of, columns_in
+from sgbench.leaderboard.pages.columns import columns_in
 from sgbench.leaderboard.pages.empty import too_few, without_rows
 from sgbench.leaderboard.pages.row_table import row_table
 from sgbench.leaderboard.pages.terminal_outside import outsider_table
@@ -69,4 +69,4 @@ def brief_head(board: Board) -> list[str]:
 
 def brief_cells(row: MethodRow, board: Board) -> list[str]:
     """Return a row's rank, name, score and costs."""
-    return [cell.text for cell in cells_of(columns_in(board, "brief"), row)]
+    return [column.cell(row).text for column in columns_in(board, "brief")]

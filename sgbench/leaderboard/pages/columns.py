@@ -1,9 +1,9 @@
 """The columns of a board, declared once for its page, its CSV, the terminal and the site."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from sgbench.energy.price import BoundedValue
 from sgbench.leaderboard.costs import Amount, Energy
@@ -16,6 +16,7 @@ from sgbench.leaderboard.score import Measure
 from sgbench.records.energy import EnergyTarget
 from sgbench.statistics.pairs import MIN_SEEDS
 from sgbench.tables import NONE, inert, number_text
+from sgbench.tables.table import Cell, Note
 
 METHOD, ACCURACY, ACTIVITY, ENERGY, PROVENANCE = "method", "accuracy", "activity", "energy", "provenance"
 """Groups of columns; the site shows the last three on request."""
@@ -30,24 +31,8 @@ UNACCEPTED = (
 OTHER_DATA = "rests on other files than the first row, and is neither ranked nor compared with it"
 
 
-class Note(NamedTuple):
-    """Holds a note below a table: our text, then untrusted text of a record, which is shown as code."""
-
-    text: str
-    quoted: str = ""
-
-
-class BoardCell(NamedTuple):
-    """Holds the text of a cell, the number by which it is sorted, and its notes."""
-
-    text: str
-    order: float | None = None
-    notes: tuple[Note, ...] = ()
-    is_code: bool = False
-
-
-def _no_cell(_: MethodRow) -> BoardCell:
-    return BoardCell(NONE)
+def _no_cell(_: MethodRow) -> Cell:
+    return Cell(NONE)
 
 
 def _no_values(_: MethodRow) -> dict[str, Value]:
@@ -63,7 +48,7 @@ class BoardColumn:
 
     group: str
     titles: Mapping[Form, str] = field(default_factory=dict)
-    cell: Callable[[MethodRow], BoardCell] = _no_cell
+    cell: Callable[[MethodRow], Cell] = _no_cell
     values: Callable[[MethodRow], Mapping[str, Value]] = _no_values  # maps fields of `table.csv` to values
     is_number: bool = True
     notes: tuple[Note, ...] = ()  # of the title
@@ -110,7 +95,7 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
     yield BoardColumn(
         METHOD,
         {"page": "rank", "site": "rank", "brief": "rank"},
-        lambda row: BoardCell(rank_text(row), None if row.rank is None else float(row.rank.low)),
+        lambda row: Cell(rank_text(row), None if row.rank is None else float(row.rank.low)),
         lambda row: {
             "rank_low": None if row.rank is None else row.rank.low,
             "rank_high": None if row.rank is None else row.rank.high,
@@ -119,7 +104,7 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
     yield BoardColumn(
         METHOD,
         {"page": "alike", "site": "alike", "brief": "alike"},
-        lambda row: BoardCell(_letters(row)),
+        lambda row: Cell(_letters(row)),
         lambda row: {"alike": _letters(row), "method_id": row.method_id},
         is_number=False,
     )
@@ -131,13 +116,13 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
     yield BoardColumn(
         METHOD,
         {"brief": "method"},
-        lambda row: BoardCell(row.label + ("" if board.is_data_accepted else f", data {data_state(row)}")),
+        lambda row: Cell(row.label + ("" if board.is_data_accepted else f", data {data_state(row)}")),
         is_number=False,
     )
     yield BoardColumn(
         METHOD,
         {"page": "surrogate", "site": "method"},
-        lambda row: BoardCell(
+        lambda row: Cell(
             row.surrogate, notes=(*marks, Note(OTHER_DATA)) if board.has_other_data(row) else marks, is_code=True
         ),
         lambda row: {
@@ -152,7 +137,7 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
         yield BoardColumn(
             METHOD,
             {"page": group, "site": group},
-            lambda row, group=group: BoardCell(row.varying.get(group, NONE), is_code=True),
+            lambda row, group=group: Cell(row.varying.get(group, NONE), is_code=True),
             lambda row, group=group: {group: row.varying.get(group, "")},
             is_number=False,
         )
@@ -182,11 +167,11 @@ def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
             f"{name}_interval_high": shown[1],
         }
 
-    def interval(row: MethodRow) -> BoardCell:
+    def interval(row: MethodRow) -> Cell:
         if row.score.ends is None:
-            return BoardCell(NONE)
+            return Cell(NONE)
         low, high = row.score.ends
-        return BoardCell(f"{measure.text(low)} to {measure.text(high)}", high - low)
+        return Cell(f"{measure.text(low)} to {measure.text(high)}", high - low)
 
     def single_seed_note(row: MethodRow) -> tuple[Note, ...]:
         return (Note(ALONE),) if row.rank is None and len(row.scores) < MIN_SEEDS else ()
@@ -194,27 +179,27 @@ def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
     yield BoardColumn(
         ACCURACY,
         {"page": f"{measure.title} (mean, 95 % CI)", "brief": measure.title},
-        lambda row: BoardCell(measure.summary(row.score), notes=single_seed_note(row)),
+        lambda row: Cell(measure.summary(row.score), notes=single_seed_note(row)),
         ends,
     )
     yield BoardColumn(
         ACCURACY,
         {"site": measure.title},
-        lambda row: BoardCell(measure.text(row.score.mean), row.score.mean, single_seed_note(row)),
+        lambda row: Cell(measure.text(row.score.mean), row.score.mean, notes=single_seed_note(row)),
     )
     yield BoardColumn(ACCURACY, {"site": "95 % interval"}, interval)
     yield BoardColumn(
         ACCURACY,
         {"page": "seeds", "site": "seeds"},
-        lambda row: BoardCell(seeds_of(row, planned=planned), float(len(row.scores))),
+        lambda row: Cell(seeds_of(row, planned=planned), float(len(row.scores))),
         lambda row: {"seeds": len(row.scores), "failed_seeds": " ".join(map(str, row.failed_seeds))},
     )
-    yield BoardColumn(ACCURACY, {"brief": "seeds"}, lambda row: BoardCell(seeds_of(row)))
+    yield BoardColumn(ACCURACY, {"brief": "seeds"}, lambda row: Cell(seeds_of(row)))
     if has_solved(board):
         yield BoardColumn(
             ACCURACY,
             {"page": "solved (95 % CI)", "site": "solved", "brief": "solved"},
-            lambda row: BoardCell(solved_text(row, board), solved_share(row, board).share),
+            lambda row: Cell(solved_text(row, board), solved_share(row, board).share),
             lambda row: _solved_values(row, board),
         )
     yield BoardColumn(ACCURACY, values=lambda row: {f"{name}_seed_{seed}": row.scores.get(seed) for seed in seeds()})
@@ -225,10 +210,10 @@ def _solved_values(row: MethodRow, board: Board) -> dict[str, Value]:
     return {"solved_share": share.share, "solved_low": share.low, "solved_high": share.high}
 
 
-def _amount(amount: Amount) -> BoardCell:
+def _amount(amount: Amount) -> Cell:
     if amount.value is None:
-        return BoardCell(NONE, notes=tuple(Note("", reason) for reason in amount.reasons))
-    return BoardCell(number_text(amount.value), amount.value)
+        return Cell(NONE, notes=tuple(Note("", reason) for reason in amount.reasons))
+    return Cell(number_text(amount.value), amount.value)
 
 
 def _energy_columns(target: EnergyTarget) -> Iterator[BoardColumn]:
@@ -257,18 +242,18 @@ def has_static(target: EnergyTarget) -> bool:
     return target.static is not None and all(price.scope != "all_in" for price in target.prices)
 
 
-def _interval(value: BoundedValue | None, energy: Energy, note: str = "") -> BoardCell:
+def _interval(value: BoundedValue | None, energy: Energy, note: str = "") -> Cell:
     if value is None:
-        return BoardCell(NONE, notes=tuple(Note(note, reason) for reason in energy.reasons))
-    return BoardCell(_interval_text(value), value.value)
+        return Cell(NONE, notes=tuple(Note(note, reason) for reason in energy.reasons))
+    return Cell(_interval_text(value), value.value)
 
 
-def _static(energy: Energy) -> BoardCell:
+def _static(energy: Energy) -> Cell:
     return _interval(None if energy.static_nj is None else energy.static_nj.times(1e-3), energy)
 
 
-def _without_interval(value: BoundedValue | None) -> BoardCell:
-    return BoardCell(NONE) if value is None else BoardCell(number_text(value.value))
+def _without_interval(value: BoundedValue | None) -> Cell:
+    return Cell(NONE) if value is None else Cell(number_text(value.value))
 
 
 def _energy_values(name: str, energy: Energy) -> dict[str, Value]:
@@ -289,13 +274,13 @@ def _provenance_columns(board: Board) -> Iterator[BoardColumn]:
     yield BoardColumn(
         PROVENANCE,
         {"page": "trainable parameters", "site": "parameters"},
-        lambda row: BoardCell(number_text(row.costs.parameters), row.costs.parameters),
+        lambda row: Cell(number_text(row.costs.parameters), row.costs.parameters),
         lambda row: {"parameters": row.costs.parameters},
     )
     yield BoardColumn(
         PROVENANCE,
         {"page": "training time, s", "site": "training, s"},
-        lambda row: BoardCell(number_text(row.costs.training_s), row.costs.training_s),
+        lambda row: Cell(number_text(row.costs.training_s), row.costs.training_s),
         lambda row: {"training_time_s": row.costs.training_s},
         notes=claimed,
     )
@@ -304,21 +289,21 @@ def _provenance_columns(board: Board) -> Iterator[BoardColumn]:
         yield BoardColumn(
             PROVENANCE,
             {"page": "division", "site": "division"},
-            lambda row: BoardCell(NONE if row.listing is None else row.listing.division),
+            lambda row: Cell(NONE if row.listing is None else row.listing.division),
             is_number=False,
         )
         yield BoardColumn(
             PROVENANCE,
             {"page": "checked", "site": "checked"},
-            lambda row: BoardCell(repeats_text(row, board.measure)),
+            lambda row: Cell(repeats_text(row, board.measure)),
             is_number=False,
         )
-    yield BoardColumn(PROVENANCE, {"page": "records"}, lambda row: BoardCell(row.method_id), is_number=False)
+    yield BoardColumn(PROVENANCE, {"page": "records"}, lambda row: Cell(row.method_id), is_number=False)
 
 
-def _tried(row: MethodRow) -> BoardCell:
+def _tried(row: MethodRow) -> Cell:
     tried = tried_text(row)
-    return BoardCell(tried, None if tried == NONE else float(tried))
+    return Cell(tried, None if tried == NONE else float(tried))
 
 
 def _listing_values(row: MethodRow, measure: Measure) -> dict[str, Value]:
@@ -351,7 +336,3 @@ def _interval_text(interval: BoundedValue) -> str:
     """Write a value, and the ends of its interval in brackets if it has a width."""
     value, low, high = (number_text(number) for number in (interval.value, interval.low, interval.high))
     return value if low == high else f"{value} ({low} to {high})"
-
-
-def cells_of(columns: Iterable[BoardColumn], row: MethodRow) -> list[BoardCell]:
-    return [column.cell(row) for column in columns]
