@@ -15,7 +15,8 @@ def summary_rows(dataset: DataSet, splits: dict[Split, Samples]) -> list[list[st
 
 def _target_text(dataset: DataSet, part: Samples) -> str:
     if dataset.target == "class":
-        return f"of each class {_range_text(part.target.bincount(minlength=dataset.n_classes).tolist())}"
+        counts = part.target.bincount(minlength=dataset.n_classes).tolist()
+        return f"of each class {' to '.join(map(str, sorted({min(counts), max(counts)})))}"
     if dataset.target == "class_per_step":
         labels = part.target[part.target != UNLABELLED]
         shares = labels.bincount(minlength=dataset.n_classes) / len(labels)
@@ -33,9 +34,3 @@ def _density_text(part: Samples) -> str:
     scale = 255 if not values.is_floating_point() else 1
     steps = f"{values.shape[1]} steps, " if values.ndim == 3 else ""  # noqa: PLR2004 - samples, steps, inputs
     return f"{steps}mean value {values.double().mean().item() / scale:.3g}"
-
-
-def _range_text(counts: list[int]) -> str:
-    """Write the smallest and the largest count, or the one count if they are equal."""
-    low, high = min(counts), max(counts)
-    return str(low) if low == high else f"{low} to {high}"

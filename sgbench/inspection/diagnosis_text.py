@@ -50,19 +50,29 @@ def diagnosis_text(diagnosis: Diagnosis, width: int | None = None) -> str:
 
 
 def _agreement_lines(diagnosis: Diagnosis, width: int | None) -> list[str]:
-    """Write a table of how gradients agree with references, and a line for each that was not measured."""
+    """Write a table of how gradients agree with references, and a line for each reason why others were not measured."""
+    found = diagnosis.agreements or ()
+    head = ["reference", "layer", *(name.replace("_", " ") for name in AGREEMENT_COLUMNS)]
     rows = [
         [line.reference, line.layer, *(number_text(getattr(line, name)) for name in AGREEMENT_COLUMNS)]
-        for line in diagnosis.agreements or ()
-        if line.layer != "all"
+        for line in found
+        if line.norm_ratio is not None
     ]
-    missing = [
-        f"{line.reference}{'' if line.layer == 'all' else f', {line.layer}'}: {line.reasons['cosine']}"
-        for line in diagnosis.agreements or ()
+    told = {  # for each reason and reference the layers that it holds for
+        (line.reasons["cosine"], line.reference): ", ".join(
+            other.layer
+            for other in found
+            if other.reference == line.reference and other.reasons.get("cosine") == line.reasons["cosine"]
+        )
+        for line in found
         if line.cosine is None
+    }
+    missing = [
+        f"{', '.join(name for (why, name), at in told.items() if (why, at) == (reason, layers))}"
+        f"{'' if layers == 'all' else f' of {layers}'}: {reason}"
+        for reason, layers in dict.fromkeys((reason, at) for (reason, _), at in told.items())
     ]
-    head = ["reference", "layer", *(name.replace("_", " ") for name in AGREEMENT_COLUMNS)]
-    return [*aligned([head, *rows], text_columns=2, width=width, rest="--json"), *missing]
+    return [*(aligned([head, *rows], text_columns=2, width=width, rest="--json") if rows else []), *missing]
 
 
 def line_text(line: Sequence[LinePoint]) -> str:

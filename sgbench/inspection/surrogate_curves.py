@@ -146,7 +146,8 @@ def shown_interval(surrogate: Surrogate) -> tuple[float, float]:
 
 def _interval_of_shape(surrogate: Surrogate) -> tuple[float, float]:
     """Choose the interval of u that shows the slope, with margins; symmetric if the slope nearly is."""
-    ends = extent(surrogate, 0.01 if _has_lobes(surrogate) else 0.1)
+    has_lobes = not surrogate.stochastic and bool((slope_of(surrogate, _all_scales()).mean < 0).any())
+    ends = extent(surrogate, 0.01 if has_lobes else 0.1)
     if ends is None or not all(map(math.isfinite, ends)):
         reach = 3 * surrogate.fwhm if surrogate.fwhm else _reach_without_width(surrogate)
         return -reach, reach
@@ -155,10 +156,6 @@ def _interval_of_shape(surrogate: Surrogate) -> tuple[float, float]:
     if ends[0] < 0 < ends[1] and max(-low, high) < 1.6 * min(-low, high):
         low, high = -max(-low, high), max(-low, high)  # nearly symmetric: centre the threshold
     return low - margin, high + margin
-
-
-def _has_lobes(surrogate: Surrogate) -> bool:
-    return not surrogate.stochastic and bool((slope_of(surrogate, _all_scales()).mean < 0).any())
 
 
 def _reach_without_width(surrogate: Surrogate) -> float:

@@ -12,16 +12,27 @@ from torch import nn
 from fastspiking.choose import Engine
 from fastspiking.signals.spikes import dense
 from fastspiking.signals.trajectory import Batch
-from sgbench.diagnosis.agreement import LossAt, agreements, bptt_gradients, compare, probe, rule_gradients
+from sgbench.diagnosis.agreement import (
+    LossAt,
+    agreement,
+    agreements,
+    bptt_gradients,
+    compare,
+    missing,
+    probe,
+    rule_gradients,
+)
 from sgbench.diagnosis.enumeration import expected_gradients
 from sgbench.diagnosis.exact import exact
 from sgbench.diagnosis.panels import diagnose_network
 from sgbench.diagnosis.relaxed import relaxed
 from sgbench.diagnosis.score_function import estimated_gradients
 from sgbench.errors import InputError
+from sgbench.inspection.diagnosis_text import diagnosis_text
 from sgbench.networks.base import Chain, DenseLayer
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.synaptic import Synaptic
+from sgbench.records.diagnosis import Diagnosis
 from sgbench.rules.bptt import Bptt
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.constant import Constant
@@ -183,6 +194,22 @@ def test_drawn_spikes_estimate_what_enumeration_gives() -> None:
         assert compare(many.reference(name), wanted.exact[name])[0]["relative_bias"] < 0.1
         assert compare(many.surrogate[name], wanted.surrogate[name])[0]["relative_bias"] < 0.1
     assert (many.self_agreement("hidden0") or 0) > 0.9 > (few.self_agreement("hidden0") or 0)
+
+
+def test_what_was_not_measured_for_one_reason_is_told_once() -> None:
+    """By hand: two references and two layers share a line, a third has its own; only what is known is a row."""
+    zero, gradient = torch.zeros(2), torch.tensor([3.0, 4.0])
+    lines = [agreement(layer, name, gradient, zero) for name in ("bptt", "relaxed") for layer in ("hidden0", "readout")]
+    lines += [agreement("hidden0", "finite_difference", gradient, gradient), missing("enumeration", "too many neurons")]
+    names = ("loss", "log_slope_per_layer", "falling_steps", "loop", "line", "outlook")
+    found = Diagnosis(
+        weights="initial", split=None, samples=1, panels=("agreement",), layers=(), agreements=tuple(lines), advice=(),
+        reasons=dict.fromkeys(names, "none"), **dict.fromkeys(names),
+    )  # fmt: skip
+    text = diagnosis_text(found).splitlines()
+    assert "bptt, relaxed of hidden0, readout: the reference is zero" in text
+    assert "enumeration: too many neurons" in text
+    assert [line.split()[0] for line in text if line.endswith(" 0") or "hidden0  " in line] == ["finite_difference"]
 
 
 def test_the_panel_names_every_reference_and_why_one_is_missing() -> None:
