@@ -231,7 +231,8 @@ def _short_notes(board: Board, columns: Sequence[BoardColumn]) -> list[str]:
     first = sum(row.rank is not None and row.rank.low == 1 for row in board.rows)
     energy = [column.titles["brief"].partition(",")[0] for column in columns if column.group == ENERGY]
     return [
-        too_few(board) or f"{first} of {len(board.rows)} may be first: none is significantly better (95 % intervals)",
+        too_few(board)
+        or f"{first} of {len(board.rows)} may be the best: none is significantly better (95 % intervals)",
         *filter(None, [cannot_rank(board)]),
         *(["without a rank: claimed, or without spikes"] if len(board.shown) > len(board.rows) else []),
         f"{f'energy: dynamic, an inference on {energy[0]}; ' if energy else ''}more: --wide, --energy",

@@ -54,7 +54,7 @@ class Recommendation(ShownTable):
             beyond = [value for value in values if not low <= value <= high]
             if beyond:
                 ends = number_text(low) if low == high else f"{number_text(low)} to {number_text(high)}"
-                found.append(f"{', '.join(map(_short, beyond))} {name} (run: {ends})")
+                found.append(f"{', '.join(map(_short, beyond))} {name} (ours: {ends})")
         return tuple(found)
 
     @property
@@ -74,13 +74,15 @@ class Recommendation(ShownTable):
     @property
     def _headline(self) -> str:
         state = "" if self.advice.provisional is None else f", provisional {self.advice.provisional}"
-        tries = "one try" if len(self.settings) == 1 else f"{len(self.settings)} tries"
-        better = ", keep the better on validation" if len(self.settings) > 1 else ""
-        return f"{self.kind}{state}: {tries}{better}."
+        each = {1: "one try", 2: "train with both, and keep the one that validates better"}
+        tries = each.get(
+            len(self.settings), f"train with all {len(self.settings)}, and keep the one that validates best"
+        )
+        return f"{self.kind}{state}: {tries}."
 
     @property
     def _doubts(self) -> list[str]:
-        outside = [f"Outside of what was run: {'; '.join(self.outside)}."] if self.outside else []
+        outside = [f"Beyond what we ran: {'; '.join(self.outside)}."] if self.outside else []
         return [*outside, f"Doubt: {self.advice.doubt}"]
 
     @property

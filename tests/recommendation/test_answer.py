@@ -165,12 +165,12 @@ def test_what_lies_outside_is_said() -> None:
     answer = made(steps=(40, 100), spikes_a_neuron_and_step=(0.01, 0.1))
     network = MeasuredNetwork(2, recurrent=True, steps=300, spikes_per_step=(0.05, 0.001))
     assert advise(answer, network).outside == (
-        "300 steps (run: 40 to 100)",
-        "0.001 spikes a neuron and step (run: 0.01 to 0.1)",
+        "300 steps (ours: 40 to 100)",
+        "0.001 spikes a neuron and step (ours: 0.01 to 0.1)",
     )
     inside = MeasuredNetwork(2, recurrent=True, steps=100, spikes_per_step=(0.05, 0.01))
     assert advise(answer, inside).outside == ()
-    assert not any(line.startswith("Outside") for line in advise(answer, inside).lines)
+    assert not any(line.startswith("Beyond") for line in advise(answer, inside).lines)
 
 
 def test_a_budget_cuts_the_settings_and_an_unmeasured_goal_is_refused() -> None:
