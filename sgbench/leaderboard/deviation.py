@@ -172,16 +172,13 @@ def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
 def deviation(
     record: RunRecord, reference: ProtocolReference, *, known: KnownMethods | None = None, trials: bool = False
 ) -> str | None:
-    """Return on one line why a record is no row of its protocol's board; None if it is one.
+    """Return on one line why a record is no row of its protocol's board, without its name; None if it is one.
 
     `known`: keeps the deviations of each method for its other seeds; None keeps nothing. `trials`: whether to accept
     also the seeds with which settings are chosen.
     """
     if record.failure is not None and record.failure.kind not in METHOD_FAILURES:
-        return (
-            f"method {record.method_id} seed {record.seed} failed for a reason that is not the method's "
-            f"({record.failure.kind}); repeat the run"
-        )
+        return f"failed for a reason that is not the method's ({record.failure.kind}); repeat the run"
     deviations = [*_setting_texts(record.method, reference, known)]
     if not (trials and record.seed in reference.protocol.trial_seeds):
         deviations += _seed_deviation(record.seed, reference)
@@ -189,7 +186,7 @@ def deviation(
     deviations += _fact_deviations(record, reference)
     deviations += [line for line in [outside_band(record.method, record.parameters, reference.protocol)] if line]
     more = f"; and {len(deviations) - SHOWN} more" if len(deviations) > SHOWN else ""
-    head = f"method {record.method_id} seed {record.seed} deviates from {reference.protocol.name}: "
+    head = f"deviates from {reference.protocol.name}: "
     return f"{head}{'; '.join(deviations[:SHOWN])}{more}" if deviations else None
 
 

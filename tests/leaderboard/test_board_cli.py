@@ -205,7 +205,7 @@ def test_add_refuses_what_deviates(runs_dir: Path, tmp_path: Path, plain: Method
     found = record(of=plain.model_copy(update={"protocol": short}))
     write_run(runs_dir, found)
     assert main(["board", "add", str(runs_dir), "--to", str(tmp_path / "boards")]) == 1
-    words = f"method {found.method_id} seed 0 deviates from digits_v1: protocol.epochs is 2, the protocol says 30"
+    words = f"{found.method_id}/0/record.json: deviates from digits_v1: protocol.epochs is 2, the protocol says 30"
     assert words in capsys.readouterr().out
     assert not (tmp_path / "boards").exists()
 

@@ -1,6 +1,5 @@
 """Reads untrusted records and checks them; parts that many records share are checked once."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,6 @@ from sgbench.records.shards import ShardLine
 
 Layout = Literal["runs", "leaderboards", "registry"]
 """Layout of a folder of records; a registry is one file with contents of boards in place of records."""
-WHOSE = re.compile(r"^method [0-9a-f]{12} seed \d+ ")
-"""Matches the beginning of a reason that names the run, so that equal reasons of several runs can be joined."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +30,12 @@ class Finding:
 def by_cause(findings: Iterable[Finding]) -> list[str]:
     """Write a line for each reason, with the first file that has it and the count of others.
 
-    >>> reason = "method 0123456789ab seed {} deviates from toy_v1: clip_norm is 1, the protocol says null"
-    >>> lines = by_cause([Finding(f"{seed}.json", reason.format(seed)) for seed in (7, 8, 9)])
-    >>> len(lines), lines[0][-23:]
-    (1, 'and 2 more of this kind')
+    >>> by_cause(Finding(f"{seed}.json", "clip_norm is 1, the protocol says null") for seed in (7, 8, 9))
+    ['7.json: clip_norm is 1, the protocol says null; and 2 more of this kind']
     """
     causes: dict[str, list[Finding]] = {}
     for found in findings:
-        causes.setdefault(WHOSE.sub("", found.reason), []).append(found)
+        causes.setdefault(found.reason, []).append(found)
     return [
         f"{first.path}: {first.reason}{f'; and {len(more):,} more of this kind' if more else ''}"
         for first, *more in causes.values()

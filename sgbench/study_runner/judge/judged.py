@@ -47,7 +47,7 @@ def _submit(court: Court, trial: TaskTrial, to: Path, author: Author, references
     protocol, source = reference.protocol, court.folders.runs_dir
     reason = deviation(first, reference)
     if reason is not None:
-        raise InputError(reason)
+        raise InputError(f"method {first.method_id} seed {first.seed} {reason}")
     tried, _, _ = comparable_runs(source, references, protocol.name)
     cells: list[Cell] = []
     for record in tried:

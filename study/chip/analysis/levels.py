@@ -26,6 +26,8 @@ KINDS: Mapping[str, Callable[[Setting], str]] = {
     "weights": weights_of,
 }
 """What is set, and how its value is written."""
+WHY = {"NonFiniteError": "a loss or a gradient was not finite"}
+"""Explains the kind of a failure."""
 
 
 def levels(measured: Sequence[MeasuredTask], priced: Mapping[str, PricedTask]) -> str:
@@ -46,17 +48,15 @@ def _level(task: MeasuredTask, priced: PricedTask, chosen: Set[Setting]) -> str:
     return f"{100 * np.mean(accuracies):.1f} %, {energy}"
 
 
-def failures(measured: Sequence[MeasuredTask], reasons: Iterable[str]) -> Iterator[str]:
+def failures(measured: Sequence[MeasuredTask], kinds: Iterable[str]) -> Iterator[str]:
     """Yield what is to be said of runs that failed; nothing where none did."""
     runs = [(task, setting, run) for task in measured for setting, each in task.runs.items() for run in each]
     failed = [(task, setting) for task, setting, run in runs if run.counts is None]
     if not failed:
         return
+    why = "; ".join(sorted(WHY.get(kind, kind) for kind in kinds))
     where = " and ".join(sorted({f"'{task.title}' at width {one.width_fwhm:g}" for task, one in failed}))
-    yield (
-        f"{len(failed)} of {len(runs)} runs failed, all of {where}: {'; '.join(sorted(set(reasons)))}. A run that "
-        "failed counts as guessing."
-    )
+    yield (f"{len(failed)} of {len(runs)} runs failed, all of {where}: {why}. A run that failed counts as guessing.")
     whole = [
         f"width {setting.width_fwhm:g}, cost {setting.activity_cost:g}, {weights_of(setting)}"
         for task in measured

@@ -59,11 +59,7 @@ def make_report(given: ReportInput) -> Report:
     priced = _priced(measured, DRAWN)
     limit = most_bits(chosen_targets([DRAWN])[DRAWN])
     checks = leave_one_out(priced, limit, _failed(measured))
-    reasons = [
-        failure.message.partition(";")[0].rpartition(": ")[2]
-        for failure in (one.record.failure for one in given.entries)
-        if failure is not None
-    ]
+    kinds = {one.record.failure.kind for one in given.entries if one.record.failure is not None}
     panels = panels_of(priced, limit)
     picture = StudyPicture(
         PICTURE,
@@ -80,7 +76,7 @@ def make_report(given: ReportInput) -> Report:
         f"Mean test accuracy of all runs with this width, cost or kind of weights, and mean energy on `{DRAWN}` of "
         "those that did not fail.",
         levels(measured, priced),
-        *failures(measured, reasons),
+        *failures(measured, kinds),
         "## Advice on a task that was left out",
         "Advice comes from the other tasks. Its loss is to what the task's own validation chooses within the same "
         "budget; beside it what is chosen among real weights and rounded afterwards to as many bits.",
