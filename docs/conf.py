@@ -53,9 +53,10 @@ html_show_search_summary = False  # it fetches pages, which a browser refuses of
 nb_execution_cache_path = str(ROOT / "build" / "jupyter_cache")
 html_sidebars = {"**": ["all_pages.html"]}
 html_theme_options = {
-    "navbar_start": [],
-    "navbar_center": [],
-    "navbar_end": ["theme-switcher"],
+    "navbar_align": "left",
+    "navbar_start": ["boards_name"],
+    "navbar_center": ["boards_bar"],
+    "navbar_end": ["search-field", "theme-switcher"],
     "navbar_persistent": [],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],

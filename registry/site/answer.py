@@ -65,7 +65,10 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
         evidence,
         (*_doubts_of_advice(sources), *_doubts(boards, sources)),
         tuple(_duel(board, board.rows[0], board.rows[1]) for board in boards if _has_a_second(board)),
-        tuple(_duel(board, _best_other(board, sources), control) for board, control in _controls(boards, sources)),
+        tuple(
+            _duel(board, next(row for row in board.rows if not _is_control(row, sources)), control)
+            for board, control in _controls(boards, sources)
+        ),
         _powers(boards),
     )
 
@@ -136,10 +139,7 @@ def _doubts_of_advice(sources: Sources) -> Iterator[str]:
 
 
 def _best_families(comparison: AcrossTasks, sources: Sources) -> list[FamilySummary]:
-    """List the surrogates whose mean ranks do not differ significantly from the best, without controls.
-
-    Where ranks are missing it is the one with the best mean; where all are controls, controls count.
-    """
+    """List surrogates whose mean ranks do not differ significantly from the best, without controls if any is left."""
     own = [family for family in comparison.families if not sources.is_control(family.name)] or [*comparison.families]
     if comparison.ranks is None:
         return own[:1]
@@ -153,8 +153,8 @@ def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
     mean, low, high = (100 * value for value in (first.interquartile_mean, first.low, first.high))
     over = "On the one task" if len(comparison.tasks) == 1 else f"Over {len(comparison.tasks)} tasks"
     yield (
-        f"{over} {first.name} has the highest interquartile mean: {mean:.1f} % of the "
-        f"way from guessing to perfection (95 % interval {low:.1f} to {high:.1f})."
+        f"{over} {first.name} has the highest mean: {mean:.1f} on a scale from 0, guessing, to 100, no error "
+        f"(95 % interval {low:.1f} to {high:.1f}; the mean of the middle half of all runs)."
     )
     ranks = comparison.ranks
     if ranks is None:
@@ -244,10 +244,6 @@ def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board
         rows = [row for row in board.rows if _is_control(row, sources)]
         if rows and len(rows) < len(board.rows):
             yield board, rows[0]
-
-
-def _best_other(board: Board, sources: Sources) -> MethodRow:
-    return next(row for row in board.rows if not _is_control(row, sources))
 
 
 def _has_a_second(board: Board) -> bool:

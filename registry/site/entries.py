@@ -147,10 +147,7 @@ def _list_page(
 
 
 def _sparkline(entry: Entry, drawn: Mapping[str, Path]) -> tuple[str, SiteFile] | None:
-    """Return the name of an entry and the file of its sparkline; None if `drawn` has none.
-
-    `drawn` maps paths on the site to drawn pictures.
-    """
+    """Return an entry's name and the file of its sparkline, by its path on the site; None if `drawn` has none."""
     site_path = f"{entry.group}s/{entry.name}{SMALL_END}"
     path = drawn.get(site_path)
     if path is None:

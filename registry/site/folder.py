@@ -149,10 +149,7 @@ def compare_site(folder: Path, files: Iterable[SiteFile]) -> Iterator[Finding]:
 
 
 def _difference(folder: Path, site_file: SiteFile, known: dict[str, str]) -> str | None:
-    """Explain why a stored file is not the one that the site should have, or return None if it is.
-
-    `known` maps the paths in the stored site's list of files to their hashes.
-    """
+    """Explain why a stored file, of `known` hashes by path, is not the one that the site should have; None if it is."""
     path = folder / site_file.path
     if not path.exists() and not path.is_symlink():
         return "missing"

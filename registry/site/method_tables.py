@@ -94,10 +94,7 @@ def mean(values: Sequence[float]) -> float | None:
 def _mean_count(
     counts: Sequence[tuple[LayerCounts, int]], pick: Callable[[LayerCounts], Sequence[Count]]
 ) -> float | None:
-    """Average a layer's count per inference over seeds; None if a seed was not counted.
-
-    `counts` are (counts, samples counted) of each seed, and `pick` lists the parts of which the count is the sum.
-    """
+    """Average a layer's count an inference over seeds, of (counts, samples); None if a seed was not counted."""
     per_inference = []
     for layer, samples in counts:
         totals = [count.total for count in pick(layer)]

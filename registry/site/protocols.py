@@ -13,7 +13,7 @@ from sgbench.leaderboard.deviation import experiment_of
 from sgbench.leaderboard.pages.checked import cannot_rank, checked_text
 from sgbench.leaderboard.pages.empty import too_few, without_rows
 from sgbench.leaderboard.pages.row_table import row_table
-from sgbench.leaderboard.pages.sections import evidence, statements
+from sgbench.leaderboard.pages.sections import statements
 from sgbench.leaderboard.pages.seeds import seeds_outside
 from sgbench.leaderboard.pages.values import to_csv, to_json
 from sgbench.leaderboard.rows import Board, MethodRow
@@ -95,8 +95,7 @@ def _page(board: Board, sources: Sources) -> Page:
             "charts": protocol_charts(board, sources),
             "maps": board_maps(board, sources),
             "about_letters": ABOUT_LETTERS,
-            "statements": [plain(statement) for statement in statements(board)],
-            "prices": [plain(sentence) for target in board.targets for sentence in evidence(target)],
+            "statements": [plain(own) for _, own in statements(board) if own],
             "common": board.common,
             "command": run_command(board, sources),
             "settings": _settings(board),

@@ -8,7 +8,7 @@ from registry.site.sources import Sources, method_path, plain, protocol_path
 from sgbench.energy.price import load_targets
 from sgbench.energy.text import amount, marked, scope_of
 from sgbench.energy.validate import EnergyVerdict, load_cases, predictions_of, validate
-from sgbench.leaderboard.pages.sections import evidence
+from sgbench.leaderboard.pages.sections import evidence, statements
 from sgbench.plots.energy_measured import measured_charts
 from sgbench.plots.layout import laid_out
 from sgbench.reproduction.figures import FIGURES, read_results
@@ -143,15 +143,14 @@ def _reproductions(sources: Sources) -> Page:
 
 
 def _methodology(sources: Sources) -> Page:
+    pairs = (pair for board in sources.boards for pair in enumerate(statements(board)))
+    shared = {plain(every): place for place, (every, _) in pairs if every}
     return Page(
         "methodology.html",
         "Methodology",
         "How a number gets onto a board, and what the intervals, ranks and energies mean.",
         "methodology.html",
-        {
-            "statistics": STATISTICS,
-            "boards": [(board.protocol.name, protocol_path(board.protocol.name)) for board in sources.boards],
-        },
+        {"statistics": STATISTICS, "statements": sorted(shared, key=lambda every: shared[every])},
         "methodology.html",
         tables={"statistics": STATISTICS},
     )

@@ -45,10 +45,7 @@ def _line(label: str, name: str, points: Points) -> Series:
 
 
 def _tried(row: MethodRow, board: Board, sources: Sources) -> dict[str, Points]:
-    """Map each number to its tried values with their mean scores, where all other numbers were as submitted.
-
-    Empty without a tuning log; a number with a single value is left out.
-    """
+    """Map each number with several tried values to these and their mean scores, all others as submitted."""
     submission = None if row.listing is None else row.listing.provenance.submission
     log = None if submission is None else log_of(submission, sources.root / board.protocol.name)
     if log is None:
@@ -60,10 +57,7 @@ def _tried(row: MethodRow, board: Board, sources: Sources) -> dict[str, Points]:
 
 
 def _points(name: str, trials: Iterable[TuningTrial], method: Method, *, is_loss: bool) -> Points:
-    """List the tried values of the number `name` with their mean score over finished seeds, in ascending order.
-
-    Counts trials that changed this number alone, and those that changed none.
-    """
+    """List values of `name` that were tried alone, or were the method's own, with mean scores, in ascending order."""
     own = _own(name, method)
     scores: dict[float, list[float]] = {}
     for trial in trials:

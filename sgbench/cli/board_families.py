@@ -137,10 +137,12 @@ def _across(args: argparse.Namespace) -> int:
         return warn_of_findings(findings)
     _print_table(header, rows, screen(args))
     print_lines(
-        "scores between guessing (0 %) and perfection (100 %); each task by the setting that validation selects;"
+        [
+            "scores: 0 % guesses, 100 % makes no error; each task by the setting that validation selects",
+            "intervals draw seeds anew within each task and cover training noise on fixed test sets: the truth in "
+            "about 90 of 100 cases with five seeds, 95 with many",
+        ]
     )
-    print_lines("intervals draw seeds anew within each task and cover training noise on fixed test sets: the truth in")
-    print_lines("about 90 of 100 cases with five seeds, 95 with many")
     if comparison.ranks is not None:
         print_lines(
             f"ranks over {len(comparison.tasks)} tasks: Friedman p = {comparison.ranks.p:.2g}; mean ranks less "
@@ -224,10 +226,7 @@ def _tuning(args: argparse.Namespace) -> int:
 
 
 def _tuning_table(families: Sequence[Tuned], by: str, measure: Measure) -> Iterator[list[str]]:
-    """Yield the rows of cells of the table of families over settings, the header first; `by` heads its first one.
-
-    "best of n" is the expected test score of the setting, of n drawn ones, that is best on validation.
-    """
+    """Yield the rows of cells of the table of families over settings, the header first; `by` heads its first one."""
     head = [by, "settings here", "failed runs, %", "best on validation", "mean of ten best"]
     yield [*head, "over slopes (slopes)", *(f"best of {n}" for n in CURVE_POINTS)]
     for family in families:

@@ -14,8 +14,8 @@ EPILOG = """examples:
   sgbench run experiment=fsdd_v2 neuron.reset_gradient=attached width_fwhm=auto    # the same, and then the run
 
 The reset is attached to the gradient unless an override says otherwise, as `sgbench recommend` advises.
-The width is measured in one forward pass before training, with the weights and training data of the first tuning
-seed; no seed that reports takes part. Passing steps are the surrogate's slopes, over its peak, summed along a
+The width is measured in one forward pass before training, with the weights and training data of the first tuning \
+seed; no seed that reports takes part. Passing steps are the surrogate's slopes, over its peak, summed along a \
 sequence and averaged over neurons and samples. Several recurrent layers have one width, by their mean."""
 
 

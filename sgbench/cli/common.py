@@ -10,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from sgbench import HOMES
 from sgbench.errors import LONGEST_LINE, InputError, printable, shortened, suggest
@@ -36,6 +36,11 @@ TABLE_LINE = re.compile(r"\S {2,}\S")
 
 class CommandParser(argparse.ArgumentParser):
     """Parses arguments; an error is one line that suggests the nearest command, also in subcommands."""
+
+    def format_help(self) -> str:
+        """Write the help, its sentences within the lines of the terminal."""
+        width = shutil.get_terminal_size().columns
+        return "\n".join(wrapped(line, width) for line in super().format_help().split("\n"))
 
     def error(self, message: str) -> NoReturn:
         """Raise an InputError with the nearest name for an unknown command; else print the message, exit with 2."""
@@ -109,23 +114,24 @@ def print_picture_path(args: argparse.Namespace) -> None:
 
 def screen(args: argparse.Namespace) -> int | None:
     """Return how many characters a line of the terminal has; None where nothing limits it: a pipe, or --wide."""
-    return None if getattr(args, "wide", False) else _terminal_width()
+    return None if getattr(args, "wide", False) else _terminal_width(sys.stdout)
 
 
-def _terminal_width() -> int | None:
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+def _terminal_width(to: TextIO) -> int | None:
+    return shutil.get_terminal_size().columns if to.isatty() else None
 
 
-def print_lines(text: str | Sequence[str]) -> None:
-    """Print lines on standard output at once; control characters are replaced, since names may be untrusted.
+def print_lines(text: str | Sequence[str], to: TextIO | None = None) -> None:
+    """Print lines on standard output or `to` at once; control characters are replaced, since names may be untrusted.
 
     In a terminal, sentences that are longer than its lines continue below their beginning.
     """
     lines = text.split("\n") if isinstance(text, str) else text
-    width = _terminal_width()
+    stream = to or sys.stdout
+    width = _terminal_width(stream)
     for line in map(printable, lines):
-        sys.stdout.write(f"{line if width is None else wrapped(line, width)}\n")
-    sys.stdout.flush()
+        stream.write(f"{line if width is None else wrapped(line, width)}\n")
+    stream.flush()
 
 
 def wrapped(line: str, width: int) -> str:
@@ -170,7 +176,7 @@ def add_author(parser: argparse.ArgumentParser, *, required: bool = False) -> No
     parser.add_argument("--contact", required=required, help="a mail address, or @ and a GitHub name")
     parser.add_argument("--paper", help="arXiv:1901.09948, doi:10.1000/x or an https address")
     parser.add_argument("--code", metavar="URL", help="the https address of the code")
-    parser.add_argument("--licence", choices=LICENCES, default="CC-BY-4.0", help="default: CC-BY-4.0")
+    parser.add_argument("--licence", choices=LICENCES, default="CC-BY-4.0", metavar="NAME", help=", ".join(LICENCES))
 
 
 def author_of(args: argparse.Namespace) -> Author:

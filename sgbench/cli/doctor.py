@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import answer, shared_options
+from sgbench.cli.common import answer, screen, shared_options
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir, default_data_dir, default_runs_dir, processors
 
@@ -42,7 +42,7 @@ def doctor(args: argparse.Namespace) -> int:
     if args.overrides:
         return print_forecast(args)
     report = collect_report()
-    answer(args, report, report_text(report).removesuffix("\n"))
+    answer(args, report, report_text(report, screen(args)).removesuffix("\n"))
     return 1 if report["problems"] else 0
 
 
@@ -124,10 +124,7 @@ def _sweep_places() -> dict[str, str]:
 
 
 def _folder_state(path: Path, variable: str, problems: list[str]) -> dict[str, Any]:
-    """Describe a folder, set by an environment variable, or its nearest parent: write access and free space.
-
-    If it cannot be written, a line is appended to `problems`.
-    """
+    """Describe access to a folder or its nearest parent; one that cannot be written adds a line to `problems`."""
     nearest = next(folder for folder in [path.absolute(), *path.absolute().parents] if folder.exists())
     writable = os.access(nearest, os.W_OK)
     if not writable:
@@ -144,10 +141,7 @@ def _list_devices() -> list[str]:
 
 
 def _engine_states() -> dict[str, str]:
-    """Map each engine to "available" or to the reason why it cannot run a layer of leaky neurons.
-
-    Two more keys name the engines that `auto` chooses for a linear and for a nonlinear neuron.
-    """
+    """Map each engine, and what `auto` chooses, to "available" or to the reason why leaky neurons cannot run there."""
     import sgbench
     from fastspiking.choose import ENGINES, Engine
     from sgbench.networks.base import DenseLayer
@@ -195,7 +189,9 @@ def _data_states(problems: list[str]) -> dict[str, str]:
     return states
 
 
-def report_text(report: dict[str, Any]) -> str:
+def report_text(report: dict[str, Any], width: int | None = None) -> str:
+    from sgbench.tables import aligned
+
     lines = []
     for key, value in report.items():
         if key == "problems":
@@ -205,7 +201,7 @@ def report_text(report: dict[str, Any]) -> str:
             lines.append(f"{key:<10} {value['path']} ({access}, {value['free_gib']} GiB free; {value['set_by']})")
         elif isinstance(value, dict):
             lines.append(key)
-            lines += [f"  {name:<24} {text}" for name, text in value.items()]
+            lines += aligned([[f"  {name}", text] for name, text in value.items()], text_columns=2, width=width)
         else:
             shown = ", ".join(value) if isinstance(value, list) else value
             lines.append(f"{key:<10} {shown}")

@@ -64,10 +64,7 @@ def answer_rank(args: argparse.Namespace) -> int:
 def _plot(
     methods: Sequence[Contestant], by_label: dict[str, Matched], targets: dict[str, EnergyTarget], path: Path
 ) -> None:
-    """Draw accuracy against energy into a file, one panel for each target on which energies differ.
-
-    `by_label` maps labels of methods to their energies and those of matched networks without spikes.
-    """
+    """Draw accuracy against energy into a file, one panel for each target on which energies differ."""
     from sgbench.plots import style
     from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
     from sgbench.plots.estimate import Estimate
@@ -99,7 +96,10 @@ def read_contestants(sources: Sequence[Path]) -> list[Contestant]:
     if len(protocols) > 1:
         raise InputError(f"records of protocols {', '.join(protocols)} are not comparable; name one folder")
     labels = names_apart({key: group[0].method for key, group in groups.items()})
-    methods = [_make_contestant(labels[key], group) for key, group in groups.items()]
+    methods = [
+        Contestant(labels[key], tuple(group), pooled([record.counts for record in group if record.counts is not None]))
+        for key, group in groups.items()
+    ]
     return sorted(methods, key=lambda method: synapse_rate(method.counts))
 
 
@@ -113,11 +113,6 @@ def _record_files(sources: Sequence[Path]) -> Iterator[Path]:
             )
         else:
             raise InputError(f"{source}: no such file or folder")
-
-
-def _make_contestant(label: str, group: Sequence[RunRecord]) -> Contestant:
-    """Build a method of the ranking from the records of its seeds."""
-    return Contestant(label, tuple(group), pooled([record.counts for record in group if record.counts is not None]))
 
 
 def comparison_lines(

@@ -15,9 +15,9 @@ EPILOG = """examples:
   sgbench judge mine --config-dir my_conf --allow-target my_package.Mine --tasks whole --calibrated
   sgbench judge atan --target loihi1 --to atan --name "my method" --contact @me --code https://example.org/mine
 
-The candidate alone is run, on tasks of the study of surrogates with the reset, grids and budget of its stored
-runs: a quick set of four tasks, or the whole of six. Known shapes are the stored runs, each at its own best. The
-same command goes on where it was stopped, and repeats nothing. A verdict is of three kinds of network, at one level
+The candidate alone is run, on tasks of the study of surrogates with the reset, grids and budget of its stored \
+runs: a quick set of four tasks, or the whole of six. Known shapes are the stored runs, each at its own best. The \
+same command goes on where it was stopped, and repeats nothing. A verdict is of three kinds of network, at one level \
 for all.
 
 {tasks}"""

@@ -10,11 +10,11 @@ from typing import Any
 
 from sgbench import __version__
 from sgbench.cli import STOPPED, STOPPED_CODE
-from sgbench.cli.common import CommandParser
+from sgbench.cli.common import CommandParser, print_lines
 from sgbench.errors import TRACEBACK, InputError, as_expected_error, one_printable_line, shows_traceback
 from sgbench.paths import ALLOW_ENV, ALLOW_HYDRA, ALLOW_TARGET, allowed, own_conf_dir, whole_name
 
-ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost."
+ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost"
 EPILOG = """examples:
   sgbench run experiment=digits surrogate=atan seed=3
   sgbench run -m surrogate=atan,triangle seed=0,1,2
@@ -34,7 +34,7 @@ EPILOG = """examples:
   sgbench board build --from runs && sgbench board show --from runs
   sgbench submit make runs/digits_v1 --name "my method" --contact @me
 
-every command takes --traceback, which shows where in the code an error came from
+every command takes --traceback: where in the code an error came from
 
 exit codes: 0 fine, 1 findings or failed runs, 2 bad input, 130 stopped"""
 
@@ -73,7 +73,7 @@ def run_command_line(dispatch: Callable[[list[str]], int], argv: Sequence[str] |
             if ended is None or shows_traceback():
                 raise
             sys.stdout.flush()
-            sys.stderr.write(f"sgbench: error: {one_printable_line(ended)}\n")
+            print_lines(f"sgbench: error: {one_printable_line(ended)}", sys.stderr)
             return ended.exit_code
 
 

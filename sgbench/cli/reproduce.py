@@ -159,12 +159,12 @@ def _run_grids(reproduction: Reproduction, grids: Sequence[ReproductionGrid], ar
     print_lines(f"{reproduction.name}: {reproduction.line}")
     try:
         for problem in carry_out(grids, workers=args.workers, headline=headline):
-            sys.stderr.write(f"sgbench: error: {reproduction.name}: {one_printable_line(InputError(problem))}\n")
+            print_lines(f"sgbench: error: {reproduction.name}: {one_printable_line(InputError(problem))}", sys.stderr)
     except InputError as error:
         if args.name != ALL:
             raise
         # A missing data set does not stop the other reproductions.
-        sys.stderr.write(f"sgbench: error: {reproduction.name}: {one_printable_line(error)}\n")
+        print_lines(f"sgbench: error: {reproduction.name}: {one_printable_line(error)}", sys.stderr)
 
 
 def _print_results(results: list[ReproductionResult], args: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sgbench.cli.common import print_lines
-from sgbench.cli.run_hydra import Job, print_failed, run_sweep, show, warn_of_chance
+from sgbench.cli.run_hydra import Job, run_sweep, show, warn_of_chance
 from sgbench.errors import InputError
 from sgbench.paths import RECORD, with_own
 from sgbench.sweeps.checked import build_and_check
@@ -138,7 +138,7 @@ def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> in
     record = run_as_job(config, lambda: run_spec(spec, parts))
     reason = failure_reason(spec, record)
     if reason is not None:
-        print_failed(reason)
+        print_lines(f"sgbench: failed: {reason}", sys.stderr)
         return 1
     for line in (result_line(record), f"record: {folder_of(spec) / RECORD}", *optimism_lines([record])):
         print_lines(line)

@@ -304,7 +304,7 @@ def _report(planned: RunPlan, before: Sequence[int | None], job: Job) -> int:
     warn_of_chance(at_chance, finished)
     unexplained = [text for text in problems if not (job.is_refused and text.endswith(f": {NO_RECORD}"))]
     for line in _merge_missing(unexplained):
-        print_failed(line)
+        print_lines(f"sgbench: failed: {line}", sys.stderr)
     return 1 if problems else 0
 
 
@@ -319,18 +319,13 @@ def _merge_missing(problems: Sequence[str]) -> list[str]:
     return [*(line for line in problems if line not in missing), *(f"{line}{more}" for line in missing[:1])]
 
 
-def print_failed(line: str) -> None:
-    """Print on standard error a line about a point without a finished record."""
-    sys.stderr.write(f"sgbench: failed: {line}\n")
-
-
 def warn_of_chance(runs: Sequence[Guessing], count: int) -> None:
     """Print a warning on standard error if any of `count` runs are no better than guessing; `runs` are those."""
     warning = chance_warning(runs, count=count)
     if warning is not None:
-        sys.stderr.write(f"sgbench: warning: {warning}\n")
+        print_lines(f"sgbench: warning: {warning}", sys.stderr)
 
 
 def print_error(error: SgbenchError) -> None:
     """Print on standard error why a point could not be run."""
-    sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
+    print_lines(f"sgbench: error: {one_printable_line(error)}", sys.stderr)

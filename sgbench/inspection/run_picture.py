@@ -146,7 +146,7 @@ def _select_neurons(potentials: Any, spikes: Any) -> Any:
 
 def run_figure(picture: RunPicture) -> Figure:
     rows = 1 + len(picture.samples)
-    figure = Figure(figsize=(14.5, 3.9 * rows), layout="constrained")
+    figure = Figure(figsize=(11.0, 3.7 * rows), layout="constrained")
     parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
     top = parts[0].subplots(1, 3)
     _draw_losses(top[0], picture.record)

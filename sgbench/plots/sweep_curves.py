@@ -57,10 +57,7 @@ def _line_style(position: int) -> dict[str, Any]:
 
 
 def _draw_curve(axes: Axes, axis: ErrorAxis, name: str, rows: Mapping[float, SweepRow], style: dict[str, Any]) -> None:
-    """Draw mean and band of a curve, with a gap at settings without a run and a star where seeds lack.
-
-    `rows` maps the swept numbers, from small to large, to their scores.
-    """
+    """Draw mean and band of a curve, with a gap at settings without a run and a star where seeds lack."""
     numbers = list(rows)
     means, lows, highs = axis.shown([row.mean or NO_RUN for row in rows.values()]).T
     for number, mean, row in zip(numbers, means, rows.values(), strict=True):

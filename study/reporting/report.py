@@ -188,7 +188,11 @@ def make_report(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> R
     `store`: of its records. `checkout`: with the registration's commit; None: nothing is verified, and every page says
     so.
     """
-    made_by = function_of(loaded, "report", otherwise=None if loaded.study.extends is None else _extension)
+    made_by = function_of(
+        loaded,
+        "report",
+        otherwise=None if loaded.study.extends is None else lambda given: Report(extension.pages_of(given.evidence)),
+    )
     report = made_by(gather(loaded, store, checkout=checkout))
     if checkout is None:
         return replace(report, banner=UNVERIFIED, passages=())
@@ -198,11 +202,6 @@ def make_report(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> R
     written = {page.name: page.text().encode() for page in report.pages}
     read = sources_of(loaded, store.folder, root, report.reads, report.beside)
     return replace(report, sources=sources_json(read, written))
-
-
-def _extension(given: ReportInput) -> Report:
-    """Make the report of a study that extends another one, without the other's analysis."""
-    return Report(extension.pages_of(given.evidence))
 
 
 def gather(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> ReportInput:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from pathlib import Path
+from shutil import copyfile
+
 import pytest
 
-from sgbench.cli.common import wrapped
+from sgbench.cli import doctor
+from sgbench.cli.common import print_lines, wrapped
 from sgbench.tables import aligned
 from tests.golden import screens
+from tests.rooms import ROOT
+
+WIDTH_ALONE = ("list", "list surrogate", "cite surrogate/atan", "doctor", "--help", "judge --help")
+"""Commands whose words depend on the machine, or grow with the catalogue."""
 
 
 @pytest.mark.one_in(4)
@@ -17,6 +27,31 @@ def test_a_screen_of_80_columns(command: str) -> None:
     assert screen == screens.known()[command]
     wide = [line for line in screen.splitlines() if len(line) > screens.COLUMNS and "sgbench " not in line]
     assert wide == []
+
+
+@pytest.mark.parametrize("command", WIDTH_ALONE)
+def test_no_line_is_wider_than_the_screen(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for commands and paths, which are pasted; must differ: a pipe, whose lines are as long as they are."""
+    monkeypatch.setattr(doctor, "_data_states", lambda _: {"digits": "absent"})
+    wide = [line for line in screens.printed(command).splitlines() if len(line) > screens.COLUMNS]
+    assert [line for line in wide if "sgbench " not in line and not re.search("pip install|/", line)] == []
+    if command == "doctor":
+        assert max(map(len, screens.printed(command, columns=None).splitlines())) > screens.COLUMNS
+
+
+def test_the_end_of_a_run_and_errors_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Expected: the line of a stored run with all its words; an error in a terminal breaks between words too."""
+    record = next((ROOT / "leaderboards" / "digits_v1" / "records").glob("*/0.json"))
+    copyfile(record, tmp_path / "record.json")
+    screen = screens.printed(f"show {tmp_path}")
+    assert max(map(len, screen.splitlines())) <= screens.COLUMNS
+    assert screen.split() == screens.printed(f"show {tmp_path}", columns=None).split()
+    assert len(screen.splitlines()) > 1
+    line = "sgbench: error: " + "a long reason " * 10
+    print_lines(line, out := screens.Screen())
+    assert max(map(len, out.getvalue().splitlines())) <= screens.COLUMNS
+    print_lines(line, sys.stdout)
+    assert capsys.readouterr().out == f"{line}\n"
 
 
 @pytest.mark.one_in(2)

@@ -1,11 +1,11 @@
-"""What twelve commands print in a terminal of 80 columns."""
+"""What some commands print in a terminal of 80 columns."""
 
 from __future__ import annotations
 
 import io
 import os
 import shlex
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from unittest.mock import patch
 
@@ -21,6 +21,8 @@ COMMANDS = (
     "board show --from leaderboards --protocol yin_yang_v2 --energy",
     "board explain --from leaderboards digits_v1 atan triangle",
     "board tuning --from leaderboards --protocol digits_deep_v1",
+    "board across --from leaderboards",
+    "recommend --layers 1 --recurrent --steps 80",
     "list loss",
     "list schedule",
     "list optimizer",
@@ -45,7 +47,7 @@ def printed(command: str, *, columns: int | None = COLUMNS) -> str:
     before = Path.cwd()
     os.chdir(ROOT)
     try:
-        with patch.dict(os.environ, {"COLUMNS": str(columns or COLUMNS)}), redirect_stdout(out):
+        with patch.dict(os.environ, {"COLUMNS": str(columns or COLUMNS)}), redirect_stdout(out), suppress(SystemExit):
             main(shlex.split(command))
     finally:
         os.chdir(before)

@@ -57,6 +57,17 @@ def test_what_a_picture_shows(board: Board) -> None:
     assert shown.rows[0].energies[0] == Estimate(interval.value, interval.low, interval.high)
 
 
+def test_names_are_whole(board: Board) -> None:
+    """Expected: every word of the longest name and of the longest settings that a committed board has."""
+    name = "snntorch/fast_sigmoid(normalisation=raw, slope=25)"
+    choices = (
+        "event_bins(form=count), mlp(bias=true), none, shared_mask(rate=0.15), se_adlif, leaky_readout(beta=0.716531, "
+        "input_gain=one_minus_beta), sum_over_time, uniform, adam(lr=0.01, weight_decay=0), constant, 1.5"
+    )
+    row = replace(picture_of(board).rows[0], name=name, choices=choices)
+    assert row.label.split() == f"{name} {choices}".split()
+
+
 def test_a_long_board_is_cut_and_says_so(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     """Expected: as many rows as fit, and the number of all methods in the title."""
     many = replace(board, rows=board.rows * MAX_ROWS)

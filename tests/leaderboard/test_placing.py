@@ -112,9 +112,9 @@ def test_unlike_letters_do_not_prove_a_difference() -> None:
     board = make_board(records, protocol=protocol(), targets={}, classes=10)
     (first, second, third) = board.rows
     assert [row.rank.groups for row in board.rows if row.rank] == ["", "a", "a"]
-    text = " ".join(statements(board))
+    text = " ".join(itertools.chain(*statements(board)))
     assert lines_naming(text, "2 pairs", "1 differ")
     verdicts = [explain(board, first, other, hits={}).verdict for other in (second, third)]
     assert verdicts == ["better", "no significant difference"]
     alone = make_board(records[:10], protocol=protocol(), targets={}, classes=10)
-    assert "without a letter in common" not in " ".join(statements(alone))
+    assert "without a letter in common" not in " ".join(itertools.chain(*statements(alone)))

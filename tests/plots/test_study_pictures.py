@@ -22,22 +22,28 @@ def near(value: float) -> Estimate:
 
 
 def test_the_map_draws_means_and_crosses() -> None:
-    """Means at their widths, a cross on the one cell with a failed run, guessing as a line, a panel a task.
+    """Means beside their widths, a cross on the one cell with a failed run, guessing as a line, a panel a task.
 
-    Shapes have the colours and markers that they have everywhere.
+    Shapes have the colours and markers that they have everywhere. By hand: of two shapes the first stands as far left
+    of a width as the second stands right of it, on a logarithmic axis, so that no interval hides another.
     """
     points = (MapPoint(0.1, near(80), 0.0), MapPoint(1.0, near(40), 0.5))
     chart = map_chart("a task", 10.0, {"triangle": points, "log_abs": points[:1]})
     figure = charts_figure(Charts("c", (chart, chart)))
     axes = figure.axes[0]
     lines = {line.get_label(): line for line in axes.lines}
-    assert list(lines["triangle"].get_xdata()) == [0.1, 1.0]
+    left, right = (lines[name].get_xdata() for name in ("triangle", "log_abs"))
+    assert left[0] < 0.1 < right[0]
+    assert left[0] * right[0] == pytest.approx(0.1**2)
+    assert left[1] / left[0] == pytest.approx(10)
+    whiskers = [line for line in axes.lines if list(line.get_ydata()) == [79, 81]]
+    assert [line.get_xdata()[0] for line in whiskers] == [left[0], right[0]]
     assert list(lines["triangle"].get_ydata()) == [80, 40]
     for name in ("triangle", "log_abs"):
         look = (to_hex(lines[name].get_color()), lines[name].get_marker())
         assert look == (SHAPES[name].light, SHAPES[name].marker)
     crosses = [one for one in axes.collections if isinstance(one, PathCollection)]
-    assert [tuple(one.get_offsets()[0]) for one in crosses] == [(1.0, 40.0)]
+    assert [tuple(one.get_offsets()[0]) for one in crosses] == [(left[1], 40.0)]
     assert list(lines["guessing"].get_ydata()) == [10.0, 10.0]
     assert [one.get_title() for one in figure.axes] == ["a task", "a task"]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0.1", "1"]

@@ -31,6 +31,7 @@ from registry.site.texts import text_pages
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.families import AcrossTasks
 from sgbench.leaderboard.pages.explain import explain
+from sgbench.leaderboard.pages.sections import evidence, statements
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.plots.layout import laid_out
 from sgbench.recommendation.advice import advise
@@ -119,6 +120,22 @@ def test_a_board_and_its_methods(tmp_path: Path) -> None:
     assert [row["test_accuracy"] for row in rows] == [0.88, 0.9, 0.92]
     # Every page names the commit of the records, and none the time of its build.
     assert all(COMMIT in text for path, text in found.items() if path.endswith(".html"))
+
+
+def test_what_holds_on_every_board_stands_once(tmp_path: Path) -> None:
+    """Expected: what all boards share, and prices, each on one page with a link; a board has what is its own."""
+    sources = sources_of(tmp_path / "boards", two_methods())
+    pages = documents(sources)
+    (board,) = sources.boards
+    own = pages[f"protocols/{board.protocol.name}.html"]
+    for every, here in statements(board):
+        assert every in pages["methodology.html"].text
+        assert not every or every not in own.text
+        assert here.partition("`")[0] in own.text
+    for sentence in (text for target in board.targets for text in evidence(target)):
+        assert sentence in pages["energy.html"].text
+        assert sentence not in own.text
+    assert {"../methodology.html#boards", "../energy.html#prices"} <= {*own.values("a", "href")}
 
 
 def test_the_answer_and_its_doubts(tmp_path: Path) -> None:

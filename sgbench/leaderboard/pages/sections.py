@@ -206,48 +206,55 @@ def _unlike_letters(board: Board) -> str:
     if different == unlike:
         return ""
     return (
-        f" Of the {unlike:,} pairs without a letter in common {different:,} differ significantly; "
+        f"Of the {unlike:,} pairs without a letter in common {different:,} differ significantly; "
         "`sgbench board explain A B` compares two."
     )
 
 
-def statements(board: Board) -> list[str]:
+def statements(board: Board) -> list[tuple[str, str]]:
+    """Write how to read a board, in pairs: what holds on every board, and what on this one alone; one may be empty."""
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
-    latency = "" if board.latency_s is None else f" ({number_text(1000 * board.latency_s)} ms)"
-    sentences = [
-        f"{_about_score(board)} It covers training noise on one fixed test set{of_size}, not the choice of that "
-        "set. Seeds that are all alike have none.",
-        "A rank interval runs from one plus the number of methods that are better to the number of methods "
-        "less those that are worse, by t-tests paired by seed with Holm's correction over all pairs at 5 %. "
-        f"alike: {ABOUT_LETTERS}.{_unlike_letters(board)}",
-        *_power_sentence(board),
-        f"A failed seed counts as guessing ({_guess(board)}) and is shown; costs are means over the seeds that "
-        f"finished. {_at_chance(board)}",
-        *([solved_statement(board)] if has_solved(board) else []),
-        _budget(board),
+    latency = "" if board.latency_s is None else f"Here an inference is {number_text(1000 * board.latency_s)} ms."
+    checks = [
+        "closed: only the surrogate, its slope, the neuron's numbers and the learning rate differ from the "
+        "protocol's reference; open: anything that the protocol leaves free. Checked: self-reported (by "
+        "nobody), rescored (predictions against the labels; of code outside: answers alone), reinferred "
+        "(weights run again), retrained.",
+        "Rescoring repeats the score alone; re-inference also operations, energy, parameters and activity; "
+        "training again alone shows weights that saw the test set. What was handed in has no rank before both. "
+        "Of self-reported rows all is claimed by who ran them; training time, memory, curves, host energy, "
+        "provenance and settings tried are claimed everywhere.",
     ]
-    if board.outsiders or any(row.listing for row in board.rows):
-        sentences.append(
-            "closed: only the surrogate, its slope, the neuron's numbers and the learning rate differ from the "
-            "protocol's reference; open: anything that the protocol leaves free. Checked: self-reported (by "
-            "nobody), rescored (predictions against the labels; of code outside: answers alone), reinferred "
-            "(weights run again), retrained."
-        )
-        sentences.append(
-            "Rescoring repeats the score alone; re-inference also operations, energy, parameters and activity; "
-            "training again alone shows weights that saw the test set. What was handed in has no rank before both. "
-            "Of self-reported rows all is claimed by who ran them; training time, memory, curves, host energy, "
-            "provenance and settings tried are claimed everywhere."
-        )
-        sentences += audit_statements(board)
+    handed_in = board.outsiders or any(row.listing for row in board.rows)
     return [
-        *sentences,
-        "Dynamic energy is exact operation counts times published prices; its interval covers the prices, not the "
-        f"seeds. Static energy is the power of one chip for the modelled time of an inference{latency}, whatever "
-        "the network. Neither was measured on a device.",
-        "Synaptic operations are those that inputs other than zero trigger. Spikes are those of all layers, "
-        "without the input's.",
+        (
+            f"{_about_score(board)} Seeds that are all alike have none.",
+            f"Intervals cover training noise on one fixed test set{of_size}, not the choice of that set.",
+        ),
+        (
+            "A rank interval runs from one plus the number of methods that are better to the number of methods "
+            "less those that are worse, by t-tests paired by seed with Holm's correction over all pairs at 5 %. "
+            f"alike: {ABOUT_LETTERS}.",
+            _unlike_letters(board),
+        ),
+        *(("", said) for said in _power_sentence(board)),
+        (_at_chance(board), f"A failed seed counts as guessing ({_guess(board)}) and is shown."),
+        *((("", solved_statement(board)),) if has_solved(board) else ()),
+        ("", _budget(board)),
+        *((about, "") for about in checks if handed_in),
+        *(("", said) for said in audit_statements(board) if handed_in),
+        (
+            "Dynamic energy is exact operation counts times published prices; its interval covers the prices, not the "
+            "seeds. Static energy is the power of one chip for the modelled time of an inference, whatever the "
+            "network. Neither was measured on a device. Costs are means over the seeds that finished.",
+            latency,
+        ),
+        (
+            "Synaptic operations are those that inputs other than zero trigger. Spikes are those of all layers, "
+            "without the input's.",
+            "",
+        ),
     ]
 
 
@@ -268,8 +275,8 @@ def _guess(board: Board) -> str:
 
 def _at_chance(board: Board) -> str:
     if board.measure.is_loss:
-        return "A seed is at chance whose test loss is no less than that."
-    return "A seed is at chance whose test accuracy is at most two standard errors of the test set above that."
+        return "A seed is at chance whose test loss is no less than that of guessing."
+    return "A seed is at chance whose test accuracy is at most two standard errors of the test set above guessing."
 
 
 def _budget(board: Board) -> str:

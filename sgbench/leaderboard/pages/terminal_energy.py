@@ -38,7 +38,7 @@ def energy_lines(board: Board, width: int | None) -> list[str]:
     kinds = [f"{one.target} {'QNN' if one.quantised else 'ANN'}, %" for one in shown]
     head = ["method", "events, %", "beats ANN", "beats QNN", "lower, %", *kinds]
     cells = [[*_cells(row, energies, shown, duels)] for row, energies in rows]
-    return ["", *aligned([head, *cells], text_columns=1, width=width), "", NOTE]
+    return ["", *aligned([head, *cells], text_columns=1, width=width, least=len(head) - len(kinds)), "", NOTE]
 
 
 def _cells(

@@ -23,9 +23,9 @@ WIDTHS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 COMPACT, HEAVY = "triangle", ("atan", "fast_sigmoid", "log_abs")
 PERCENT = 100
 CAPTION = (
-    "Test accuracy against width, a panel a task and a line a shape, compact shapes first. Bands are intervals of "
-    "95 % over seeds, the dashed line is guessing, a cross marks a cell with failed runs. Where lines lie "
-    "apart, or bend, the choice matters."
+    "Test accuracy against width, a panel a task and a line a shape, compact shapes first. Whiskers are "
+    "intervals of 95 % over seeds; shapes of one width stand side by side. The dashed line is guessing, a cross marks "
+    "a cell with failed runs. Where lines lie apart, or bend, the choice matters."
 )
 HEADER = ("task", "shape", "width", "test accuracy or runs solved, %", "seeds", "failed")
 SPREADS = ("task", "best", "at width 1", "each at its best width", "atan over widths", "failed runs")
@@ -55,10 +55,10 @@ def page(evidence: StudyEvidence) -> StudyPage:
         "How many points do shapes lie apart on each task, and how many does the width of atan move?",
         table(SPREADS, spreads),
         picture.markdown,
-        "F1. A line is a shape at the learning rate of its task, the colder the more compact. Bands are intervals "
-        "of 95 % over seeds, of cells with five seeds or more. A run that failed counts as guessing, and a cross "
-        "marks its cell. Where a task is solved or not, mean accuracies are drawn without bands; shares of solved "
-        "runs are in the table.",
+        "F1. A line is a shape at the learning rate of its task, the colder the more compact; shapes of one width "
+        "stand side by side. Whiskers are intervals of 95 % over seeds, of cells with five seeds or more. A run that "
+        "failed counts as guessing, and a cross marks its cell. Where a task is solved or not, mean accuracies are "
+        "drawn without whiskers; shares of solved runs are in the table.",
         details("The numbers behind the picture", table(HEADER, rows)),
     )
     return StudyPage(NAME, TITLE, parts, (picture,), {"regime map": charts})

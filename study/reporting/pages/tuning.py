@@ -4,7 +4,7 @@ import numpy as np
 
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
 from sgbench.plots.figure import charts_figure
-from sgbench.statistics.tuning_curves import Trial, expected_best
+from sgbench.statistics.tuning_curves import Trial, best_band, expected_best
 from sgbench.study_runner.cells import Cell, rounded, task_reference
 from sgbench.study_runner.scores import Score
 from study.reporting.evidence import StudyEvidence
@@ -19,6 +19,7 @@ LEARNING_RATE_TASKS = ("T2d4", "T4", "T6")
 WIDTHS = (0.05, 0.2, 0.5, 1.0, 4.0)
 FACTORS = (0.25, 1.0, 4.0)
 TRIED = (1, 5, 10, 15)
+ASIDE = 0.12  # between shapes, whose bands would hide each other [settings]
 TOLERANCE_POINTS = 2.0
 CAPTION = (
     "Mean validation accuracy over seeds on {title}, one scale for all shapes. A star marks what lies within 2 "
@@ -26,7 +27,8 @@ CAPTION = (
 )
 BEST_OF = (
     "F6. Expected test accuracy of the setting that validation selects among so many drawn at random from the grid "
-    "above, means over seeds; a failed run counts as guessing."
+    "above, means over seeds; a failed run counts as guessing. Whiskers hold four fifths of bootstrap draws of "
+    "settings: which of them a search happens to try."
 )
 
 
@@ -84,8 +86,12 @@ def _expected(evidence: StudyEvidence, task: str) -> Chart | None:
                     float(np.mean([getattr(run, name) for run in runs])) for name in ("validation", "accuracy")
                 )
                 trials.append(Trial(validation, test, None, len(runs), sum(run.failed for run in runs)))
-        scores = expected_best(trials)[1].tolist()
-        points = (ChartPoint(tried, score) for tried, score in enumerate(scores, start=1))
+        aside = ASIDE * (len(lines) - (len(SHAPES) - 1) / 2)
+        curve = zip(expected_best(trials)[1], *best_band(trials, np.random.default_rng(0)), strict=True)
+        points = (
+            ChartPoint(tried + aside, float(score), y_ends=(float(low), float(high)) if tried in TRIED else None)
+            for tried, (score, low, high) in enumerate(curve, start=1)
+        )
         lines.append(Series(shape, tuple(points), is_line=True))
     tried = ChartAxis("settings tried", ticks=TRIED)
     return Chart(evidence.title(task), tried, ChartAxis("test accuracy, %", is_error=True), tuple(lines))

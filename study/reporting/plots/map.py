@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Series, ends_of, value_text
 from sgbench.plots.estimate import Estimate
 
+ASIDE_DECADES = 0.035  # between shapes of one width, whose intervals would hide each other
+
 
 @dataclass(frozen=True)
 class MapPoint:
@@ -18,8 +20,12 @@ class MapPoint:
 
 def map_chart(title: str, guess: float, lines: Mapping[str, Sequence[MapPoint]], *, network: str = "") -> Chart:
     """Build the chart of one task, a line a shape; a cross lies on a cell of which some runs failed."""
-    series = [Series(name, tuple(map(_point, points)), is_line=True, has_band=True) for name, points in lines.items()]
-    crossed = [replace(_point(point), y_ends=None) for points in lines.values() for point in points if point.failed]
+    series, crossed = [], []
+    for place, (name, points) in enumerate(lines.items()):
+        aside = 10 ** (ASIDE_DECADES * (place - (len(lines) - 1) / 2))
+        drawn = tuple(_point(point, aside) for point in points)
+        series.append(Series(name, drawn, is_line=True))
+        crossed += [replace(mark, y_ends=None) for mark, point in zip(drawn, points, strict=True) if point.failed]
     if crossed:
         series.append(Series("some runs failed", tuple(crossed), tone="bad", marker="x"))
     widths = tuple(sorted({point.width for points in lines.values() for point in points}))
@@ -28,8 +34,8 @@ def map_chart(title: str, guess: float, lines: Mapping[str, Sequence[MapPoint]],
     return Chart(title, across, up, tuple(series), y_lines=(guess,), lines="guessing", network=network)
 
 
-def _point(point: MapPoint) -> ChartPoint:
+def _point(point: MapPoint, aside: float) -> ChartPoint:
     ends = ends_of(point.score)
     words = f"width {point.width:g}, {value_text(point.score.value, ends, ' %')}"
     failed = f"; {100 * point.failed:.0f} % of runs failed" if point.failed else ""
-    return ChartPoint(point.width, point.score.value, words + failed, y_ends=ends)
+    return ChartPoint(point.width * aside, point.score.value, words + failed, y_ends=ends)

@@ -57,8 +57,9 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
     parts = (
         *said,
         picture.markdown,
-        "F11. A line is a shape at the setting that the task's experiment ships, the colder the more compact. "
-        "Bands are intervals of 95 % over five seeds, which draw weights and order: the split is the official one. "
+        "F11. A line is a shape at the setting that the task's experiment ships, the colder the more compact; "
+        "shapes of one width stand side by side. Whiskers are intervals of 95 % over five seeds, "
+        "which draw weights and order: the split is the official one. "
         "A run that failed counts as guessing, and a cross marks its cell.",
         "No hypothesis is about this task. What was expected of it was written down before its runs "
         "([amendments 10 and 12](../preregistration.md)); block H2 was planned when H had been seen. The epoch "

@@ -71,8 +71,9 @@ def front(marks: Sequence[SpikeMark]) -> list[SpikeMark]:
 
 def _panel(axes: Axes, panel: SpikePanel) -> None:
     axis = ErrorAxis()
-    ends = axis.limits([mark.accuracy for series in panel.series for mark in series.marks])
-    axis.frame(axes, "y", ends, gap=TICK_GAP)
+    marks = [mark for series in panel.series for mark in series.marks]
+    intervals = [end for mark in marks for end in mark.of_accuracy or ()]
+    axis.frame(axes, "y", axis.limits([mark.accuracy for mark in marks], intervals), gap=TICK_GAP)
     axes.axhline(panel.target, color=SOFT, linestyle="--", linewidth=1.2, label="best minus 2 points", zorder=1)
     for position, series in enumerate(panel.series):
         shape = look_of(series.name, position)
@@ -81,13 +82,13 @@ def _panel(axes: Axes, panel: SpikePanel) -> None:
         accuracy = axis.shown([mark.accuracy for mark in series.marks])
         look: Any = {**shape, "s": 42, "zorder": 3}
         axes.scatter(spikes, accuracy, label=series.name, **look)
-        thin: Any = {"color": colour, "linewidth": 1.0, "alpha": 0.5, "zorder": 2}
+        best = front(series.marks)
         for mark in series.marks:
+            thin: Any = {"color": colour, "linewidth": 1.0, "alpha": 0.6 if mark in best else 0.2, "zorder": 2}
             if mark.of_accuracy is not None:
                 axes.vlines(mark.spikes, *axis.shown(mark.of_accuracy), **thin)
             if mark.of_spikes is not None:
                 axes.hlines(axis.shown(mark.accuracy), *mark.of_spikes, **thin)
-        best = front(series.marks)
         steps = axis.shown([mark.accuracy for mark in best])
         axes.plot([mark.spikes for mark in best], steps, color=colour, linewidth=1.8, zorder=2)
     axes.set_xscale("log")
