@@ -80,10 +80,11 @@ def every_merge_is_hydras(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def loops_in_python() -> Iterator[None]:
+def loops_in_python(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """`auto` takes the generated engine, whose loops run as the Python that they are written in."""
     from tests.search_engines import loops
 
+    monkeypatch.setenv("SGBENCH_LOOPS", "off")  # it is undone after the loops are: what a test sets ends here
     with loops.loops_in_python():
         yield
 
@@ -109,6 +110,7 @@ def heard() -> None:
 @pytest.fixture(autouse=True)
 def runs_dir(request: pytest.FixtureRequest, all_runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test writes its runs into a folder of its own, which is made where a run is."""
+    assert os.environ["SGBENCH_LOOPS"] == "off", "an earlier test has left the loops of the generated engine on"
     own = "tmp_path" in request.fixturenames
     folder = request.getfixturevalue("tmp_path") / "runs" if own else all_runs / str(next(NUMBERS))
     monkeypatch.setenv("SGBENCH_RUNS", str(folder))

@@ -88,7 +88,7 @@ def test_a_session_that_overspends_fails(workers: int, agreed: dict[str, int], t
     (tmp_path / "test_it.py").write_text(TESTS)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    slow: nothing here\n")
     (tmp_path / "conftest.py").write_text(
-        f"from tests import budget\nbudget.AGREED.update({agreed!r})\nfrom tests.conftest import *\n"
+        f"from tests import budget\nbudget.AGREED.update({agreed!r})\n{(ROOT / 'conftest.py').read_text()}"
     )
     command = [sys.executable, "-m", "pytest", "-n", str(workers), "-m", "not slow", str(tmp_path)]
     done = subprocess.run(

@@ -64,6 +64,8 @@ SLOW = (
     "loop_twin",  # made at the first use
     "saccade_twin",
 )
+MOST, MOST_SUMMED = 100, {"sine_frequency": 1000}
+"""Bounds of a first loss; a logit that is a sum over 100 steps of a recurrent network may be ten times as large."""
 
 
 @pytest.mark.one_in(3)
@@ -80,7 +82,7 @@ def test_every_experiment_trains_two_steps(name: str) -> None:
     if losses is None:
         pytest.skip("the files of its data set are not on this machine")
     assert losses
-    assert all(0 < loss < 100 for loss in losses)
+    assert all(0 < loss < MOST_SUMMED.get(name, MOST) for loss in losses)
 
 
 def _golden(name: str) -> Any:

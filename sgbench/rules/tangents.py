@@ -48,11 +48,13 @@ def add_gradients(network: Network, gradients: Mapping[str, Tensor]) -> None:
 def require_slopes(rule: str, network: Network) -> None:
     """Raise an `InputError` for networks without derivatives in forward mode; `rule` is named in it.
 
-    These are networks of spike times, surrogates that are not elementwise, and neurons that draw random numbers
-    outside of a firing.
+    These are networks of spike times, long short-term memory, whose kernels in torch are for back-propagation alone,
+    surrogates that are not elementwise, and neurons that draw random numbers outside of a firing.
     """
     if isinstance(network, SpikeTimes):
         raise InputError(f"rule={rule}: times of spikes have no slope in forward mode; use rule=bptt")
+    if any(isinstance(module, nn.LSTM) for module in network.modules()):
+        raise InputError(f"rule={rule}: torch's LSTM has no slope in forward mode; use rule=bptt")
     for surrogate in surrogates(network):
         if not surrogate.elementwise:
             raise InputError(f"rule={rule}: {type(surrogate).__name__} has no slope in forward mode; use rule=bptt")

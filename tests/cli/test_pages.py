@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from registry.site.pictures import digest_in
+from registry.site.pictures import SMALL_END, digest_in
 from sgbench.paths import conf_dir
 from tools.catalogue_pages import pages
 from tools.catalogue_pages.docstrings import described
@@ -66,13 +66,14 @@ def test_pictures_are_drawn_where_their_numbers_changed(fresh: Path, subjects: S
 
 @pytest.mark.slow
 def test_all_pages_and_pictures_stay_small(tmp_path: Path) -> None:
-    """A picture for every page, none over 80 kB, and 15 kB a file on average, however many entries there are."""
+    """A picture and a sparkline for every page, none over 80 kB, and 15 kB a file on average however many there are."""
     written = pages.write(tmp_path)
     sizes = [path.stat().st_size for path in written]
     assert max(sizes) < 80_000
     assert sum(sizes) < 15_000 * len(sizes)
-    pictures = {path.with_suffix(".md") for path in written if path.suffix == ".svg"}
-    assert pictures == {path for path in written if path.suffix == ".md" and path.parent != tmp_path}
+    of_pages = [path for path in written if path.suffix == ".md" and path.parent != tmp_path]
+    wanted = {path.with_suffix(end) for path in of_pages for end in (".svg", SMALL_END)}
+    assert {path for path in written if path.suffix == ".svg"} == wanted
 
 
 def test_every_entry_and_preset_is_named(fresh: Path) -> None:

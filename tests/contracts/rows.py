@@ -19,6 +19,7 @@ from torch import Tensor
 from fastspiking.signals.trajectory import Batch, Target
 from sgbench.composition import catalogue
 from sgbench.losses.base import Loss
+from sgbench.optimizers.sam import Sam
 from sgbench.paths import conf_dir
 from sgbench.records.spec import RunSpec
 from sgbench.training.build import Parts, build
@@ -107,6 +108,8 @@ def recipe(row: Row, kind: Target | None = None) -> Recipe:
     sizes = SMALL_NETWORKS.get(row["network"], {})
     if (row["rule"], row["network"]) == ("rtrl", "conv"):  # of at most 50 neurons
         sizes = {"network.channels": [2]}
+    if kind == "class_per_step" and "network.channels" in sizes:  # whose data are no pictures
+        sizes = {**sizes, "network.image": [1, 9, 5]}
     return choices, SMALL | values | sizes
 
 
@@ -169,7 +172,7 @@ def trained(spec: RunSpec) -> Parts:
     parts = build(spec)
     batch = batch_of(parts, spec)
     loop = TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=None)
-    loss = loop.train_batch(batch, parts.optimizer)
+    loss = loop.train_batch(batch, parts.optimizer, twice=isinstance(parts.optimizer, Sam))
     assert loss.isfinite()
     parts.network.eval()
     _, _, scored = loop.evaluate(batch)

@@ -166,7 +166,8 @@ def test_what_is_gone_or_wrong_is_said_in_a_line(
 @pytest.mark.slow
 def test_every_remedy_for_a_run_composes() -> None:
     """The words in brackets are taken as they stand, on a recurrent network."""
-    found = [word for text in OF_RUNS for words in re.findall(r"\(([^)]+)\)", text) for word in words.split(", or ")]
+    said = "; ".join(text for text in OF_RUNS if isinstance(text, str))
+    found = [word for words in re.findall(r"\(([^)]+)\)", said) for word in words.split(", or ")]
     assert len(found) == 9  # hand count
     for word in found:
         compose(["experiment=digits", "network.recurrence=all_to_all", word])

@@ -79,11 +79,17 @@ def end_of(tmp_path: Path, body: str, *, signals: int = 1, handler: str = "defau
     for _ in range(signals):
         assert process.stdout.readline()
         process.send_signal(signal.SIGINT)
-    try:
-        _, told = process.communicate(timeout=WAIT_S)
-        return process.returncode, told
-    finally:
-        process.kill()
+    return end_of_process(process)
+
+
+def end_of_process(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """The exit code and the words of a process, which is killed if it does not end, so that no other test hears it."""
+    with process:
+        try:
+            _, told = process.communicate(timeout=WAIT_S)
+        finally:
+            process.kill()
+    return process.returncode, told
 
 
 @pytest.mark.slow
@@ -94,6 +100,7 @@ def test_one_stops(body: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_within_the_first_import(tmp_path: Path) -> None:
     """Before the command's own handler stands, which takes `signal` to be imported: one line, and no traceback.
 
@@ -112,8 +119,7 @@ def test_within_the_first_import(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "here\n"
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=WAIT_S)
-        ends.append((process.returncode, err))
+        ends.append(end_of_process(process))
     assert ends[0] == (130, STOPPED)
     assert ends[1][0] == -signal.SIGINT
     assert "Traceback" in ends[1][1]

@@ -103,6 +103,7 @@ def assert_continued(command: list[str], specs: Sequence[RunSpec]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_an_interrupted_sweep_continues(tmp_path: Path) -> None:
     """Ctrl-C in mid-run saves and says so."""
     root = tmp_path / "runs"

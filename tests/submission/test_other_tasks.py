@@ -136,7 +136,7 @@ def _passes_all_tiers(
 def test_a_formula_is_handed_in_as_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Expected: all tiers pass without an entry of its own. Must differ: another formula in a record is found."""
     (tmp_path / "conf").mkdir()
-    task = digits(tmp_path / "conf", "surrogate.formula='1/(1+abs(a*u))**2'", "surrogate.a=25")
+    task = digits(tmp_path / "conf", "surrogate.formula='1/(1+abs(a*u))**2'", "surrogate.a=25", "engine=auto")
     folder, own = _passes_all_tiers(task, "formula", tmp_path, capsys)
     path = folder / "records" / f"{SEEDS[0]}.json"
     record = json.loads(path.read_text())
