@@ -206,14 +206,25 @@ def prose(text: str) -> int:
     return len([word for word in text.split() if re.search(r"\w", word)])
 
 
-def test_the_part_for_users_has_at_most_15000_words() -> None:
-    """Expected: README, and all pages below "For users" in the sidebar; by hand, a page of three words."""
+def pages_for_users() -> list[Path]:
+    """README, the notebooks, and all pages below "For users" in the sidebar."""
     first = re.search(r":caption: For users\n\n(.*?)```", (ROOT / "docs" / "index.md").read_text(), re.DOTALL)
     assert first is not None
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorial").glob("*.md"))]
-    pages += [path for name in first[1].split() if (path := ROOT / "docs" / f"{name}.md").is_file()]
-    assert len({*pages}) > 15
-    assert sum(prose(path.read_text()) for path in {*pages}) <= 15_000
+    pages = [path for name in first[1].split() if (path := ROOT / "docs" / f"{name}.md").is_file()]
+    return sorted({ROOT / "README.md", *(ROOT / "docs" / "tutorial").glob("*.md"), *pages})
+
+
+def test_a_page_for_users_ends_with_what_to_do_next() -> None:
+    """Expected: a last paragraph that says so, but in README and in the list of notebooks."""
+    pages = [path for path in pages_for_users() if path.stem not in ("README", "index")]
+    assert [path.stem for path in pages if not path.read_text().split("\n\n")[-1].startswith("**Next:**")] == []
+
+
+def test_the_part_for_users_has_at_most_15000_words() -> None:
+    """Expected: of all pages together; by hand, a page of three words."""
+    pages = pages_for_users()
+    assert len(pages) > 15
+    assert sum(prose(path.read_text()) for path in pages) <= 15_000
     assert prose("one [two](a.md)\n```sh\nrun it\n```\n<!-- b:x -->\n| 1 |\n<!-- /b -->\n| three |\n") == 3
 
 
