@@ -22,11 +22,8 @@ def in_parts(kernel: Callable[..., object], count: int, entries: int, *arguments
 
     Each part is written by one thread alone, so the bits do not depend on their number.
 
-    Args:
-        kernel: compiled function.
-        count: number of samples or rows.
-        entries: of the result; below `MIN_WORK` one thread computes all.
-        arguments: of the kernel, before the bounds.
+    `kernel`: compiled function. `count`: number of samples or rows. `entries`: of the result; below `MIN_WORK` one
+    thread computes all. `arguments`: of the kernel, before the bounds.
     """
     threads = min(torch.get_num_threads(), count)
     if threads <= 1 or entries < MIN_WORK:

@@ -41,12 +41,9 @@ def in_pieces(weights: np.ndarray, columns: int = LANES) -> np.ndarray:
 class BlockLayer:
     """Holds the arrays of one layer that do not depend on time, and makes its loops of them.
 
-    Args:
-        plan: how the layer runs.
-        weight: W [M, K], from K inputs to M neurons.
-        bias: [M].
-        back: weights [M, K] that carry gradient back to the inputs; W itself, unless the rule has others.
-        events_a_row: mean number of events that arrive per step and sample; 0 for spikes of another layer.
+    `plan`: how the layer runs. `weight`: W [M, K], from K inputs to M neurons. `bias`: [M]. `back`: weights [M, K] that
+    carry gradient back to the inputs; W itself, unless the rule has others. `events_a_row`: mean number of events that
+    arrive per step and sample; 0 for spikes of another layer.
     """
 
     def __init__(self, plan: LayerPlan, weight: Tensor, bias: Tensor, back: Tensor, events_a_row: float = 0.0) -> None:
@@ -155,12 +152,9 @@ class BlockLayer:
         readout received. A layer `by_pieces` first sums the currents of all steps, piece after piece of its
         neurons.
 
-        Args:
-            rows: events that arrive; see `input_current`.
-            words: packed spikes that arrive.
-            saved: values of all steps.
-            carry: state before the first step, padded; afterwards that of the last step.
-            readout: a readout that follows, or an absent one.
+        `rows`: events that arrive; see `input_current`. `words`: packed spikes that arrive. `saved`: values of all
+        steps. `carry`: state before the first step, padded; afterwards that of the last step. `readout`: a readout that
+        follows, or an absent one.
         """
         layer = self.layer._replace(wires=self.recurrent_columns())  # V as it is in this pass
         states = States(*(rows_of(field, self.width) for field in carry))
@@ -181,11 +175,8 @@ class BlockLayer:
     ) -> Callable[..., None]:
         """Return the backward loop, a function of gradients and of a range [low, high) of samples.
 
-        Args:
-            rows: events that arrived; see `input_current`.
-            words: packed spikes that arrived.
-            saved: values of all steps.
-            gradient: of the layer's output [T, B, M], or None.
+        `rows`: events that arrived; see `input_current`. `words`: packed spikes that arrived. `saved`: values of all
+        steps. `gradient`: of the layer's output [T, B, M], or None.
         """
         _, batch, neurons = self.plan.shape
         layer = self.layer._replace(wires=self.recurrent_back_pieces())

@@ -135,7 +135,6 @@ class Engine:
         raise AssertionError("the reference covers every layer")
 
     def _refusal(self, name: str, layer: EngineLayer, *, on_trial: bool) -> str | None:
-        """Return why an engine cannot run a layer, or None if it can."""
         if name in COMPILED and getattr(layer, "coarse", None) is not None:
             return "its loops compute in float32 and float64, and the weighted sums are asked for in bfloat16"
         if name != "reference" and getattr(layer, "feeds_back_late", False):

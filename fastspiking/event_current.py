@@ -32,7 +32,6 @@ class _EventCurrent(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor | None]:
-        """Compute the gradients of weight and bias."""
         _ = ctx.saved_tensors
         ctx.product.filled(0, len(grad), grad.contiguous())
         return None, *ctx.product.gradients()

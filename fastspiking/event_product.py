@@ -49,7 +49,6 @@ class Fired:
         self.all: Rows | None = None
 
     def rows(self) -> Rows:
-        """Return the events of all rows t * batch + b, unpacked once for both passes."""
         if self.all is None:
             self.all = unpack_spikes(self.words)
         return self.all
@@ -62,12 +61,9 @@ class Fired:
 class EventProduct:
     """Computes the current I = W s + b of all steps for spikes s, and its gradients; see `plan.Product`.
 
-    Args:
-        weight: W [M, K].
-        bias: b [M] or None.
-        origin: source of the spikes s.
-        joined: whether the layer's loop sums the current step by step, instead of all steps beforehand.
-        back: weights [M, K] that carry gradient back to the spikes; None means W.
+    `weight`: W [M, K]. `bias`: b [M] or None. `origin`: source of the spikes s. `joined`: whether the layer's loop sums
+    the current step by step, instead of all steps beforehand. `back`: weights [M, K] that carry gradient back to the
+    spikes; None means W.
     """
 
     def __init__(
@@ -118,7 +114,6 @@ class EventProduct:
             self.d_bias = out.sum((0, 1)) if self.d_bias is None else self.d_bias + out.sum((0, 1))
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
-        """Return the adjoint of the input spikes [n, B, K] in steps [first, last), from the current's, `out`."""
         return multiply(out.view(-1, out.shape[-1]), self.back).view(last - first, self.origin.batch, -1)
 
     def gradients(self) -> tuple[Tensor | None, ...]:

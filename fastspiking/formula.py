@@ -126,7 +126,6 @@ class _Reader:
         self.advance()
 
     def refusal(self, reason: str) -> InputError:
-        """Return the error for an invalid formula."""
         return InputError(f"{self.name}={printable(self.text)}: {reason}")
 
     def advance(self) -> str:
@@ -139,19 +138,16 @@ class _Reader:
         return before
 
     def end(self) -> None:
-        """Refuse further tokens after a complete formula."""
         if self.current:
             raise self.refusal(f"{self.current!r} is not expected there")
 
     def made(self, operation: str, *arguments: Node, value: float = 0.0) -> Node:
-        """Make a node of the syntax tree; refuse more than `MOST_NODES`."""
         self.count += 1
         if self.count > MOST_NODES:
             raise self.refusal(f"more than {MOST_NODES} operations")
         return Node(operation, arguments, value)
 
     def comparison(self, depth: int) -> Node:
-        """Parse a sum, or a comparison of two sums; depth: number of enclosing brackets and signs."""
         left = self.sum(depth)
         if self.current not in COMPARISONS:
             return left
@@ -182,7 +178,6 @@ class _Reader:
         return self.made("pow", base, self.signed(depth + 1))
 
     def atom(self, depth: int) -> Node:
-        """Parse a number, a name, a function call or a part in brackets."""
         kind, symbol = self.kind, self.advance()
         if kind == A_NUMBER:
             return self.made("number", value=self.number(symbol))
@@ -215,7 +210,6 @@ class _Reader:
         return self.made(name)
 
     def number(self, token: str) -> float:
-        """Convert a token to a number; refuse one outside the bounds."""
         value = float(token)
         is_zero = not re.search(r"[1-9]", token.lower().partition("e")[0])  # 1e-400 is none, though float() says so
         if not is_zero and not SMALLEST_NUMBER <= value <= LARGEST_NUMBER:
@@ -223,7 +217,6 @@ class _Reader:
         return value
 
     def expect(self, sign: str) -> None:
-        """Advance past the current token, which must be `sign`."""
         if self.current != sign:
             raise self.refusal(f"{sign!r} is missing" + (f" before {self.current!r}" if self.current else ""))
         self.advance()

@@ -26,11 +26,8 @@ WHOLE_ABOVE = 2**20
 class DenseProduct:
     """Computes the current I = W x + b of all steps for dense input x, and its gradients; see `plan.Product`.
 
-    Args:
-        weight: W [M, K].
-        bias: b [M] or None.
-        x: input [T, B, K].
-        back: weights [M, K] that carry gradient back to the input; None means W.
+    `weight`: W [M, K]. `bias`: b [M] or None. `x`: input [T, B, K]. `back`: weights [M, K] that carry gradient back to
+    the input; None means W.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, x: Tensor, *, back: Tensor | None = None) -> None:
@@ -76,7 +73,6 @@ class DenseProduct:
             multiply_into(self.d_x[rows], flat, self.back)
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
-        """Raise `TypeError`, since no layer of the chain precedes a dense input."""
         raise TypeError("dense input comes from outside of the chain")
 
     def gradients(self) -> tuple[Tensor | None, ...]:
@@ -90,7 +86,6 @@ class DenseProduct:
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
-    """Return why the fused engine cannot run a layer on a device, or None if it can."""
     if device.type != "cpu":
         return "its loops are compiled for the CPU"
     lacking = missing()
@@ -104,7 +99,6 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 
 @functools.cache
 def missing() -> str | None:
-    """Return why compiled loops are not available on this machine, or None if they are."""
     try:
         importlib.import_module("fastspiking.kernels.forward")
     except ImportError as error:
@@ -123,7 +117,6 @@ class _Link(NamedTuple):
 
 
 def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
-    """Run layers over time, those that are joined by spikes as one function; see `Engine.unroll`."""
     runs: list[LayerRun] = []
     for chain in _chains(layers, states):
         runs += _unroll(chain, signal, wanted)
@@ -156,7 +149,6 @@ def stages_of(layers: Sequence[EngineLayer], signal: SparseSpikes) -> list[Stage
 
 
 def _unroll(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> list[LayerRun]:
-    """Run a chain of layers as one autograd function."""
     stages, begins = _stages(chain, signal, wanted)
     outcomes = run(stages, _passes(chain, stages))
     return [

@@ -97,13 +97,10 @@ def unroll(
 ) -> list[LayerRun]:
     """Run layers over time one after another, and a readout after them if one is given.
 
-    Args:
-        layers: the layers that generated loops run.
-        signal: input of the first.
-        states: state of each layer before the first step; None is the initial state.
-        wanted: results that are wanted of each.
-        readout: the layer after them, starting at rest, if `can_join_loop`; the last layer's loops compute it.
-        or_reference: whether a layer whose step cannot be recorded runs on the reference engine.
+    `layers`: the layers that generated loops run. `signal`: input of the first. `states`: state of each layer before
+    the first step; None is the initial state. `wanted`: results that are wanted of each. `readout`: the layer after
+    them, starting at rest, if `can_join_loop`; the last layer's loops compute it. `or_reference`: whether a layer whose
+    step cannot be recorded runs on the reference engine.
     """
     runs: list[LayerRun] = []
     for layer, state in zip(layers, states, strict=True):
@@ -180,14 +177,10 @@ def write_source(
 ) -> WrittenSource:
     """Return the generated source of a layer's step, a stored one if the neuron has not changed.
 
-    Args:
-        layer: the layer.
-        shape: shape of its current over all steps: [T, B, ...], or [T, B, C N] if each of its N neurons takes C
-            currents.
-        dtype: dtype of its current.
-        wanted: results that the caller wants of the layer.
-        learns: whether the source also computes gradients.
-        writer: class that writes the source, as loops for the CPU or as Triton programs.
+    `layer`: the layer. `shape`: shape of its current over all steps: [T, B, ...], or [T, B, C N] if each of its N
+    neurons takes C currents. `dtype`: dtype of its current. `wanted`: results that the caller wants of the layer.
+    `learns`: whether the source also computes gradients. `writer`: class that writes the source, as loops for the CPU
+    or as Triton programs.
     """
     if dtype not in DTYPES:
         raise Untraceable(f"its currents are {dtype}")

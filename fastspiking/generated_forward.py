@@ -41,14 +41,9 @@ class Inputs(NamedTuple):
 class Run:
     """Holds what a pass of a layer takes besides its differentiable inputs.
 
-    Args:
-        layer: the layer that runs.
-        source: generated source of its step.
-        layout: how its features are flattened.
-        begin: state before the first step.
-        shape: of the current of all steps [T, B, ...].
-        keep_u: whether potentials are wanted.
-        arriving: events from which the loops compute the current; None if the current is an input.
+    `layer`: the layer that runs. `source`: generated source of its step. `layout`: how its features are flattened.
+    `begin`: state before the first step. `shape`: of the current of all steps [T, B, ...]. `keep_u`: whether potentials
+    are wanted. `arriving`: events from which the loops compute the current; None if the current is an input.
     """
 
     def __init__(
@@ -140,7 +135,6 @@ class ForwardPass:
 
     @functools.cached_property
     def loops(self) -> Loops:
-        """Return the loops of the source, compiled or loaded from the cache on first use."""
         return loops(self.run.source)
 
     def _over_time(self, width: int, *, steps: int | None = None) -> Tensor:

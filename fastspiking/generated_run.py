@@ -83,6 +83,5 @@ class _Unrolled(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        """Compute the gradients of inputs and parameters."""
         _ = ctx.saved_tensors  # torch raises an error here if one was changed since the forward pass
         return None, None, *ctx.back(ctx.run, ctx.forward_pass, grads).gradients()

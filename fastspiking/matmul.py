@@ -59,7 +59,6 @@ def prefers_onednn() -> bool:
 
 
 def _by_onednn(dtype: torch.dtype) -> bool:
-    """Return whether oneDNN computes products of this float type."""
     return dtype == torch.float32 and prefers_onednn()
 
 

@@ -27,7 +27,6 @@ class Rows(NamedTuple):
 
     @property
     def count(self) -> int:
-        """Return the number of events of all rows."""
         return int(self.indptr[-1] - self.indptr[0])
 
     def value_as(self, number: type) -> np.ndarray:

@@ -55,11 +55,9 @@ def slope_of(surrogate: SurrogateDerivative | None, dtype: torch.dtype) -> Slope
 def layer_of(plan: LayerPlan, coefficients: Iterable[np.ndarray], wires: np.ndarray, *, uniform: bool) -> NeuronArrays:
     """Return a layer's neurons as the loops take them.
 
-    Args:
-        plan: how the layer runs.
-        coefficients: of each neuron [M], in the order of `spec.COEFFICIENTS`.
-        wires: recurrent weights, in the layout of the pass.
-        uniform: whether all neurons share one decay and one threshold, and rows are whole vectors.
+    `plan`: how the layer runs. `coefficients`: of each neuron [M], in the order of `spec.COEFFICIENTS`. `wires`:
+    recurrent weights, in the layout of the pass. `uniform`: whether all neurons share one decay and one threshold, and
+    rows are whole vectors.
     """
     return NeuronArrays(
         Coefficients(*coefficients), RESETS[plan.spec.reset], not plan.spec.detached, plan.second, plan.gained,

@@ -27,7 +27,6 @@ def largest(output: Tensor) -> Tensor:
 
 @functools.cache
 def _loops() -> Any:
-    """Return the compiled loop, or None where numba cannot be imported or has no cache folder."""
     try:
         from fastspiking.kernels import peaks
     except (ImportError, RuntimeError):
@@ -40,7 +39,6 @@ class _Largest(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, output: Tensor) -> Tensor:
-        """Return the maximum over time."""
         peak = output.amax(0)
         ctx.save_for_backward(output, peak)
         return peak

@@ -183,7 +183,6 @@ class Unrolled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, passes: Passes, stages: tuple[Stage, ...], *inputs: Tensor) -> Any:
-        """Run the chain, and return the fields of all layers' `LayerOutcome` in one tuple."""
         ctx.set_materialize_grads(False)
         carries = passes.forward(stages)
         ctx.passes = passes
@@ -222,7 +221,6 @@ class Chunks:
     """Runs forward layer by layer over all steps, backward in chunks of time through all layers; see `Passes`."""
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
-        """Run the layers one after another, each over all steps; return their last states."""
         carries = []
         for stage in stages:
             carries.append(stage.plan.start())
@@ -270,7 +268,6 @@ class _Adjoint:
         return IncomingGradients(*(nothing if gradient is None else gradient.detach() for gradient in by_quantity))
 
     def gradients(self) -> list[Tensor | None]:
-        """Return the gradients of the stage's differentiable inputs, after the last chunk."""
         return [*self.product.gradients(), self.d_matrix, *self.sums.results()]
 
     def reach(self, last: int) -> None:

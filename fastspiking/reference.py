@@ -16,12 +16,10 @@ def refusal(layer: EngineLayer, device: torch.device) -> None:
 
 
 def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
-    """Run a chain of layers over time; see `Engine.unroll`."""
     return one_by_one(_unroll, layers, signal, states, wanted)
 
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
-    """Run a layer step by step under autograd."""
     return unroll_current(layer, layer.current(dense(signal)), state, wanted)
 
 

@@ -26,11 +26,9 @@ class DenseCurrent:
         self.adjoint: Tensor | None = None
 
     def drive(self, room: Tensor) -> Drive:
-        """Return the current as the layer's input."""
         return Drive(self.current)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
-        """Return the part of the current's gradient that belongs to steps [first, last), to be written."""
         if self.adjoint is None:
             self.adjoint = torch.empty_like(self.current)
         return self.adjoint[first:last]
@@ -39,7 +37,6 @@ class DenseCurrent:
         """Do nothing, since `out` already is a part of the current's gradient."""
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
-        """Raise `TypeError`, since no layer of the chain precedes a current that autograd computed."""
         raise TypeError("a current that autograd made is not part of a chain")
 
     def gradients(self) -> tuple[Tensor | None, ...]:
@@ -49,7 +46,6 @@ class DenseCurrent:
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
-    """Return why the scan engine cannot run a layer, or None if it can."""
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         return "its neurons have no linear recurrence"
@@ -70,7 +66,6 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 
 
 def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
-    """Run a chain of layers over time; see `Engine.unroll`."""
     return one_by_one(_unroll, layers, signal, states, wanted)
 
 
@@ -106,14 +101,9 @@ def current_stage(
 ) -> tuple[Stage, Any]:
     """Return the stage of a layer whose current [T, B, ...] is given, and its state before the first step.
 
-    Args:
-        layer: the layer.
-        spec: its neurons' coefficients.
-        current: of all steps.
-        state: before the first step; None is the initial state.
-        steps: how its steps are computed.
-        keep: results that are wanted.
-        window: number of steps after which states are detached; None: never.
+    `layer`: the layer. `spec`: its neurons' coefficients. `current`: of all steps. `state`: before the first step; None
+    is the initial state. `steps`: how its steps are computed. `keep`: results that are wanted. `window`: number of
+    steps after which states are detached; None: never.
     """
     layout = Layout.of(current, leading=2)
     flat = layout.flat(current).contiguous()
@@ -135,15 +125,10 @@ def make_plan(
 ) -> LayerPlan:
     """Return the plan of a layer's run.
 
-    Args:
-        layer: the layer.
-        spec: its neurons' coefficients.
-        layout: how the features of a step are flattened to M neurons.
-        begin: state before the first step, in the neuron's own type and shape.
-        one_step: tensor of the shape [B, M], type and device of a step's current; its values are not read.
-        steps: how steps are computed, forward and backward.
-        count: number T of time steps.
-        keep: results of the steps that others need.
+    `layer`: the layer. `spec`: its neurons' coefficients. `layout`: how the features of a step are flattened to M
+    neurons. `begin`: state before the first step, in the neuron's own type and shape. `one_step`: tensor of the shape
+    [B, M], type and device of a step's current; its values are not read. `steps`: how steps are computed, forward and
+    backward. `count`: number T of time steps. `keep`: results of the steps that others need.
     """
     state = tuple(None if field is None else layout.flat(field).contiguous() for field in spec.state(begin))
     parameters = () if spec.surrogate is None else spec.surrogate.parameters()
@@ -164,11 +149,9 @@ def make_plan(
 def layer_run(plan: LayerPlan, outcome: LayerOutcome, begin: Any, *, keep_u: bool) -> LayerRun:
     """Reshape a layer's flat results [T, B, M] and last state [B, M] to its feature shape.
 
-    Args:
-        plan: of the layer that ran.
-        outcome: flat results, among them x, the potential minus threshold of all steps.
-        begin: the state before the first step, whose type the last state has.
-        keep_u: whether the result's field `u` is x, reshaped; else it is None.
+    `plan`: of the layer that ran. `outcome`: flat results, among them x, the potential minus threshold of all steps.
+    `begin`: the state before the first step, whose type the last state has. `keep_u`: whether the result's field `u` is
+    x, reshaped; else it is None.
     """
     full = plan.layout.full
     w, s = (None if field is None else full(field) for field in (outcome.w, outcome.s))

@@ -40,7 +40,6 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 
 
 def _family(spec: LinearSpec) -> type[nn.Module] | None:
-    """Return the snnTorch class of neurons with these coefficients, or None if there is none."""
     values = {name: getattr(spec, name) for name in (*NOT_OURS, "input", "coupling", "second_input")}
     if any(isinstance(value, Tensor) for value in values.values()) or any(values[name] for name in NOT_OURS):
         return None
@@ -56,7 +55,6 @@ def _family(spec: LinearSpec) -> type[nn.Module] | None:
 
 
 def _is_alpha(spec: LinearSpec) -> bool:
-    """Return whether coefficients are those of snnTorch's Alpha."""
     alpha, beta = spec.second_decay, spec.decay
     if isinstance(alpha, Tensor) or isinstance(beta, Tensor) or not 0 < beta < alpha < 1:
         return False
@@ -103,7 +101,6 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
 
 
 def _neuron(spec: LinearSpec, family: type[nn.Module] | None, like: Tensor) -> nn.Module:
-    """Build snnTorch's neuron of a class with a spec's coefficients; a decay that learns keeps its gradient."""
     if family is None:
         raise TypeError("snnTorch has no such neuron")
 

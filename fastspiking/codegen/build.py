@@ -71,7 +71,6 @@ def compiled(text: str, compile_all: Callable[[ModuleType, bool], Made]) -> Made
 
 
 def _digest(text: str) -> str:
-    """Return a hash of all that determines the machine code: source, called functions, and compilers' versions."""
     own = text_sha256(Path(__file__).parent)
     parts = [text, own, ENGINE, torch.__version__, numba.__version__, np.__version__, text_sha256(ROOM)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]

@@ -70,7 +70,6 @@ class _Draws(NamedTuple):
 
 
 def _others() -> tuple[Any, dict[str, Any]]:
-    """Return the states of the global random generators of Python and NumPy."""
     return random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002 - somebody's step may use it
 
 
@@ -107,7 +106,6 @@ class Program:
 
     @property
     def learns(self) -> bool:
-        """Return whether the program has a backward step."""
         return bool(self.gradients)
 
     @property
@@ -146,13 +144,10 @@ def record(
 ) -> Program:
     """Record the operations of one step of a layer's neurons, and with `learns` of its vector-Jacobian product.
 
-    Args:
-        layer: the layer; one-to-one recurrence becomes part of its neurons' step.
-        shape: of one part of the current in one step `[B, *features]`.
-        dtype: of the currents.
-        keep_u: whether the potential is wanted as an output.
-        learns: whether gradients are wanted.
-        snapshot: of the neuron module, to notice changes by the step; None takes one.
+    `layer`: the layer; one-to-one recurrence becomes part of its neurons' step. `shape`: of one part of the current in
+    one step `[B, *features]`. `dtype`: of the currents. `keep_u`: whether the potential is wanted as an output.
+    `learns`: whether gradients are wanted. `snapshot`: of the neuron module, to notice changes by the step; None takes
+    one.
     """
     recorder = Recorder(shape, dtype)
     try:

@@ -245,7 +245,6 @@ class Recorder:
         return self._traced(shape, tuple(as_number(value) for piece_values in values for value in piece_values))
 
     def _record_repeat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
-        """Record a repetition of parts along the last axis."""
         whole, times = args
         if any(count != 1 for count in times[:-1]) or len(times) != whole.dim():
             raise Untraceable(f"its step calls {func.name()} on another axis than the last")

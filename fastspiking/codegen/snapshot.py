@@ -32,7 +32,6 @@ class Content(NamedTuple):
     copy: Any  # its content when the snapshot was taken
 
     def is_same(self) -> bool:
-        """Return whether the container holds the same objects, under the same keys or in the same order."""
         if not (self.of or self.copy):
             return True
         if len(self.of) != len(self.copy):
@@ -45,7 +44,6 @@ class Content(NamedTuple):
         return all(map(operator.is_, *values)) and list(self.of) == list(self.copy)
 
     def put_back(self) -> Iterator[str]:
-        """Restore the content, and yield the names of attributes that had changed."""
         if self.is_same():
             return
         has_names = not self.name or self.name in OF_MODULES
@@ -64,7 +62,6 @@ class ClassContent(NamedTuple):
         return Content("", vars(self.of), self.copy).is_same()
 
     def put_back(self) -> Iterator[str]:
-        """Restore the content, and yield the names of attributes that had changed."""
         for name in [] if self.is_same() else _names(dict(vars(self.of)), self.copy):
             setattr(self.of, name, self.copy[name]) if name in self.copy else delattr(self.of, name)
             yield name
@@ -79,12 +76,10 @@ class Numbers(NamedTuple):
     learns: bool  # whether it required a gradient
 
     def is_same(self) -> bool:
-        """Return whether the tensor has the same values, bit by bit, and requires a gradient as before."""
         kinds = self.of.shape == self.copy.shape and self.of.dtype == self.copy.dtype
         return kinds and self.learns == self.of.requires_grad and bytes_of(self.of) == bytes_of(self.copy)
 
     def put_back(self) -> Iterator[str]:
-        """Restore the values, and yield the tensor's name if they had changed."""
         if not self.is_same():
             self.of.detach().copy_(self.copy)
             yield self.name
@@ -113,11 +108,9 @@ class Snapshot:
                 waiting += (pair for pair in self._add(name, value) if type(pair[1]) not in ATOMS)
 
     def is_same(self) -> bool:
-        """Return whether nothing has changed since the snapshot."""
         return all(one.is_same() for one in self.held)
 
     def put_back(self) -> list[str]:
-        """Restore all that has changed since the snapshot, and return the names of the changed attributes."""
         return [name for one in self.held for name in one.put_back()]
 
     def _add(self, name: str, value: Any) -> Iterable[tuple[str, Any]]:

@@ -159,13 +159,10 @@ class LoopSource(WrittenSource):
     ) -> str:
         """Fill a loop template with code that computes values and stores them.
 
-        Args:
-            template: `FORWARD` or `BACKWARD`.
-            arrays: names of the arrays that the loop takes.
-            stores: pairs of the start of an assignment, such as "out[at, m] =", and the value that it stores.
-            rows: maps the name of an input to the variable that indexes its rows; "at" for all others.
-            ahead: lines before the loop over neurons, which prefetch.
-            names: further fields of the template.
+        `template`: `FORWARD` or `BACKWARD`. `arrays`: names of the arrays that the loop takes. `stores`: pairs of the
+        start of an assignment, such as "out[at, m] =", and the value that it stores. `rows`: maps the name of an input
+        to the variable that indexes its rows; "at" for all others. `ahead`: lines before the loop over neurons, which
+        prefetch. `names`: further fields of the template.
         """
         written = Lines(self.constants, self.dtype, self.pitch, rows)
         lines = written.lines(needed(value for _, value in stores))
@@ -199,7 +196,6 @@ def forward_arrays(program: Program) -> list[str]:
 
 
 def backward_arrays(program: Program) -> list[str]:
-    """List the names of the arrays that the backward loop takes, in order."""
     arriving = [f"d_{name}" for name in program.outputs]
     carried = [f"grad_{place}" for place in range(len(program.before))]
     outgoing = [f"grad_{name}" for name in program.gradients]
@@ -266,7 +262,6 @@ class Lines:
         return lines
 
     def _number(self, value: float) -> str:
-        """Write a constant: as a literal if it is one of `LITERAL`, else as a variable read from the `numbers`."""
         if value in LITERAL and str(value) != "-0.0":
             return f"F({value})"
         place = len(self.constants)
@@ -285,7 +280,6 @@ class Lines:
         return self._computed(operation, [self.names[argument] for argument in value.arguments])
 
     def _computed(self, operation: str, names: Sequence[str]) -> str:
-        """Write an operation on values whose variables have these names."""
         if operation in BINARY:
             return f"{names[0]} {BINARY[operation]} {names[1]}"
         if operation == "where":
@@ -302,7 +296,6 @@ class Lines:
         return f"F({self.calls[operation]}({names[0]}))"
 
     def _input(self, detail: str) -> str:
-        """Write an input, given as "array.part", as an indexed array."""
         name, _, part = detail.rpartition(".")
         column = "m" if part == "0" else f"{part} * size + m"
         kind = re.sub(r"_\d+$", "", name)

@@ -132,7 +132,6 @@ class TritonSource(WrittenSource):
         return range(self.program.currents if "fed" in self.program.outputs else 0)
 
     def _forward(self) -> str:
-        """Write the forward program; states and the values that recurrence feeds back stay in registers."""
         program, written = self.program, self._lines(self._kept_forward())
         body = [f"recurrent_{k} = {self._product(f'fed, matrix_{k}')}" for k in self.recurrent_parts]
         fields = {f"state_{place}": parts for place, parts in enumerate(program.following)}
@@ -223,14 +222,12 @@ class TritonSource(WrittenSource):
         return [f"{name}_{place}" for place in self.program.used[way]]
 
     def _rows(self) -> int:
-        """Return the number of rows with one parameter value of each neuron."""
         return sum(given.parts for given in self.program.given)
 
     def _number_type(self) -> str:
         return "tl." + str(self.dtype).removeprefix("torch.")
 
     def _lines(self, kept: Mapping[str, str]) -> TileLines:
-        """Return a writer for the lines of one program, whose inputs `kept` are found in registers."""
         return TileLines(self.constants, self.dtype, kept, self._parts(), self.functions, self._number_type())
 
     def _parts(self) -> dict[str, int]:

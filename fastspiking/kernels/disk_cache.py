@@ -121,7 +121,6 @@ class CompileNote(event.Listener):
         """Do nothing when numba has finished compiling."""
 
     def say(self) -> None:
-        """Log the message, unless this process has said so."""
         if not self._is_logged:
             log.warning(NOTE)
         self._is_logged = True

@@ -63,12 +63,10 @@ class SparseSpikes:
 
     @property
     def device(self) -> torch.device:
-        """Return the device of the events."""
         return self.index.device
 
     @property
     def density(self) -> float:
-        """Return the number of events divided by T * B * N."""
         return len(self.index) / max(1, self.shape[0] * self.shape[1] * self.shape[2])
 
     def rows(self) -> Tensor:

@@ -84,7 +84,6 @@ class BrailleLetters(DataSet):
         return path, (x, y, repetition)
 
     def _path(self, data_dir: Path) -> Path:
-        """Find the data file: the published pickle if it is there, else the .npz file."""
         folder = data_dir / self.folder
         packed = folder / ORIGINAL
         return packed if packed.is_file() else find(FILE, [folder], self.remedy)

@@ -73,7 +73,6 @@ class Own(DataSet):
 
 
 def _map_file(path: Path) -> Tensor:
-    """Map a .npy file as a tensor, read page by page on access and without unpickling."""
     try:
         is_large = path.stat().st_size > SMALL_BYTES  # an empty array cannot be mapped
         return torch.from_numpy(np.load(path, mmap_mode="c" if is_large else None, allow_pickle=False))

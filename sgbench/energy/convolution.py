@@ -51,7 +51,6 @@ class Fan:
 
     @staticmethod
     def into(layer: ConvLayer) -> Fan:
-        """Return the fan of the feed-forward convolution into a layer."""
         return Fan(layer.weight, layer.image_in, stride=layer.stride, currents=layer.neuron.currents)
 
     @staticmethod
@@ -90,7 +89,6 @@ class Reached(NamedTuple):
     out: int  # number of positions
 
     def positions(self) -> Tensor:
-        """Return whether each position is reached, bool [T, B, positions]."""
         bits = np.unpackbits(self.words.view(np.uint8), axis=1, count=self.out, bitorder="little")
         return torch.from_numpy(bits.view(np.bool_)).view(*self.counts.shape, -1)
 

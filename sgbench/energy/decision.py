@@ -31,13 +31,9 @@ class DecisionTimes:
     its class scores reaches c. It answers at a sample's end at the latest. The scores after n steps are those of
     the loss for a sample that ends there. Operations after the answer do not count.
 
-    Args:
-        network: whose layers all compute step by step.
-        loss: computes class scores.
-        input_kind: whether the encoder's output is declared binary or real.
-        bits: of weights and states.
-        steps: number of steps of the longest sample; each gives a rule.
-        confidences: thresholds from 0 to 1; each gives a rule.
+    `network`: whose layers all compute step by step. `loss`: computes class scores. `input_kind`: whether the encoder's
+    output is declared binary or real. `bits`: of weights and states. `steps`: number of steps of the longest sample;
+    each gives a rule. `confidences`: thresholds from 0 to 1; each gives a rule.
     """
 
     def __init__(
@@ -84,7 +80,6 @@ class DecisionTimes:
         self.counters[rule].update(batch._replace(lengths=end), trajectory)
 
     def decisions(self) -> list[Decision]:
-        """Return the accuracy, mean steps and operations of every rule over all batches so far."""
         decisions = []
         for rule, counter in self.counters.items():
             if not counter.samples:

@@ -29,7 +29,6 @@ class ChipFit:
 
     @property
     def fits(self) -> bool:
-        """Return whether the chip supports all features of the network that were checked."""
         return not self.unsupported
 
 

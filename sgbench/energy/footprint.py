@@ -36,7 +36,6 @@ class Footprint:
 
 
 def footprint(counts: OpCounts) -> Footprint:
-    """Compute memory, sparsity and mean activity of a network from its operation counts."""
     weights = _sum(_weights(counts))
     zeros = _sum(group.zero_weights for layer in counts.layers for group in layer.synapses)
     words = math.fsum(_state_words(counts))

@@ -32,12 +32,10 @@ class BoundedValue:
         return BoundedValue(self.value + other.value, self.low + other.low, self.high + other.high)
 
     def holds(self, value: float) -> bool:
-        """Return whether a number lies within the bounds."""
         return self.low <= value <= self.high
 
 
 def exactly(value: float) -> BoundedValue:
-    """Return a number with itself as both bounds."""
     return BoundedValue(value, value, value)
 
 

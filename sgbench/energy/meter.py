@@ -31,7 +31,6 @@ class Reading:
 
     @property
     def net_j(self) -> float:
-        """Return the energy above the idle power [J]."""
         return self.energy_j - self.idle_w * self.seconds
 
 
@@ -63,7 +62,6 @@ def meters(rapl: Path = RAPL) -> tuple[list[Meter], list[str]]:
 
 
 def _rapl_j(package: Path) -> float:
-    """Read the energy counter [J] in the folder of a processor package."""
     return float((package / "energy_uj").read_text()) / UJ_PER_J
 
 
@@ -82,7 +80,6 @@ def _nvml() -> tuple[list[Meter], str | None]:
         return [], f"NVML: not available: {error}"
 
     def reader(card: object) -> Callable[[], float]:
-        """Return a function that reads a card's energy counter [J]."""
         return lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(card) / MJ_PER_J
 
     return [Meter(f"NVML card {index}", reader(card), math.inf) for index, card in enumerate(cards)], None

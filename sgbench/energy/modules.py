@@ -216,7 +216,6 @@ class ModuleCounter:
 
 
 def _is_known(module: nn.Module) -> bool:
-    """Return whether the counter has a rule for a module: for its class of torch, or its kind of snnTorch."""
     kinds = (kind for group in operations.COUNTED for kind in group)
     counted = (*kinds, *operations.BATCH_NORMS, *operations.PASSING, *units.SEQUENCES, *units.CELLS)
     is_neuron = units.neuron_operations(module) is not None

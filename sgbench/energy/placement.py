@@ -86,7 +86,6 @@ def synapse_bits(layer: LayerCounts, steps: int, chip: Chip) -> int | None:
 
 
 def last_core(pieces: tuple[Piece, ...]) -> int:
-    """Return the index of the last core in use."""
     return max(piece.first_core + piece.cores for piece in pieces) - 1
 
 

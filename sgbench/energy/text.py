@@ -70,7 +70,6 @@ def marked(target: EnergyTarget) -> str:
 
 
 def scope_of(target: EnergyTarget) -> str:
-    """Return what a target's prices include: the scope of its first price."""
     return next((evidence.scope for evidence in evidence_of(target)), NONE)
 
 
@@ -84,7 +83,6 @@ def price_pj(target: EnergyTarget, *operations: str) -> str:
 
 
 def term_tree(term: Term) -> dict[str, Any]:
-    """Convert one summand of an energy, with its price, to values for JSON."""
     return {
         "operation": term.operation,
         "layer": term.layer,
@@ -95,7 +93,6 @@ def term_tree(term: Term) -> dict[str, Any]:
 
 
 def estimate_tree(estimate: EnergyEstimate) -> dict[str, Any]:
-    """Convert an energy estimate to values for JSON."""
     return {
         "target": estimate.target,
         "latency_s": estimate.latency_s,

@@ -34,7 +34,6 @@ class TrainingCost:
 
     @property
     def total(self) -> int:
-        """Return the multiply-accumulates of forward, backward and validation passes."""
         return self.forward + self.weight_gradients + self.input_gradients + self.validation
 
     @property

@@ -91,7 +91,6 @@ def _verdict(name: str, case: EnergyCase, point: CasePoint, target: str, energy:
 
 
 def _predictions(name: str, case: EnergyCase, target: EnergyTarget) -> list[BoundedValue]:
-    """Return the predicted energy [nJ] of each measurement of a case on a target."""
     if case.compare == "left_out_line":
         if len(target.fitted_to) != len(case.points):
             raise InputError(f"energy case '{name}': {target.name} was fitted to other points")
@@ -112,7 +111,6 @@ def verdicts_figure(verdicts: Sequence[EnergyVerdict]) -> Figure:
 
 
 def predictions_of(verdicts: Sequence[EnergyVerdict]) -> list[Prediction]:
-    """Convert verdicts to the values that their picture shows."""
     from sgbench.plots.energy_measured import Prediction
     from sgbench.plots.estimate import Estimate
 

@@ -171,7 +171,6 @@ def _reset_amount(numbers: LayerNumbers, reader: str) -> Tensor:
 
 
 def _threshold(numbers: LayerNumbers) -> Tensor:
-    """Return the thresholds [N] of neurons that fire."""
     if numbers.threshold is None:
         raise AssertionError("called only for neurons that fire")
     return numbers.threshold

@@ -169,5 +169,4 @@ def _images(shape: Image, *modules: str) -> str:
 
 
 def _pool(pool: Pool) -> str:
-    """Write a module of torch that pools."""
     return f"nn.{'Max' if pool.kind == 'max' else 'Avg'}Pool2d({pool.window})"

@@ -18,7 +18,6 @@ from sgbench.networks.spike_times import SpikeTimes
 
 
 def nir_module() -> types.ModuleType:
-    """Import the package `nir`."""
     try:
         return importlib.import_module("nir")
     except ImportError as error:
@@ -226,7 +225,6 @@ def _synapses(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> A
 
 
 def _require_leaks(layer: Layer, *decays: Numbers) -> None:
-    """Raise an `InputError` if some decays are 1, since NIR has no node for such neurons."""
     if any((decay >= 1).any() for decay in decays):
         raise InputError(
             f"layer '{layer.name}': some of its decays are 1, so their time constants are infinite; "

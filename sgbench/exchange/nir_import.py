@@ -109,7 +109,6 @@ def _successors(here: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) 
 
 
 def _loops(weights: str, neurons: str, edges: list[tuple[str, str]]) -> bool:
-    """Return whether weights are recurrent: from neurons to themselves and nowhere else."""
     return [b for a, b in edges if a == weights] == [neurons]
 
 

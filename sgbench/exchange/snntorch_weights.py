@@ -86,7 +86,6 @@ def neurons_of_snntorch(
 
 
 def _modules(state_dict: Mapping[str, Tensor]) -> list[_Module]:
-    """Group the tensors by module, in their order; recurrent weights belong to the module of their neurons."""
     by_prefix: dict[str, dict[str, Tensor]] = {}
     for key, value in state_dict.items():
         if not isinstance(value, Tensor):
@@ -203,7 +202,6 @@ def _reset(module: _Module, wiring: str, *, reset_delay: bool) -> str:
 def _convolution(
     name: str, weights: _Module, image: Image | None, stride: int, make: object, options: dict[str, object]
 ) -> ConvLayer:
-    """Build a convolutional layer whose weights are set later."""
     rows, channels, height, width = weights.tensors["weight"].shape
     if image is None:
         raise InputError(f"module '{weights.name}': a convolution needs image=[channels, height, width]")

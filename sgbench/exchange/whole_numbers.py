@@ -21,18 +21,13 @@ MOST_BITS = 62
 
 
 class Precision(NamedTuple):
-    """Sets the fixed-point precision of potentials and decays.
+    """Sets the fixed-point precision of potentials and decays."""
 
-    Args:
-        below_unit_bits: bits of a potential below the unit of the finest weights; None gives it `FINE_BITS`
-            fractional bits, or as many as the weights need.
-        decay_bits: fractional bits of a decay.
-        rounds_to_zero: whether a decayed potential is truncated; otherwise it is rounded to the nearest.
-    """
-
+    # bits of a potential below the unit of the finest weights; None gives it `FINE_BITS` fractional bits, or as many as
+    # the weights need
     below_unit_bits: int | None = None
-    decay_bits: int = FINE_BITS
-    rounds_to_zero: bool = False
+    decay_bits: int = FINE_BITS  # fractional bits of a decay
+    rounds_to_zero: bool = False  # whether a decayed potential is truncated; otherwise it is rounded to the nearest
 
 
 FINE = Precision()
@@ -161,7 +156,6 @@ def _decayed(value: Whole, decay: Whole, precision: Precision) -> Whole:
 
 
 def whole_layers(network: Network, reader: str) -> tuple[WholeLayer, ...]:
-    """Convert the layers of a network to integers."""
     return tuple(_whole(numbers, reader) for numbers in numbers_of(network, reader))
 
 
@@ -183,7 +177,6 @@ def run_layers(
 
 
 def read_layers(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[WholeLayer, ...]:
-    """Read layers from the arrays of an exported file, in their order there."""
     names = dict.fromkeys(name.rpartition(".")[0] for name in arrays if "." in name)
     try:
         return tuple(_read(name, arrays) for name in names)

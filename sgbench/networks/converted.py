@@ -166,6 +166,5 @@ def _integrate_and_fire() -> Leaky:
 
 
 def _refuse_unless_neutral(group: str, *, neutral: bool) -> None:
-    """Raise an `InputError` for an option of this configuration group, unless it is neutral."""
     if not neutral:
         raise InputError(f"{group}: network=converted is trained on rates, not step by step; use {group}=none")

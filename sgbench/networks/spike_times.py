@@ -136,7 +136,6 @@ class SpikeTimes(Network):
         self._refuse_unless_neutral("dropout", neutral=dropout.neutral)
 
     def _refuse_unless_neutral(self, group: str, *, neutral: bool) -> None:
-        """Raise an `InputError` for an option of this configuration group, unless it is neutral."""
         if not neutral:
             raise InputError(
                 f"{group}: {type(self).__name__} goes from spike to spike, not step by step; use {group}=none"

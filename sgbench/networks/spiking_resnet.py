@@ -106,7 +106,6 @@ class SpikingResnet(Network):
         return second.image_out
 
     def _check_spikes(self) -> None:
-        """Raise an `InputError` for "and" or "iand" with neurons that send other spikes than 0 and 1."""
         sends = {layer.neuron.sends for layer in self.hidden_layers}
         if self.connect != "add" and sends != {"binary"}:
             raise InputError(

@@ -32,12 +32,10 @@ class Recommendation(ShownTable):
 
     @property
     def surrogate(self) -> str:
-        """Return the name of the surrogate to try first."""
         return self.settings[0].surrogate
 
     @property
     def width_fwhm(self) -> float:
-        """Return the width to try first [threshold units]."""
         return self.settings[0].width_fwhm
 
     @property
@@ -178,5 +176,4 @@ def _short(value: float) -> str:
 
 
 def _wrapped(text: str) -> list[str]:
-    """Wrap a sentence, with a capital in front."""
     return textwrap.wrap(f"{text[0].upper()}{text[1:]}", COLUMNS)

@@ -19,28 +19,18 @@ GOALS: tuple[Goal, ...] = ("accuracy", "spikes", "safety")
 
 @dataclass(frozen=True)
 class MeasuredNetwork:
-    """Holds properties of a network before training; None: not measured.
+    """Holds properties of a network before training; None: not measured."""
 
-    Args:
-        layers: count of hidden layers.
-        recurrent: whether one of them is.
-        steps: time steps of a sequence.
-        spikes_per_step: mean spikes a neuron and step, by hidden layer.
-        channels: of the input.
-        neurons: of the largest hidden layer.
-        gains: factors of the initial weights, by the key of a run.
-        passing_steps: of the reference surrogate, `atan` at a width of 0.5; mean over recurrent layers.
-        near_share: q of that surrogate, the smallest over recurrent layers; see `diagnosis.passing.near_share`.
-    """
-
-    layers: int
-    recurrent: bool
-    steps: int
-    spikes_per_step: tuple[float, ...] | None = None
-    channels: int | None = None
-    neurons: int | None = None
-    gains: tuple[tuple[str, float], ...] = ()
+    layers: int  # count of hidden layers
+    recurrent: bool  # whether one of them is
+    steps: int  # time steps of a sequence
+    spikes_per_step: tuple[float, ...] | None = None  # mean spikes a neuron and step, by hidden layer
+    channels: int | None = None  # of the input
+    neurons: int | None = None  # of the largest hidden layer
+    gains: tuple[tuple[str, float], ...] = ()  # factors of the initial weights, by the key of a run
+    # of the reference surrogate, `atan` at a width of 0.5; mean over recurrent layers
     passing_steps: float | None = None
+    # q of that surrogate, the smallest over recurrent layers; see `diagnosis.passing.near_share`
     near_share: float | None = None
 
     @property
@@ -75,7 +65,6 @@ class AdvisedSetting(Strict):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Write the setting as Hydra overrides of a run."""
         reset = () if self.reset_gradient is None else (f"neuron.reset_gradient={self.reset_gradient}",)
         return (*reset, f"surrogate={self.surrogate}", f"width_fwhm={self.width_fwhm:g}")
 
@@ -87,32 +76,21 @@ class AdvisedSetting(Strict):
 
 
 class NetworkAdvice(Strict):
-    """Holds the advice for one kind of network.
+    """Holds the advice for one kind of network."""
 
-    Args:
-        network: the kind, in words.
-        recurrent: whether its hidden layers are.
-        layers: least and most hidden layers.
-        steps: least and most time steps of a sequence; a network with the most belongs to the next kind.
-        provisional: until when the advice is; None: it is not provisional.
-        settings: at most three a goal, the first to try in front.
-        against: what losses are to, in words.
-        doubt: one sentence.
-        why: sentences on what the advice rests on.
-        reach: least and largest value of measured properties of the tasks' networks, by name.
-        learning_rates: least and largest of the tasks behind the advice; None: not told.
-    """
-
-    network: Text
-    recurrent: bool
-    layers: tuple[int, int | None]
+    network: Text  # the kind, in words
+    recurrent: bool  # whether its hidden layers are
+    layers: tuple[int, int | None]  # least and most hidden layers
+    # least and most time steps of a sequence; a network with the most belongs to the next kind
     steps: tuple[int, int | None] = (1, None)
-    provisional: Text | None = None
-    settings: dict[Goal, tuple[AdvisedSetting, ...]]
-    against: Text
-    doubt: Text
-    why: tuple[Text, ...] = ()
+    provisional: Text | None = None  # until when the advice is; None: it is not provisional
+    settings: dict[Goal, tuple[AdvisedSetting, ...]]  # at most three a goal, the first to try in front
+    against: Text  # what losses are to, in words
+    doubt: Text  # one sentence
+    why: tuple[Text, ...] = ()  # sentences on what the advice rests on
+    # least and largest value of measured properties of the tasks' networks, by name
     reach: dict[Text, tuple[Number, Number]] = Field(default_factory=dict)
+    # least and largest of the tasks behind the advice; None: not told
     learning_rates: tuple[Number, Number] | None = None
 
     @property
@@ -123,7 +101,6 @@ class NetworkAdvice(Strict):
         return f"sgbench recommend --layers {max(self.layers[0], 1)}{recurrent} --steps {steps}"
 
     def is_of(self, network: MeasuredNetwork) -> bool:
-        """Return whether a network is of this kind."""
         most, end = self.layers[1], self.steps[1]
         return (
             self.recurrent == network.recurrent

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 
 def tree_of(advice: BudgetAdvice) -> dict[str, Any]:
-    """Convert advice to plain values for JSON."""
     return {
         "target": advice.budget.target,
         "max_nj": advice.budget.max_nj,
@@ -59,7 +58,6 @@ def tree_of(advice: BudgetAdvice) -> dict[str, Any]:
 
 
 def _cell(priced: PricedSetting | None) -> dict[str, Any] | None:
-    """Convert a setting with its accuracy and energy to plain values; None stays None."""
     if priced is None:
         return None
     return {

@@ -15,24 +15,16 @@ SAME_POINTS = 0.05  # losses that differ by less are equal in the printed digits
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Holds the result of advice from the other tasks on a task that was left out.
+    """Holds the result of advice from the other tasks on a task that was left out."""
 
-    Args:
-        title: of the task.
-        budget_nj: geometric mean of the least energy of a setting and the energy of the task's reference.
-        advised: the advised setting, as measured on the task.
-        best: the setting that the task's own validation chooses within the budget.
-        rounded: the advised setting with real weights, rounded after training to as many bits as `advised` has;
-            None if it was not run.
-        spread: largest energy of a setting that the target holds, relative to the least one.
-    """
-
-    title: str
-    budget_nj: float
-    advised: PricedSetting
-    best: PricedSetting
+    title: str  # of the task
+    budget_nj: float  # geometric mean of the least energy of a setting and the energy of the task's reference
+    advised: PricedSetting  # the advised setting, as measured on the task
+    best: PricedSetting  # the setting that the task's own validation chooses within the budget
+    # the advised setting with real weights, rounded after training to as many bits as `advised` has; None if it was not
+    # run
     rounded: PricedSetting | None
-    spread: float
+    spread: float  # largest energy of a setting that the target holds, relative to the least one
 
     @property
     def keeps_budget(self) -> bool:
@@ -67,7 +59,6 @@ class CarriedAdvice:
 
 
 def whole(priced: PricedSetting) -> float:
-    """Return the dynamic energy of a setting [nJ]."""
     return priced.energy_nj.value
 
 

@@ -71,7 +71,6 @@ class PricedSetting:
 
     @staticmethod
     def of(setting: Setting, runs: Sequence[MeasuredRun], energy_nj: BoundedValue, moved_nj: float) -> PricedSetting:
-        """Summarise the accuracies of a setting's runs, and add its energy and the part due to spikes [nJ]."""
         validation = summarise([run.validation for run in runs], scale="share")
         test = summarise([run.test for run in runs], scale="share")
         return PricedSetting(setting, validation, test, energy_nj, moved_nj)
@@ -157,7 +156,6 @@ def choose(settings: PricedTask, *, max_nj: float | None, min_accuracy: float | 
 
 
 def _cheapest_first(priced: PricedSetting) -> tuple[float, float, Setting]:
-    """Return a sort key: energy, then minus the validation accuracy."""
     return priced.energy_nj.value, -priced.validation.mean, priced.setting
 
 

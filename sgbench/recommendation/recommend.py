@@ -136,7 +136,6 @@ def _advise(
 
 
 def _counts_of(folder: Path) -> tuple[OpCounts, float]:
-    """Read the operation counts and the duration of a time step [s] of a finished run."""
     record = read_model(folder / RECORD if folder.is_dir() else folder, RunRecord)
     if record.counts is None:
         raise InputError(f"{folder}: a {record.status} run without operation counts; name one that finished")

@@ -24,7 +24,6 @@ from sgbench.training.creation import create
 def measure_overrides(
     overrides: Sequence[str], config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
 ) -> MeasuredNetwork:
-    """Measure the network of a run on one batch of its training samples."""
     return measure_spec(compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets))
 
 

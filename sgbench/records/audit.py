@@ -128,7 +128,6 @@ class Repetition(Strict):
 
     @model_validator(mode="after")
     def _one(self) -> Repetition:
-        """Raise ValueError unless one seed was trained again."""
         if len(self.session.retrainings) != 1:
             raise ValueError("one seed that was trained again is needed")
         return self

@@ -24,7 +24,6 @@ SAME, RESUMED = 1e-4, 1e-2
 
 
 def contradictions(record: RecordContent) -> Iterator[str]:
-    """Yield a line for each contradiction between the fields of a record."""
     if (record.status == "failed") != (record.failure is not None):
         yield "a failure is stated exactly when status is failed"
     yield from _formula(record)
@@ -281,5 +280,4 @@ def _activity_problems(counts: OpCounts, test: Scores) -> Iterator[str]:
 
 
 def _close(value: float, expected: float) -> bool:
-    """Return whether a value equals another up to the relative error `RATE`."""
     return abs(value - expected) <= RATE * abs(expected)

@@ -27,7 +27,6 @@ class Reasoned(Strict):
 
     @model_validator(mode="after")
     def _reasons_match_nulls(self) -> Reasoned:
-        """Raise ValueError unless `reasons` names exactly the fields that are None."""
         fields = set(type(self).model_fields) - {"reasons"} - self.OPTIONAL
         missing = {name for name in fields if getattr(self, name) is None}
         if missing != set(self.reasons):

@@ -263,7 +263,6 @@ class EnergyTarget(Strict):
 
     @model_validator(mode="after")
     def _priced_or_reason(self) -> EnergyTarget:
-        """Raise ValueError unless the target has prices or static power, or else the reason why it has none."""
         has_none = not self.priced and self.static is None
         if has_none != (self.unpriced is not None):
             raise ValueError("prices or static power, or else the reason in `unpriced` why there are none")

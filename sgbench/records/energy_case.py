@@ -19,7 +19,6 @@ class Range(Strict):
 
     @model_validator(mode="after")
     def _ordered(self) -> Range:
-        """Raise ValueError unless low <= value <= high."""
         if not self.low <= self.value <= self.high:
             raise ValueError("low <= value <= high is needed")
         return self

@@ -49,7 +49,6 @@ Pairs = Iterator[tuple[str, object]]
 
 
 def _identity(record: RunRecord) -> Pairs:
-    """Yield what names the run, and how it ended."""
     yield "status", record.status
     yield "failure", None if record.failure is None else record.failure.message
     yield "best_epoch", record.best_epoch

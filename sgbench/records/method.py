@@ -88,16 +88,13 @@ class OfMethod(Protocol):
     """Describes stored data of one method: anything with a method id."""
 
     @property
-    def method_id(self) -> str:
-        """Return the id of the method."""
-        ...
+    def method_id(self) -> str: ...
 
 
 Stored = TypeVar("Stored", bound=OfMethod)
 
 
 def by_method(records: Iterable[Stored]) -> dict[str, list[Stored]]:
-    """Map method ids to their records, in the given order."""
     groups: dict[str, list[Stored]] = {}
     for record in records:
         groups.setdefault(record.method_id, []).append(record)

@@ -93,7 +93,6 @@ class SearchRange(Strict):
 
     @model_validator(mode="after")
     def _ordered(self) -> SearchRange:
-        """Raise ValueError unless low is below high, and above 0 on a log scale."""
         if not self.low < self.high or (self.scale == "log" and self.low <= 0):
             raise ValueError("low below high is needed, and low above 0 on a log scale")
         return self
@@ -195,7 +194,6 @@ class Protocol(Grown):
     @field_validator("parameters", "tuning_seeds", mode="before")
     @classmethod
     def _to_tuple(cls, value: object) -> object:
-        """Convert a list to a tuple, as strict validation takes no list."""
         return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
@@ -206,7 +204,6 @@ class Protocol(Grown):
 
     @model_validator(mode="after")
     def _band(self) -> Protocol:
-        """Raise ValueError unless the least number of parameters is at most the largest."""
         if self.parameters is not None and self.parameters[0] > self.parameters[1]:
             raise ValueError(f"parameters: the fewest come first (given: {list(self.parameters)})")
         return self
@@ -247,12 +244,10 @@ class Method(Strict):
 
     @property
     def label(self) -> str:
-        """Return a short name of the method: its surrogate, or its network if it has no spiking neurons."""
         return self.choices["network" if self.is_baseline else "surrogate"]
 
     @property
     def is_baseline(self) -> bool:
-        """Return whether the method's network has no spiking neurons."""
         return self.choices["surrogate"] == NOTHING
 
     @field_serializer("choices")

@@ -85,7 +85,6 @@ class Submission(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Submission:
-        """Raise ValueError if division, method, protocol and id disagree, or a file is named twice."""
         if (self.method is None) != (self.division == "external"):
             raise ValueError("a method of the catalogue is stated exactly where the division is not external")
         if self.method is None:
@@ -129,7 +128,6 @@ class ExternalRecord(Grown):
 
     @model_validator(mode="after")
     def _finished(self) -> ExternalRecord:
-        """Raise ValueError unless a finished run has predictions and one score, and a failed one has none."""
         has_failed = self.status == "failed"
         if (self.predictions_sha256 is None) != has_failed:
             raise ValueError("predictions_sha256 is stated exactly when status is finished")
@@ -161,7 +159,6 @@ class TuningTrial(Grown):
 
     @model_validator(mode="after")
     def _scored(self) -> TuningTrial:
-        """Raise ValueError unless scores and epochs are stated exactly when the status has them."""
         if (self.validation_loss is None) != (self.status == "failed"):
             raise ValueError("validation_loss is stated exactly when status is finished")
         if self.status == "failed" and self.validation_accuracy is not None:

@@ -41,7 +41,6 @@ class Verification(Grown):
 
     @model_validator(mode="after")
     def _both(self) -> Verification:
-        """Raise ValueError unless exactly one score, accuracy or loss, is both claimed and verified."""
         pairs = ((self.claimed_accuracy, self.verified_accuracy), (self.claimed_loss, self.verified_loss))
         is_stated = [None not in pair for pair in pairs]
         if is_stated.count(True) != 1 or any((one is None) != (two is None) for one, two in pairs):
@@ -76,7 +75,6 @@ class Notice(Strict):
 
     @model_validator(mode="after")
     def _named(self) -> Notice:
-        """Raise ValueError unless exactly a superseded method names another as its successor."""
         if (self.superseded_by is None) != (self.kind == "withdrawn"):
             raise ValueError("superseded_by is stated exactly when kind is superseded")
         if self.superseded_by == self.method_id:

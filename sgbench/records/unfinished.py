@@ -89,7 +89,6 @@ def _temporaries(folder: Path) -> Iterator[Path]:
 
 
 def _is_temporary(name: str) -> bool:
-    """Return whether a name is one that `new_file` or `new_folder` makes."""
     return name.startswith(".") and name.endswith(ENDING)
 
 
@@ -126,7 +125,6 @@ def _open(path: Path) -> int | None:
 
 
 def _close(handle: int | None) -> None:
-    """Close a handle, which releases its lock; do nothing for None."""
     if handle is not None:
         os.close(handle)
 

@@ -82,15 +82,10 @@ class _StartedJob:
 class ClusterPool:
     """Runs groups of points as jobs of a cluster, and passes on their messages.
 
-    Args:
-        specs: all points of the sweep.
-        cluster: cluster that runs the jobs.
-        root: folder of the runs.
-        largest: most replicas at a time in one job; None: as many as fit.
-        most_bytes: most memory of a job; None: what its replicas need, up to 8 GiB.
-        hear: called with a message after each epoch and at each end.
-        tick: called about twice a second.
-        thresholds: maps points that may be stopped early to their pruning thresholds.
+    `specs`: all points of the sweep. `cluster`: cluster that runs the jobs. `root`: folder of the runs. `largest`: most
+    replicas at a time in one job; None: as many as fit. `most_bytes`: most memory of a job; None: what its replicas
+    need, up to 8 GiB. `hear`: called with a message after each epoch and at each end. `tick`: called about twice a
+    second. `thresholds`: maps points that may be stopped early to their pruning thresholds.
     """
 
     def __init__(
@@ -169,7 +164,6 @@ class ClusterPool:
                 self.running[handle] = _StartedJob(job, group, reader, set(group.points))
 
     def _job(self, group: PointGroup, needs: JobNeeds) -> GroupJob:
-        """Create the next job, which runs a group."""
         self.count += 1
         return self.cluster.job_type(
             points=[(point, self.specs[point]) for point in group.points],

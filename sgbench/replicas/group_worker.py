@@ -84,13 +84,10 @@ CHECKPOINT_S = 5.0  # between two checkpoints of a group; the most, besides an e
 class GroupWorker:
     """Trains several runs (replicas) at once, batch by batch, until each has its record.
 
-    Args:
-        points: (index in the sweep, spec) of each run.
-        say: called with a message after every epoch and at every end.
-        stop: called before every batch; true stops the training.
-        largest: most runs at a time; None: as many as fit.
-        memory_bytes: memory of this process; None: not known.
-        thresholds: maps an index in the sweep to the validation scores, by epoch, below which the run is stopped.
+    `points`: (index in the sweep, spec) of each run. `say`: called with a message after every epoch and at every end.
+    `stop`: called before every batch; true stops the training. `largest`: most runs at a time; None: as many as fit.
+    `memory_bytes`: memory of this process; None: not known. `thresholds`: maps an index in the sweep to the validation
+    scores, by epoch, below which the run is stopped.
     """
 
     def __init__(
@@ -118,7 +115,6 @@ class GroupWorker:
         self.snapshots: list[tuple[Replica, dict[str, torch.Tensor], int, dict[str, Any]]] = []
 
     def run(self) -> None:
-        """Run all points, as many at a time as fit."""
         torch.set_num_threads(1)
         memory.keep_freed_memory()
         while self.waiting:
@@ -237,7 +233,6 @@ class GroupWorker:
         return remaining
 
     def _prune(self, member: Replica) -> None:
-        """Stop a run early, and write its scores so far in place of a record."""
         self.ended.add(member.point)
         member.prune()
         done, planned = len(member.training.curve), member.spec.method.protocol.epochs

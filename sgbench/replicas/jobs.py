@@ -87,7 +87,6 @@ class GroupJob:
         worker.run()
 
     def _set_up_process(self) -> None:
-        """Set the sweep's working folder and module path, so that the user's files and modules are found."""
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         if Path(self.cwd).is_dir():
             os.chdir(self.cwd)

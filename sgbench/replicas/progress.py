@@ -49,7 +49,6 @@ class ProgressWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write new messages to the file now."""
         if self.is_new:
             tree = {"notes": self.notes, "points": self.points, "cpu_s": time.process_time()}
             self.written_s = time.monotonic()

@@ -84,11 +84,9 @@ class RayCluster:
                 self.ray.cancel(task, force=True)
 
     def close(self) -> None:
-        """Close the connection to the cluster, which ends it if it was started here."""
         if self.is_ours:
             self.ray.shutdown()
 
 
 def _call(job: GroupJob) -> None:
-    """Run a job in a process of Ray."""
     job()

@@ -29,11 +29,8 @@ log = logging.getLogger("sgbench")
 class Replica(Attempt):
     """Runs one attempt that shares its process with others.
 
-    Args:
-        point: index of the point in the sweep.
-        spec: specification of the run.
-        data: data that another run has loaded, of the same data set, or None.
-        code: commit and versions of the code that runs.
+    `point`: index of the point in the sweep. `spec`: specification of the run. `data`: data that another run has
+    loaded, of the same data set, or None. `code`: commit and versions of the code that runs.
     """
 
     def __init__(self, point: int, spec: RunSpec, data: SpikingData | None, code: Code) -> None:
@@ -70,11 +67,9 @@ class Replica(Attempt):
         self.spent_s += time_s
 
     def elapsed_s(self) -> float:
-        """Return the seconds of this run: its own, and its share of time in lockstep."""
         return self.spent_s
 
     def log_epoch(self) -> None:
-        """Send the epoch's scores, gradient norms and histograms to the loggers."""
         numbers = self.training.epoch_numbers()
         for logger in self.loggers:
             logger.log_metrics(numbers, step=self.training.epoch)

@@ -23,11 +23,9 @@ GONE = "Invalid job id"
 class Slurm:
     """Runs groups of a sweep's points as arrays of jobs on SLURM; see `cluster.Cluster`.
 
-    Args:
-        workers: most jobs at a time; None: as many as SLURM allows.
-        partition: partition of the cluster; None: its default.
-        timeout_min: time limit of a job [min], after which it is queued again.
-        settings: further settings of submitit for SLURM, such as account or qos.
+    `workers`: most jobs at a time; None: as many as SLURM allows. `partition`: partition of the cluster; None: its
+    default. `timeout_min`: time limit of a job [min], after which it is queued again. `settings`: further settings of
+    submitit for SLURM, such as account or qos.
     """
 
     job_type = SlurmGroupJob
@@ -56,7 +54,6 @@ class Slurm:
         self.reported: set[str] = set()  # reasons for waiting that were reported
 
     def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
-        """Submit jobs of equal needs as an array; return their ids."""
         import submitit  # pyright: ignore[reportMissingImports]
 
         executor = submitit.SlurmExecutor(folder=jobs[0].folder, max_num_timeout=MOST_REQUEUES)

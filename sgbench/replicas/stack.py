@@ -54,7 +54,6 @@ class Stack:
                 parameter.grad = None
 
     def _mark_absent(self, row: int, position: int) -> None:
-        """Mark the entries of a parameter, given by its position, as without a gradient."""
         if self.absent is None:
             self.absent = torch.zeros_like(self.values, dtype=torch.bool)
         self._views(self.absent[row])[position].fill_(True)

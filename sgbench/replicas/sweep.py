@@ -38,13 +38,9 @@ class _Running:
 class WorkerPool:
     """Runs groups of points in processes of this machine, and passes on their messages.
 
-    Args:
-        specs: all points of the sweep.
-        workers: most processes at a time.
-        largest: most replicas at a time in one process; None: as many as fit in memory.
-        hear: called with a message after each epoch and at each end.
-        tick: called at least twice a second.
-        thresholds: maps points that may be stopped early to their pruning thresholds.
+    `specs`: all points of the sweep. `workers`: most processes at a time. `largest`: most replicas at a time in one
+    process; None: as many as fit in memory. `hear`: called with a message after each epoch and at each end. `tick`:
+    called at least twice a second. `thresholds`: maps points that may be stopped early to their pruning thresholds.
     """
 
     def __init__(

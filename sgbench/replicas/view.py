@@ -54,12 +54,9 @@ class SweepView:
 
     The best score is on validation, and includes running points from their first epoch on.
 
-    Args:
-        specs: all points.
-        finished: records of the points that need not run, by index.
-        headline: function that returns a record as one line.
-        console: console to print to; None is standard output.
-        redraw: function that shows a text in place of all shown before; None: that of a notebook, if this is one.
+    `specs`: all points. `finished`: records of the points that need not run, by index. `headline`: function that
+    returns a record as one line. `console`: console to print to; None is standard output. `redraw`: function that shows
+    a text in place of all shown before; None: that of a notebook, if this is one.
     """
 
     def __init__(
@@ -163,7 +160,6 @@ class SweepView:
         return f"{label if kind == label else f'{kind} {label}'} seed {spec.seed}"
 
     def _number(self) -> str:
-        """Return the number of points that have ended, of all, as text."""
         return f"[{self._sum('done') + self._sum('failed')}/{len(self.specs)}]"
 
     def _sum(self, column: str) -> int:
@@ -185,7 +181,6 @@ class SweepView:
             self.say(self.status())
 
     def status(self) -> str:
-        """Return the state of the sweep as one line."""
         used_s = time.perf_counter() - self.began_s
         highest = self._best()
         best = "" if highest is None else f" | best {highest.text} {highest.name}"

@@ -36,7 +36,6 @@ class Where:
         return None if self.on == "local" else math.ceil(points / POINTS_A_JOB)
 
     def cluster(self, workers: int | None) -> Cluster | None:
-        """Connect to the cluster; return None for this machine."""
         if self.on == "local":
             return None
         if self.on == "slurm":

@@ -47,7 +47,6 @@ class Figure(Strict):
 
     @model_validator(mode="after")
     def _one_criterion(self) -> Figure:
-        """Require exactly one way to judge a figure, and a statistic that fits its conditions."""
         is_published = self.published is not None
         if is_published != (self.tolerance is not None):
             raise ValueError(f"'{self.line}': published and tolerance belong together")
@@ -164,7 +163,6 @@ class Reproduction(Strict):
 
     @model_validator(mode="after")
     def _figures_known(self) -> Reproduction:
-        """Require ablations of existing figures with runs, each once, and an ablation for every stated cause."""
         if self.ablations and self.calculation is not None:
             raise ValueError("ablations: a calculation has no runs in which something could be changed")
         lines = [figure.line for figure in self.figures]
@@ -219,7 +217,6 @@ class Reproduction(Strict):
 
 
 def names(config_dirs: Iterable[Path] = ()) -> list[str]:
-    """List the names of all reproductions, of sgbench and of the user's folders `config_dirs`."""
     return [name.removeprefix(FOLDER) for name in catalogue.paths("experiment", config_dirs) if name.startswith(FOLDER)]
 
 

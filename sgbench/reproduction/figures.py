@@ -22,25 +22,16 @@ Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{6,40}$")]
 
 
 class MeasuredFigure(Strict):
-    """Holds one figure as it was measured.
+    """Holds one figure as it was measured."""
 
-    Args:
-        line: names the figure.
-        published: what it was held to, as text.
-        ours: mean over seeds; 1e-12 stands for all that is smaller, which is rounding; None: not measured.
-        deviation: standard deviation over seeds; None with fewer than two.
-        seeds: count.
-        verdict: whether ours lies within what was published.
-        note: why it was not measured.
-    """
-
-    line: Line
-    published: Line
+    line: Line  # names the figure
+    published: Line  # what it was held to, as text
+    # mean over seeds; 1e-12 stands for all that is smaller, which is rounding; None: not measured
     ours: float | None = None
-    deviation: float | None = None
-    seeds: Annotated[int, Field(ge=0)]
-    verdict: Verdict
-    note: Line | None = None
+    deviation: float | None = None  # standard deviation over seeds; None with fewer than two
+    seeds: Annotated[int, Field(ge=0)]  # count
+    verdict: Verdict  # whether ours lies within what was published
+    note: Line | None = None  # why it was not measured
 
     def judged(self, figure: Figure) -> Judged:
         """Return the result on a figure; not measured if it is held to another number by now."""
@@ -105,7 +96,6 @@ def read_results(path: Path, config_dirs: Iterable[Path] = ()) -> list[Reproduct
 
 
 def result_of(reproduction: Reproduction, measured: MeasuredReproduction) -> ReproductionResult:
-    """Return the result of a reproduction, as far as the figures are those of its file."""
     judged = _judged(reproduction.figures, measured.figures)
     by_line = {ablation.line: ablation for ablation in measured.ablations}
     ablations = []

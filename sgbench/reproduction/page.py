@@ -21,7 +21,6 @@ CONDITIONS = ("condition", "words", "methods")
 
 
 def as_page(results: Sequence[ReproductionResult]) -> str:
-    """Write the page docs/reproductions.md of all reproductions."""
     every = [judged for result in results for judged in result.judged]
     verdicts = [judged.verdict for judged in every]
     of_kind = Counter(judged.figure.whose for judged in every)
@@ -60,7 +59,6 @@ def as_page(results: Sequence[ReproductionResult]) -> str:
 
 
 def rows_of(result: ReproductionResult) -> list[list[str]]:
-    """Build the rows of a reproduction's figures, with the minutes that its file states."""
     table_rows = rows([result])
     minutes = result.reproduction.minutes
     table_rows[0][-1] = NONE if minutes is None else f"{minutes:g}"
@@ -84,7 +82,6 @@ def items(result: ReproductionResult, *, asked: str) -> Iterator[str]:
 
 
 def _conditions(result: ReproductionResult) -> Iterator[list[str]]:
-    """Yield the words that make each condition of a reproduction, and its methods."""
     for name, ids in result.methods.items():
         more = "" if len(ids) <= SHOWN_METHODS else f" and {len(ids) - SHOWN_METHODS} more"
         words = " ".join(result.reproduction.conditions[name])
@@ -92,7 +89,6 @@ def _conditions(result: ReproductionResult) -> Iterator[list[str]]:
 
 
 def wrapped(line: str) -> list[str]:
-    """Wrap a line of prose to the page's width; later lines of a list item are indented."""
     indent = "  " * line.startswith("- ")
     options: Any = {"break_long_words": False, "break_on_hyphens": False}
     return textwrap.wrap(line, WIDTH, subsequent_indent=indent, **options) or [""]

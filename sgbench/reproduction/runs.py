@@ -28,7 +28,6 @@ class ReproductionFolders:
     config_dirs: tuple[Path, ...] = ()
 
     def overrides(self) -> list[str]:
-        """Write the folders as Hydra overrides, quoted, since a path may contain characters of Hydra's grammar."""
         paths = {"paths.runs_dir": self.root, "paths.data_dir": self.data_dir}
         return [f"{key}={_quote(str(path))}" for key, path in paths.items() if path is not None]
 
@@ -49,7 +48,6 @@ class ReproductionGrid:
     cells: Mapping[str, Sequence[Mapping[int, RunSpec]]]  # by condition, for each cell: from seed to run
 
     def specs(self) -> list[RunSpec]:
-        """List each run of the grid once, also if several conditions share it."""
         specs = [spec for cells in self.cells.values() for cell in cells for spec in cell.values()]
         return list({(method_id(spec.method), spec.seed): spec for spec in specs}.values())
 

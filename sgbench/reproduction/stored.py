@@ -79,7 +79,6 @@ def measured(record: RunRecord, measure: Measure) -> float | None:
 
 
 def read_runs(path: Path) -> dict[RunKey, ReproductionRun]:
-    """Read the stored runs of a reproduction, one on each line; empty if there is no file."""
     lines = read_bytes(path).splitlines() if path.exists() else []
     runs = [parse_model(line, ReproductionRun, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
     return {run.key: run for run in runs}

@@ -36,12 +36,10 @@ class Summary:
 
     @property
     def low(self) -> float | None:
-        """Return the lower end of the interval; None with one seed."""
         return None if self.half_width is None else self._end(-self.half_width)
 
     @property
     def high(self) -> float | None:
-        """Return the upper end of the interval; None with one seed."""
         return None if self.half_width is None else self._end(self.half_width)
 
     @property
@@ -61,7 +59,6 @@ class Summary:
 
 
 def _exp(exponent: float) -> float:
-    """Return e to the exponent; exponents above the largest of double precision are lowered to it."""
     return math.exp(min(exponent, LARGEST_EXPONENT))
 
 

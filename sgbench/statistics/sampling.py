@@ -78,13 +78,11 @@ def largest_share(sample: int, *, found: int = 0, confidence: float = 0.95) -> f
 
 
 def _require_count_up_to(name: str, value: int, *, of: int) -> None:
-    """Raise an `InputError` unless a value is an integer from 0 to `of`."""
     require_count(name, value, low=0)
     require_number(name, value, high=of)
 
 
 def _require_confidence(confidence: float) -> None:
-    """Raise an `InputError` unless a confidence lies strictly between 0 and 1."""
     require_number("confidence", confidence, low=0.0, high=1.0, open_low=True)
     if confidence == 1.0:
         raise InputError("confidence=1.0: a number below 1 is needed, such as 0.95")

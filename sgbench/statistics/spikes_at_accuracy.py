@@ -161,5 +161,4 @@ def _log_ratio(needed: Needed, other: Needed) -> float:
 
 
 def _exp(value: float) -> float:
-    """Return the exponential of a value; that of infinity is infinity."""
     return math.exp(value) if value < math.inf or math.isnan(value) else value

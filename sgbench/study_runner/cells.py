@@ -143,7 +143,6 @@ def overrides_of(values: Mapping[str, Word]) -> list[str]:
 
 
 def _text(value: Word) -> str:
-    """Write a value as in a Hydra override."""
     if isinstance(value, str):
         return value
     return f"{value:.12g}" if isinstance(value, float) else json.dumps(value)

@@ -49,7 +49,6 @@ class SettingRange(Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> SettingRange:
-        """Refuse a draw that is neither a range nor a list of values, and an empty range."""
         is_range = self.low is not None and self.high is not None
         if is_range == (self.values is not None):
             raise ValueError("either low and high, or values, are needed")
@@ -92,7 +91,6 @@ class CellGrid(Strict):
 
     @model_validator(mode="after")
     def _some_cells(self) -> CellGrid:
-        """Refuse a grid without cells, and one that states its starting points twice."""
         if not (self.cells or self.best_of or self.values or self.factors):
             raise ValueError("cells, best_of, values or factors are needed")
         if self.cells and self.best_of:
@@ -129,7 +127,6 @@ class StudyTask(Strict):
 
     @model_validator(mode="after")
     def _threshold(self) -> StudyTask:
-        """Require `solved_from` if the outcome is "solved", and refuse it otherwise."""
         if (self.outcome == "solved") != (self.solved_from is not None):
             raise ValueError("solved_from is needed where the outcome is solved, and there alone")
         return self
@@ -152,7 +149,6 @@ class StudyBlock(Strict):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """List the names of the earlier blocks whose best cells must be committed before this one runs."""
         wanted = [self.reference, *(grid.best_of for grid in self.grids)]
         return tuple(dict.fromkeys(name for name in wanted if name is not None))
 
@@ -225,7 +221,6 @@ def load_study(name: str, config_dirs: Iterable[Path] = ()) -> Loaded:
 
 
 def parse_study(tree: dict[str, Any], where: str) -> Study:
-    """Convert the tree of the YAML file `where` to a study."""
     try:
         return Study.model_validate(_tuples(tree, iter(range(MAX_NODES))))
     except (InputError, RecursionError) as error:

@@ -136,7 +136,6 @@ class StudyScores:
         self.runs = tuple(runs)
 
     def block(self, name: str) -> tuple[Score, ...]:
-        """Return the runs that were stored with the block of a name; empty if there are none."""
         return self._by_block.get(name, ())
 
     def cell(self, task: str, purpose: str, cell: Cell, *, start: str | None = None) -> Mapping[int, Score]:

@@ -29,13 +29,11 @@ class BlockState:
 
     @property
     def cells(self) -> list[str]:
-        """Write the status of the block as the cells of a table row."""
         numbers = [f"{self.runs:,}", f"{self.stored:,}", f"{self.failed:,}", f"{self.left_h:.1f}"]
         return [str(self.number), *numbers, str(len(self.block.tasks)), self.block.about]
 
     @property
     def tree(self) -> dict[str, Any]:
-        """Convert the status of the block to plain values for JSON, whose keys stay the same between releases."""
         return {
             "block": self.name,
             "tasks": list(self.block.tasks),

@@ -153,7 +153,6 @@ class Store:
                 yield shard, entry, manifest.holds(shard.name, entry)
 
     def record(self, method_id: str, seed: int) -> StoreEntry:
-        """Return the stored run of a method and seed; raise an InputError if there is none."""
         for entry in self.entries():
             if entry.record.method_id == method_id and entry.record.seed == seed:
                 return entry
@@ -224,7 +223,6 @@ class Store:
 
 
 def _json_lines(block: str, entries: Sequence[StoreEntry]) -> bytes:
-    """Encode a block's runs as JSON lines, sorted so that similar ones are adjacent."""
     ordered = sorted(entries, key=lambda entry: (entry.task, entry.record.method_id, entry.record.seed))
     lines = []
     for entry in ordered:

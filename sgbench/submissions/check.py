@@ -50,7 +50,6 @@ def unknown_commits(commits: Iterable[str], folder: Path) -> Iterator[str]:
 
 
 def has_history(folder: Path) -> bool:
-    """Return whether a folder is in a checkout of sgbench with its whole history."""
     try:
         shallow = git.ask(folder, "rev-parse", "--is-shallow-repository", timeout_s=GIT_S).decode().strip()
     except git.FAILURES:
@@ -190,7 +189,6 @@ class _FileCheck:
         self.problems += self._labels()
 
     def _build(self) -> None:
-        """Report whether the method's network can be built; without a valid record nothing is built."""
         method = self.submission.method
         if method is None or not self.records:
             return

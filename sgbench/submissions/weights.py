@@ -82,7 +82,6 @@ def _split(data: bytes, name: str) -> tuple[dict[str, object], bytes]:
 
 
 def _tensor(key: str, value: object, name: str) -> StoredTensor:
-    """Convert the header's entry of one tensor; raise an `InputError` for an invalid one."""
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
         raise InputError(f"{name}: {_short(key)} needs dtype, shape and data_offsets alone")
     kind, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]

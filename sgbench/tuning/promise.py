@@ -86,7 +86,6 @@ def _note_on_shortfall(promise: Promise) -> Iterator[str]:
 
 
 def _note_on_classes(promise: Promise) -> Iterator[str]:
-    """Yield a warning about classes that reporting seeds never predict, with the usual remedy."""
     if not promise.never:
         return
     named = [

@@ -151,7 +151,6 @@ class Search:
             ) from error
 
     def _write(self, journal: Journal, new: Sequence[Outcome]) -> None:
-        """Write the journal with new settings added, if there are any."""
         if new:
             asked = (*journal.asked, *(outcome.asked for outcome in new))
             write_atomic(self.path, to_json(journal.model_copy(update={"asked": asked})))

@@ -233,5 +233,4 @@ def _points(loaded: Loaded, block: str, settled: Settled) -> list[StudyPoint]:
 
 
 def _text(cell: Mapping[str, object]) -> str:
-    """Write a cell so that equal cells have equal texts."""
     return ";".join(f"{key}={canonical(value)}" for key, value in sorted(cell.items()))

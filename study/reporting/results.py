@@ -44,21 +44,14 @@ class SettingResult(Strict):
 
 
 class ResultGroup(Strict):
-    """Holds what settings lost on tasks of one kind, and how far these tasks reach.
+    """Holds what settings lost on tasks of one kind, and how far these tasks reach."""
 
-    Args:
-        against: the best known cell, in words.
-        seeds: text that names the runs.
-        settings: each with its losses on all tasks.
-        reach: least and largest value of a property of the tasks' networks, by its name in `MeasuredNetwork`.
-        learning_rates: least and largest of the tasks.
-    """
-
-    against: Text
-    seeds: Text
-    settings: tuple[SettingResult, ...]
+    against: Text  # the best known cell, in words
+    seeds: Text  # text that names the runs
+    settings: tuple[SettingResult, ...]  # each with its losses on all tasks
+    # least and largest value of a property of the tasks' networks, by its name in `MeasuredNetwork`
     reach: dict[Text, tuple[Number, Number]] = Field(default_factory=dict)
-    learning_rates: tuple[Number, Number] | None = None
+    learning_rates: tuple[Number, Number] | None = None  # least and largest of the tasks
 
 
 class StudyResults(Strict):

@@ -127,7 +127,6 @@ def checksum_of_checksums(files: Iterable[tuple[str, str]]) -> str:
 
 
 def _file_state(path: Path) -> str:
-    """Return a file's size, modification time and inode, which change with the file."""
     try:
         status = path.stat()
     except OSError as error:

@@ -43,7 +43,6 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]
 
 
 def _damaged(path: Path, error: Exception) -> str:
-    """Write the error of a file that SciPy cannot read, with its reason and the remedy."""
     reason = " ".join(str(error).split()) or type(error).__name__
     return f"{path}: no MATLAB file of version 5, cut off or damaged ({reason}); fetch it again"
 

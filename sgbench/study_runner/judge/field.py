@@ -33,7 +33,6 @@ class JudgedTask:
 
     @property
     def widths(self) -> tuple[float, ...]:
-        """List the widths of the map [thresholds]."""
         return tuple(sorted({cell.width_fwhm for cell in self.cells if cell.width_fwhm is not None}))
 
     @property

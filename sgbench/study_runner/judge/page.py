@@ -270,7 +270,6 @@ def _energy(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> Tab
 
 
 def _row(trial: TaskTrial) -> JudgedRow:
-    """Convert the results on one task to a row of the picture."""
     known = [(cell.surrogate, _estimate(cell.score)) for cell in trial.task.own_best]
     accuracies = _accuracies(trial, OWN_BEST)
     candidate = [("candidate", _estimate(accuracies))] if accuracies else []
@@ -306,19 +305,16 @@ def _validation(cell: CellSummary, seeds: Collection[int]) -> Estimate:
 
 
 def _estimate(values: Sequence[float]) -> Estimate:
-    """Return the mean of accuracies [%] with its 95 % interval, which is within 0 and 100."""
     summary = summarise([value / 100 for value in values], scale="share")
     low, high = (summary.mean if end is None else end for end in (summary.low, summary.high))
     return Estimate(100 * summary.mean, 100 * low, 100 * high)
 
 
 def _accuracies(trial: TaskTrial, kind: str) -> list[float]:
-    """List the accuracies of reporting runs of a kind [points]; empty without runs."""
     return [run.accuracy for run in trial.report.get(kind, {}).values()]
 
 
 def _numbers(trial: TaskTrial) -> dict[str, object]:
-    """Collect the numbers of a task for verdict.json."""
     return {
         "reference": trial.task.best_known.surrogate,
         "own_best": dict(trial.cell),

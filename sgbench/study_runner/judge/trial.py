@@ -312,7 +312,6 @@ def run_of(record: RunRecord) -> TrialRun:
 
 
 def _mean_validation(runs: Iterable[TrialRun]) -> float:
-    """Average the validation accuracies of runs [points]."""
     return fmean(run.validation for run in runs)
 
 

@@ -42,12 +42,9 @@ Result = RunRecord | ExternalRecord
 class Verifier:
     """Verifies seeds of one submission, which was checked before.
 
-    Args:
-        root: folder of the submission.
-        submission: content of submission.json.
-        records: maps finished seeds to their records.
-        references: references of the protocols.
-        repeatability: how far honest runs of a seed lie apart on the board; None if that is not known.
+    `root`: folder of the submission. `submission`: content of submission.json. `records`: maps finished seeds to their
+    records. `references`: references of the protocols. `repeatability`: how far honest runs of a seed lie apart on the
+    board; None if that is not known.
     """
 
     def __init__(

@@ -82,7 +82,6 @@ def held(networks: Sequence[CheckedNetwork], titles: dict[str, str]) -> str:
 
 
 def _table(networks: Sequence[CheckedNetwork], titles: dict[str, str], printed: PrintedAdvice) -> str:
-    """Tabulate mean accuracies of the tries and of the best setting, and the losses."""
     rows = []
     for network in networks:
         notes = [] if network.learns else ["near guessing"]

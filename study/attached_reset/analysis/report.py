@@ -309,7 +309,6 @@ def _families(networks: Sequence[NetworkRuns]) -> list[str]:
 
 
 def _heights(effects: heights.Effects, order: heights.Order | None, starts: NetworkStarts | None) -> list[str]:
-    """Tabulate the effect of attaching by condition and peak."""
     means = _means(effects)
     rows: list[list[Item]] = []
     for one, of in effects.items():
@@ -340,7 +339,6 @@ def _heights(effects: heights.Effects, order: heights.Order | None, starts: Netw
 
 
 def _q(networks: Sequence[NetworkRuns], starts: NetworkStarts) -> list[str]:
-    """Tabulate q and spikes at the start beside what the former advice loses."""
     by_name = {one.network: one for one in starts.networks}
     found = [(one, by_name[one.name]) for one in networks if one.name in by_name]
     rows: list[list[Item]] = [

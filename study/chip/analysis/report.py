@@ -133,7 +133,6 @@ def _left_out(name: str, measured: Sequence[MeasuredTask]) -> str:
 
 
 def _row(check: LeftOut) -> list[str]:
-    """Write one left-out task as the cells of a table."""
     advised, rounded = check.advised, check.rounded
     kept = "" if check.keeps_budget else OVER
     rounded_kept = "" if check.rounded_keeps_budget else OVER

@@ -174,7 +174,6 @@ def text(root: Path, study: Study) -> list[str]:
 
 
 def _table(known: Mapping[str, ActivityPairs], study: Study) -> str:
-    """Tabulate what a cost of activity takes and saves, a line a task."""
     rows = []
     for task, pairs in known.items():
         energy = [f"{math.exp(fmean(logs)):.2f} ({name})" for name, logs in pairs.log_energy.items()]

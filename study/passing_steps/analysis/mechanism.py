@@ -129,7 +129,6 @@ def page(folder: Path) -> StudyPage | None:
 
 
 def _above(by_reset: Mapping[Reset, Sequence[Sequence[Direction]]]) -> list[str]:
-    """Say how gradients above the last border differ between both resets."""
     said = [
         f"with the reset {reset} it has a cosine of {median(one.cosine for one in found[-1]):.2f} and "
         f"{median(one.norm_ratio for one in found[-1]):.3g} times the norm "

@@ -127,7 +127,6 @@ def answer_of(decisions: Sequence[ClaimDecision], scores: StudyScores, losses: M
 def _answer(
     rule: str | None, decisions: Sequence[ClaimDecision], scores: StudyScores, losses: Mapping[str, SettingLosses]
 ) -> list[str]:
-    """Write the rule with its loss, what stands beside it, and what attaching is shown to cost."""
     if rule is None:
         stored, runs = first_look_runs(scores)
         return [f"{PENDING}: {stored:,} of the {runs:,} runs that a verdict needs are stored."]

@@ -95,7 +95,6 @@ def answer(claims: Sequence[HypothesisResult], losses: dict[str, list[WidthLoss]
 
 
 def _claims(claims: Sequence[HypothesisResult]) -> list[str]:
-    """Tabulate verdicts with their p-values."""
     rows = [
         [
             one.claim,

@@ -102,7 +102,6 @@ def _bought(panel: Chart) -> list[str]:
 
 
 def _rates(evidence: StudyEvidence, task: str) -> list[float]:
-    """Return the learning rates of a task's grid, from low to high."""
     reference = task_reference(evidence.loaded.study, "A2", task, evidence.scores.settled)
     rate = float(reference["optimizer.lr"] or 0)
     return [rate if factor == 1 else rounded(rate * factor) for factor in FACTORS]
@@ -141,7 +140,6 @@ def _message(maps: HeatMaps) -> str:
 
 
 def _best(maps: HeatMaps) -> str:
-    """Tabulate the best setting of each panel."""
     rows = []
     for panel in maps.panels:
         scores = np.array(panel.scores, dtype=float)

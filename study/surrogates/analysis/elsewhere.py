@@ -53,16 +53,13 @@ class RuleCost:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Holds what a checkout has beside a study's store.
+    """Holds what a checkout has beside a study's store."""
 
-    Args:
-        figures: of reproductions, by the reproduction's name and the figure's line.
-        boards: scores in points, by protocol, by rule and network as the board writes them, and by seed.
-        rule_costs: by the name that the benchmark of learning rules has for a rule.
-    """
-
+    # of reproductions, by the reproduction's name and the figure's line
     figures: Mapping[str, Mapping[str, ReproducedFigure]] = field(default_factory=dict)
+    # scores in points, by protocol, by rule and network as the board writes them, and by seed
     boards: Mapping[str, Mapping[tuple[str, str], Mapping[int, float]]] = field(default_factory=dict)
+    # by the name that the benchmark of learning rules has for a rule
     rule_costs: Mapping[str, RuleCost] = field(default_factory=dict)
 
 

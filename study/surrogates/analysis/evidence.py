@@ -13,18 +13,11 @@ from study.surrogates.analysis.initial import InitialStates
 
 @dataclass(frozen=True)
 class SurrogateEvidence(StudyEvidence):
-    """Holds the scores and verdicts that the report on surrogates tells.
+    """Holds the scores and verdicts that the report on surrogates tells."""
 
-    Args:
-        results: of its hypotheses.
-        rules: by which they were decided.
-        summary: what recommendations are fitted to.
-        elsewhere: what other parts of the product have measured.
-        initial: gradients and potentials before training; None where nobody has measured them.
-    """
-
-    results: Sequence[HypothesisResult] = ()
-    rules: Rules = field(default_factory=Rules)
-    summary: StudySummary | None = None
-    elsewhere: Elsewhere = field(default_factory=Elsewhere)
+    results: Sequence[HypothesisResult] = ()  # of its hypotheses
+    rules: Rules = field(default_factory=Rules)  # by which they were decided
+    summary: StudySummary | None = None  # what recommendations are fitted to
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)  # what other parts of the product have measured
+    # gradients and potentials before training; None where nobody has measured them
     initial: InitialStates | None = None

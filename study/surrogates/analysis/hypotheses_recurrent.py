@@ -113,7 +113,6 @@ def h4(scores: StudyScores, rules: Rules, *, generator: np.random.Generator) -> 
 def _narrow_and_lost(
     result: HypothesisResult, best: Mapping[str, BestWidth], wide: Mapping[str, RunTable], *, second: bool = False
 ) -> HypothesisResult:
-    """Add to H4 the best width of each case, and how many runs are lost at the widest."""
     claims, shares = [], []
     rows: list[tuple[Item, ...]] = []
     for place, of in best.items():
@@ -215,7 +214,6 @@ def h5(scores: StudyScores, rules: Rules) -> HypothesisResult:
 def _decided(
     result: HypothesisResult, places: Sequence[tuple[str, str]], remedies: Sequence[_Remedy], rules: Rules
 ) -> HypothesisResult:
-    """Add to H5 what the remedies say: that all parts of the claim hold, or that one of them is false."""
     holds = all(one.spread < SPREAD_POINTS and not one.failed_cut and one.p_clip > rules.level for one in remedies)
     clipped = holm(np.array([one.p_clip for one in remedies])).tolist()
     denials = [

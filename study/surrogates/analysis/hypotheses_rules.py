@@ -56,7 +56,6 @@ def _last_look(scores: StudyScores, task: str) -> RunTable | None:
 def _decided(
     result: HypothesisResult, scores: StudyScores, tables: dict[str, RunTable], rules: Rules
 ) -> HypothesisResult:
-    """Decide H9 from the comparisons: equality on two tasks and a lower share of solved runs on the third."""
     close: list[Compared] = []
     for task in CLOSE:
         wide = scores.study.tasks[task].model_copy(update={"margin": MARGIN_POINTS})

@@ -74,7 +74,6 @@ def _own_best(name: str, scores: StudyScores) -> Iterator[CellSummary]:
 
 
 def _shape(entry: StoreEntry, start: tuple[float, ...] | None) -> Shape:
-    """Describe the network of a task by one of its runs."""
     method = entry.record.method
     return Shape(
         layers=len(method.protocol.hidden or ()) or 1,

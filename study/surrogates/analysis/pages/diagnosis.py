@@ -127,7 +127,6 @@ def _headline(errors: dict[str, tuple[float, float]]) -> str:
 
 
 def _error_table(evidence: SurrogateEvidence, errors: dict[str, tuple[float, float]]) -> str:
-    """Tabulate the errors of both predictions by task."""
     rows = [[f"{task}: {evidence.title(task)}", *(f"{error:.1f}" for error in pair)] for task, pair in errors.items()]
     return (
         "How far off one is with a shape that was never trained, from the other shapes' accuracies: mean absolute "
@@ -159,7 +158,6 @@ def _picture(
 
 
 def _message(gradients: dict[str, RankCorrelation | None], windows: dict[str, RankCorrelation | None]) -> str:
-    """Describe on which tasks the start tells much."""
     strong = [task for task, one in gradients.items() if one is not None and (one.low or 0) > STRONG]
     against = [task for task, one in gradients.items() if one is not None and (one.high or 0) < -STRONG]
     others = [task for task in gradients if task not in (*strong, *against)]

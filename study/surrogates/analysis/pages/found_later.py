@@ -122,8 +122,6 @@ def _difference(a: Runs, b: Runs) -> str:
 def _best_against_best(
     evidence: SurrogateEvidence, task: str, shape: str, pairs: Mapping[float, tuple[Runs, Runs]]
 ) -> str:
-    """Compare the best width of each reset, by mean accuracy on these seeds."""
-
     def best(place: int) -> float:
         return max(pairs, key=lambda width: fmean(run.accuracy for run in pairs[width][place].values()))
 
@@ -135,7 +133,6 @@ def _best_against_best(
 
 
 def _clipping(evidence: SurrogateEvidence) -> list[str]:
-    """Compare runs whose gradient is clipped with those of the map, seed by seed."""
     rows: list[list[Item]] = []
     for task in CLIPPED_TASKS:
         for shape in SHAPES:
@@ -149,7 +146,6 @@ def _clipping(evidence: SurrogateEvidence) -> list[str]:
 
 
 def _slopes(evidence: SurrogateEvidence) -> list[str]:
-    """Tabulate how spikes depend on the tail at width 1, on tasks where enough seeds send some."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in SLOPE_AT_REST]
     rows: list[list[Item]] = []
     for task in (*ONE_LAYER, *RECURRENT):

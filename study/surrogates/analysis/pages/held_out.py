@@ -184,7 +184,6 @@ def kinds(tasks: Mapping[str, TaskSummary]) -> dict[str, Mapping[str, TaskSummar
 
 
 def _left_out(evidence: SurrogateEvidence) -> list[str]:
-    """Write the part on the tasks of the map, each left out of the fit in turn."""
     tasks = {} if evidence.summary is None else evidence.summary.tasks
     groups = kinds(tasks)
     if not groups:
@@ -212,7 +211,6 @@ def _left_out(evidence: SurrogateEvidence) -> list[str]:
 
 
 def _left_out_row(evidence: SurrogateEvidence, kind: str, check: HeldOut) -> list[Item]:
-    """Write what the recommendation loses on one task that was left out."""
     surrogate, width, _ = check.place
     mean = summarise(check.by_seed)
     ends = (mean.low, mean.high) if mean.n >= MIN_SEEDS else (None, None)

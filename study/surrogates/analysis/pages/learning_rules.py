@@ -87,7 +87,6 @@ def settled(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
 
 
 def _cost_panels(evidence: SurrogateEvidence) -> list[MethodPanel]:
-    """Draw time and memory of each rule, where the benchmark of rules is at hand."""
     costs = [evidence.elsewhere.rule_costs.get(name) for _, name in RULES.values()]
     if not any(costs):
         return []
@@ -100,7 +99,6 @@ def _cost_panels(evidence: SurrogateEvidence) -> list[MethodPanel]:
 
 
 def _costs(evidence: SurrogateEvidence) -> str:
-    """Tabulate time and memory of each rule; nothing where the benchmark of rules is not at hand."""
     costs = evidence.elsewhere.rule_costs
     if not any(name in costs for _, name in RULES.values()):
         return ""

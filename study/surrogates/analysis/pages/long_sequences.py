@@ -71,7 +71,6 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
 
 
 def _is_whole(evidence: SurrogateEvidence, block: str) -> bool:
-    """Return whether every run of a block is stored."""
     study = evidence.loaded.study
     return block in study.blocks and len(evidence.scores.block(block)) >= block_cost(study, block)[0]
 

@@ -155,7 +155,6 @@ def _more_tries(evidence: SurrogateEvidence, tables: Mapping[str, RunTable]) -> 
 
 
 def _tries(evidence: SurrogateEvidence) -> str:
-    """Tabulate the sixteen tries of each model on the tuning seeds: the best, the median, and failures."""
     rows = []
     for task in evidence.loaded.study.blocks[TUNING].tasks:
         for entry, name in MODELS.items():
@@ -178,7 +177,6 @@ def _by_setting(runs: Sequence[Score]) -> list[float]:
 
 
 def _settings(cells: Mapping[str, Mapping[str, Cell]]) -> str:
-    """Tabulate what was settled for each model and task."""
     rows = [
         [task, name, cell_text(cell, without=["neuron", "surrogate"]) or NONE]
         for task, of in cells.items()

@@ -147,7 +147,6 @@ def _group(evidence: SurrogateEvidence, cells: dict[str, list[Cell]], reference:
 
 
 def _rule(evidence: SurrogateEvidence) -> str:
-    """Say by which tests and at which level the words of the tables are decided."""
     error = {"paired": "the pair's own, with Holm's correction", "pooled": "pooled, with Dunnett's correction"}
     return (
         f"Better, worse or equal within the margin at a level of {evidence.rules.look_level:g} a look; the error "

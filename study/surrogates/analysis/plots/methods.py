@@ -12,18 +12,12 @@ PANEL = 3.2  # inches
 
 @dataclass(frozen=True)
 class MethodPanel:
-    """Holds one number of each method, in the order of the methods; None where it is not known.
+    """Holds one number of each method, in the order of the methods; None where it is not known."""
 
-    Args:
-        title: of the panel.
-        unit: below its axis.
-        values: with their intervals.
-        kind: accuracy, whose axis is one of errors; share, from 0 to 100; or cost, of which less is better.
-    """
-
-    title: str
-    unit: str
-    values: tuple[Estimate | None, ...]
+    title: str  # of the panel
+    unit: str  # below its axis
+    values: tuple[Estimate | None, ...]  # with their intervals
+    # accuracy, whose axis is one of errors; share, from 0 to 100; or cost, of which less is better
     kind: Literal["accuracy", "share", "cost"] = "accuracy"
 
 
