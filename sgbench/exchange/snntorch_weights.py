@@ -65,26 +65,6 @@ def from_snntorch(
     return constructors.chain(layers, layers[0].weight.dtype)  # type: ignore[arg-type]
 
 
-def neurons_of_snntorch(
-    name: str, tensors: Mapping[str, Tensor], make_surrogate: MakeSurrogate, features: Sequence[int] | None
-) -> Neuron:
-    """Make the counterpart of one snnTorch module of neurons.
-
-    `name`: name of the module, for messages. `tensors`: state dictionary of the module. `make_surrogate`: returns the
-    surrogate of the neurons. `features`: shape of one step of one sample; None takes that of the module's tensor
-    `beta`, or (1,) without.
-
-    Raises:
-        InputError: no neurons do the same as the module; names the reason.
-    """
-    # Without tensors `_modules` lists nothing; such a module is refused below, with its name.
-    (module,) = _modules({f"{name}.{key}": value for key, value in tensors.items()}) or [_Module(name, {})]
-    shape = tuple(module.tensors.get("beta", torch.ones(1)).shape) if features is None else tuple(features)
-    recurrent, _ = _recurrence(module)
-    wiring = "none" if recurrent is None else "one_to_one" if recurrent.dim() < MATRIX_DIMS else "all_to_all"
-    return _neurons(module, make_surrogate, max(1, math.prod(shape)), shape, wiring, reset_delay=True)
-
-
 def _modules(state_dict: Mapping[str, Tensor]) -> list[_Module]:
     by_prefix: dict[str, dict[str, Tensor]] = {}
     for key, value in state_dict.items():

@@ -7,22 +7,8 @@ from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import equivalence_p
 from sgbench.statistics.random_effects import random_effects
 from sgbench.statistics.solved import compare_shares, wilson
-from study.surrogates.analysis.statistics.block_model import fit_blocks
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, while they are imported
-
-
-def test_block_f_is_that_of_statsmodels() -> None:
-    """Reference: statsmodels' AnovaRM with seeds as subjects."""
-    anova = pytest.importorskip("statsmodels.stats.anova")
-    pandas = pytest.importorskip("pandas")
-    scores = np.random.default_rng(0).normal(size=(4, 7)) + np.arange(4)[:, None] / 2
-    method, seed = np.indices(scores.shape)
-    frame = pandas.DataFrame({"score": scores.ravel(), "method": method.ravel(), "seed": seed.ravel()})
-    table = anova.AnovaRM(frame, "score", "seed", within=["method"]).fit().anova_table
-    model = fit_blocks(scores)
-    assert model.f == pytest.approx(table["F Value"].iloc[0])
-    assert model.p == pytest.approx(table["Pr > F"].iloc[0])
 
 
 def test_two_one_sided_tests_are_those_of_statsmodels() -> None:
