@@ -207,10 +207,11 @@ def prose(text: str) -> int:
 
 
 def pages_for_users() -> list[Path]:
-    """README, the notebooks, and all pages below "For users" in the sidebar."""
+    """README, the notebooks, and the pages below "For users" in the sidebar that no build writes."""
     first = re.search(r":caption: For users\n\n(.*?)```", (ROOT / "docs" / "index.md").read_text(), re.DOTALL)
     assert first is not None
-    pages = [path for name in first[1].split() if (path := ROOT / "docs" / f"{name}.md").is_file()]
+    names = [name for name in first[1].split() if name.partition("/")[0] not in APART]
+    pages = [path for name in names if (path := ROOT / "docs" / f"{name}.md").is_file()]
     return sorted({ROOT / "README.md", *(ROOT / "docs" / "tutorial").glob("*.md"), *pages})
 
 
