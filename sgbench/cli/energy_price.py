@@ -101,7 +101,7 @@ def network_lines(counts: OpCounts) -> list[str]:
     spikes, operations = _mean_text(usage.spikes_sent), _mean_text(usage.synaptic_operations)
     lines = [
         f"a sample: {spikes} spikes, {operations} synaptic operations; "
-        f"{100 * usage.activation_sparsity:.3g} % of connections times steps go unused"
+        f"in a step {100 * usage.activation_sparsity:.3g} % of the connections carry nothing"
     ]
     if usage.weights is not None:
         sizes = ", ".join(f"{size:,.0f} B at {bits} bits" for bits, size in usage.bytes_by_bits.items())

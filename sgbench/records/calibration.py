@@ -57,8 +57,8 @@ class Calibration(ShownTable, Strict):
         most = f", at most {largest.passing_steps:.2g} ({largest.name})" if len(self.layers) > 1 else ""
         seed = "given weights" if self.seed is None else f"weights of seed {self.seed}"
         return (
-            f"passing steps {mean:.2g}{most}; target {self.target:g} with the reset {self.reset_gradient}; "
-            f"{self.samples} samples, {seed}"
+            f"this gives {mean:.2g} passing steps{most}, where {self.target:g} is the target with the reset "
+            f"{self.reset_gradient}; measured on {self.samples} samples, {seed}"
         )
 
     def __str__(self) -> str:
