@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -13,11 +12,11 @@ from registry.site.pictures import SMALL_END, digest_in
 from sgbench.paths import conf_dir
 from tools.catalogue_pages import pages
 from tools.catalogue_pages.docstrings import described
-from tools.catalogue_pages.page_text import table
+from tools.catalogue_pages.page_text import Subject, table
 
 OLD = ("gone.md", "gone.svg", "notes.txt")  # in the folder before pages are written
 DRAWN = ("triangle", "leaky")
-Subjects = tuple[list[Any], list[Any]]
+Subjects = list[Subject]
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +32,13 @@ def fresh(subjects: Subjects, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "surrogate").mkdir()
     for name in OLD:
         (folder / "surrogate" / name).write_text("old")
-    pages.put(folder, [*pages.texts(*subjects), *pages.pictures(*some(subjects))])
+    pages.put(folder, [*pages.texts(subjects), *pages.pictures(some(subjects))])
     return folder
 
 
 def some(subjects: Subjects) -> Subjects:
     """Those that are drawn here."""
-    surrogates, neurons = ([one for one in group if one.entry.name in DRAWN] for group in subjects)
-    return surrogates, neurons
+    return [one for one in subjects if one.entry.name in DRAWN]
 
 
 def test_every_entry_has_a_page(fresh: Path) -> None:
@@ -58,7 +56,7 @@ def test_pictures_are_drawn_where_their_numbers_changed(fresh: Path, subjects: S
     for each, content in ((path, drawn.replace(str(digest_in(drawn)).encode(), b"0" * 64)), (other, kept)):
         each.parent.mkdir()
         each.write_bytes(content)
-    pages.put(tmp_path, list(pages.pictures(*some(subjects))))
+    pages.put(tmp_path, list(pages.pictures(some(subjects))))
     assert path.read_bytes() == drawn
     assert other.read_bytes() == kept
     assert max(len(drawn), len(kept)) < 80_000

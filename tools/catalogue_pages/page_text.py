@@ -1,16 +1,33 @@
-"""Text of the catalogue's pages: one per surrogate, an index, and one by library."""
+"""Text of the catalogue's pages: one per surrogate and neuron, an index of each, and one by library."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
+
+from registry.site.entries import default_text
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, library_of
 from sgbench.inspection.surrogate_facts import facts, interval, listed_or_none
+from sgbench.neurons.base import Neuron
 from sgbench.surrogates.base import Surrogate
 from sgbench.tables import number_text
 from tools.catalogue_pages.docstrings import Described
 
-MARK = "<!-- Written by each build of the site from conf/surrogate and the classes; edit those instead. -->"
+MARK = "<!-- Written by each build of the site from conf/{} and the classes; edit those instead. -->"
+LINKS = {
+    "surrogate": "[All surrogates](../surrogates.md), [by library](../libraries.md)",
+    "neuron": "[All neurons](../neurons.md)",
+}
+PICTURED = (
+    "Left and middle: a current and what it does to one neuron at the defaults, at the least height under "
+    "which it fires four times (once, where it cannot more often). Right: what it sends per step under "
+    "constant currents."
+)
+DECAYS = (
+    "dt is the protocol's time step. A decay, threshold or other number that may be learnt may also be a pair, "
+    "spread from the layer's first neuron to its last."
+)
 OUTPUTS = {"binary": "0 or 1", "signed": "-1, 0 or 1", "integer": "whole numbers", "real": "real numbers"}
 
 
@@ -18,72 +35,67 @@ class Subject(NamedTuple):
     """What a page is about."""
 
     entry: Entry
-    surrogate: Surrogate
+    made: Surrogate | Neuron
     defaults: Mapping[str, Any]
     described: Described
     engines: str
-    presets: Sequence[Entry]
+    presets: Sequence[Entry] = ()
 
 
-def opening(entry: Entry, mark: str, links: str) -> list[str]:
-    """What the page of any entry begins with."""
+def entry_page(subject: Subject) -> str:
+    entry, made, group = subject.entry, subject.made, subject.entry.group
     aliases = ", ".join(map(str, entry.meta.get("aliases") or []))
-    return [
-        mark,
+    parts = [
+        MARK.format(group),
         f"# {entry.name}",
         str(entry.line),
-        f"`{entry.group}={entry.name}`, family {entry.meta.get('family', 'none')}"
+        f"`{group}={entry.name}`, family {entry.meta.get('family', 'none')}"
         + (f"; also called {aliases}" if aliases else "")
-        + f". {links}",
+        + f". {LINKS[group]}",
         f"```text\n{entry.meta.get('formula', '')}\n```",
+        f"![{'responses' if isinstance(made, Neuron) else 'slope and primitive'} of {entry.name}]({entry.name}.svg)",
+        *([PICTURED] if isinstance(made, Neuron) else []),
+        "## Parameters",
+        table(("parameter", "default", "meaning"), _parameters(subject)),
+        *([DECAYS] if isinstance(made, Neuron) else []),
+        "## Properties at these defaults",
     ]
-
-
-def closing(entry: Entry, described: Described) -> list[str]:
-    """What it ends with."""
-    return [
+    if isinstance(made, Neuron):
+        parts.append(table(("property", "value"), _neuron_properties(subject, made)))
+    else:
+        rows = _surrogate_properties(subject, made)
+        parts += [
+            table(("property", "value"), rows) + "\n\nu, widths and supports in threshold units.",
+            "## In other libraries",
+            preset_table(subject.presets) if subject.presets else "None of those that were read has it.",
+        ]
+    parts += [
         "## Definition",
-        described.prose or "See the class.",
+        subject.described.prose or "See the class.",
         f"Class: `{entry.target}`",
         "## Sources",
         "\n".join(f"- {source}" for source in entry.meta.get("sources") or ["none"]),
     ]
-
-
-def surrogate_page(subject: Subject) -> str:
-    entry = subject.entry
-    parts = [
-        *opening(entry, MARK, "[All surrogates](../surrogates.md), [by library](../libraries.md)"),
-        f"![slope and primitive of {entry.name}]({entry.name}.svg)",
-        "## Parameters",
-        _parameter_table(subject),
-        "## Properties at these defaults",
-        _property_table(subject),
-        "## In other libraries",
-        preset_table(subject.presets) if subject.presets else "None of those that were read has it.",
-        *closing(entry, subject.described),
-    ]
     return "\n\n".join(parts) + "\n"
 
 
-def _parameter_table(subject: Subject) -> str:
+def _parameters(subject: Subject) -> Iterable[Sequence[str]]:
     meanings = {
         "normalisation": "what has the value 1 before scaling: the peak (peak1), the area (area1) or nothing (raw)",
         "scale": "factor on the slope [1]",
         "width_fwhm": "full width at half maximum [threshold units], in place of the native parameter",
     }
-    rows = []
     for name, value in subject.defaults.items():
         own = subject.described.parameters.get(name, "")
-        meaning = own.replace("see `Surrogate`", meanings[name]) if name in meanings and own else own
-        rows.append((f"`{name}`", f"`{_word(value)}`", meaning or meanings.get(name, "")))
-    return table(("parameter", "default", "meaning"), rows)
+        if isinstance(subject.made, Surrogate):
+            own = own.replace("see `Surrogate`", meanings.get(name, "see `Surrogate`")) or meanings.get(name, "")
+        text = str(value).lower() if isinstance(value, bool) else default_text(value)
+        yield f"`{name}`", f"`{text}`", own
 
 
-def _property_table(subject: Subject) -> str:
-    surrogate = subject.surrogate
+def _surrogate_properties(subject: Subject, surrogate: Surrogate) -> list[tuple[str, str]]:
     found = facts(surrogate)
-    rows = [
+    return [
         ("peak", number_text(found["peak"], 4)),
         ("area", number_text(found["area"], 4)),
         ("width (full, at half maximum)", number_text(found["width"], 4)),
@@ -96,7 +108,25 @@ def _property_table(subject: Subject) -> str:
         ("spikes", OUTPUTS[surrogate.output]),
         ("engines", subject.engines),
     ]
-    return table(("property", "value"), rows) + "\n\nu, widths and supports in threshold units."
+
+
+def _neuron_properties(subject: Subject, neuron: Neuron) -> list[tuple[str, str]]:
+    operations = neuron.operations
+    state = neuron.initial_state(torch.zeros(1, neuron.currents))
+    learns = sorted({name.partition(".")[0] for name, _ in neuron.named_parameters()})
+    return [
+        ("sends", OUTPUTS[neuron.sends]),
+        ("state", ", ".join(state._fields)),
+        ("currents into a neuron", str(neuron.currents)),
+        ("learns at these defaults", ", ".join(learns) or "nothing"),
+        ("random", "yes" if subject.entry.meta.get("stochastic") else "no"),
+        ("engines", subject.engines),
+        (
+            "arithmetic of a neuron in a step",
+            f"products {operations.multiplications}, sums {operations.additions}, comparisons "
+            f"{operations.comparisons}, functions {operations.functions}; words of state {operations.state_words}",
+        ),
+    ]
 
 
 def preset_table(presets: Iterable[Entry]) -> str:
@@ -117,16 +147,17 @@ def _notes(entry: Entry) -> tuple[str, str]:
     return _text(entry, "conversion"), "; ".join(filter(None, (bug, legacy)))
 
 
-def index_page(subjects: Iterable[Subject]) -> str:
+def surrogates_page(subjects: Iterable[Subject]) -> str:
     rows = [
         (
             f"[{one.entry.name}](surrogate/{one.entry.name}.md)",
             one.entry.line,
             f"`{_text(one.entry, 'formula')}`",
-            interval(one.surrogate.support),
+            interval(one.made.support),
             ", ".join(f"`{preset.name}`" for preset in one.presets),
         )
         for one in subjects
+        if isinstance(one.made, Surrogate)
     ]
     head = ("surrogate", "what it is", "formula", "support", "presets of libraries")
     text = (
@@ -134,7 +165,35 @@ def index_page(subjects: Iterable[Subject]) -> str:
         "picture, numbers and sources. [By library](libraries.md). In the terminal: `sgbench list surrogate`, "
         "`sgbench show surrogate/atan --plot atan.png`, `sgbench compare surrogate/atan surrogate/triangle`."
     )
-    return "\n\n".join([MARK, "# Surrogates", text, table(head, rows)]) + "\n"
+    return "\n\n".join([MARK.format("surrogate"), "# Surrogates", text, table(head, rows)]) + "\n"
+
+
+def neurons_page(found: Iterable[Subject]) -> str:
+    families: dict[str, list[Subject]] = {}
+    for one in found:
+        families.setdefault(str(one.entry.meta.get("family", "none")), []).append(one)
+    head = ("neuron", "what it is", "formula", "sends", "fast engines")
+    text = (
+        "I = current, u = membrane potential before its reset, s = what it sends. Each page has its picture, "
+        "parameters, definition and sources. Recurrence is the network's: `network.recurrence=all_to_all`. In the "
+        "terminal: `sgbench list neuron`, `--family adaptive`, `--linear` for those that the fast engines run, "
+        "`sgbench show neuron/adlif --plot adlif.png`."
+    )
+    parts = [MARK.format("neuron"), "# Neurons", text]
+    for family in sorted(families):
+        rows = [
+            (
+                f"[{one.entry.name}](neuron/{one.entry.name}.md)",
+                str(one.entry.line),
+                f"`{one.entry.meta.get('formula', '')}`",
+                OUTPUTS[one.made.sends],
+                "yes" if one.engines.startswith("fused") else "no",
+            )
+            for one in families[family]
+            if isinstance(one.made, Neuron)
+        ]
+        parts += [f"## {family.replace('_', ' ').capitalize()}", table(head, rows)]
+    return "\n\n".join(parts) + "\n"
 
 
 def library_page(known: Mapping[str, Entry], presets: Iterable[Entry]) -> str:
@@ -147,7 +206,7 @@ def library_page(known: Mapping[str, Entry], presets: Iterable[Entry]) -> str:
         "library's formulas: `sgbench run surrogate=stork/SuperSpike surrogate.beta=10`. [All "
         "surrogates](surrogates.md)"
     )
-    parts = [MARK, "# Surrogates by library", text]
+    parts = [MARK.format("surrogate"), "# Surrogates by library", text]
     for folder in sorted(by_library, key=str.casefold):
         found = by_library[folder]
         versions = sorted({f"{one.meta['library']} {one.meta.get('version', '')}".strip() for one in found})
@@ -177,9 +236,3 @@ def _cell(text: str) -> str:
 
 def _text(entry: Entry, key: str) -> str:
     return " ".join(str(entry.meta.get(key) or "").split())
-
-
-def _word(value: Any) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)

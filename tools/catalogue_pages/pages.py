@@ -4,7 +4,7 @@ import argparse
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fastspiking import scan
+from fastspiking import scan, snntorch
 from registry.site.files import SiteFile
 from registry.site.pictures import digest_in, small_drawing
 from sgbench.composition import catalogue
@@ -25,12 +25,14 @@ from sgbench.inspection.neuron_picture import neuron_figure, neuron_picture
 from sgbench.inspection.portrait import formula_of
 from sgbench.inspection.surrogate_picture import surrogate_figure, surrogate_picture
 from sgbench.networks.base import DenseLayer
+from sgbench.neurons.base import Neuron
 from sgbench.paths import conf_dir
 from sgbench.plots import style
 from sgbench.plots.drawn_from import numbers_digest
 from sgbench.records.spec import RunSpec
+from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import construct
-from tools.catalogue_pages import neuron_pages, page_text
+from tools.catalogue_pages import page_text
 from tools.catalogue_pages.docstrings import described
 from tools.catalogue_pages.page_text import Subject
 
@@ -81,7 +83,7 @@ def default_folder() -> Path:
 
 def write(folder: Path) -> list[Path]:
     found = every_subject()
-    return put(folder, [*texts(*found), *pictures(*found)])
+    return put(folder, [*texts(found), *pictures(found)])
 
 
 def put(folder: Path, made: Sequence[SiteFile]) -> list[Path]:
@@ -108,66 +110,81 @@ def _update(path: Path, made: SiteFile) -> None:
         path.write_bytes(made.make())
 
 
-def every_subject() -> tuple[list[Subject], list[neuron_pages.Subject]]:
+def every_subject() -> list[Subject]:
     """The surrogates and the neurons of the catalogue, each with what a run would get of it."""
-    known = catalogue.entries(GROUP)
-    default = compose([])
-    subjects = [subject(entry, known, default) for entry in known.values() if not is_preset(entry)]
-    return subjects, neuron_pages.subjects(catalogue.entries(NEURON))
+    default, known = compose([]), catalogue.entries(GROUP)
+    canonical = (entry for entry in known.values() if not is_preset(entry))
+    return [subject(entry, default) for entry in (*canonical, *catalogue.entries(NEURON).values())]
 
 
-def texts(subjects: Sequence[Subject], neurons: Sequence[neuron_pages.Subject]) -> Iterator[SiteFile]:
+def of(group: str, subjects: Iterable[Subject]) -> list[Subject]:
+    return [one for one in subjects if one.entry.group == group]
+
+
+def texts(subjects: Sequence[Subject]) -> Iterator[SiteFile]:
     known = catalogue.entries(GROUP)
-    pages = {f"{GROUP}/{one.entry.name}.md": page_text.surrogate_page(one) for one in subjects}
-    pages |= {f"{NEURON}/{one.entry.name}.md": neuron_pages.neuron_page(one) for one in neurons}
-    pages["surrogates.md"] = page_text.index_page(subjects)
+    pages = {f"{one.entry.group}/{one.entry.name}.md": page_text.entry_page(one) for one in subjects}
+    pages["surrogates.md"] = page_text.surrogates_page(of(GROUP, subjects))
     pages["libraries.md"] = page_text.library_page(known, filter(is_preset, known.values()))
-    pages["neurons.md"] = neuron_pages.neurons_page(neurons)
+    pages["neurons.md"] = page_text.neurons_page(of(NEURON, subjects))
     for path, text in pages.items():
         yield SiteFile(path, text.encode)
 
 
-def pictures(subjects: Iterable[Subject], neurons: Iterable[neuron_pages.Subject]) -> Iterator[SiteFile]:
+def pictures(subjects: Iterable[Subject]) -> Iterator[SiteFile]:
     """The picture of each entry, with the digest of its numbers inside."""
     for one in subjects:
-        curves = surrogate_picture(one.entry.name, one.surrogate, POINTS)
-        yield drawn(f"{GROUP}/{one.entry.name}.svg", curves, lambda shown=curves: surrogate_figure(shown))
-        yield small_drawing(f"{GROUP}/{one.entry.name}", curves.slope.mean.tolist())
-    for one in neurons:
-        found = neuron_picture(one.entry.name, one.neuron, formula_of(one.entry))
-        yield drawn(f"{NEURON}/{one.entry.name}.svg", found, lambda shown=found: neuron_figure(shown))
-        yield small_drawing(f"{NEURON}/{one.entry.name}", found.responses[0].potential.tolist())
+        name, path = one.entry.name, f"{one.entry.group}/{one.entry.name}"
+        if isinstance(one.made, Surrogate):
+            curves = surrogate_picture(name, one.made, POINTS)
+            yield drawn(f"{path}.svg", curves, lambda shown=curves: surrogate_figure(shown))
+            yield small_drawing(path, curves.slope.mean.tolist())
+        else:
+            found = neuron_picture(name, one.made, formula_of(one.entry))
+            yield drawn(f"{path}.svg", found, lambda shown=found: neuron_figure(shown))
+            yield small_drawing(path, found.responses[0].potential.tolist())
 
 
-def subject(entry: Entry, known: Mapping[str, Entry], default: RunSpec) -> Subject:
+def subject(entry: Entry, default: RunSpec) -> Subject:
     """An entry with what a run would get of it."""
-    target = str(entry.target)
-    tree = OmegaConf.create({"width_fwhm": None, GROUP: entry.parameters})
+    method, target, group = default.method, str(entry.target), entry.group
+    protocol = {"dt_s": method.protocol.dt_s, "steps": method.protocol.steps}
+    tree = OmegaConf.create({"protocol": protocol, "width_fwhm": None, group: entry.parameters})
+    neuron_target, numbers = default.targets[NEURON], method.parameters[NEURON]
     try:
-        defaults: Any = OmegaConf.to_container(tree, resolve=True)[GROUP]  # type: ignore[index, call-overload]
-        made = construct(GROUP, target, defaults).float()
+        values: Any = OmegaConf.to_container(tree, resolve=True)
+        if group == GROUP:
+            surrogate = construct(GROUP, target, values[group]).float()
+        else:
+            surrogate = construct(GROUP, default.targets[GROUP], method.parameters[GROUP])
+            neuron_target, numbers = target, values[group]
+        drawn_from = torch.Generator().manual_seed(0)
         neuron = construct(
-            "neuron", default.targets["neuron"], default.method.parameters["neuron"], surrogate=made, features=1
-        )
+            NEURON, neuron_target, numbers, surrogate=surrogate, features=1, generator=drawn_from
+        ).float()
     except (SgbenchError, OmegaConfBaseException) as error:
         raise InputError(f"{entry.path}: {one_printable_line(error)}") from error
-    why = scan.refusal(DenseLayer("hidden", 1, 1, neuron), torch.device("cpu"))
     module, _, name = target.rpartition(".")
-    return Subject(
-        entry=entry,
-        surrogate=made,
-        defaults=defaults,
-        described=described(getattr(importlib.import_module(module), name)),
-        engines=_engines(why, compiled=made.kernel() is not None),
-        presets=[one for one in known.values() if is_preset(one) and canonical_name(one) == entry.name],
-    )
+    of_class = described(getattr(importlib.import_module(module), name))
+    engines = _engines(neuron, surrogate if group == GROUP else None)
+    if group == NEURON:
+        return Subject(entry, neuron, entry.parameters, of_class, engines)
+    known = catalogue.entries(GROUP).values()
+    presets = [one for one in known if is_preset(one) and canonical_name(one) == entry.name]
+    return Subject(entry, surrogate, values[group], of_class, engines, presets)
 
 
-def _engines(why: str | None, *, compiled: bool) -> str:
+def _engines(neuron: Neuron, surrogate: Surrogate | None) -> str:
+    """Which engines run a neuron; with `surrogate` those that run this one in a run's default neuron."""
+    layer, cpu = DenseLayer("hidden", 1, 1, neuron), torch.device("cpu")
+    why = scan.refusal(layer, cpu)
     if why is not None:
-        return f"reference and snntorch; not fused or scan, because {why}"
-    slope = "the slope inside the compiled loops" if compiled else "the slope in torch"
-    return f"fused ({slope}), scan, reference, snntorch"
+        return f"reference{'' if surrogate is None else ' and snntorch'}; not fused or scan, because {why}"
+    if surrogate is not None:
+        slope = "in torch" if surrogate.kernel() is None else "inside the compiled loops"
+        return f"fused (the slope {slope}), scan, reference, snntorch"
+    theirs = snntorch.refusal(layer, cpu)
+    return "fused, scan, reference" + (", snntorch" if theirs is None else f"; not snntorch: {theirs}")
 
 
 if __name__ == "__main__":
