@@ -1,6 +1,6 @@
 """The comparisons that the registration of the study of surrogates names: shapes against one, on one task."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -121,6 +121,37 @@ def looks(scores: StudyScores, task: str, cells: Sequence[Cell], *, start: str =
     return tables
 
 
+def compared_look(
+    scores: StudyScores, task: str, methods: Sequence[str], look: RunTable, reference: str, rules: Rules
+) -> list[Compared]:
+    return compared_table(task, scores.study.tasks[task], methods, look, reference, rules, level=rules.look_level)
+
+
+def compared_tasks(
+    scores: StudyScores,
+    tasks: Sequence[str],
+    cells_of: Callable[[str], Sequence[Cell]],
+    methods: Sequence[str],
+    reference: str,
+    rules: Rules,
+) -> tuple[list[Compared], dict[str, int], list[str]]:
+    """Compare methods at the latest complete look of each task; return its seeds too, and the tasks without one.
+
+    `cells_of`: returns a task's cells, one a method; none where they are not settled.
+    """
+    compared: list[Compared] = []
+    seeds, lacking = {}, []
+    for task in tasks:
+        cells = cells_of(task)
+        tables = looks(scores, task, cells) if cells else []
+        if tables:
+            seeds[task] = tables[-1].planned
+            compared += compared_look(scores, task, methods, tables[-1], reference, rules)
+        else:
+            lacking.append(task)
+    return compared, seeds, lacking
+
+
 def compared_rows(comparisons: Sequence[Compared]) -> tuple[tuple[Item, ...], ...]:
     """Put comparisons into the lines of a table."""
     rows: list[tuple[Item, ...]] = []
@@ -149,3 +180,13 @@ def equality(result: HypothesisResult, comparisons: Sequence[Compared]) -> Hypot
         header=COMPARED,
         rows=compared_rows(comparisons),
     )
+
+
+def equality_at_looks(
+    result: HypothesisResult, compared: Sequence[Compared], seeds: Mapping[str, int], lacking: Sequence[str]
+) -> HypothesisResult:
+    """Decide by `equality` what `compared_tasks` has found; open where a task has no complete look."""
+    said = ", ".join(f"{task} {count}" for task, count in seeds.items()) or "none"
+    if lacking:
+        return replace(result, seeds=f"{said}; no complete look at {', '.join(lacking)}")
+    return equality(replace(result, seeds=said), compared)

@@ -20,9 +20,9 @@ from study.surrogates.analysis.comparisons import (
     Compared,
     Rules,
     compared_scores,
-    compared_table,
+    compared_tasks,
     equality,
-    looks,
+    equality_at_looks,
     own_best,
 )
 from study.surrogates.analysis.hypotheses_recurrent import h4, h5
@@ -168,22 +168,13 @@ def h6(scores: StudyScores, rules: Rules) -> HypothesisResult:
         seeds="no complete look",
         level_factor=rules.level / rules.look_level,
     )
-    comparisons: list[Compared] = []
-    counts, lacking = [], []
-    for task in block.tasks:
+
+    def cells_of(task: str) -> list[Cell]:
         best = own_best(scores, task)
-        tables = looks(scores, task, list(best.values())) if len(best) == len(SHAPES) else []
-        if not tables:
-            lacking.append(task)
-            continue
-        counts.append(f"{task} {tables[-1].planned}")
-        comparisons += compared_table(
-            *(task, scores.study.tasks[task], SHAPES, tables[-1], REFERENCE, rules), level=rules.look_level
-        )
-    seeds = ", ".join(counts) or "none"
-    if lacking:
-        return replace(result, seeds=f"{seeds}; no complete look at {', '.join(lacking)}")
-    return equality(replace(result, seeds=seeds), comparisons)
+        return list(best.values()) if len(best) == len(SHAPES) else []
+
+    found = compared_tasks(scores, block.tasks, cells_of, SHAPES, REFERENCE, rules)
+    return equality_at_looks(result, *found)
 
 
 def h7(scores: StudyScores, rules: Rules) -> HypothesisResult:

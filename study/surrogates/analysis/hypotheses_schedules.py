@@ -5,7 +5,7 @@ from dataclasses import replace
 from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.scores import StudyScores
 from study.reporting.verdicts import HypothesisResult
-from study.surrogates.analysis.comparisons import REFERENCE, Compared, Rules, compared_table, equality, looks, own_best
+from study.surrogates.analysis.comparisons import REFERENCE, Rules, compared_tasks, equality_at_looks, own_best
 
 BLOCK = "F"
 FIXED = "fixed"
@@ -33,21 +33,9 @@ def h8(scores: StudyScores, rules: Rules) -> HypothesisResult:
         return replace(result, why="an amendment has to state its cells before its block runs")
     tasks = scores.study.blocks[BLOCK].tasks
     result = replace(result, cells=f"F: atan's own best, fixed, learnt and scheduled; {', '.join(tasks)}")
-    comparisons: list[Compared] = []
-    counts, lacking = [], []
-    for task in tasks:
+
+    def cells_of(task: str) -> list[Cell]:
         best = own_best(scores, task).get(REFERENCE)
-        cells = [] if best is None else [best, *({**best, **schedule} for schedule in SCHEDULES.values())]
-        tables = looks(scores, task, cells) if cells else []
-        if not tables:
-            lacking.append(task)
-            continue
-        counts.append(f"{task} {tables[-1].planned}")
-        methods = (FIXED, *SCHEDULES)
-        comparisons += compared_table(
-            *(task, scores.study.tasks[task], methods, tables[-1], FIXED, rules), level=rules.look_level
-        )
-    seeds = ", ".join(counts) or "none"
-    if lacking:
-        return replace(result, seeds=f"{seeds}; no complete look at {', '.join(lacking)}")
-    return equality(replace(result, seeds=seeds), comparisons)
+        return [] if best is None else [best, *({**best, **schedule} for schedule in SCHEDULES.values())]
+
+    return equality_at_looks(result, *compared_tasks(scores, tasks, cells_of, (FIXED, *SCHEDULES), FIXED, rules))

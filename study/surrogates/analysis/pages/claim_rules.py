@@ -11,7 +11,7 @@ from sgbench.study_runner.status import block_cost
 from study.reporting.pages.text import interval
 from study.reporting.run_table import RunTable
 from study.reporting.verdicts import HypothesisResult, VerdictWord
-from study.surrogates.analysis.comparisons import REFERENCE, Compared, compared_table, looks, own_best
+from study.surrogates.analysis.comparisons import REFERENCE, Compared, compared_tasks, own_best
 from study.surrogates.analysis.evidence import SurrogateEvidence
 
 OUTSIDE = "docs/reproductions/figures.json is not at hand: the report was written outside of a checkout that has it"
@@ -136,19 +136,13 @@ def least_far(compared: Sequence[Compared]) -> Compared:
 
 def against_own_best(evidence: SurrogateEvidence, cell: Cell) -> tuple[list[Compared], list[str]]:
     """Compare a cell of block A3b with the reference shape at its own best, and name tasks without a look."""
-    study, rules = evidence.loaded.study, evidence.rules
-    compared: list[Compared] = []
-    lacking = []
-    for task in study.blocks["A3b"].tasks:
+
+    def cells_of(task: str) -> list[Cell]:
         best = own_best(evidence.scores, task).get(REFERENCE)
-        tables = [] if best is None else looks(evidence.scores, task, [best, cell])
-        if not tables:
-            lacking.append(task)
-            continue
-        methods = [REFERENCE, str(cell["surrogate"])]
-        compared += compared_table(
-            *(task, study.tasks[task], methods, tables[-1], REFERENCE, rules), level=rules.look_level
-        )
+        return [] if best is None else [best, cell]
+
+    methods, tasks = [REFERENCE, str(cell["surrogate"])], evidence.loaded.study.blocks["A3b"].tasks
+    compared, _, lacking = compared_tasks(evidence.scores, tasks, cells_of, methods, REFERENCE, evidence.rules)
     return compared, lacking
 
 

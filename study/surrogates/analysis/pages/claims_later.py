@@ -16,7 +16,7 @@ from study.reporting.pages.shapes import LEARNS_POINTS, SHAPES
 from study.reporting.pages.text import few, interval
 from study.reporting.run_table import run_table
 from study.reporting.verdicts import VerdictWord
-from study.surrogates.analysis.comparisons import REFERENCE, Compared, compared_table, looks
+from study.surrogates.analysis.comparisons import REFERENCE, compared_tasks
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages import learning_rules, neurons, spikes
 from study.surrogates.analysis.pages.claim_rules import (
@@ -147,17 +147,12 @@ def width_must_follow(evidence: SurrogateEvidence) -> Decided:
 
 def skewed_is_better(evidence: SurrogateEvidence) -> Decided:
     """Decide L6 for asymmetry alone: a skewed Gaussian at width 1 against a symmetric one."""
-    study, rules = evidence.loaded.study, evidence.rules
-    compared: list[Compared] = []
-    cells: list[Cell] = [{"surrogate": name, "width_fwhm": 1.0} for name in ("gaussian", "split_gaussian")]
-    for task in study.blocks["F"].tasks:
-        tables = looks(evidence.scores, task, cells)
-        if not tables:
-            return missing(evidence, "A3b", "F")
-        names = ["gaussian", "split_gaussian"]
-        compared += compared_table(
-            *(task, study.tasks[task], names, tables[-1], "gaussian", rules), level=rules.look_level
-        )
+    rules, names = evidence.rules, ("gaussian", "split_gaussian")
+    cells: list[Cell] = [{"surrogate": name, "width_fwhm": 1.0} for name in names]
+    tasks = evidence.loaded.study.blocks["F"].tasks
+    compared, _, lacking = compared_tasks(evidence.scores, tasks, lambda _: cells, names, names[0], rules)
+    if lacking:
+        return missing(evidence, "A3b", "F")
     better = [one.verdict.p_differs if one.verdict.difference > 0 else 1.0 for one in compared]
     others = [
         one.verdict.p_equal if one.verdict.difference > 0 else min(one.verdict.p_equal, one.verdict.p_differs)

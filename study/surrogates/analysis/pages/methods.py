@@ -7,7 +7,7 @@ from sgbench.study_runner.cells import Cell
 from study.reporting.pages.regime_map import score
 from study.reporting.pages.text import StudyPicture, interval, table
 from study.reporting.run_table import RunTable
-from study.surrogates.analysis.comparisons import Compared, compared_table, looks
+from study.surrogates.analysis.comparisons import Compared, compared_look, looks
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.plots.methods import PANEL, MethodPanel, methods_charts
 
@@ -26,13 +26,10 @@ def latest_looks(
 
 
 def compared_looks(evidence: SurrogateEvidence, tables: Mapping[str, RunTable], names: Sequence[str]) -> list[Compared]:
-    rules = evidence.rules
     return [
         one
         for task, look in tables.items()
-        for one in compared_table(
-            *(task, evidence.loaded.study.tasks[task], names, look, names[0], rules), level=rules.look_level
-        )
+        for one in compared_look(evidence.scores, task, names, look, names[0], evidence.rules)
     ]
 
 

@@ -7,7 +7,7 @@ from sgbench.study_runner.cells import Cell
 from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, cell_text, details, interval, table
 from study.reporting.run_table import DEFAULT_MARGIN, RunTable
-from study.surrogates.analysis.comparisons import LIBRARY_DEFAULTS, REFERENCE, Compared, compared_table, looks, own_best
+from study.surrogates.analysis.comparisons import LIBRARY_DEFAULTS, REFERENCE, Compared, compared_look, looks, own_best
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages import between_shapes, edges
 from study.surrogates.analysis.plots.forest import ForestPanel, ForestRow, forest_figure
@@ -58,12 +58,9 @@ def _own(evidence: SurrogateEvidence, task: str) -> list[Cell]:
 
 
 def forest(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> list[ForestPanel]:
-    study, rules = evidence.loaded.study, evidence.rules
+    study = evidence.loaded.study
     comparisons = {
-        task: {
-            one.method: one
-            for one in compared_table(task, study.tasks[task], SHAPES, look, REFERENCE, rules, level=rules.look_level)
-        }
+        task: {one.method: one for one in compared_look(evidence.scores, task, SHAPES, look, REFERENCE, evidence.rules)}
         for task, look in tables.items()
         if study.tasks[task].outcome == "accuracy"
     }
@@ -99,11 +96,10 @@ def _message(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> str:
 
 
 def _compared(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> list[Compared]:
-    study, rules = evidence.loaded.study, evidence.rules
     return [
         one
         for task, look in tables.items()
-        for one in compared_table(task, study.tasks[task], SHAPES, look, REFERENCE, rules, level=rules.look_level)
+        for one in compared_look(evidence.scores, task, SHAPES, look, REFERENCE, evidence.rules)
     ]
 
 
@@ -137,12 +133,11 @@ def _verdict_tables(evidence: SurrogateEvidence, best: dict[str, list[RunTable]]
 
 
 def _group(evidence: SurrogateEvidence, cells: dict[str, list[Cell]], reference: str) -> list[Compared]:
-    study, rules = evidence.loaded.study, evidence.rules
     compared = []
     for task, several in cells.items():
         names = [str(cell["surrogate"]) for cell in several]
         for look in looks(evidence.scores, task, several):
-            compared += compared_table(task, study.tasks[task], names, look, reference, rules, level=rules.look_level)
+            compared += compared_look(evidence.scores, task, names, look, reference, evidence.rules)
     return compared
 
 
