@@ -30,13 +30,9 @@ def bin_spikes(
 ) -> SparseSpikes:
     r"""Bin the spikes into steps, :math:`\lfloor t / dt \rfloor < T`, as events [T, B, M].
 
-    Args:
-        trains: spike trains of a batch [B].
-        steps: T; later spikes are left out.
-        dt_s: duration of a step [s].
-        fold: input of each channel [N]; empty if channels are inputs.
-        inputs: M; None means the number of channels.
-        counts: whether an input that spikes twice in a step gives 2 rather than 1.
+    `trains`: spike trains of a batch [B]. `steps`: T; later spikes are left out. `dt_s`: duration of a step [s].
+    `fold`: input of each channel [N]; empty if channels are inputs. `inputs`: M; None means the number of channels.
+    `counts`: whether an input that spikes twice in a step gives 2 rather than 1.
 
     >>> trains = SpikeTrains.of([0, 0, 0], [1, 1, 0], [2500, 2700, 400], [3000], 2)
     >>> bin_spikes(trains, 3, 0.001, counts=True).dense()[:, 0].tolist()
@@ -131,12 +127,10 @@ def by_steps(
 ) -> NDArray[Any]:
     """Sort entries that are stored sample after sample, e.g. channels of spikes, by rows r = t * B + b.
 
-    Args:
-        entries: entries of all samples, each sample's by step; padded by `kernels.bins.TOGETHER` unused ones.
-        counts: number of entries in each step of each sample [T, B].
-        begin: index in `entries` of each sample's first entry [B].
-        indptr: overwritten with each row's first index in the result, and last the result's length [T * B + 1].
-        dtype: of the result.
+    `entries`: entries of all samples, each sample's by step; padded by `kernels.bins.TOGETHER` unused ones. `counts`:
+    number of entries in each step of each sample [T, B]. `begin`: index in `entries` of each sample's first entry [B].
+    `indptr`: overwritten with each row's first index in the result, and last the result's length [T * B + 1]. `dtype`:
+    of the result.
     """
     loops, total = _loops(), int(counts.sum())
     if loops is not None:
@@ -155,11 +149,8 @@ def packed_steps(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) ->
 
     Returns None without compiled loops, or for tensors on another device than the CPU.
 
-    Args:
-        step: in which each channel spikes [B, M]; a channel with a step outside of 0..steps - 1 is silent.
-        fires: whether a channel spikes at all, bool [B, M].
-        steps: T.
-        dtype: of the events' dense form.
+    `step`: in which each channel spikes [B, M]; a channel with a step outside of 0..steps - 1 is silent. `fires`:
+    whether a channel spikes at all, bool [B, M]. `steps`: T. `dtype`: of the events' dense form.
     """
     loops = _loops()
     if loops is None or step.device.type != "cpu":

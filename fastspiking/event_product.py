@@ -83,7 +83,6 @@ class EventProduct:
         self.d_bias: Tensor | None = None
 
     def drive(self, room: Tensor) -> Drive:
-        """Return events and weights for the layer's loop to sum, or the current, written into `room` [T, B, M]."""
         rows = self.origin.rows()
         if self._dense(density.FORWARD_DENSE):
             multiply_into(room.view(-1, room.shape[-1]), self._filled_in(rows), self.columns, self.bias)
@@ -94,7 +93,6 @@ class EventProduct:
         return Drive(room)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
-        """Return where the adjoint of steps [first, last) is to be written: `offered`, or a buffer of its own."""
         if offered is not None:
             return offered
         if self.buffer is None or len(self.buffer) < last - first:
@@ -102,7 +100,6 @@ class EventProduct:
         return self.buffer[: last - first]
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
-        """Add to the gradients of weight and bias; `out` [n, B, M] is the adjoint of steps [first, last)."""
         rows = self.origin.rows().window(first * self.origin.batch, last * self.origin.batch)
         if self.d_columns is None:
             self.d_columns = torch.zeros_like(self.columns)

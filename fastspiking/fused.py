@@ -45,19 +45,16 @@ class DenseProduct:
         self.d_bias: Tensor | None = None
 
     def drive(self, room: Tensor) -> Drive:
-        """Compute the current of all steps by one product, written into `room` [T, B, M]."""
         multiply_into(room.view(-1, room.shape[-1]), self.x, self.columns, self.bias)
         return Drive(room)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
-        """Return a buffer of its own for the adjoint of steps [first, last)."""
         steps = len(self.x) // self.batch if self.whole else last - first
         if self.room is None or len(self.room) < steps:
             self.room = self.x.new_empty(steps, self.batch, len(self.weight))
         return self.room[first:last] if self.whole else self.room[:steps]
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
-        """Add to the gradients; `out` [n, B, M] is the current's adjoint in steps [first, last)."""
         rows = slice(first * self.batch, last * self.batch)
         flat = out.view(-1, out.shape[-1])
         if not self.whole:

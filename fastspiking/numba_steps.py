@@ -101,7 +101,6 @@ class NumbaSteps:
         in_parts(advance, arrays.per_step, saved.x.numel(), *arguments)
 
     def backward(self, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> Adjoint:
-        """Return the function that runs the chunks of one backward pass."""
         return _Backward(self._shared_arguments(plan), plan, saved, carry)
 
     def add_matrix_gradient(self, saved: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:

@@ -36,7 +36,6 @@ class TorchSteps:
                     saved.spikes[t] = carry.last
 
     def backward(self, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> Adjoint:
-        """Return the function that runs the chunks of one backward pass."""
         return functools.partial(_adjoint, plan, saved, carry)
 
     def add_matrix_gradient(self, saved: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:

@@ -72,10 +72,6 @@ def read_mat(path: Path) -> Pixels:
     """Read the events of a MATLAB file with the columns `ts`, `x`, `y` and `pol`.
 
     The file counts rows from the bottom of the picture, the result from the top. The first event gets time 0.
-
-    Raises:
-        InputError: the file is no MATLAB file, cut off or too large, or a column is missing, not of finite numbers
-            or not as long as the others.
     """
     from scipy.io import loadmat, whosmat
 

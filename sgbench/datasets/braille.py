@@ -101,7 +101,6 @@ class Braille(BrailleLetters, entry="braille"):
     n_inputs: int = TAXELS
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load the pressures of all splits as bytes, [samples, 76, 12]."""
         return {
             name: Samples(torch.from_numpy(x), torch.from_numpy(y), None)
             for name, (x, y) in self.read(data_dir).items()
@@ -136,7 +135,6 @@ class BrailleDelta(BrailleLetters, entry="braille_delta"):
         self.sha256: str | None = self.published_sha256() or self.published.get(threshold)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load all splits as events, where pressures have changed by the threshold."""
         return {name: self._samples(*part) for name, part in self.read(data_dir).items()}
 
     def _samples(self, x: Pressures, y: np.ndarray[Any, Any]) -> Samples:
@@ -168,11 +166,7 @@ def send_on_delta(x: Pressures, threshold: int) -> np.ndarray[Any, np.dtype[np.b
 
 
 def trials_in(path: Path) -> Pressures:
-    """Read the pressures [1350, 76, 12] in the published gzipped pickle, without running anything in it.
-
-    Raises:
-        InputError: the file is cut off or damaged, or holds something else.
-    """
+    """Read the pressures [1350, 76, 12] in the published gzipped pickle, without running anything in it."""
     try:
         with gzip.open(path) as file:
             data = file.read(MOST_BYTES)

@@ -91,11 +91,7 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
 
 
 def read_table(path: Path) -> Pixels:
-    """Read events from a .npy file with the columns x, y, polarity and time [ms].
-
-    Raises:
-        InputError: the file is cut off, needs unpickling, or holds no whole numbers in four columns.
-    """
+    """Read events from a .npy file with the columns x, y, polarity and time [ms]."""
     try:
         with path.open("rb") as file:
             np.lib.format.read_magic(file)

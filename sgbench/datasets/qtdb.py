@@ -63,7 +63,6 @@ class Qtdb(DataSet, entry="qtdb"):
         return problem_of(lambda: [find(name, [data_dir / self.folder], self.remedy) for name in FILES])
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Load the samples of all splits from the two files."""
         (events, labels), test = (self._read(name, data_dir) for name in FILES)
         border = len(events) - LAST_FOR_VALIDATION
         return {

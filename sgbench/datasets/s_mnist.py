@@ -65,7 +65,6 @@ class SMnist(EventFiles, entry="s_mnist"):
         return [find(name, [root], self.remedy).name for name in FILES]
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Convert the images of each of MNIST's splits to spikes."""
         splits = self.images().load(root.parent)
         return {split: self._read(samples) for split, samples in splits.items()}
 

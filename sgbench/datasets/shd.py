@@ -72,11 +72,7 @@ class Shd(EventFiles, entry="shd"):
         return present(root, self.files, self.remedy)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Divide the training file between training and validation by speaker; the test file is the test.
-
-        Raises:
-            InputError: a validation speaker has no recording in the training file.
-        """
+        """Divide the training file between training and validation by speaker; the test file is the test."""
         train_file, test_file = (root / name for name in self.files)
         speaker = numbers(train_file, SPEAKER)
         absent = set(self.validation_speakers) - set(speaker.tolist())

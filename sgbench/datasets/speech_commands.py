@@ -56,11 +56,7 @@ class SpeechCommands(Spoken, entry="speech_commands"):
         return [*lists, *below(root, "[a-z]*/*.wav", self.remedy, least=self.least)]
 
     def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
-        """Assign recordings to splits by the two official lists; recordings in neither list are for training.
-
-        Raises:
-            InputError: files are missing or misnamed, or a list is damaged, or both lists name a recording.
-        """
+        """Assign recordings to splits by the two official lists; recordings in neither list are for training."""
         parts: dict[Split, list[Utterance]] = {"train": [], "validation": [], "test": []}
         names = [name for name in self.originals(root) if name.endswith(".wav")]
         known = set(names)

@@ -110,12 +110,7 @@ class SpokenTwin(Shd, entry="spoken_twin"):
         return f"run: sgbench data make {self.name}{option}"
 
     def make(self, data_dir: Path) -> Iterator[str]:
-        """Generate the speech of all takes, convert it to spikes and write both files; yield a line for each.
-
-        Raises:
-            InputError: espeak-ng is not installed or of another version, or h5py is not installed; one line.
-            StorageError: a file cannot be written.
-        """
+        """Generate the speech of all takes, convert it to spikes and write both files; yield a line for each."""
         found = espeak.version()
         if found != self.espeak_ng:
             raise InputError(

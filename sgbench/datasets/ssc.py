@@ -46,7 +46,6 @@ class Ssc(EventFiles, entry="ssc"):
         return present(root, FILES.values(), self.remedy)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Read all samples of each split from its file."""
         parts: dict[Split, Iterable[Recording]] = {}
         for split, name in FILES.items():
             rows = np.arange(len(numbers(root / name, LABELS)))

@@ -82,9 +82,6 @@ def parts_of_tonic(name: str, save_to: Path) -> dict[Split, Any]:
 
     Returns:
         Maps each split that tonic has to tonic's data set; {"train": all samples} if it has no splits.
-
-    Raises:
-        InputError: tonic is not installed, has no such data set, or cannot open it; one line.
     """
     return _parts_of(_class_of(name), name, save_to)
 
@@ -185,11 +182,7 @@ class Tonic(EventFiles, entry="tonic"):
         return f"run: sgbench data check tonic, which lets tonic fetch {self.chosen}"
 
     def load(self, data_dir: Path) -> Any:
-        """Load all splits; tonic first downloads files that are missing.
-
-        Raises:
-            InputError: tonic is not installed, or cannot download or read the files.
-        """
+        """Load all splits; tonic first downloads files that are missing."""
         if self.missing(data_dir) is not None:
             self._parts(data_dir / FOLDER)  # only so that tonic downloads the files
         return super().load(data_dir)

@@ -152,7 +152,6 @@ def _crossing_rate(
 
 
 def silenced(counts: OpCounts) -> OpCounts:
-    """Return the counts of the same network if there were no events: neurons are still updated in each step."""
     return counts.model_copy(
         update={"input_events": Count(total=0), "layers": tuple(_silent_layer(layer) for layer in counts.layers)}
     )

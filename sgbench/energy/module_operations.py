@@ -84,7 +84,6 @@ class Tally:
         self.counts["function_evaluations"] += unit.functions * updates
 
     def result(self, bits: int) -> LayerCounts:
-        """Return the totals in the form of a record; bits: of a weight and of a state variable."""
         totals: dict[str, Any] = {
             name: Count(total=self.counts[name])
             for name, info in LayerCounts.model_fields.items()
@@ -271,7 +270,6 @@ def module_like(name: str) -> type[nn.Module] | None:
 
 
 def is_counted(name: str) -> bool:
-    """Return whether `count_function` knows the torch function of this name."""
     return name in REDUCING or module_like(name) is not None
 
 

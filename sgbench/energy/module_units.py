@@ -131,7 +131,6 @@ def count_neurons(module: Any, received: Received, spikes: Tensor, tally: Tally)
 
 
 def is_graded(module: Any) -> bool:
-    """Return whether spikes of snnTorch's neurons are scaled, so that they are numbers."""
     return bool((torch.as_tensor(getattr(module, "graded_spikes_factor", 1.0)) != 1).any())
 
 

@@ -44,7 +44,6 @@ class PerSample:
 
 
 def spread(squares: Counter[str]) -> Spread:
-    """Convert sums of squares by name to the form of a record."""
     return Spread(
         synaptic_operations_squared=_count(squares["synaptic_operations"]),
         spikes_sent_squared=_count(squares["spikes_sent"]),

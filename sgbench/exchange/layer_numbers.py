@@ -114,7 +114,6 @@ def _require_step(name: str, surrogate: Surrogate, reader: str) -> None:
 
 
 def _numbers(layer: Layer, reader: str) -> LayerNumbers:
-    """Read a layer's weights and coefficients; the weights include the gain of its currents."""
     spec = require_linear(layer, reader)
     weight, bias = layer.weights_in_use()
 

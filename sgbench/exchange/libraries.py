@@ -161,7 +161,6 @@ def _steps(store: CodeTensors, numbers: LayerNumbers, part: str, decay: Tensor) 
 
 
 def _reset_amount(numbers: LayerNumbers, reader: str) -> Tensor:
-    """Return what a spike subtracts from a potential that decays afterwards, float64 [N]."""
     threshold = _threshold(numbers)
     if numbers.reset == "subtract_decayed":
         return threshold

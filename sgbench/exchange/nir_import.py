@@ -35,11 +35,7 @@ class GraphLayer(NamedTuple):
 
 
 def in_order(graph: Any) -> list[GraphLayer]:
-    """List the layers of a graph from input to output; a nested graph is replaced by its nodes.
-
-    Raises:
-        InputError: the graph branches, or has a node that no layer does the same as, or weights without neurons.
-    """
+    """List the layers of a graph from input to output; a nested graph is replaced by its nodes."""
     nodes, edges = _inlined(graph)
     begin = [name for name, node in nodes.items() if _kind(node) == "Input"]
     if len(begin) != 1:
@@ -310,5 +306,4 @@ def _times(weight: Any, gain: Tensor) -> nn.Parameter:
 
 
 def _flat(values: Any) -> np.ndarray:
-    """Convert the parameters of a node to an array, float64 [N]."""
     return np.array(values, np.float64).reshape(-1)

@@ -87,11 +87,7 @@ class DelayedLayer(DenseLayer):
         return self._delays(self.delay_logit)
 
     def recurrent_delays(self) -> Tensor:
-        """Return the delays of all recurrent synapses, beyond the usual one step [steps], as [currents N, N].
-
-        Raises:
-            InputError: the layer has no recurrence.
-        """
+        """Return the delays of all recurrent synapses, beyond the usual one step [steps], as [currents N, N]."""
         if self.recurrent_delay_logit is None:
             raise InputError(f"layer '{self.name}' has no recurrence; use network.recurrent_delays=true")
         return self._delays(self.recurrent_delay_logit)
@@ -120,11 +116,7 @@ class DelayedLayer(DenseLayer):
         """Return None: delays make the product more than a matrix and a bias."""
 
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Compute the current of all steps [T, B, currents N] from the input of all steps [T, B, inputs].
-
-        Raises:
-            InputError: x is of a single step [B, inputs].
-        """
+        """Compute the current of all steps [T, B, currents N] from the input of all steps [T, B, inputs]."""
         if x.dim() < 3:  # noqa: PLR2004 - time, batch, inputs
             raise InputError(f"layer '{self.name}': delays need the input of all time steps at once")
         filters = (weight[..., None] * self.kernels()).flip(-1)
@@ -158,11 +150,7 @@ class DelayedLayer(DenseLayer):
         return feedback
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Return zeros, the recurrent current of a layer without recurrence.
-
-        Raises:
-            InputError: the layer has recurrent delays, so that one step is not enough.
-        """
+        """Return zeros, the recurrent current of a layer without recurrence."""
         if self.recurrent is not None:
             raise InputError(f"layer '{self.name}': delays need the spikes of all time steps at once")
         return super().feedback(s)

@@ -107,9 +107,6 @@ def first_spikes(arrivals: Arrivals, ends: Tensor, membrane: Membrane) -> Tensor
     `arrivals`: times [B, K] and jumps [B, K, N] of the currents, in float64. `ends`: ends of the samples [B].
     `membrane`: without a leak, or with tau_mem = 2 tau_syn.
 
-    Raises:
-        InputError: a sample is longer than 600 synaptic time constants.
-
     >>> arrivals = Arrivals(torch.tensor([[1.0]]).double(), torch.tensor([[[2.0, 0.9]]]).double())
     >>> times = first_spikes(arrivals, torch.tensor([20.0]).double(), Membrane(math.inf, 5.0, 1.0))
     >>> [round(time, 4) for time in times[0].tolist()]  # 1 + 5 ln 2, and never

@@ -327,11 +327,7 @@ class _BackwardOf(torch.autograd.Function):
 
 
 def why_all_steps(name: str, neuron: Neuron, recurrence: str) -> str | None:
-    """Explain why a layer of these neurons cannot run step by step; None if it can.
-
-    Raises:
-        InputError: recurrence among neurons that take all time steps at once.
-    """
+    """Explain why a layer of these neurons cannot run step by step; None if it can."""
     if not neuron.sees_all_steps:
         return None
     if recurrence != "none":

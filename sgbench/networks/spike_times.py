@@ -116,11 +116,9 @@ class SpikeTimes(Network):
     def compute_output(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> ReadoutActivity:
         """Compute the readout's output in each step, and its spikes if it fires.
 
-        Args:
-            layer: the readout, with C neurons.
-            arrivals: times of its input events [B, K], and their jumps of each neuron's current [B, K, C].
-            lengths: number of steps of each sample [B].
-            steps: number T of steps of the output [T, B, C].
+        `layer`: the readout, with C neurons. `arrivals`: times of its input events [B, K], and their jumps of each
+        neuron's current [B, K, C]. `lengths`: number of steps of each sample [B]. `steps`: number T of steps of the
+        output [T, B, C].
         """
 
     def trained_steps(self, steps: int) -> int:

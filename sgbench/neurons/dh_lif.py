@@ -139,9 +139,6 @@ def _decays(values: list[float], learn: str, features: int | None) -> Decay:
 def branch_decays(fastest: float, slowest: float, branches: int) -> list[float]:
     """Compute one decay per step for each branch, so that the time constants are spaced geometrically.
 
-    Raises:
-        InputError: 0 < fastest <= slowest < 1 does not hold.
-
     >>> [round(decay, 3) for decay in branch_decays(0.25, 0.5, 2)]
     [0.25, 0.5]
     >>> [round(decay, 4) for decay in branch_decays(0.1, 0.9, 3)]

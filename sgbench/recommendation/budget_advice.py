@@ -197,7 +197,6 @@ def _task_lines(task: TaskAdvice, advice: BudgetAdvice) -> Iterator[str]:
 
 
 def _nearest_text(task: TaskAdvice, advice: BudgetAdvice) -> str:
-    """Describe the cheapest setting of a task if its energy is too high, else the most accurate affordable one."""
     if not task.front:
         return "no setting has weights of so few bits"
     most = math.inf if advice.budget.max_nj is None else advice.budget.max_nj
@@ -228,7 +227,6 @@ def _left_out_text(check: LeftOut) -> str:
 
 
 def _own_lines(advice: BudgetAdvice) -> Iterator[str]:
-    """Yield sentences on the advice for a user's own run; none without such a run or a limit of energy."""
     own, most = advice.own, advice.budget.max_nj
     if own is None or most is None:
         return

@@ -63,7 +63,6 @@ def whole(priced: PricedSetting) -> float:
 
 
 def moved(priced: PricedSetting) -> float:
-    """Return the part of a setting's energy that is due to spikes of neurons [nJ]."""
     return priced.moved_nj
 
 
@@ -188,7 +187,6 @@ def _where_both_kept(checks: Sequence[LeftOut]) -> str:
 
 
 def _rounded_losses(checks: Sequence[LeftOut]) -> list[float]:
-    """Collect the losses of rounding after training, where it was run [points]."""
     return [check.rounded_loss_points for check in checks if check.rounded_loss_points is not None]
 
 

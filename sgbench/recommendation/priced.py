@@ -92,7 +92,6 @@ def priced_task(task: MeasuredTask, target: EnergyTarget) -> dict[Setting, Price
 
 
 def failed_settings(task: MeasuredTask) -> dict[Setting, PricedSetting]:
-    """Collect the settings whose runs all failed: they score as guessing, and have an infinite energy."""
     infinite = BoundedValue(math.inf, math.inf, math.inf)
     return {
         setting: PricedSetting.of(setting, runs, infinite, math.inf)
@@ -102,7 +101,6 @@ def failed_settings(task: MeasuredTask) -> dict[Setting, PricedSetting]:
 
 
 def _energies(task: MeasuredTask, runs: Sequence[MeasuredRun], target: EnergyTarget) -> Iterable[BoundedValue]:
-    """Yield the dynamic energy of each finished run [nJ]."""
     for run in runs:
         if run.counts is None:
             continue

@@ -117,9 +117,6 @@ def recommend_shape(
 
     `shape`: of the network. `goal`: "accuracy", "spikes" or "safety". `budget`: most settings; the answer has at most
     three. `summary`: file with another answer than the shipped one.
-
-    Raises:
-        InputError: the answer has no such network.
     """
     sent = None if shape.start_spikes is None else tuple(spikes / shape.steps for spikes in shape.start_spikes)
     return _advise(MeasuredNetwork(shape.layers, shape.recurrent, shape.steps, sent), goal, budget, summary)

@@ -39,7 +39,6 @@ class Lockstep:
         self.passes = StackedPasses(self.members, self.stack) if self.one_by_one is None else None
 
     def train_batch(self, batches: Sequence[Batch]) -> dict[int, Exception]:
-        """Train each member on its batch; return the errors of those that failed, by row."""
         for numbers, member in zip(self.stack.optimizer.numbers, self.members, strict=True):
             numbers["lr"] = member.training.learning_rate()
         if self.passes is not None and self.passes.prepare(batches):

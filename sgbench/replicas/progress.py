@@ -74,7 +74,6 @@ class ProgressReader:
         self.cpu_s = 0.0  # most processor time that the job has reported; a restarted job counts anew
 
     def news(self) -> list[WorkerMessage]:
-        """Return the messages since the last call; none if the file is absent or damaged."""
         try:
             tree: Any = parse_tree(read_bytes(self.path), str(self.path))
             points = {int(point): message for point, message in tree["points"].items()}

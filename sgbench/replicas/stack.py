@@ -99,7 +99,6 @@ class Stack:
         return torch.isfinite(self.values.sum(1)).tolist()
 
     def snapshot(self) -> dict[str, Tensor]:
-        """Return a copy of all rows' weights and optimiser state, by name."""
         tensors = {"values": self.values, **self.optimizer.state}
         saved = {name: tensor.clone() for name, tensor in tensors.items()}
         return saved | {"steps": torch.tensor(self.optimizer.steps)}
@@ -109,7 +108,6 @@ class Stack:
         return {name: tensor[row].clone() for name, tensor in snapshot.items()}
 
     def load_row(self, row: int, saved: dict[str, Any]) -> None:
-        """Restore the weights and optimiser state of a row from a row of a snapshot."""
         self.values[row] = saved["values"]
         self.optimizer.steps[row] = int(saved["steps"])
         for name, tensor in self.optimizer.state.items():

@@ -233,7 +233,6 @@ class SweepView:
         return mean, (name, f"{done}/{len(points)}", str(failed), text)
 
     def say(self, line: str) -> None:
-        """Print a line that stays, above the redrawn table."""
         self.printed_s = time.perf_counter()
         if self.redraw is None:
             self.console.print(Text(line), soft_wrap=True)
@@ -242,7 +241,6 @@ class SweepView:
             self.redraw(self._text())
 
     def close(self) -> None:
-        """Close the display: remove the redrawn table, and print that of results if there are several points."""
         self.live.stop()
         shown = [self.results()] if len(self.specs) > 1 else []
         if self.redraw is None:

@@ -101,9 +101,6 @@ def sizes_of(counts: OpCounts, *, steps: int, cut: bool) -> Sizes:
 
     `counts`: operations counted in some steps of one sample. `steps`: number of time steps of the run. `cut`: whether
     no gradient flows back over recurrent spikes.
-
-    Raises:
-        InputError: connections or states were not counted.
     """
     layers = tuple(_layer_size(layer, counts.steps) for layer in counts.layers)
     return Sizes(layers=layers, steps=steps, cut=cut)

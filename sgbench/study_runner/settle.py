@@ -64,7 +64,6 @@ def _mean(scores: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def read_settled(folder: Path) -> dict[str, dict[str, list[Cell]]]:
-    """Read the best cells by block and task from a study's store; empty without the file."""
     path = folder / SETTLED
     if not path.exists():
         return {}

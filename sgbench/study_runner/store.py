@@ -103,11 +103,7 @@ class Store:
         self.study = study
 
     def manifest(self) -> Manifest | None:
-        """Read the manifest of the store; None for an empty store.
-
-        Raises:
-            InputError: the manifest cannot be read, or is another study's.
-        """
+        """Read the manifest of the store; None for an empty store."""
         path = self.folder / MANIFEST
         if not path.exists():
             return None
@@ -121,9 +117,6 @@ class Store:
 
         Args:
             blocks: names of blocks whose runs are read; none reads all.
-
-        Raises:
-            InputError: a shard is missing, changed, or holds other data than records, or a run is stored twice.
         """
         seen: set[tuple[str, str, int]] = set()
         for shard, entry, counts in self._read_all(blocks):
@@ -163,10 +156,6 @@ class Store:
 
         The shard is written before the manifest names it, so a crash between the two leaves a file that the next
         call replaces. The hash of the study's file and the epoch are written into it.
-
-        Raises:
-            RunBusyError: another process writes to the store.
-            StorageError: the folder cannot be written.
         """
         lock = FileLock(self.folder / LOCK, timeout=LOCK_S)
         try:

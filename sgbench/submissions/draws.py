@@ -24,7 +24,6 @@ def is_short(fits_s: Iterable[float]) -> bool:
 
 
 def number_of(commit: str) -> int:
-    """Return the number that a commit draws with: the first twelve hexadecimal digits of its hash."""
     return int(commit[:NUMBER_DIGITS], 16)
 
 

@@ -39,9 +39,6 @@ def with_repetition(
 
     `audit`: of the board. `given`: the line. `claims`: maps the finished seeds of the row to the scores of their
     records. `processors`: maps them to the processors of their records. `whose`: names of those who handed the row in.
-
-    Raises:
-        InputError: it is not drawn, not of this claim, or neither another's name nor another processor's.
     """
     if given.session in (audit.elsewhere or ()):
         return audit

@@ -34,10 +34,6 @@ def _softplus(u: Tensor) -> Tensor:
     return torch.relu(u) + torch.log1p(torch.exp(-u.abs()))  # torch's softplus is linear above 20
 
 
-def _tanh_slope(u: Tensor) -> Tensor:
-    return 4 * _logistic_slope(2 * u)
-
-
 ACTIVATIONS = {
     "relu": _Activation(
         torch.relu,
@@ -49,7 +45,9 @@ ACTIVATIONS = {
         support=(0.0, math.inf),
     ),
     "sigmoid": _Activation(torch.sigmoid, _logistic_slope, peak=0.25, area=1.0, fwhm=2 * math.log(3 + 2 * 2**0.5)),
-    "tanh": _Activation(torch.tanh, _tanh_slope, peak=1.0, area=2.0, fwhm=math.log(3 + 2 * 2**0.5)),
+    "tanh": _Activation(
+        torch.tanh, lambda u: 4 * _logistic_slope(2 * u), peak=1.0, area=2.0, fwhm=math.log(3 + 2 * 2**0.5)
+    ),
     "softplus": _Activation(_softplus, torch.sigmoid, peak=1.0, area=math.inf, fwhm=None),
     "elu": _Activation(
         functional.elu, lambda u: torch.exp(-torch.relu(-u)), peak=1.0, area=math.inf, fwhm=None, kinks=(0.0,)

@@ -197,7 +197,6 @@ def deviations(
 
 
 def _unlike(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> list[str]:
-    """List the blocks whose settings differ when they are chosen again from their records."""
     by_block: dict[str, list[StoreEntry]] = {}
     for entry in entries:
         by_block.setdefault(entry.block, []).append(entry)

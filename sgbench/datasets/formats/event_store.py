@@ -279,7 +279,6 @@ def _checksum_once(path: Path, state: tuple[int, ...]) -> str:
 
 
 def _numbers(path: Path) -> Tensor:
-    """Read a list of int64 from a .npy file; raise DamagedError if it holds anything else."""
     numbers = np.load(path, allow_pickle=False)
     if numbers.dtype != np.int64 or numbers.ndim != 1:
         raise DamagedError(f"{path}: not a list of whole numbers")

@@ -110,7 +110,6 @@ def verdict_table(result: JudgedCandidate, kind: str, verdicts: Mapping[str, Reg
 
 
 def summary(result: JudgedCandidate) -> str:
-    """Write the verdicts as text, one sentence for each regime."""
     verdicts = result.verdicts()
     if not verdicts:
         return "No regime has as many seeds as the first look needs."
@@ -122,7 +121,6 @@ def summary(result: JudgedCandidate) -> str:
 
 
 def _how(result: JudgedCandidate) -> str:
-    """Write the method of the verdict and the computing time as a list in Markdown."""
     runs = result.runs
     hours = number_text(sum(run.fit_s for run in runs) / HOUR_S)
     shapes = ", ".join(cell.surrogate for cell in result.tasks[0].task.own_best)

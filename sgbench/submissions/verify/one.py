@@ -46,9 +46,6 @@ def draw_one(
     `ranked`: maps protocols to the methods that their boards rank. `by`: who trains, whose name draws. `day`: of the
     draw, UTC, as 2026-12-02. `minutes`: longest training, as the records say. `references`: references of the
     protocols.
-
-    Raises:
-        InputError: no row can be trained here within that time.
     """
     number = number_for(by, day)
     rows = {f"{protocol} {each.method_id}": each for protocol, methods in ranked.items() for each in methods}

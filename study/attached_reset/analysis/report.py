@@ -207,12 +207,12 @@ def answer(summary: AnswerSummary, *, whole: bool) -> str:
         f"at most {decimal_text(pair.worst, 1)})."
     )
     former = next(row for row in summary.losses if row.settings == (losses.FORMER,))
-    return f"{said} The former advice, {named(former.settings)}, {_cost(former, '').removeprefix('It ')}"
+    return f"{said} The former advice, {named(former.settings)}, {_cost(former).removeprefix('It ')}"
 
 
-def _cost(row: SettingSummary, it: str = "It ") -> str:
+def _cost(row: SettingSummary) -> str:
     return (
-        f"{it or 'It '}lost {decimal_text(row.mean, 1)} points in the mean over tasks "
+        f"It lost {decimal_text(row.mean, 1)} points in the mean over tasks "
         f"({decimal_text(row.low, 1)} to {decimal_text(row.high, 1)}), {decimal_text(row.quiet, 1)} from quiet and "
         f"{decimal_text(row.driven, 1)} from driven starts, and at most {decimal_text(row.worst, 1)}."
     )
@@ -297,7 +297,6 @@ def _by_network(networks: Sequence[NetworkRuns], given: ReportInput) -> list[str
 
 
 def _families(networks: Sequence[NetworkRuns]) -> list[str]:
-    """Tabulate mean losses by generator, since tasks of one generator are not independent."""
     families = dict.fromkeys(losses.family(network.task) for network in networks)
     tried: list[tuple[SurrogateSetting, ...]] = [(SETTINGS[0],), PAIR, (losses.FORMER,)]
     rows: list[list[Item]] = []

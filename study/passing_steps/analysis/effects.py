@@ -11,7 +11,7 @@ import numpy as np
 from sgbench.records.calibration import Reset
 from sgbench.records.record import RunRecord
 from sgbench.statistics.pairs import Floats
-from sgbench.study_runner.scores import Score, StudyScores
+from sgbench.study_runner.scores import StudyScores
 from sgbench.study_runner.settle import selection
 from sgbench.study_runner.store import StoreEntry
 from study.passing_steps.analysis.cells import CHOOSING, LOOKS, RESET, RESETS, SHAPE, WIDTH, tasks_of
@@ -26,6 +26,7 @@ FAR, EARLY, KEPT = 0.8, 0.2, 4
 """Share of the way to the best cell; share of the epochs after which cells are ranked; cells that are kept then."""
 NARROW = 1.0
 LONG = "T8"
+VARIED = (SHAPE, RESET, "optimizer.lr")
 PAIRS = (
     (("atan", 0.2), ("triangle", 1.0)),
     (("atan", 0.2), ("atan", 1.0)),
@@ -129,10 +130,10 @@ def best_against_best(scores: StudyScores) -> dict[str, StudyFigure]:
 def own_rate(entries: Iterable[StoreEntry], scores: StudyScores) -> dict[str, StudyFigure]:
     """Compare the resets at a width of 0.2, each shape and reset with its own learning rate of three."""
     found: dict[tuple[str, str, str], list[tuple[tuple[float, float], float]]] = {}
-    test = {(run.task, run.seed, *_varied(run)): run.accuracy for run in scores.block(RATES)}
+    test = {(run.task, run.seed, *(str(run.cell[key]) for key in VARIED)): run.accuracy for run in scores.block(RATES)}
     for entry in entries:
         if entry.block == RATES:
-            cell = tuple(str(entry.cell[key]) for key in (SHAPE, RESET, "optimizer.lr"))
+            cell = tuple(str(entry.cell[key]) for key in VARIED)
             place = (entry.task, cell[0], cell[1])
             accuracy = test[(entry.task, entry.record.seed, *cell)]
             found.setdefault(place, []).append((selection(entry.record), accuracy))
@@ -146,10 +147,6 @@ def own_rate(entries: Iterable[StoreEntry], scores: StudyScores) -> dict[str, St
         "tasks_gained_own_rate": count(sum(gain > 0 for gain in gains)),
         "tasks_own_rate": count(len(gains)),
     }
-
-
-def _varied(run: Score) -> tuple[str, ...]:
-    return tuple(str(run.cell[key]) for key in (SHAPE, RESET, "optimizer.lr"))
 
 
 def spread(grids: Mapping[str, GridRuns]) -> dict[str, StudyFigure]:
@@ -241,7 +238,6 @@ def long_sequences(runs: RunsOfCells) -> dict[str, StudyFigure]:
 def figures(
     scores: StudyScores, entries: Sequence[StoreEntry], grids: Mapping[str, GridRuns], runs: RunsOfCells
 ) -> dict[str, StudyFigure]:
-    """Compute all figures by name; see `page` for what they mean."""
     pairs = {}
     for pair in PAIRS:
         losses = tries_lose(grids, [(shape, width, "attached") for shape, width in pair])

@@ -1,7 +1,7 @@
 """Three levels before training by passing steps: borders fixed on some tasks, and judged on the task left out."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -48,17 +48,12 @@ def fixed_borders(tasks: Sequence[Cells], candidates: Sequence[float] = CANDIDAT
     def error(borders: LevelBorders) -> float:
         return fmean(fmean(borders.level(number) != level for number, level in cells) for cells in tasks)
 
-    return min(_borders(candidates), key=lambda borders: round(error(borders), 9))
-
-
-def _borders(candidates: Sequence[float]) -> Iterator[LevelBorders]:
-    for least, fine, most in itertools.product((0.0, *candidates), candidates, candidates):
-        if least < fine <= most:
-            yield LevelBorders(least, fine, most)
+    places = itertools.product((0.0, *candidates), candidates, candidates)
+    rising = (LevelBorders(*place) for place in places if place[0] < place[1] <= place[2])
+    return min(rising, key=lambda borders: round(error(borders), 9))
 
 
 def judged(borders: LevelBorders, cells: Cells) -> LevelErrors:
-    """Count how often borders err."""
     apart = [abs(ORDER.index(borders.level(number)) - ORDER.index(level)) for number, level in cells]
     return LevelErrors(len(apart), sum(one > 0 for one in apart), sum(one > 1 for one in apart))
 
@@ -97,7 +92,6 @@ def text(
 
 
 def _unlearnt(known: Mapping[str, Cells], titles: Sequence[str]) -> str:
-    """Name the tasks on which every cell fails at this reset, so that passing steps cannot tell."""
     found = [
         title
         for title, cells in zip(titles, known.values(), strict=True)

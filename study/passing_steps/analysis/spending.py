@@ -62,7 +62,6 @@ def common(found: Sequence[Way]) -> list[str]:
 
 
 def read_tuned(root: Path) -> TunedRuns:
-    """Read the runs of the search of width and learning rate."""
     found: dict[str, dict[str, dict[int, RunPoints]]] = {}
     for entry in Store(root / "study" / FIRST, FIRST).entries([SEARCHED]):
         if entry.task in TASKS and entry.cell.get("surrogate") == SEARCHED_SHAPE:
@@ -170,7 +169,6 @@ def _at_targets(
 
 
 def text(found: Sequence[Way], titles: Sequence[str]) -> str:
-    """Tabulate the ways, the cheapest first."""
     rows: list[list[Item]] = [
         [
             way.name,

@@ -14,7 +14,6 @@ NARROW = 1.0
 
 
 def page(evidence: StudyEvidence) -> StudyPage:
-    """Write the page on dead networks with the runs that learn by depth and tail."""
     if not evidence.stored("B1"):
         return StudyPage(NAME, TITLE, (evidence.not_stored("B1"),))
     runs = evidence.scores.block("B1")
@@ -57,7 +56,6 @@ def _short(runs: list[Score]) -> str:
 
 
 def _message(runs: list[Score]) -> str:
-    """Describe which shapes learn in the deepest network that starts quiet, and in the one that starts driven."""
     deepest = max(layers(run) for run in runs)
     tails = sorted({_number(run, "surrogate.tail") for run in runs})
     gains = sorted({_number(run, "init.gain") for run in runs})

@@ -40,7 +40,6 @@ class HeatMaps:
 
 
 def heat_figure(maps: HeatMaps) -> Figure:
-    """Draw a heat map for each shape on one scale, with a frame around cells close to the best."""
     columns = min(COLUMNS, len(maps.panels))
     rows = math.ceil(len(maps.panels) / columns)
     wide, high = 0.75 * len(maps.widths) + 0.5, 0.62 * len(maps.rates) + 0.9

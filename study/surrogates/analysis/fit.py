@@ -22,7 +22,6 @@ class StudyFit:
     losses: Mapping[CellKey, float]
 
     def best(self) -> CellKey:
-        """Return the cell with the least mean loss, of those at the tasks' reference learning rate."""
         if not self.losses:
             raise InputError(f"{self.kind}: the study has no cell that all of its tasks share")
         return min((key for key in self.losses if key[2] == 1), key=lambda key: (self.losses[key], key))
@@ -119,7 +118,6 @@ class HeldOut:
 
     @property
     def regret(self) -> float:
-        """Return the mean over seeds of the points below the task's best cell."""
         return float(np.mean(self.by_seed))
 
 

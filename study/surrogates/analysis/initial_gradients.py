@@ -4,8 +4,6 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from torch import Tensor
-
 from fastspiking.signals.trajectory import Batch, valid_steps
 from sgbench.diagnosis.flow import weights_gradient
 from sgbench.diagnosis.traces import trace
@@ -58,18 +56,14 @@ def measured_cell(surrogate: str, width: float, spec: RunSpec, batch: Batch) -> 
     hidden = len(parts.network.hidden_layers)
     valid = valid_steps(batch.lengths, batch.x.shape[0])
     norms = [float(weights_gradient(layer).norm()) for layer in traced.network.hidden_layers]
-    shares = [_share_within(layer.potentials(), valid, width / 2) for layer in traced.layers[:hidden]]
+    within = [(layer.potentials().abs() <= width / 2)[valid] for layer in traced.layers[:hidden]]  # of the threshold
+    shares = [float(near.double().mean()) for near in within]
     return InitialCell(
         surrogate=surrogate,
         width_fwhm=width,
         gradients=tuple(_rounded(norm) if math.isfinite(norm) else None for norm in norms),
         in_window=tuple(map(_rounded, shares)),
     )
-
-
-def _share_within(potentials: Tensor, valid: Tensor, distance: float) -> float:
-    """Return the share of potentials [T, B, N] within a distance of the threshold, in valid steps [T, B]."""
-    return float((potentials.abs() <= distance)[valid].double().mean())
 
 
 def _rounded(value: float) -> float:

@@ -64,7 +64,6 @@ def _task(
 
 
 def _own_best(name: str, scores: StudyScores) -> Iterator[CellSummary]:
-    """Summarise each shape at its own best of the tuning block, on all reporting seeds that are stored."""
     for cell in scores.settled.get(TUNING, {}).get(name, ()):
         runs = scores.cell(name, "report", cell, start=REPORT)
         rate = task_reference(scores.study, REPORT, name, scores.settled).get("optimizer.lr")

@@ -38,7 +38,6 @@ class _Known:
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
-    """Write the page on diagnosis with figure F8: gradients and potentials at epoch 0 against final accuracy."""
     if evidence.initial is None:
         return StudyPage(NAME, TITLE, (f"Not known yet: nothing is measured; `{COMMAND}` does it.",))
     known = {task: one for task in evidence.initial.tasks if (one := _known(evidence, task)) is not None}
@@ -109,7 +108,6 @@ def _errors(known: _Known) -> tuple[float, float]:
 
 
 def _headline(errors: dict[str, tuple[float, float]]) -> str:
-    """Describe how well the gradient before training tells the accuracy of a shape that was never trained."""
     by_gradient, by_width = zip(*errors.values(), strict=True)
     better = sum(one < other for one, other in errors.values())
     lead = (

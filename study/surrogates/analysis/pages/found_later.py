@@ -33,7 +33,6 @@ Runs = Mapping[int, Score]
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
-    """Write the page on these effects, each with its estimates and intervals."""
     if not all(evidence.stored(block) for block in (REMEDIES, ACTIVITY)):
         return StudyPage(NAME, TITLE, (evidence.not_stored(ACTIVITY),))
     parts = (
@@ -90,7 +89,6 @@ def _attached(evidence: SurrogateEvidence, task: str) -> Cell:
 
 
 def _varied(evidence: SurrogateEvidence, task: str) -> set[str]:
-    """List the settings of a task that the attached runs state."""
     grids = evidence.loaded.study.blocks[REMEDIES].grids
     return {
         key

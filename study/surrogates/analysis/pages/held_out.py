@@ -112,18 +112,14 @@ def _tuned(evidence: SurrogateEvidence, task: str) -> RunTable:
     return run_table(evidence.scores, task, "tuning", cells, seeds, start=TUNING)
 
 
-def _best_shape(evidence: SurrogateEvidence, task: str) -> str:
-    shapes = list(own_best(evidence.scores, task, block=TUNING))
-    return shapes[int(_tuned(evidence, task).validation.mean(axis=1).argmax())]
-
-
 def _regrets(evidence: SurrogateEvidence, task: str, runs: RunTable) -> dict[str, Contrast]:
     """Compute how far each cell lies below the task's best one, paired by seed.
 
     Of several tries, the one with the best validation accuracy in a seed counts as one more method.
     """
     scores = dict(zip(_named(evidence, task), points_of(evidence.loaded.study.tasks[task], runs), strict=True))
-    best = scores[f"own best of {_best_shape(evidence, task)}"]
+    shapes = list(own_best(evidence.scores, task, block=TUNING))
+    best = scores[f"own best of {shapes[int(_tuned(evidence, task).validation.mean(axis=1).argmax())]}"]
     tries = [place for place, name in enumerate(scores) if name.startswith(RECOMMENDED)]
     if len(tries) > 1:
         picked = runs.validation[tries].argmax(axis=0)

@@ -42,7 +42,6 @@ class ForestPanel:
 
 
 def forest_figure(panels: Sequence[ForestPanel], *, margin: float, reference: str, unit: str = "points") -> Figure:
-    """Draw a panel a shape, tasks as rows, the margin shaded."""
     labels = list(dict.fromkeys(row.label for panel in panels for row in panel.rows))
     height = len(labels) * ROW + 1.7
     figure = Figure(figsize=(2.2 + 2.25 * len(panels), height), layout="constrained")
@@ -80,7 +79,6 @@ def _panel(axes: Axes, panel: ForestPanel, labels: Sequence[str], margin: float,
 
 
 def _mark(axes: Axes, estimate: Estimate, place: float, reach: float, look: dict[str, Any]) -> None:
-    """Draw a mark on its interval; what lies beyond the axis gets an arrow at its edge."""
     low, high = max(estimate.low, -reach), min(estimate.high, reach)
     if low < high:
         axes.plot([low, high], [place, place], color=look["color"], linewidth=1.8, zorder=2)

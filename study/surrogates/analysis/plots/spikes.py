@@ -42,7 +42,6 @@ class SpikePanel:
 
 
 def spikes_figure(panels: Sequence[SpikePanel]) -> Figure:
-    """Draw accuracy against spikes, a panel a task, with the front of each shape."""
     figure = Figure(figsize=(1.0 + 4.6 * len(panels), 4.9), layout="constrained")
     grid: Any = figure.subplots(1, len(panels), squeeze=False)
     for axes, panel in zip(grid.flat, panels, strict=True):
