@@ -54,6 +54,7 @@ nb_execution_cache_path = str(ROOT / "build" / "jupyter_cache")
 html_sidebars = {"**": ["all_pages.html"]}
 html_theme_options = {
     "navbar_align": "left",
+    "search_bar_text": "Search",
     "navbar_start": ["boards_name"],
     "navbar_center": ["boards_bar"],
     "navbar_end": ["search-field", "theme-switcher"],

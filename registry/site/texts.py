@@ -61,7 +61,7 @@ def text_pages(sources: Sources) -> Iterator[Page | SiteFile]:
     yield from _energy(sources)
     yield _reproductions(sources)
     yield _methodology(sources)
-    yield _submit(sources)
+    yield _submit()
     yield _retired(sources)
 
 
@@ -156,17 +156,10 @@ def _methodology(sources: Sources) -> Page:
     )
 
 
-def _submit(sources: Sources) -> Page:
-    """Build the page that explains how to submit a result, with the first board as the example."""
-    first = sources.boards[0].protocol.name if sources.boards else "digits_v1"
-    return Page(
-        "submit.html",
-        "How to submit",
-        "From a run of your own to a row on a board, in four commands.",
-        "submit.html",
-        {"protocol": first},
-        "submit.html",
-    )
+def _submit() -> Page:
+    """Build the page that explains how to submit a result."""
+    about = "From a run of your own to a row on a board, in four commands."
+    return Page("submit.html", "How to submit", about, "submit.html", {"protocol": "digits_v1"}, "submit.html")
 
 
 def _retired(sources: Sources) -> Page:
