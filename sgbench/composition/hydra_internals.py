@@ -15,7 +15,6 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl  # the compose A
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # no public function lists a sweep's points
 from hydra._internal.hydra import Hydra  # hydra.main prints tracebacks, and takes no loader
 from hydra._internal.utils import create_config_search_path  # a loader needs one, and the public class is abstract
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import configure_log, run_job, setup_globals
 from hydra.types import HydraContext, RunMode
@@ -24,12 +23,24 @@ from omegaconf import DictConfig
 from sgbench.composition.foreign import check_foreign
 from sgbench.composition.hydra_node import check_hydra_node
 from sgbench.composition.unfolding import require_bounded_files
-from sgbench.composition.words import mark_added_keys
+from sgbench.composition.words import parse_overrides
 from sgbench.paths import conf_dir
+from sgbench.records.spec import Protocol
 
 Result = TypeVar("Result")
 CONFIG, VERSION = "config", "1.3"
 """Name of the root file in `conf/`, and the version of Hydra whose defaults are used."""
+OPTIONAL_PROTOCOL_KEYS = frozenset(f"protocol.{key}" for key in Protocol.LATER)
+"""Keys that a protocol's file may leave out; Hydra refuses to override a key that no file has."""
+
+
+def mark_added_keys(overrides: Sequence[str]) -> list[str]:
+    """Mark overrides of keys that a protocol's file may leave out by the prefix `++`, so that Hydra adds the key.
+
+    >>> mark_added_keys(["protocol.draw=per_seed", "protocol.steps=10"])
+    ['++protocol.draw=per_seed', 'protocol.steps=10']
+    """
+    return [f"++{text}" if text.partition("=")[0] in OPTIONAL_PROTOCOL_KEYS else text for text in overrides]
 
 
 class CheckedLoader(ConfigLoaderImpl):
@@ -49,7 +60,7 @@ class CheckedLoader(ConfigLoaderImpl):
         config.hydra.overrides.task = [
             text if text in overrides else text.removeprefix("++") for text in config.hydra.overrides.task
         ]
-        parsed = OverridesParser.create().parse_overrides(overrides)
+        parsed = parse_overrides(overrides)
         check_hydra_node(config.hydra, parsed)
         check_foreign(config, parsed, merge_ours)
         return config

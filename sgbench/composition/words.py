@@ -2,46 +2,39 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, RangeSweep
 from hydra.errors import HydraException
 
 from sgbench.errors import InputError, shortened
-from sgbench.records.spec import Protocol
 
 SHOWN = 100  # characters of an override in a message
 LONGEST_KEY = 200  # characters
 DEEPEST = 20  # brackets within brackets; the deepest value of the catalogue has two
 MOST_LISTED = 5  # values of an override that are written one by one
+MOST_KEPT = 4096  # texts whose parsed overrides are kept
 MOST_DIGITS = 400  # digits; the largest float has 309
 RESOLVERS = ("decay", "unless")
 """Functions that a reference in an override may call; files of the catalogue may call others too."""
-OPTIONAL_PROTOCOL_KEYS = frozenset(f"protocol.{key}" for key in Protocol.LATER)
-"""Keys that a protocol's file may leave out; Hydra refuses to override a key that no file has."""
 
 
-def mark_added_keys(overrides: Sequence[str]) -> list[str]:
-    """Mark overrides of keys that a protocol's file may leave out by the prefix `++`, so that Hydra adds the key.
-
-    >>> mark_added_keys(["protocol.draw=per_seed", "protocol.steps=10"])
-    ['++protocol.draw=per_seed', 'protocol.steps=10']
-    """
-    return [f"++{text}" if text.partition("=")[0] in OPTIONAL_PROTOCOL_KEYS else text for text in overrides]
+def parse_overrides(overrides: Iterable[str]) -> list[Override]:
+    return [_parsed(text) for text in overrides]
 
 
-def parse_overrides(overrides: Sequence[str]) -> list[Override]:
-    parsed = []
-    for text in overrides:
-        _require_readable(text)
-        try:
-            (override,) = OverridesParser.create().parse_overrides([text])
-        except (HydraException, ValueError) as error:
-            raise InputError(f"{_quoted(text)}: not of the form key=value: {_explain_form(text, error)}") from error
-        _require_values(text, override)
-        parsed.append(override)
-    return parsed
+@lru_cache(MOST_KEPT)
+def _parsed(text: str) -> Override:
+    """Parse and check an override; each text once, since composing, planning and merging ask for the same ones."""
+    _require_readable(text)
+    try:
+        (override,) = OverridesParser.create().parse_overrides([text])
+    except (HydraException, ValueError) as error:
+        raise InputError(f"{_quoted(text)}: not of the form key=value: {_explain_form(text, error)}") from error
+    _require_values(text, override)
+    return override
 
 
 def _explain_form(text: str, error: Exception) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 
 import sgbench.composition.compose
 from sgbench.composition import catalogue
@@ -215,3 +217,23 @@ def test_a_spec_leaves_the_tree_as_it_was() -> None:
     first = sgbench.composition.compose.spec_from_config(config)
     assert "hydra" in config
     assert sgbench.composition.compose.spec_from_config(config) == first
+
+
+def test_an_override_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Must match: one reading of each text by us, though composing, merging and planning four points ask for it."""
+    seen: list[str] = []
+
+    class Counted:
+        @staticmethod
+        def create() -> Counted:
+            return Counted()
+
+        def parse_overrides(self, overrides: list[str]) -> list[Override]:
+            seen.extend(overrides)
+            return OverridesParser.create().parse_overrides(overrides)
+
+    words = ["protocol.epochs=3", "surrogate.alpha=1.0625,1.1875", "seed=777,778"]
+    for module in ("words", "hydra_internals"):
+        monkeypatch.setattr(f"sgbench.composition.{module}.OverridesParser", Counted, raising=False)
+    assert len(plan(words, multirun=True).specs) == 4
+    assert [seen.count(word) for word in words] == [1, 1, 1]
