@@ -75,7 +75,8 @@ class Forward:
         steps = int(self.batch.lengths.max())
         layers = [*self.network.hidden_layers, self.network.readout]
         for first in range(0, steps, size):
-            signal: Signal = slice_steps(self.batch.x, first, min(first + size, steps))
+            x, last = self.batch.x, min(first + size, steps)
+            signal: Signal = x.window(first, last) if isinstance(x, SparseSpikes) else x[first:last]
             windows = []
             for index, layer in enumerate(layers):
                 jacobians = readout or layer is not self.network.readout
@@ -88,11 +89,6 @@ class Forward:
     def trajectory(self) -> Trajectory:
         """Return a trajectory of the last step alone: its output and states, to check that they are finite."""
         return Trajectory(self.output[-1:], self.batch.lengths, (), (), tuple(self.states))
-
-
-def slice_steps(signal: Signal, first: int, last: int) -> Signal:
-    """Return the steps first to last - 1 of a signal [T, ...]."""
-    return signal.window(first, last) if isinstance(signal, SparseSpikes) else signal[first:last]
 
 
 @torch.enable_grad()

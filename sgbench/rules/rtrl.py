@@ -86,7 +86,8 @@ class Rtrl(LearningRule):
         weights, x = learnt_parameters(network), dense(batch.x)
         total, loss = x.new_zeros(sum(weight.numel() for weight in weights.values())), x.new_zeros(())
         values: Carried = (weights,)
-        tangents: Carried = (_basis(weights),)
+        identity = torch.eye(len(total), dtype=x.dtype, device=x.device)  # the unit directions of all weights
+        tangents: Carried = (_split_by_parameter(identity, weights),)
         for step in range(len(x)):
             advance = partial(_advance, Unrolling(network), batch, objective, x[step : step + 1], step)
             with torch.no_grad():
@@ -187,13 +188,6 @@ def detach_other_spikes(network: Network) -> Iterator[None]:
     finally:
         for layer in recurrent:
             del layer.feedback
-
-
-def _basis(weights: Weights) -> Weights:
-    """Return the unit directions of all weights, as a dictionary from parameter name to [P, ...]."""
-    count = sum(weight.numel() for weight in weights.values())
-    first = next(iter(weights.values()))
-    return _split_by_parameter(torch.eye(count, dtype=first.dtype, device=first.device), weights)
 
 
 def _split_by_parameter(flat: Tensor, weights: Weights) -> Weights:

@@ -70,7 +70,7 @@ def gain_over_fixed(task: TaskRuns, seeds: Sequence[int]) -> Floats:
     return over_shapes([task.difference(task.calibrated(shape), fixed, seeds) for shape in SHAPES])
 
 
-def gain_at_best_detached(task: TaskRuns, seeds: Sequence[int]) -> Floats:
+def _gain_at_best_detached(task: TaskRuns, seeds: Sequence[int]) -> Floats:
     found = []
     for shape in SHAPES:
         best = task.best_of(shape, "detached")
@@ -78,7 +78,7 @@ def gain_at_best_detached(task: TaskRuns, seeds: Sequence[int]) -> Floats:
     return over_shapes(found)
 
 
-def gain_at_half(task: TaskRuns, seeds: Sequence[int]) -> Floats:
+def _gain_at_half(task: TaskRuns, seeds: Sequence[int]) -> Floats:
     detached, attached = RESETS
     return over_shapes(
         [
@@ -91,8 +91,8 @@ def gain_at_half(task: TaskRuns, seeds: Sequence[int]) -> Floats:
 CLAIMS = (
     StudyClaim("P1", "R comes within 3 points of the best of all widths and resets", loss_of_calibrated, 3, True, 0.03),
     StudyClaim("P1b", "R is better than the fixed setting", gain_over_fixed, 0, False, 0.03, after="P1"),
-    StudyClaim("P2a", "attaching does no harm at the best detached width", gain_at_best_detached, -1, False, 0.015),
-    StudyClaim("P2b", "attaching helps at width 0.5", gain_at_half, 3, False, 0.015),
+    StudyClaim("P2a", "attaching does no harm at the best detached width", _gain_at_best_detached, -1, False, 0.015),
+    StudyClaim("P2b", "attaching helps at width 0.5", _gain_at_half, 3, False, 0.015),
 )
 
 

@@ -148,7 +148,7 @@ def _place(entry: StoreEntry, study: Study) -> tuple[Reset, str, str, float] | N
     return (reset, entry.task, shape, float(width)) if same else None
 
 
-def measure_steps(study: Study, folder: Path, words: Iterable[str] = ()) -> StepsFile:
+def _measure_steps(study: Study, folder: Path, words: Iterable[str] = ()) -> StepsFile:
     tasks = {}
     for task in TASKS:
         given = reference_words(study, folder, task)
@@ -172,7 +172,7 @@ def _by_width(layers: Sequence[RecurrentLayer], shape: str) -> dict[str, float]:
 def main() -> int:
     """Measure the steps with files of data sets in the folder that is named, and write them beside the records."""
     root = Path(__file__).resolve().parents[3]
-    found = measure_steps(load_study(FIRST).study, root / "study" / FIRST, [f"paths.data_dir={sys.argv[1]}"])
+    found = _measure_steps(load_study(FIRST).study, root / "study" / FIRST, [f"paths.data_dir={sys.argv[1]}"])
     write_atomic(root / "study" / "passing_steps" / STEPS, to_json(found))
     return 0
 

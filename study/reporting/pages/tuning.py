@@ -66,7 +66,11 @@ def page(evidence: StudyEvidence) -> StudyPage:
             lambda: charts_figure(Charts("", tuple(lines)), columns=3, panel=(4.4, 4.0)),
         )
         pictures.append(picture)
-        bought = table(["task", *(line.name for line in lines[0].series)], [_bought(panel) for panel in lines])
+        rows = [
+            [panel.title, *(f"{line.points[0].y:.1f} to {line.points[-1].y:.1f}" for line in panel.series)]
+            for panel in lines
+        ]
+        bought = table(["task", *(line.name for line in lines[0].series)], rows)
         tried = f"Test accuracy of one setting, and of the best of {len(lines[0].series[0].points)}, in percent."
         parts += ["## What tuning buys", tried, bought, picture.markdown, BEST_OF]
     return StudyPage(NAME, TITLE, tuple(parts), tuple(pictures), charts)
@@ -95,10 +99,6 @@ def _expected(evidence: StudyEvidence, task: str) -> Chart | None:
         lines.append(Series(shape, tuple(points), is_line=True))
     tried = ChartAxis("settings tried", ticks=TRIED)
     return Chart(evidence.title(task), tried, ChartAxis("test accuracy, %", is_error=True), tuple(lines))
-
-
-def _bought(panel: Chart) -> list[str]:
-    return [panel.title, *(f"{line.points[0].y:.1f} to {line.points[-1].y:.1f}" for line in panel.series)]
 
 
 def _rates(evidence: StudyEvidence, task: str) -> list[float]:

@@ -29,7 +29,7 @@ def page(evidence: SurrogateEvidence, pages: Sequence[StudyPage]) -> StudyPage:
         "## What the numbers say",
         "\n".join(f"- **{result.name}**: {result.why}." for result in results if result.rows) or "Nothing yet.",
         "## What is open, and why",
-        "\n".join(f"- **{result.name}**: {why_open(result)}" for result in results if result.verdict == "open")
+        "\n".join(f"- **{result.name}**: {_why_open(result)}" for result in results if result.verdict == "open")
         or "Nothing.",
         "## To keep in mind",
         "Written after the runs; no verdict rests on this.",
@@ -53,7 +53,7 @@ def verdict_table(results: Sequence[HypothesisResult]) -> str:
     return table(["name", "hypothesis", "verdict", "seeds", "p", "p, Holm"], rows)
 
 
-def why_open(result: HypothesisResult) -> str:
+def _why_open(result: HypothesisResult) -> str:
     if result.p is None:
         return f"{result.why}." if result.why else f"{result.seeds}."
     if result.alone != "open":

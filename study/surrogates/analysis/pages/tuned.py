@@ -104,7 +104,13 @@ def _compared(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> list[
 
 
 def _verdict_tables(evidence: SurrogateEvidence, best: dict[str, list[RunTable]]) -> list[str]:
-    parts = ["## Table 2: verdicts", _rule(evidence)]
+    error = {"paired": "the pair's own, with Holm's correction", "pooled": "pooled, with Dunnett's correction"}
+    parts = [
+        "## Table 2: verdicts",
+        f"Better, worse or equal within the margin at a level of {evidence.rules.look_level:g} a look; the error "
+        f"is {error[evidence.rules.error]}. Where a task is solved or not, differences are shares of solved runs, "
+        "by Boschloo's test and Newcombe's interval. Open means that neither is shown.",
+    ]
     looked = [
         (look.planned, one)
         for task, tables in best.items()
@@ -139,15 +145,6 @@ def _group(evidence: SurrogateEvidence, cells: dict[str, list[Cell]], reference:
         for look in looks(evidence.scores, task, several):
             compared += compared_look(evidence.scores, task, names, look, reference, evidence.rules)
     return compared
-
-
-def _rule(evidence: SurrogateEvidence) -> str:
-    error = {"paired": "the pair's own, with Holm's correction", "pooled": "pooled, with Dunnett's correction"}
-    return (
-        f"Better, worse or equal within the margin at a level of {evidence.rules.look_level:g} a look; the error "
-        f"is {error[evidence.rules.error]}. Where a task is solved or not, differences are shares of solved runs, "
-        "by Boschloo's test and Newcombe's interval. Open means that neither is shown."
-    )
 
 
 def _table(comparisons: Sequence[Compared]) -> str:
