@@ -11,7 +11,6 @@ from sgbench.plots.chart import Chart, Charts
 from sgbench.plots.duels import duels_charts
 from sgbench.plots.layout import laid_out
 from sgbench.tables import counted
-from sgbench.tables.table import Table
 
 MAP = "regime map"
 """Name of the study's chart, a part of which is on the front page."""
@@ -29,6 +28,8 @@ def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | Si
     panels = duels_columns(answer)
     charts = study_charts(sources) if sources.extras.advice else {}
     shown = None if MAP not in charts else _first_of_each_kind(charts[MAP])
+    advice = answer.advice
+    brief = advice and replace(advice, columns=advice.columns[:BRIEF], rows=tuple(row[:BRIEF] for row in advice.rows))
     yield Page(
         "index.html",
         "Which surrogate gradient should I use?",
@@ -36,7 +37,7 @@ def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | Si
         "front.html",
         {
             "answer": answer,
-            "advice": None if answer.advice is None else _brief(answer.advice),
+            "advice": brief,
             "doubts": answer.doubts[:MOST_DOUBTS],
             "map": None if shown is None else laid_out(shown),
             "tasks": 0 if shown is None else len(charts[MAP].panels),
@@ -45,13 +46,8 @@ def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | Si
             "forest": laid_out(duels_charts(panels, FOREST_CAPTION)) if panels else None,
         },
         "index.html",
-        tables={} if answer.advice is None else {"advice": answer.advice},
+        tables={} if advice is None else {"advice": advice},
     )
-
-
-def _brief(advice: Table) -> Table:
-    rows = tuple(row[:BRIEF] for row in advice.rows)
-    return replace(advice, columns=advice.columns[:BRIEF], rows=rows)
 
 
 def _first_of_each_kind(charts: Charts) -> Charts:

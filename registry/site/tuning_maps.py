@@ -13,6 +13,7 @@ from sgbench.records.spec import Method
 from sgbench.records.submission import TuningTrial
 
 Points = list[tuple[float, float]]
+MOST_TICKS = 6  # tried values that each have a number at the axis
 
 
 def method_maps(row: MethodRow, board: Board, sources: Sources) -> list[Drawing]:
@@ -34,7 +35,9 @@ def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, runs: str) 
         positive = all(value > 0 for points in lines.values() for value, _ in points)
         caption = f"{name.partition('.')[2]} against {score}, means over seeds {runs}."
         series = tuple(_line(label, name, points) for label, points in lines.items())
-        chart = Chart(caption, ChartAxis(name, is_log=positive), ChartAxis(score), series)
+        values = sorted({value for points in lines.values() for value, _ in points})
+        across = ChartAxis(name, is_log=positive, ticks=tuple(values) if len(values) <= MOST_TICKS else ())
+        chart = Chart(caption, across, ChartAxis(score), series)
         drawings.append(laid_out(Charts(caption, (chart,))))
     return [drawing for drawing in drawings if drawing is not None]
 

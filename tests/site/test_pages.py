@@ -28,6 +28,7 @@ from registry.site.reproductions import reproductions_of
 from registry.site.sources import read_sources
 from registry.site.study_charts import study_charts
 from registry.site.texts import text_pages
+from registry.site.tuning_maps import _charts
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.families import AcrossTasks
 from sgbench.leaderboard.pages.explain import explain
@@ -136,6 +137,15 @@ def test_what_holds_on_every_board_stands_once(tmp_path: Path) -> None:
         assert sentence in pages["energy.html"].text
         assert sentence not in own.text
     assert {"../methodology.html#boards", "../energy.html#prices"} <= {*own.values("a", "href")}
+
+
+def test_values_that_were_tried_have_their_numbers_at_the_axis(tmp_path: Path) -> None:
+    """By hand: 4 too, which is no round number of a logarithmic axis; of more than six values round ones."""
+    (board,) = sources_of(tmp_path / "boards", two_methods()).boards
+    for values, expected in (((0.5, 1.0, 4.0), ["0.5", "1", "4"]), ((1, 2, 3, 4, 5, 6, 7), ["1", "2", "5"])):
+        points = [(float(value), 90.0 + value) for value in values]
+        (drawing,) = _charts({"atan": {"surrogate.width_fwhm": points}}, board, "of it")
+        assert [tick.text for tick in drawing.panels[0].x_ticks] == expected
 
 
 def test_the_answer_and_its_doubts(tmp_path: Path) -> None:
