@@ -283,8 +283,7 @@ class BoardAudit:
         own, measure = self._own(), self.reference.measure
         done = [pair for name, pairs in by_method(self.audit).items() if name in own for pair in pairs]
         processors = {(name, seed): kind for name, row in own.items() for seed, kind in row.processors.items()}
-        guess = measure.guess if math.isfinite(measure.guess) else 0.0
-        loose = LOOSE_LOSS * guess if measure.is_loss else LOOSE_POINTS
+        loose = LOOSE_LOSS * self._guess() if measure.is_loss else LOOSE_POINTS
         return repeatability_of(done, processors, least=self._least(own.values()), loose=loose)
 
     def _own(self) -> dict[str, AuditRow]:
@@ -294,7 +293,10 @@ class BoardAudit:
         if not self.reference.measure.is_loss:
             return 1 / self.reference.test_samples
         every = [score for row in rows for score in row.claims.values()]
-        return LEAST_LOSS * mean(every) if every else 0.0
+        return LEAST_LOSS * (mean(every) if every else self._guess())
+
+    def _guess(self) -> float:
+        return self.reference.measure.guess if math.isfinite(self.reference.measure.guess) else 0.0
 
     def _set_tolerance(self) -> None:
         """Set how far seeds of own rows may lie apart, from those trained again; set once, and then kept."""

@@ -14,6 +14,7 @@ import hashlib
 import inspect
 import os
 import pickle
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -204,6 +205,4 @@ def forget_older() -> None:
     """Remove the trees of sources that have changed since."""
     for folder in FOLDER.glob("*"):
         if folder.name != _sources(str(_conf_dir())):
-            for path in folder.glob("*"):
-                path.unlink(missing_ok=True)
-            folder.rmdir()
+            shutil.rmtree(folder, ignore_errors=True)  # another session may do the same
