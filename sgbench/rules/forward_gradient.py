@@ -96,5 +96,4 @@ def slope_along(network: Network, batch: Batch, objective: Objective, direction:
     with torch.no_grad():
         result: Any = torch.func.jvp(objective_of, (learnt_parameters(network),), (direction,), has_aux=True)
     loss, slope, (output, state) = result
-    trajectory = Trajectory(output=output, lengths=batch.lengths, spikes=(), u=(), state=state)
-    return DirectionalPass(loss, slope, trajectory)
+    return DirectionalPass(loss, slope, Trajectory(output, batch.lengths, spikes=(), u=(), state=state))

@@ -31,8 +31,9 @@ class Unrolling(nn.Module):
 
     def with_weights(self, weights: Mapping[str, Tensor], *arguments: Any) -> Trajectory:
         """Run the network with these weights in place of its own; further arguments are those of `forward`."""
-        named = {f"network.{name}": weight for name, weight in weights.items()}
-        return torch.func.functional_call(self, named, arguments)  # type: ignore[no-any-return]
+        return torch.func.functional_call(  # type: ignore[no-any-return]
+            self, {f"network.{name}": weight for name, weight in weights.items()}, arguments
+        )
 
 
 def learnt_parameters(network: Network) -> Weights:
