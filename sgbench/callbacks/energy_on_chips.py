@@ -5,15 +5,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
-import torch
-from torch import Tensor
 
 from sgbench.callbacks.curves import Curves
 from sgbench.energy.price import chosen_targets
 from sgbench.energy.priced import PricedNetwork
 from sgbench.errors import InputError, require_choice
 from sgbench.networks.watching import tensors_in
-from sgbench.yours.energy_of import energy_of
+from sgbench.yours.energy_of import energy_of, no_spikes
 
 
 class EnergyOnChips(Curves):
@@ -76,7 +74,7 @@ class EnergyOnChips(Curves):
         """Count, price and log."""
         if self._batch is None or not trainer.is_global_zero:
             return
-        kind = self.input_kind or ("binary" if _is_binary(self._batch) else "real")
+        kind = self.input_kind or ("real" if any(no_spikes(x).numel() for x in tensors_in(self._batch)) else "binary")
         self.priced = energy_of(pl_module, self._batch, input_kind=kind, **self.options)
         self._batch = None
         counts = self.priced.counts
@@ -90,11 +88,3 @@ class EnergyOnChips(Curves):
             if estimate.priced_nj is not None:
                 numbers[f"energy_nj/{estimate.target}"] = estimate.priced_nj.value
         self.add(trainer, numbers)
-
-
-def _is_binary(batch: Any) -> bool:
-    def is_spikes(x: Tensor) -> bool:
-        return bool(((x == 0) | (x.abs() == 1)).all())
-
-    with torch.no_grad():
-        return all(map(is_spikes, tensors_in(batch)))

@@ -98,13 +98,18 @@ def _checked_input(batch: Any, input_kind: str) -> Tensor:
     for x in found:
         if not bool(x.isfinite().all()):
             raise InputError("the batch holds NaN or infinity, so nothing can be counted")
-        others = x[(x != 0) & (x.abs() != 1)]
+        others = no_spikes(x)
         if input_kind == "binary" and others.numel():
             raise InputError(
                 f"input_kind='binary': the batch holds {others.flatten()[0].item():g}, and spikes are 0, 1 or -1; "
                 f"give input_kind='real'"
             )
     return found[0]
+
+
+def no_spikes(x: Tensor) -> Tensor:
+    """Return the values that are no spikes, which are 0, 1 or -1."""
+    return x[(x != 0) & (x.abs() != 1)]
 
 
 def _count_samples(batch: Tensor, steps: int) -> int:

@@ -20,6 +20,7 @@ from sgbench.networks.snntorch_modules import (
     reset_gradient_of,
     set_reset_gradient,
 )
+from sgbench.networks.watching import takes_all_steps
 from sgbench.surrogates.base import Surrogate
 from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
@@ -91,6 +92,8 @@ def use(
         surrogate, width_fwhm = create(f"surrogate/{surrogate}", **width), None
     if surrogate is not None and not callable(surrogate):
         raise InputError(f"surrogate={surrogate!r}: a name such as 'atan', or a function for spike_grad, is needed")
+    if surrogate is None and width_fwhm is None and not any(map(has_reset, layers.values())):
+        raise InputError(f"use: no spiking layer of {type(network).__name__} has a reset; give surrogate= or width_fwhm=")
     changes = [
         _Change(name, layer, *_wanted(name, layer, surrogate, width_fwhm, reset_gradient))
         for name, layer in layers.items()
@@ -151,10 +154,16 @@ class Used(ShownTable):
     def table(self) -> Table:
         alike: dict[tuple[str, str], list[str]] = {}  # names of layers with equal settings
         for change in self._changes:
-            settings = _described(change.layer.spike_grad), reset_gradient_of(change.layer)
+            reset = reset_gradient_of(change.layer) if has_reset(change.layer) else "none, left alone"
+            settings = _described(change.layer.spike_grad), reset
             alike.setdefault(settings, []).append(change.name or type(change.layer).__name__)
         rows = [(", ".join(names), *settings) for settings, names in alike.items()]
         return plain_table("Layers", [("layers", "surrogate", "reset"), *rows], text_columns=3)
+
+
+def has_reset(layer: nn.Module) -> bool:
+    """Return whether spikes reset a layer's potential; those that take all steps at once have no reset."""
+    return not takes_all_steps(layer)
 
 
 def _settings(layer: Any) -> tuple[Any, ...]:
@@ -172,6 +181,8 @@ def _wanted(
         own = copy.deepcopy(surrogate_of(layer)) if own is None else own
         _set_width(name, own, width_fwhm)
     used = layer.spike_grad if own is None else own
+    if not has_reset(layer):
+        return own, None
     gradient = reset_gradient or reset_gradient_of(layer)
     elementwise = getattr(used, "elementwise", True)
     if gradient == "attached" and not elementwise:

@@ -318,3 +318,17 @@ def test_a_subclass_of_a_neuron_is_one() -> None:
     assert reset_gradient_of(layer) == "attached"
     sgbench.use(layer, reset_gradient="detached")
     assert reset_gradient_of(layer) == "detached"
+
+
+def test_a_layer_without_a_reset_is_left_alone_by_name() -> None:
+    """Must differ: LeakyParallel has no reset, so none is attached; its surrogate is set as any other."""
+    network: Any = nn.Sequential(snn.LeakyParallel(INPUTS, HIDDEN), nn.Linear(HIDDEN, 2), snn.Leaky(beta=0.8))
+    used = sgbench.use(network, surrogate="sigmoid", width_fwhm=0.5, reset_gradient="attached")
+    rows = {line.split()[0]: " ".join(line.split()[-3:]) for line in str(used).splitlines()[1:]}
+    assert rows["0"] == "none, left alone"
+    assert rows["2"].endswith("attached")
+    assert not hasattr(network[0], "mem_reset")
+    assert reset_gradient_of(network[2]) == "attached"
+    used.restore()
+    with pytest.raises(InputError, match="no spiking layer of LeakyParallel has a reset"):
+        sgbench.use(network[0], reset_gradient="attached")
