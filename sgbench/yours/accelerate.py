@@ -22,10 +22,10 @@ from sgbench.yours.traced.compare import difference
 from sgbench.yours.traced.plan import Plan
 from sgbench.yours.traced.reads import Reads
 from sgbench.yours.traced.record import Recorded, record
-from sgbench.yours.traced.requirements import HOOKS
+from sgbench.yours.traced.requirements import stands_apart
 from sgbench.yours.traced.simplify import simplify
 from sgbench.yours.traced.state import NetworkState
-from sgbench.yours.traced.trace import Meta, Ref, Unproven, tensors_in, with_refs
+from sgbench.yours.traced.trace import Leaf, Meta, Unproven, tensors_in
 from sgbench.yours.unroll import UnrolledPass, is_a_step
 
 log = logging.getLogger("sgbench")
@@ -55,7 +55,7 @@ class AcceleratedEntry:
                 return "shared tensors"
         except (AttributeError, KeyError, IndexError, TypeError):
             return "an attribute"
-        return self.plan.changed() or self.reads.changed()
+        return self.reads.changed()
 
 
 class Accelerated(nn.Module, ShownTable):
@@ -113,27 +113,18 @@ class Accelerated(nn.Module, ShownTable):
             return "it runs under torch.inference_mode"
         if torch.is_autocast_enabled() or torch.is_autocast_enabled("cpu"):
             return "it runs under autocast"
-        for name, module in self.network.named_modules():
-            if any(getattr(module, hooks, None) for hooks in HOOKS):
-                return f"module '{name or type(module).__name__}' has hooks"
-        return ""
+        return stands_apart(self.network)
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return the forms of the input, and modes; None if the input holds what cannot be compared."""
-        metas: list[Meta] = []
-
-        def form(tensor: Tensor) -> Ref:
-            metas.append(Meta.of(tensor))
-            return Ref(len(metas))
-
         modules = [(name, type(module), module.training) for name, module in self.network.named_modules()]
         aliases = [id(tensor) for tensor in tensors_in((args, kwargs))]
         try:
-            token = Reads(self.network).token(plain_form(with_refs((args, kwargs), form)))
+            token = Reads(self.network).token((args, kwargs))
         except Unproven:
             return None
         same = tuple(aliases.index(each) for each in aliases)
-        return token, tuple(metas), tuple(modules), same, torch.is_grad_enabled(), torch.get_default_dtype()
+        return token, tuple(modules), same, torch.is_grad_enabled(), torch.get_default_dtype()
 
     def _as_written(self, why: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._refuse([f"as written: {why}"])
@@ -168,7 +159,7 @@ class Accelerated(nn.Module, ShownTable):
         if recorded.failed:
             return AcceleratedEntry(key, None, reads, recorded.failed)
         after = NetworkState(self.network)
-        expected = recorded.out, {place: reads.now(place) for place in recorded.trace.writes}
+        expected = recorded.out, {place: reads.fetch(Leaf("attribute", place), []) for place in recorded.trace.writes}
         try:
             before.put_back()
             simplify(recorded.trace)
@@ -213,17 +204,6 @@ class Accelerated(nn.Module, ShownTable):
 
     def extra_repr(self) -> str:
         return self.runs_on
-
-
-def plain_form(value: Any) -> Any:
-    """Return nested containers with text in place of tensors' stand-ins."""
-    if isinstance(value, Ref):
-        return str(value)
-    if isinstance(value, tuple | list):
-        return [plain_form(each) for each in value]
-    if isinstance(value, dict):
-        return {key: plain_form(each) for key, each in value.items()}
-    return value
 
 
 def accelerate(

@@ -11,7 +11,7 @@ from sgbench.notebook.table import SweepTable
 from sgbench.records.calibration import AUTO
 from sgbench.yours.arrays import Unit, read_data
 from sgbench.yours.entry import Terms, WrittenEntry, entry_lines, write_entry
-from sgbench.yours.prepare import prepare
+from sgbench.yours.samples import prepare
 
 DEFAULT_SURROGATES = ("atan", "fast_sigmoid", "triangle", "constant")
 

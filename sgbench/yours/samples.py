@@ -12,6 +12,7 @@ from sgbench.datasets.base import Samples, Split
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError
 from sgbench.yours.arrays import TRACES_AXES, EventArrays, Part
+from sgbench.yours.division import divide
 from sgbench.yours.scratch import SpilledArrays, empty_array
 
 STEP_US = 1000
@@ -25,19 +26,51 @@ PIECE_SIZE = 2**22
 """Number of values or spikes, about, that are processed together."""
 
 
-class SplitSamples(NamedTuple):
-    """Holds the samples of train, validation and test, and their shape."""
+Parts, Targets = dict[Split, Part], dict[Split, torch.Tensor]
 
-    splits: dict[Split, Samples]
+
+class Prepared(NamedTuple):
+    """Holds samples in three splits, and the facts for their catalogue entry."""
+
+    splits: dict[Split, Samples]  # train, validation and test
     form: Form  # spikes, traces over time or plain values
     n_inputs: int  # channels, traces or features
-    steps: int  # time steps of the longest sample
+    steps: int  # time steps of the longest sample, or of the encoder
     dt_s: float  # duration of a step [s]
+    labels: list[str]  # name of each class
+    notes: list[str]  # lines on how the data were read and divided
+
+
+def prepare(
+    train: Part,
+    test: Part | None,
+    validation: Part | None = None,
+    *,
+    groups: NDArray[Any] | None = None,
+    dt_s: float | None = None,
+) -> Prepared:
+    """Check and scale samples, index classes, and split off parts that are not given.
+
+    `test`: samples of the reported score, or None. `validation`: samples that select the epoch, or None. `dt_s`:
+    duration of a step of events [s]; None takes a hundredth of the longest sample.
+    """
+    notes: list[str] = []
+    divided, labels = divide(train, test, validation, groups=groups, notes=notes)
+    parts: Parts = {name: part for name, (part, _) in divided.items()}
+    targets: Targets = {name: torch.from_numpy(indices) for name, (_, indices) in divided.items()}
+    are_events = {isinstance(part.values, EventArrays) for part in parts.values()}
+    if len(are_events) > 1:
+        raise InputError("one part holds events and another arrays; give all as the same")
+    return (samples_of_events if are_events == {True} else samples_of_arrays)(parts, targets, dt_s, labels, notes)
 
 
 def samples_of_events(
-    parts: dict[Split, Part], targets: dict[Split, torch.Tensor], dt_s: float | None, notes: list[str]
-) -> SplitSamples:
+    parts: dict[Split, Part],
+    targets: dict[Split, torch.Tensor],
+    dt_s: float | None,
+    labels: list[str],
+    notes: list[str],
+) -> Prepared:
     """Convert events to samples of spikes sorted by time; arguments are those of `samples_of_arrays`."""
     events_by_split: dict[Split, tuple[EventArrays, NDArray[np.int64]]] = {
         name: (part.values, part.order) for name, part in parts.items() if isinstance(part.values, EventArrays)
@@ -58,7 +91,7 @@ def samples_of_events(
         name: Samples(_join_trains(_trains_of_events(events, order, steps * step_us, n_inputs)), targets[name], None)
         for name, (events, order) in events_by_split.items()
     }
-    return SplitSamples(splits, "spikes", n_inputs, steps, step_us * 1e-6)
+    return Prepared(splits, "spikes", n_inputs, steps, step_us * 1e-6, labels, notes)
 
 
 def _trains_of_events(
@@ -129,8 +162,12 @@ class _ArrayPart:
 
 
 def samples_of_arrays(
-    parts: dict[Split, Part], targets: dict[Split, torch.Tensor], dt_s: float | None, notes: list[str]
-) -> SplitSamples:
+    parts: dict[Split, Part],
+    targets: dict[Split, torch.Tensor],
+    dt_s: float | None,
+    labels: list[str],
+    notes: list[str],
+) -> Prepared:
     """Convert arrays to samples: 0/1 arrays with a time axis become spikes, all others numbers from 0 to 1.
 
     If training numbers leave 0 to 1, each channel is scaled by its range in the training split, and numbers beyond
@@ -161,9 +198,9 @@ def samples_of_arrays(
             name: Samples(_join_trains(_trains(part, step_us)), targets[name], None)
             for name, part in array_parts.items()
         }
-        return SplitSamples(spiking, "spikes", n_inputs, longest, step_us * 1e-6)
+        return Prepared(spiking, "spikes", n_inputs, longest, step_us * 1e-6, labels, notes)
     splits = _value_samples(array_parts, targets, notes)
-    return SplitSamples(splits, "traces" if over_time else "values", n_inputs, longest, step_us * 1e-6)
+    return Prepared(splits, "traces" if over_time else "values", n_inputs, longest, step_us * 1e-6, labels, notes)
 
 
 def _value_samples(

@@ -93,7 +93,9 @@ def use(
     if surrogate is not None and not callable(surrogate):
         raise InputError(f"surrogate={surrogate!r}: a name such as 'atan', or a function for spike_grad, is needed")
     if surrogate is None and width_fwhm is None and not any(map(has_reset, layers.values())):
-        raise InputError(f"use: no spiking layer of {type(network).__name__} has a reset; give surrogate= or width_fwhm=")
+        raise InputError(
+            f"use: no spiking layer of {type(network).__name__} has a reset; give surrogate= or width_fwhm="
+        )
     changes = [
         _Change(name, layer, *_wanted(name, layer, surrogate, width_fwhm, reset_gradient))
         for name, layer in layers.items()

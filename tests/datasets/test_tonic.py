@@ -24,7 +24,7 @@ from sgbench.records.method import identity, method_id
 from sgbench.training.build import build, data_of
 from sgbench.yours.arrays import EventArrays, read_data
 from sgbench.yours.benchmark import write_entry_for
-from sgbench.yours.prepare import prepare
+from sgbench.yours.samples import prepare
 from tests.datasets import original_formats as formats
 
 PIXELS = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", bool)])

@@ -25,7 +25,7 @@ from sgbench.yours import samples, scratch
 from sgbench.yours.arrays import EventArrays, read_data
 from sgbench.yours.benchmark import write_entry_for
 from sgbench.yours.entry import Terms, WrittenEntry
-from sgbench.yours.prepare import Prepared, prepare
+from sgbench.yours.samples import Prepared, prepare
 from tests.messages import lines_naming
 
 X = np.arange(240.0).reshape(10, 8, 3)

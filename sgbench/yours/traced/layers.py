@@ -16,38 +16,26 @@ SPARSE_SHARE = 0.25
 """Largest share of non-zero inputs for which matrix products process them one by one, as events."""
 
 
-class GivenCurrent(nn.Module):
-    """Wraps neurons as an engine layer without weights, whose input is the current itself."""
+class WithWeights(nn.Module):
+    """Holds neurons for one pass of the engine, with the weights that they have now; without any, of a current."""
 
     cut = False
     recurrence = "none"
     recurrent: Tensor | None
 
-    def __init__(self, name: str, neuron: Neuron) -> None:
-        super().__init__()
-        self.name, self.neuron = name, neuron
-        self.recurrent = None
-
-    def synapses(self) -> tuple[Tensor, Tensor | None] | None:
-        return None
-
-    def current(self, x: Tensor) -> Tensor:
-        return x
-
-    def feedback(self, s: Tensor) -> Tensor:
-        return torch.zeros_like(s)
-
-
-class WithWeights(GivenCurrent):
-    """Holds a layer of a user's neurons for one pass, with the weights that they have now."""
-
     def __init__(
-        self, name: str, neuron: Neuron, weight: Tensor | None, bias: Tensor | None, module: Any, features: int
+        self,
+        name: str,
+        neuron: Neuron,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        wired: Any = None,
+        features: int = 0,
     ) -> None:
-        super().__init__(name, neuron)
+        super().__init__()
+        self.name, self.neuron, self.recurrent = name, neuron, None
         self.given = weight, bias
         self.back: tuple[Callable[[Tensor], Tensor], ...] = ()  # a tuple, since a module would be registered
-        wired = getattr(module, "recurrent", None)
         if wired is None:
             return
         self.back = (wired,)
@@ -59,8 +47,7 @@ class WithWeights(GivenCurrent):
         elif isinstance(wired, nn.Conv2d):
             self.recurrence, self.recurrent = "convolution", wired.weight
         else:
-            value = torch.as_tensor(wired.V)
-            self.recurrence, self.recurrent = "one_to_one", value.flatten().expand(features)
+            self.recurrence, self.recurrent = "one_to_one", torch.as_tensor(wired.V).flatten().expand(features)
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
         weight, bias = self.given
@@ -77,20 +64,24 @@ class WithWeights(GivenCurrent):
 
 
 class NeuronLayer:
-    """Runs one module of a user's neurons over all steps.
+    """Runs one module of neurons over all steps: snnTorch's, those of the catalogue, or a user's own.
 
     Raises:
         InputError: the engine cannot run it.
     """
 
     def __init__(self, name: str, module: Any, features: Sequence[int]) -> None:
-        self.name = name
-        self.features = torch.Size(features)
-        integrates = can_integrate(module)
-        self.neuron: SnnTorchNeuron = (Integrator if integrates else SnnTorchNeuron)(module, name)
-        self._require_shapes(module)
+        self.name, self.features = name, torch.Size(features)
+        self.is_ours = isinstance(module, Neuron)
+        if self.is_ours and module.sees_all_steps:
+            raise InputError(f"module '{name}' sees all steps at once")
+        self.neuron = (
+            module if self.is_ours else (Integrator if can_integrate(module) else SnnTorchNeuron)(module, name)
+        )
+        if not self.is_ours:
+            self._require_shapes(getattr(module, "recurrent", None))
 
-    def _require_shapes(self, module: Any) -> None:
+    def _require_shapes(self, wired: Any) -> None:
         for key, value in self.neuron.numbers.items():
             if isinstance(value, Tensor):
                 try:
@@ -99,42 +90,42 @@ class NeuronLayer:
                     fits = False
                 if not fits:
                     raise InputError(f"module '{self.name}' has {key} of shape {tuple(value.shape)}")
-        wired: Any = getattr(module, "recurrent", None)
         if type(wired).__name__ == "RecurrentOneToOne":
             value = torch.as_tensor(wired.V)
-            count = value.numel()
-            if count != 1 and not (len(self.features) == 1 and count == self.features.numel()):
+            if value.numel() != 1 and (len(self.features), value.numel()) != (1, self.features.numel()):
                 raise InputError(f"module '{self.name}' has V of shape {tuple(value.shape)}")
         if isinstance(wired, nn.Linear) and len(self.features) != 1:
             raise InputError(f"module '{self.name}' feeds back along the last axis of several")
 
     def layer(self, module: Any, weight: Tensor | None, bias: Tensor | None) -> WithWeights:
-        self.neuron.refresh(module)
-        wired = module if getattr(module, "recurrent", None) is not None else None
+        if not self.is_ours:
+            self.neuron.refresh(module)
+        wired = None if self.is_ours else getattr(module, "recurrent", None)
         return WithWeights(self.name, self.neuron, weight, bias, wired, self.features.numel())
 
     def results(
         self, module: Any, output: Tensor, centred: Tensor | None, *, with_spikes: bool
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Return spikes, as the module sends them, and potentials, from the engine's output and its potential."""
-        threshold = self.neuron.numbers["threshold"]
-        if isinstance(self.neuron, Integrator):
+        """Return what neurons send, and potentials, from the engine's output and its potential.
+
+        Potentials of neurons of ours are those minus the threshold; those that do not fire send them.
+        """
+        if self.is_ours:
+            return output, output if centred is None else centred
+        if not self.sends_ones:
             spikes, potential = module.spike_grad(output - module.threshold) if with_spikes else None, output
         else:
-            spikes, potential = output, None if centred is None else centred + threshold
+            spikes, potential = output, None if centred is None else centred + self.neuron.numbers["threshold"]
         if not with_spikes or spikes is None:
             return None, potential
-        factor = module.graded_spikes_factor
-        if factor.requires_grad or factor.numel() != 1 or float(factor) != 1:
-            spikes = spikes * factor
-        return spikes, potential
+        return spikes if sends_plain_ones(module) else spikes * module.graded_spikes_factor, potential
 
     def has_fired(self, module: Any, output: Tensor, begin: Any) -> bool:
         """Return whether neurons that were taken to stay silent have a potential at which they fire and reset.
 
         They are taken for neurons that fire from then on.
         """
-        if not isinstance(self.neuron, Integrator) or self.neuron.reset == "none":
+        if self.sends_ones or self.neuron.reset == "none":
             return False
         potentials = [output] if begin is None else [output, begin.u]
         if all(bool((each <= module.threshold).all()) for each in potentials):
@@ -144,28 +135,13 @@ class NeuronLayer:
 
     @property
     def sends_ones(self) -> bool:
-        """Return whether the engine's output is the spikes that the module sends."""
+        """Return whether the engine's output is the spikes that the module sends, but for a factor of graded ones."""
         return not isinstance(self.neuron, Integrator)
 
 
-class OurNeurons:
-    """Runs neurons of the catalogue, or of a user's own, over all steps; see `NeuronLayer`."""
-
-    sends_ones = True
-
-    def has_fired(self, module: Any, output: Tensor, begin: Any) -> bool:
-        return False
-
-    def __init__(self, name: str, module: Any, features: Sequence[int]) -> None:
-        self.name, self.neuron, self.features = name, module, torch.Size(features)
-        if module.sees_all_steps:
-            raise InputError(f"module '{name}' sees all steps at once")
-
-    def layer(self, module: Any, weight: Tensor | None, bias: Tensor | None) -> WithWeights:
-        return WithWeights(self.name, module, weight, bias, None, self.features.numel())
-
-    def results(
-        self, module: Any, output: Tensor, centred: Tensor | None, *, with_spikes: bool
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Return what the neurons send, and their potential minus the threshold."""
-        return output, output if centred is None else centred
+def sends_plain_ones(module: Any) -> bool:
+    """Return whether the spikes of neurons are ones, and not graded."""
+    if isinstance(module, Neuron):
+        return True
+    factor = module.graded_spikes_factor
+    return not factor.requires_grad and factor.numel() == 1 and float(factor) == 1

@@ -15,10 +15,10 @@ from fastspiking.numba_events import sparse_form
 from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
 from sgbench.yours.spiking_modules import state_names
-from sgbench.yours.traced.layers import SPARSE_SHARE
+from sgbench.yours.traced.layers import SPARSE_SHARE, sends_plain_ones
 from sgbench.yours.traced.operations import name_of
 from sgbench.yours.traced.replay import ConvolvedImages, Group, ReplayedPart, square, window
-from sgbench.yours.traced.schedule import PIECES, StepLoop, Unit, ancestors, attached, components, needs_of, schedule
+from sgbench.yours.traced.schedule import PIECES, Unit, ancestors, attached, components, needs_of, schedule
 from sgbench.yours.traced.simplify import uses_of
 from sgbench.yours.traced.stacking import Gather, Key, ReplayValues, Single
 from sgbench.yours.traced.trace import CentredCall, Ref, Trace, Unproven, refs_in
@@ -118,8 +118,6 @@ class Plan:
         self.slots: dict[Ref, tuple[Key, int]] = {}
         self.members: dict[Key, list[Ref]] = {}
         self.pieces: dict[int, Key] = {}
-        self.numbers: dict[int, int] = {}
-        self.lines: list[str] = []  # how each part runs
         self.by_steps: list[str] = []  # parts that run step by step, and why
         self.steps: list[Any] = []
         self.outer_uses = uses_of(trace)
@@ -142,43 +140,39 @@ class Plan:
         self.steps = kept[::-1]
         return used | ancestors(self.trace, self.trace.shaped)
 
-    def number(self, unit: Unit) -> int:
-        return self.numbers.setdefault(id(unit), len(self.numbers))
-
     def mode(self, grad: bool) -> Any:
         return contextlib.nullcontext() if grad == torch.is_grad_enabled() else torch.set_grad_enabled(grad)
 
-    def _compile(self, units: list[Unit | StepLoop]) -> None:
+    def _compile(self, units: list[Unit]) -> None:
         for unit in units:
-            if isinstance(unit, Unit) and unit.neurons:
+            if unit.neurons:
                 for node in unit.nodes:
                     for ref in node.states if node is not unit.first else ():
                         self.outer_uses[ref] -= 1  # type: ignore[index]
                         source = attached(ref, self.makers)
                         if source != ref and not self.outer_uses[ref]:  # type: ignore[index]
                             self.outer_uses[source] -= 1  # type: ignore[index]
-        parts: dict[int, ReplayedPart] = {}
         for unit in units:
-            if isinstance(unit, StepLoop):
+            if unit.loops:
                 self._by_steps(unit)
             elif unit.neurons:
-                self._neurons(unit, parts)
+                self._neurons(unit)
             elif unit.batched:
                 self._group(unit)
             else:
                 self._single(unit)
         self._convolve()
-        self._join(parts)
+        self._join()
 
-    def _by_steps(self, loop: StepLoop) -> None:
+    def _by_steps(self, loop: Unit) -> None:
         names = list(dict.fromkeys(node.where for node in loop.nodes if node.kind == "neurons"))
         listed = ", ".join(names) or loop.nodes[0].where or "forward"
         self.by_steps.append(f"{listed}: step by step, since what it receives depends on what it sent a step before")
         self.steps.append(Single(loop.nodes, self))
 
-    def _neurons(self, unit: Unit, parts: dict[int, ReplayedPart]) -> None:
+    def _neurons(self, unit: Unit) -> None:
         try:
-            part = ReplayedPart(unit, self)
+            self.steps.append(ReplayedPart(unit, self))
         except InputError as reason:
             if unit.cuts:
                 raise Unproven(str(reason)) from reason
@@ -186,12 +180,8 @@ class Plan:
                 self.slots.pop(ref, None)
             self.by_steps.append(f"{unit.first.where}: step by step: {reason}")
             self.steps.append(Single(unit.nodes, self))
-            return
-        parts[id(unit)] = part
-        self.steps.append(part)
 
     def _group(self, unit: Unit) -> None:
-        number = self.number(unit)
         if isinstance(unit.first.func, CentredCall) and all(node.out in self.slots for node in unit.nodes):
             return  # the engine returns it
         try:
@@ -201,8 +191,8 @@ class Plan:
             return
         for at, node in enumerate(unit.nodes):
             for slot, ref in enumerate(node.outs):
-                self.slots[ref] = (number, slot), at
-                self.members.setdefault((number, slot), []).append(ref)
+                self.slots[ref] = (unit.number, slot), at
+                self.members.setdefault((unit.number, slot), []).append(ref)
         self.steps.append(group)
 
     def _single(self, unit: Unit) -> None:
@@ -211,7 +201,7 @@ class Plan:
         if isinstance(node.func, CentredCall) and node.out in self.slots:
             return
         if name_of(node.func) in PIECES and len(outs) > 1 and len({self.trace.metas[ref.number] for ref in outs}) == 1:
-            key = self.pieces[id(node)] = (self.number(unit), "pieces")
+            key = self.pieces[id(node)] = (unit.number, "pieces")
             self.members[key] = outs
             self.slots |= {ref: (key, at) for at, ref in enumerate(outs)}
         self.steps.append(Single([node], self))
@@ -230,38 +220,33 @@ class Plan:
             if pool:
                 self.steps.remove(pool)
 
-    def _join(self, parts: dict[int, ReplayedPart]) -> None:
+    def _join(self) -> None:
         """Take linear layers into the engine, and join sequences that only they are between."""
         by_number = {step.number: step for step in self.steps if isinstance(step, Group)}
-        by_spikes = {part.spikes_key: part for part in parts.values()}
+        parts = [step for step in self.steps if isinstance(step, ReplayedPart)]
+        by_spikes = {part.spikes_key: part for part in parts}
         taken: set[int] = set()
-        runs: dict[int, list[ReplayedPart]] = {}
-        for step in list(self.steps):
-            if not isinstance(step, ReplayedPart):
-                continue
-            part = step
-            runs[id(part)] = [part]
+        runs = {id(part): [part] for part in parts}
+        for part in parts:
             key = part.input.whole(self)
             group = by_number.get(key[0]) if key is not None else None
             if group is None or not self._is_plain(group, part):
                 continue
             part.linear = group.unit
             taken.add(id(group))
-            source = group.columns[0]
-            sender = by_spikes.get(source.whole(self))
-            sends_ones = sender is not None and sender.neurons.sends_ones and sender.kind[1]  # none is graded
-            if sender is None or not sends_ones or sender.unbatched:
-                continue
-            static = self._static([*group.columns[1:], *(part.states or ())])
+            sender = by_spikes.get(group.columns[0].whole(self))
             if (
-                static
-                and runs[id(sender)][-1] is sender
-                and (sender.unit.first.grad, sender.window) == (part.unit.first.grad, part.window)
+                sender is None
+                or sender.unbatched
+                or not (sender.neurons.sends_ones and sends_plain_ones(sender.of(self)))
             ):
+                continue
+            chain = runs[id(sender)]
+            alike = (sender.unit.first.grad, sender.window) == (part.unit.first.grad, part.window)
+            if alike and chain[-1] is sender and self._static([*group.columns[1:], *(part.states or ())]):
                 inner = {node.args[0] for node in part.linear.nodes}
                 used = ((ref, self.outer_uses[ref]) for ref in self.members[sender.spikes_key])
                 sender.needs_spikes = any(count - (ref in inner) > 0 for ref, count in used)
-                chain = runs[id(sender)]
                 chain.append(part)
                 runs[id(part)] = chain
         self._arrange(runs, taken)
@@ -305,14 +290,6 @@ class Plan:
         for step in self.steps:
             step.run(values)
         return values.filled(self.trace.out), values.filled(self.trace.writes)
-
-    def changed(self) -> str:
-        """Return the name of a module of neurons that has become one of another kind, or ""."""
-        for step in self.steps:
-            for part in step.parts if isinstance(step, EngineRun) else ():
-                if part.kind_of(part.of(self)) != part.kind:
-                    return part.name
-        return ""
 
     def describe(self) -> list[str]:
         lines = []

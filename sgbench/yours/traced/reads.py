@@ -19,7 +19,9 @@ from torch import Tensor, nn
 import fastspiking
 from sgbench import paths
 from sgbench.neurons.base import Neuron
+from sgbench.yours.snntorch_neurons import can_integrate, is_far, why_not
 from sgbench.yours.spiking_modules import state_names
+from sgbench.yours.traced.layers import sends_plain_ones
 from sgbench.yours.traced.trace import Leaf, Meta, Unproven, module_at
 
 PLUMBING = frozenset(dir(nn.Module())) - {"training"}
@@ -78,7 +80,7 @@ class Reads:
 
         def set_attribute(module: Any, name: str, value: Any) -> None:
             if id(module) in own:
-                self.written_to(module, name)
+                self.set[self.paths[id(module)], name] = module
             set_before(module, name, value)
 
         def delete(module: Any, name: str) -> None:
@@ -133,11 +135,6 @@ class Reads:
             for item, each in enumerate(value):
                 self._note_tensors(key, each, (*inner, item))
 
-    def written_to(self, module: nn.Module, name: str) -> None:
-        path = self.paths.get(id(module))
-        if path is not None:
-            self.set[path, name] = module
-
     def written(self) -> dict[tuple[str, str], Any]:
         found = {}
         for (path, name), module in self.set.items():
@@ -170,11 +167,11 @@ class Reads:
             raise Unproven(self.failed)
 
     def _plain_of(self, path: str) -> dict[str, Any]:
-        return {
-            key: value
-            for key, value in vars(module_at(self.network, path)).items()
-            if key not in PLUMBING and key != "reset" and not isinstance(value, Tensor)
-        }
+        """Return what is no tensor in neurons, and what decides how they run."""
+        module = module_at(self.network, path)
+        kind = why_not(module), sends_plain_ones(module), can_integrate(module), is_far(module)
+        own = {key: each for key, each in vars(module).items() if key not in PLUMBING and key != "reset"}
+        return {key: each for key, each in own.items() if not isinstance(each, Tensor)} | {"kind": kind}
 
     def fetch(self, leaf: Leaf, inputs: list[Tensor]) -> Tensor:
         if leaf.kind == "input":
@@ -188,9 +185,6 @@ class Reads:
         for item in inner:
             value = value[item]
         return value  # type: ignore[no-any-return]
-
-    def now(self, place: tuple[str, str]) -> Any:
-        return getattr(module_at(self.network, place[0]), place[1])
 
     def reset_others(self) -> None:
         """Set the neurons of other networks to rest, as `snntorch.utils.reset` does."""

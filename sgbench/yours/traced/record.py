@@ -26,7 +26,7 @@ from sgbench.yours.traced.operations import (
     storage_of,
 )
 from sgbench.yours.traced.reads import Reads
-from sgbench.yours.traced.requirements import other_draws, require_no_hooks, require_plain
+from sgbench.yours.traced.requirements import other_draws, require_plain
 from sgbench.yours.traced.trace import (
     CentredCall,
     Leaf,
@@ -66,7 +66,6 @@ class CallRecorder(TorchFunctionMode):
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.reads.on_tensor = self.at
-        require_no_hooks(self.network)
         self._note_others()
         for path, module in self.network.named_modules():
             own = vars(module) if state_names(module) else {}
@@ -225,7 +224,7 @@ class CallRecorder(TorchFunctionMode):
                 raise Unproven("it detaches a state of the call before in place")
             return
         new = self.refs[id(target)] = self.trace.new(Meta.of(target))
-        self._append(TraceNode("op", torch.Tensor.detach, (ref,), {}, new, torch.is_grad_enabled(), self.reads.where))
+        self._append("op", torch.Tensor.detach, (ref,), {}, new)
 
     def _change(
         self, func: Any, args: Any, kwargs: Any, given: list[Tensor], changed: list[int], out: Any, *, has_drawn: bool
@@ -243,104 +242,91 @@ class CallRecorder(TorchFunctionMode):
         if made is not target:
             raise Unproven(f"it changes a tensor in place that it goes on to use ({name_of(func)})")
         place = next(at for at, tensor in enumerate(tensors_in((args, kwargs))) if tensor is target)
-        stored = with_refs(args, self.ref), with_refs(kwargs, self.ref)
+        stored = with_refs((args, kwargs), self.ref)
         for other in self.by_storage[storage_of(target)] - {id(target)}:
             self.stale[other] = f"writes into a tensor ({name_of(func)})"
         new = self.refs[id(target)] = self.trace.new(Meta.of(target))
-        kind = "random" if has_drawn else "op"
-        self._append(TraceNode(kind, func, *stored, new, torch.is_grad_enabled(), self.reads.where, writes=place))
+        self._append("random" if has_drawn else "op", func, *stored, new, writes=place)
 
     def _add(self, kind: str, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-        stored = with_refs(args, self.ref), with_refs(kwargs, self.ref)
-        made = with_refs(out, lambda tensor: self.refs.get(id(tensor)) or self._known(tensor))
-        self._append(TraceNode(kind, func, *stored, made, torch.is_grad_enabled(), self.reads.where))
+        self._append(kind, func, *with_refs((args, kwargs), self.ref), with_refs(out, self._made))
 
-    def _append(self, node: TraceNode) -> None:
-        self.alive.append(node.func)
+    def _append(
+        self, kind: str, func: Any, args: Any, kwargs: Any, out: Any, *, where: str | None = None, **more: Any
+    ) -> None:
+        where = self.reads.where if where is None else where
+        node = TraceNode(kind, func, args, kwargs, out, torch.is_grad_enabled(), where, **more)
+        self.alive.append(func)
         self.trace.nodes.append(node)
-        if node.kind == "op" and all(ref in self.constants for ref in node.inputs):
+        if kind == "op" and all(ref in self.constants for ref in node.inputs):
             self.constants.update(node.outs)
 
     # --- calls that are recorded as one operation
 
+    def as_one(
+        self, name: str, call: Callable[..., Any], args: Any, kwargs: Any, given: Any, note: Callable[[Any, Any], None]
+    ) -> Any:
+        """Make a call that becomes one operation by `note(refs, out)`, with those of the tensors that it is given."""
+        if self.paused or self.failed:
+            return call(*args, **kwargs)
+        self.give_up(self._require_no_draws)
+        stored = self.give_up(with_refs, given, self.ref)
+        tensors = list(tensors_in((args, kwargs)))
+        before = [tensor._version for tensor in tensors]
+        with self.pause():
+            out = call(*args, **kwargs)
+            self.give_up(self._noted, name, note, stored, out, changed=is_change(tensors, before))
+        return out
+
+    def _noted(self, name: str, note: Callable[[Any, Any], None], stored: Any, out: Any, *, changed: bool) -> None:
+        if changed:
+            raise Unproven(f"{name} changes its input in place")
+        if not torch.equal(self.draws, draws()):
+            raise Unproven(f"{name} draws random numbers in its step")
+        note(stored, out)
+
     def watch(
         self, name: str, module: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        if self.paused or self.failed:
-            return forward(*args, **kwargs)
-        self.give_up(self._require_no_draws)
-        with self.pause():
-            before, current = given_states(module, args, kwargs), args[0] if args else kwargs["input_"]
-        stored = self.give_up(lambda: ((self.ref(current),), tuple(self.ref(state) for state in before)))
-        with self.pause():
-            version = current._version
-            out = forward(*args, **kwargs)
-            changed = current._version != version
-            self.give_up(self._called, name, module, forward, stored, out, changed=changed)
-        return out
+        def note(stored: Any, out: Any) -> None:
+            after = tuple(self._made(state) for state in states_of(module))
+            made = with_refs(out, self._made)
+            self._made(vars(module)["reset"])  # which `sgbench.use` looks at
+            self._append("neurons", forward, stored[:1], {}, made, where=name, states=stored[1:], after=after)
 
-    def _called(self, name: str, module: nn.Module, forward: Any, stored: Any, out: Any, *, changed: bool) -> None:
-        if not torch.equal(self.draws, draws()):
-            raise Unproven(f"'{name}' draws random numbers in its step")
-        if changed:
-            raise Unproven(f"'{name}' changes its input in place")
-        after = tuple(self._made(state) for state in states_of(module))
-        made = with_refs(out, self._made)
-        self._made(vars(module)["reset"])  # which `sgbench.use` looks at
-        given, states = stored
-        self._append(TraceNode("neurons", forward, given, {}, made, torch.is_grad_enabled(), name, states, after))
+        with self.pause():
+            given = (args[0] if args else kwargs.get("input_"), *given_states(module, args, kwargs))
+        return self.as_one(f"'{name}'", forward, args, kwargs, given, note)
 
     def watch_ours(
         self, name: str, module: nn.Module, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        if self.paused or self.failed:
-            return method(*args, **kwargs)
-        self.give_up(self._require_no_draws)
-        stored = self.give_up(with_refs, args, self.ref)
-        with self.pause():
-            out = method(*args, **kwargs)
-            self.give_up(self._called_ours, name, method.__name__, stored, out, kwargs)
-        return out
+        def note(stored: Any, out: Any) -> None:
+            made = with_refs(out, self._made)
+            if kwargs:
+                raise Unproven(f"'{name}' is called with options")
+            if method.__name__ == "centred":
+                if not any(made == ref for ref in refs_in(stored)):  # a readout's is its state
+                    self._append("op", CentredCall(name), stored[:1], {}, made, where=name)
+                return
+            current, state = stored
+            if not all(isinstance(field, Ref) for field in (*state, *made[1])):
+                raise Unproven(f"'{name}' has a state that holds more than tensors")
+            own = {"states": tuple(state), "after": tuple(made[1])}
+            self._append("neurons", type(state), (current,), {}, made[0], where=name, **own)
 
-    def _called_ours(self, name: str, method: str, stored: Any, out: Any, kwargs: Any) -> None:
-        if kwargs or not torch.equal(self.draws, draws()):
-            raise Unproven(f"'{name}' draws random numbers in its step, or is called with options")
-        grad = torch.is_grad_enabled()
-        made = with_refs(out, self._made)
-        if method == "centred":
-            if any(made == ref for ref in refs_in(stored)):
-                return  # a readout's is its state
-            self._append(TraceNode("op", CentredCall(name), (stored[0],), {}, made, grad, name))
-            return
-        current, state = stored
-        if not all(isinstance(field, Ref) for field in (*state, *made[1])):
-            raise Unproven(f"'{name}' has a state that holds more than tensors")
-        node = TraceNode("neurons", type(state), (current,), {}, made[0], grad, name, tuple(state), tuple(made[1]))
-        self._append(node)
+        return self.as_one(f"'{name}'", method, args, kwargs, args, note)
 
     def _made(self, tensor: Tensor) -> Ref:
         return self.refs[id(tensor)] if id(tensor) in self.refs else self._known(tensor)
 
     def apply(self, original: Any, kind: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        call = original.__get__(None, kind)
-        if self.paused or self.failed:
-            return call(*args, **kwargs)
-        given = list(tensors_in((args, kwargs)))
-        with self.pause():
-            before = [tensor._version for tensor in given]
-            out = call(*args, **kwargs)
-            changed = is_change(given, before)
-            self.give_up(self._applied, kind, args, kwargs, out, changed=changed)
-        return out
+        def note(stored: Any, out: Any) -> None:
+            if any(id(tensor) in self.refs for tensor in tensors_in(out)):
+                raise Unproven(f"{kind.__name__} returns its own input")
+            self._append("op", kind.apply, *stored, with_refs(out, self._made))
 
-    def _applied(self, kind: Any, args: Any, kwargs: Any, out: Any, *, changed: bool) -> None:
-        if changed:
-            raise Unproven(f"{kind.__name__} changes its input in place")
-        if any(id(tensor) in self.refs for tensor in tensors_in(out)):
-            raise Unproven(f"{kind.__name__} returns its own input")
-        if not torch.equal(self.draws, draws()):
-            raise Unproven(f"{kind.__name__} draws random numbers")
-        self._add("op", kind.apply, args, kwargs, out)
+        return self.as_one(kind.__name__, original.__get__(None, kind), args, kwargs, (args, kwargs), note)
 
 
 class Recorded(NamedTuple):

@@ -1,5 +1,6 @@
 """Runs a recorded call again on other values: groups at once, neurons on the engine, the rest as recorded."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,14 +10,13 @@ from torch.nn.functional import max_pool2d
 
 from fastspiking.event_convolution import Convolution, convolve
 from sgbench.errors import InputError
-from sgbench.neurons.base import Neuron
-from sgbench.yours.snntorch_neurons import can_integrate, is_far, why_not
+from sgbench.yours.snntorch_neurons import can_integrate, is_far
 from sgbench.yours.spiking_modules import state_names
-from sgbench.yours.traced.layers import NeuronLayer, OurNeurons
+from sgbench.yours.traced.layers import NeuronLayer
 from sgbench.yours.traced.operations import name_of
 from sgbench.yours.traced.schedule import HOLE, Unit, resting, with_holes
 from sgbench.yours.traced.stacking import ELEMENTWISE, IMAGE_AXES, Gather, ReplayValues
-from sgbench.yours.traced.trace import CentredCall, Ref, mapped, module_at, refs_in, tensors_in
+from sgbench.yours.traced.trace import CentredCall, Ref, found_in, mapped, module_at, refs_in, tensors_in
 
 
 class Group:
@@ -26,19 +26,18 @@ class Group:
         node = self.node = unit.first
         if isinstance(node.func, CentredCall):
             raise NotImplementedError("a method of neurons")
-        self.unit, self.nodes = unit, unit.nodes
-        self.number = plan.number(unit)
+        self.unit, self.nodes, self.number = unit, unit.nodes, unit.number
         self.columns: list[Any] = []  # a tensor of all members, or how to stack those of each
         self.dims: list[int | None] = []
         self.ranks: list[int] = []
-        lists = [flat_leaves((each.args, each.kwargs)) for each in unit.nodes]
-        holes = flat_leaves(with_holes(node, plan.trace))
+        lists = [list(found_in((each.args, each.kwargs))) for each in unit.nodes]
+        holes = list(found_in(with_holes(node, plan.trace)))
         self.out_rank = len(plan.trace.metas[node.outs[0].number].shape)
         self.picks: Any = None
         if holes != lists[0] and name_of(node.func) in ("__getitem__", "select"):
             self._pick(unit, plan)
             return
-        places = []
+        places: dict[int, Ref] = {}  # numbers of the columns, by the places of the arguments
         for at, first in enumerate(lists[0]):
             column = [each[at] for each in lists]
             if isinstance(first, Ref):
@@ -49,8 +48,9 @@ class Group:
                 self._add(torch.tensor(column, dtype=dtype), 0)
             else:
                 continue
-            places.append(at)
-        self.template = numbered((node.args, node.kwargs), places)
+            places[at] = Ref(len(places))
+        count = itertools.count()
+        self.template = mapped((node.args, node.kwargs), lambda each: places.get(next(count), each), None)
         self.writes = node.writes
 
     def _add(self, column: Any, rank: int) -> None:
@@ -185,44 +185,11 @@ def one_side(value: Any) -> int:
     return values.pop() if len(values) == 1 and all(isinstance(each, int) for each in values) else -1
 
 
-def flat_leaves(value: Any) -> list[Any]:
-    if isinstance(value, tuple | list):
-        return [leaf for each in value for leaf in flat_leaves(each)]
-    if isinstance(value, dict):
-        return [leaf for each in value.values() for leaf in flat_leaves(each)]
-    if isinstance(value, slice):
-        return flat_leaves((value.start, value.stop, value.step))
-    return [value]
-
-
-def numbered(value: Any, places: Sequence[int]) -> Any:
-    """Return nested containers with the stand-in of a number in place of each of these innermost values."""
-    order = {place: Ref(at) for at, place in enumerate(places)}
-    count = -1
-
-    def build(each: Any) -> Any:
-        nonlocal count
-        if isinstance(each, tuple):
-            items = [build(one) for one in each]
-            return type(each)(*items) if hasattr(each, "_fields") else tuple(items)
-        if isinstance(each, list):
-            return [build(one) for one in each]
-        if isinstance(each, dict):
-            return {key: build(one) for key, one in each.items()}
-        if isinstance(each, slice):
-            return slice(*(build(one) for one in (each.start, each.stop, each.step)))
-        count += 1
-        return order.get(count, each)
-
-    return build(value)
-
-
 class ReplayedPart:
     """Holds one sequence of calls of neurons within a run of the engine."""
 
     def __init__(self, unit: Unit, plan: Any) -> None:
-        self.unit, self.number = unit, plan.number(unit)
-        node = unit.first
+        self.unit, self.number, node = unit, unit.number, unit.first
         self.name = node.where
         module = module_at(plan.network, node.where)
         meta = plan.trace.metas[node.args[0].number]
@@ -234,8 +201,7 @@ class ReplayedPart:
             raise InputError(f"module '{self.name}' starts each step from a state that something else has changed")
         self.window = window_of(unit)
         names = state_names(module)
-        self.neurons: Any = (NeuronLayer if names else OurNeurons)(node.where, module, features)
-        self.kind = self.kind_of(module)
+        self.neurons = NeuronLayer(node.where, module, features)
         names = names or getattr(node.func, "_fields", ())
         self.fields = {"mem": "u", "syn": "i", "syn_exc": "exc", "syn_inh": "inh", "spk": "s"}
         makers = plan.makers
@@ -248,7 +214,7 @@ class ReplayedPart:
         self.input = Gather([each.args[0] for each in unit.nodes], plan)
         self.needs_spikes = self.needs_potential = False
         plan.members[self.spikes_key] = [next(refs_in(each.out)) for each in unit.nodes]
-        ours = isinstance(module, Neuron)
+        ours = self.neurons.is_ours
         potentials = [plan.centred.get(each.after) if ours else each.after[-1] for each in unit.nodes]
         plan.members[self.potential_key] = [Ref(-1) if ref is None else ref for ref in potentials]
         for at, each in enumerate(unit.nodes):
@@ -265,13 +231,6 @@ class ReplayedPart:
 
         if self.needs_potential and not ours and is_far(module) and not can_integrate(module):
             raise InputError(f"module '{self.name}' has a threshold beside which its potential is lost in rounding")
-
-    def kind_of(self, module: Any) -> tuple[Any, ...]:
-        if isinstance(module, Neuron):
-            return type(module), True
-        factor = module.graded_spikes_factor
-        plain = not factor.requires_grad and factor.numel() == 1 and float(factor) == 1
-        return why_not(module), plain, can_integrate(module), is_far(module)
 
     def of(self, plan: Any) -> Any:
         return module_at(plan.network, self.name)

@@ -1,4 +1,4 @@
-"""Refuses what a recorded call cannot show: hooks, hidden draws, and values of other kinds."""
+"""Finds what a recorded call cannot show: hooks, hidden draws, and values of other kinds."""
 
 import random
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sgbench.yours.traced.trace import Unproven
+from sgbench.yours.traced.trace import Unproven, found_in
 
 
 def other_draws() -> tuple[Any, ...]:
@@ -22,23 +22,26 @@ PLAIN = (int, float, bool, str, complex, type(None), torch.dtype, torch.device, 
 
 def require_plain(value: Any, verb: str) -> None:
     """Raise `Unproven` for anything but tensors, numbers and text in lists, tuples and dictionaries."""
-    if isinstance(value, dict):
-        for each in value.values():
-            require_plain(each, verb)
-    elif isinstance(value, tuple | list):
-        for each in value:
-            require_plain(each, verb)
-    elif not isinstance(value, (Tensor, *PLAIN)):
-        raise Unproven(f"it {verb} a {type(value).__name__}")
+    for each in found_in(value):
+        if not isinstance(each, (Tensor, *PLAIN)):
+            raise Unproven(f"it {verb} a {type(each).__name__}")
 
 
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
-def require_no_hooks(network: nn.Module) -> None:
-    """Raise `Unproven` for a network with hooks, which a replay would not call."""
-    for name, module in network.named_modules():
-        if any(getattr(module, hooks, None) for hooks in HOOKS) or "forward" in vars(module):
-            raise Unproven(f"module '{name or type(module).__name__}' has hooks, or a replaced forward")
+def has_hooks(module: nn.Module) -> bool:
+    return any(getattr(module, hooks, None) for hooks in HOOKS)
+
+
+def stands_apart(network: nn.Module) -> str:
+    """Return which module a replay would not call as the network does, and why; "" without one."""
+    for path, module in network.named_modules():
+        name = path or type(module).__name__
+        if has_hooks(module):
+            return f"module '{name}' has hooks"
+        if "forward" in vars(module):
+            return f"module '{name}' has a replaced forward"
         if isinstance(module, torch.jit.ScriptModule):
-            raise Unproven(f"module '{name}' is compiled by TorchScript")
+            return f"module '{name}' is compiled by TorchScript"
+    return ""

@@ -32,10 +32,12 @@ ZEROS = frozenset({"zeros", "zeros_like", "new_zeros"})
 
 @dataclass(eq=False)
 class Unit:
-    """Holds what runs together: a group of equal operations, or a sequence of calls of neurons."""
+    """Holds what runs together: a group of equal operations, a sequence of calls of neurons, or a loop."""
 
     nodes: list[TraceNode]
     neurons: bool = False
+    loops: bool = False  # whether operations need each other's results in turn, and run one after another as recorded
+    number: int = -1  # of groups and sequences
     cuts: list[int] = field(default_factory=list)  # of neurons: calls that start from a detached state
 
     @property
@@ -45,13 +47,6 @@ class Unit:
     @property
     def first(self) -> TraceNode:
         return self.nodes[0]
-
-
-@dataclass(eq=False)
-class StepLoop:
-    """Holds operations that need each other's results in turn, and run one after another as recorded."""
-
-    nodes: list[TraceNode]
 
 
 def resting(ref: Ref, trace: Trace, makers: dict[Ref, TraceNode], current: Ref) -> bool:
@@ -140,18 +135,20 @@ def with_holes(node: TraceNode, trace: Trace) -> tuple[Any, Any]:
     return node.args, node.kwargs
 
 
-def schedule(trace: Trace) -> list[Unit | StepLoop]:
+def schedule(trace: Trace) -> list[Unit]:
     chains = sequences(trace)
     units = [*chains, *groups(trace, chains)]
+    for number, unit in enumerate(units):
+        unit.number = number
     place = {id(node): number for number, node in enumerate(trace.nodes)}
     needs = needs_of([unit.nodes for unit in units], trace, place)
-    ordered: list[Unit | StepLoop] = []
+    ordered = []
     for members in components(needs):
         if len(members) == 1 and members[0] not in needs[members[0]]:
             ordered.append(units[members[0]])
         else:
             inner_nodes = [node for at in members for node in units[at].nodes]
-            ordered.append(StepLoop(sorted(inner_nodes, key=lambda node: place[id(node)])))
+            ordered.append(Unit(sorted(inner_nodes, key=lambda node: place[id(node)]), loops=True))
     return ordered
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sgbench.yours.traced.operations import name_of
-from sgbench.yours.traced.trace import Meta, Ref, Trace, TraceNode, mapped, refs_in
+from sgbench.yours.traced.trace import Meta, Ref, Trace, TraceNode, refs_in, renamed
 
 ADDS = frozenset({"add", "__add__", "__radd__", "add_", "__iadd__"})
 DROPOUTS = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout"})
@@ -89,8 +89,7 @@ def _compute_once(trace: Trace) -> None:
                 continue
         kept.append(node)
     trace.nodes = kept
-    trace.out = mapped(trace.out, lambda ref: names.get(ref, ref))
-    trace.writes = {key: mapped(value, lambda ref: names.get(ref, ref)) for key, value in trace.writes.items()}
+    trace.out, trace.writes = renamed((trace.out, trace.writes), names)
     trace.shaped = {names.get(ref, ref) for ref in trace.shaped}
 
 

@@ -73,12 +73,8 @@ class TraceNode:
     def renamed(self, names: dict[Ref, Ref]) -> TraceNode:
         if not any(ref in names for ref in self.inputs):
             return self
-        return replace(
-            self,
-            args=mapped(self.args, lambda ref: names.get(ref, ref)),
-            kwargs=mapped(self.kwargs, lambda ref: names.get(ref, ref)),
-            states=tuple(None if ref is None else names.get(ref, ref) for ref in self.states),
-        )
+        args, kwargs, states = renamed((self.args, self.kwargs, self.states), names)
+        return replace(self, args=args, kwargs=kwargs, states=states)
 
 
 class Leaf(NamedTuple):
@@ -110,11 +106,9 @@ class Trace:
         return [*refs_in(self.out), *(ref for value in self.writes.values() for ref in refs_in(value))]
 
 
-def mapped(value: Any, change: Callable[[Any], Any], kind: type = Ref) -> Any:
-    """Return nested containers with each value of a kind in them replaced by `change(value)`; others stay."""
-    if isinstance(value, kind):
-        return change(value)
-    if isinstance(value, tuple | list | dict):
+def mapped(value: Any, change: Callable[[Any], Any], kind: type | None = Ref) -> Any:
+    """Return nested containers with each innermost value of a kind replaced by `change(value)`; None: with each."""
+    if isinstance(value, (tuple, list, dict)):
         inner = value.values() if isinstance(value, dict) else value
         items: Any = [mapped(each, change, kind) for each in inner]
         if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -123,22 +117,26 @@ def mapped(value: Any, change: Callable[[Any], Any], kind: type = Ref) -> Any:
         return items if type(value) in (list, dict) else type(value)(items)
     if isinstance(value, slice):
         return slice(*(mapped(each, change, kind) for each in (value.start, value.stop, value.step)))
-    return value
+    return change(value) if kind is None or isinstance(value, kind) else value
 
 
-def with_refs(value: Any, ref_of: Callable[[Tensor], Ref]) -> Any:
+def renamed(value: Any, names: dict[Ref, Ref]) -> Any:
+    return mapped(value, lambda ref: names.get(ref, ref))
+
+
+def with_refs(value: Any, ref_of: Callable[[Tensor], Any]) -> Any:
     return mapped(value, ref_of, Tensor)
 
 
-def found_in(value: Any, kind: type) -> Iterator[Any]:
-    """Yield each value of a kind in nested containers, in order."""
-    if isinstance(value, kind):
-        yield value
-    elif isinstance(value, slice):
+def found_in(value: Any, kind: type | None = None) -> Iterator[Any]:
+    """Yield each innermost value of a kind in nested containers, in order; None: each."""
+    if isinstance(value, slice):
         yield from found_in((value.start, value.stop, value.step), kind)
-    elif isinstance(value, tuple | list | dict):
+    elif isinstance(value, (tuple, list, dict)):
         for each in value.values() if isinstance(value, dict) else value:
             yield from found_in(each, kind)
+    elif kind is None or isinstance(value, kind):
+        yield value
 
 
 def refs_in(value: Any) -> Iterator[Ref]:
