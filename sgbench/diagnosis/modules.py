@@ -186,7 +186,7 @@ class _Recorder:
             if trace.currents and current.shape != trace.currents[0].shape:
                 self.left_out = (
                     f"one module for several layers, it receives currents of shapes "
-                    f"{tuple(trace.currents[0].shape)} and {tuple(current.shape)}"
+                    f"{tuple(trace.currents[0].shape)} and {tuple(current.shape)}; give each layer neurons of its own"
                 )
             trace.currents.append(leaf_like(current))
             return trace.currents[-1]
@@ -197,7 +197,7 @@ class _Recorder:
         def keep(layer: Any, _: Tensor, output: Any) -> None:
             shown = shown_by(layer, output)
             if shown is None:
-                self.left_out = f"{type(layer).__name__} does not show its membrane potential"
+                self.left_out = f"{type(layer).__name__} does not show its membrane potential; set output=True"
                 return
             if shown[0].requires_grad:
                 shown[0].retain_grad()
@@ -352,9 +352,7 @@ def _diagnosis(measured: Sequence[_Recorder], facts: ModuleFacts, loss: float) -
     if not measured:
         why = "; ".join(f"'{name}': {reason}" for name, reason in facts.left_out.items())
         raise InputError(
-            f"diagnose_module: {why}; set output=True"
-            if why
-            else "diagnose_module: no spiking layer was called; loss(net, batch) has to run the network"
+            f"diagnose_module: {why or 'no spiking layer was called; loss(net, batch) has to run the network'}"
         )
     layers = tuple(map(_layer, measured))
     slope = log_slope([layer.grad_norm or 0.0 for layer in layers])

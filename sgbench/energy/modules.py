@@ -119,8 +119,8 @@ class ModuleCounter:
 
     def result(self) -> OpCounts:
         if not self.tallies or not self.samples:
-            known = f" but {', '.join(self.unknown)}, which is not known" if self.unknown else ""
-            raise InputError(f"nothing was counted{known}: call the counter with input first")
+            unknown = " of " + ", ".join(f"{name} ({what})" for name, what in self.unknown.items())
+            raise InputError(f"nothing was counted{unknown if self.unknown else ': call the counter with input first'}")
         return OpCounts(
             samples=self.samples,
             steps=self.steps,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgbench.datasets.tonic_sets import UNSTATED, channels_of
-from sgbench.errors import InputError
+from sgbench.errors import InputError, one_printable_line
 from sgbench.yours.scratch import SpilledArrays, stack_arrays
 
 VALUES_AXES, TRACES_AXES = 2, 3
@@ -157,7 +157,10 @@ class _PartReader:
     def _checked_array(self, array: NDArray[Any]) -> NDArray[Any]:
         """Check an array of all samples; pixels are flattened to channels [samples, time, channels]."""
         if array.dtype == object:
-            array = self._as_numbers(array)
+            try:
+                array = array.astype(np.float64)
+            except (TypeError, ValueError) as error:
+                raise InputError(f"{self.name}: samples hold what is no number: {one_printable_line(error)}") from error
         if array.dtype.kind not in "buif":
             raise InputError(f"{self.name}: samples are of type {array.dtype}, numbers are needed")
         if array.ndim > TRACES_AXES:
@@ -167,13 +170,6 @@ class _PartReader:
         if len(array) and not array.size:
             raise InputError(f"{self.name}: x has shape {array.shape}; at least one step and one channel are needed")
         return array
-
-    def _as_numbers(self, objects: NDArray[Any]) -> NDArray[np.float64]:
-        try:
-            return objects.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{self.name}: samples hold what is no number: {reason}") from error
 
     def _checked_ragged(self, samples: list[NDArray[Any]]) -> list[NDArray[Any]]:
         """Check samples of unlike lengths; each is flattened to [time, channels]."""

@@ -43,7 +43,8 @@ def energy_of(  # noqa: PLR0913 - each has a default
         batch: input [samples, ...], or with time steps [samples, steps, ...] or [steps, samples, ...]; a tuple is
             several arguments, of which the first tensor is meant.
         input_kind: "binary" for spikes, which are 0, 1 or -1; "real" for other numbers.
-        steps: time steps of each sample; None takes the calls of the network's spiking layers, 1 without any.
+        steps: time steps of each sample; None takes the calls of the network's spiking layers, 1 without any. Give
+            them where one module serves several layers of one size.
         dt_s: duration of a time step [s], which sets latency and static energy.
         bits: bits of a weight and of a state variable.
         fold_batch_norm: whether to fold batch normalisation into the weights before it.
@@ -70,10 +71,10 @@ def energy_of(  # noqa: PLR0913 - each has a default
     first = _checked_input(batch, input_kind)
     if steps is not None:
         _count_samples(first, steps)
-    calls: Counter[nn.Module] = Counter()
+    calls: Counter[Any] = Counter()  # by shape, since a module may serve several layers
 
     def count_call(layer: nn.Module, current: Tensor, __: Any) -> None:
-        calls[layer] += len(current) if takes_all_steps(layer) else 1
+        calls[layer, current.shape] += len(current) if takes_all_steps(layer) else 1
 
     layers = [module for module in network.modules() if is_snntorch(module)]
     with undisturbed(network), watched({layer: Watcher(count_call) for layer in layers}):
@@ -82,7 +83,7 @@ def energy_of(  # noqa: PLR0913 - each has a default
         run(functools.partial(counter, samples=0, steps=0), batch, type(network).__name__)
     called = max(calls.values(), default=1)
     steps = called if steps is None else steps
-    if called > 1 and steps != called:
+    if called > 1 and (steps > called or called % steps):
         raise InputError(f"steps={steps}: the spiking layers ran {called} times; leave steps out")
     counter.samples = _count_samples(first, steps)
     counter.steps = counter.samples * steps

@@ -20,12 +20,7 @@ class OwnData:
     """Holds inputs and classes of train, validation and test."""
 
     parts: Divided  # maps each split to its samples and class indices
-    labels: list[str]  # name of each class
     notes: list[str]  # lines on how the data were read and divided
-
-    @property
-    def classes(self) -> int:
-        return len(self.labels)
 
     @property
     def guess(self) -> float:
@@ -47,8 +42,8 @@ def read_own_data(train: Any, test: Any | None, validation: Any | None, groups: 
     others = (
         None if part is None else _read_part(part, name) for name, part in (("test", test), ("validation", validation))
     )
-    divided, labels = divide(_read_part(train, "train"), *others, groups=groups, notes=notes)
-    return OwnData(divided, labels, notes)
+    divided, _ = divide(_read_part(train, "train"), *others, groups=groups, notes=notes)
+    return OwnData(divided, notes)
 
 
 def _read_part(given: Any, name: str) -> Part:

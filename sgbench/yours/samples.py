@@ -26,7 +26,8 @@ PIECE_SIZE = 2**22
 """Number of values or spikes, about, that are processed together."""
 
 
-Parts, Targets = dict[Split, Part], dict[Split, torch.Tensor]
+Parts = dict[Split, Part]
+Targets = dict[Split, torch.Tensor]  # class indices [samples] of each split
 
 
 class Prepared(NamedTuple):

@@ -71,7 +71,13 @@ class SpilledArrays:
         ]
 
     def joined(self, dtype: DTypeLike) -> NDArray[Any]:
-        return concatenate_arrays(self.arrays(), dtype)
+        """Join arrays [n, ...], whose n may differ, along their first axis, converted to a dtype."""
+        arrays, start = self.arrays(), 0
+        result = empty_array((sum(map(len, arrays)), *(arrays[0].shape[1:] if arrays else ())), dtype)
+        for array in arrays:
+            result[start : start + len(array)] = array
+            start += len(array)
+        return result
 
     def __del__(self) -> None:
         if self._file is not None:
@@ -84,18 +90,6 @@ class SpilledArrays:
             self._locations.append((self._file.tell(), array.dtype, array.shape))
             self._file.write(np.ascontiguousarray(array).tobytes())
         self._in_memory, self._in_memory_bytes = [], 0
-
-
-def concatenate_arrays(arrays: Sequence[NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
-    """Join arrays [n, ...], whose n may differ, along their first axis, converted to a dtype."""
-    rows = sum(map(len, arrays))
-    tail = arrays[0].shape[1:] if arrays else ()
-    result = empty_array((rows, *tail), dtype)
-    start = 0
-    for array in arrays:
-        result[start : start + len(array)] = array
-        start += len(array)
-    return result
 
 
 def stack_arrays(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -30,10 +30,6 @@ def state_names(module: nn.Module) -> tuple[str, ...]:
     return STATES.get(kind.__name__, ()) if kind.__module__.startswith("snntorch.") else ()
 
 
-def spiking_modules(network: nn.Module) -> dict[str, nn.Module]:
-    return {name: module for name, module in network.named_modules() if state_names(module)}
-
-
 def states_of(module: nn.Module) -> tuple[Tensor, ...]:
     return tuple(getattr(module, name) for name in state_names(module))
 

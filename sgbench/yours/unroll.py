@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.errors import InputError
+from sgbench.networks.watching import rest
 from sgbench.neurons.base import Neuron
-from sgbench.yours.spiking_modules import spiking_modules, state_names
+from sgbench.yours.spiking_modules import state_names
+from sgbench.yours.traced.trace import found_in, mapped
 
 FEWEST_AXES = 2
 """Axes that every input over time has, time and batch; features follow."""
@@ -29,8 +31,7 @@ class UnrolledNetwork(nn.Module):
         """Return the network's outputs of all steps, stacked along a first axis of time."""
         if self.steps is None and x.dim() < FEWEST_AXES:
             raise InputError(f"unroll: input has shape {tuple(x.shape)}; [time, batch, ...] is needed")
-        for module in spiking_modules(self.network).values():
-            module.reset_mem()  # type: ignore[operator]
+        rest(self.network)
         states: dict[str, Any] = {}
         with _hidden(self.network, everywhere=self.everywhere):
             now = x.unbind(0) if self.steps is None else [x] * self.steps
@@ -101,16 +102,13 @@ def _hidden(network: nn.Module, *, everywhere: bool) -> Iterator[None]:
 
 
 def _stacked(outs: list[Any]) -> Any:
-    """Return the outputs of all steps in the form of one, each tensor stacked over time."""
-    first = outs[0]
-    if isinstance(first, Tensor):
-        return torch.stack(outs)
-    if isinstance(first, tuple | list):
-        items = [_stacked([out[at] for out in outs]) for at in range(len(first))]
-        return type(first)(*items) if hasattr(first, "_fields") else type(first)(items)
-    if isinstance(first, dict):
-        return {key: _stacked([out[key] for out in outs]) for key in first}
-    return outs
+    """Return the outputs of all steps in the form of one, each tensor stacked over time, all else in lists."""
+    steps = zip(*map(found_in, outs), strict=True)
+    return mapped(outs[0], lambda _: _over_time(next(steps)), None)
+
+
+def _over_time(values: tuple[Any, ...]) -> Any:
+    return torch.stack(values) if isinstance(values[0], Tensor) else list(values)
 
 
 def unroll(network: nn.Module, steps: int | None = None) -> UnrolledNetwork:

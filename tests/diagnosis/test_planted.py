@@ -302,7 +302,7 @@ def test_what_shows_no_potential_is_left_out_and_named() -> None:
     net = nn.Sequential(Mine(input_size=8, hidden_size=6), nn.Linear(6, 2), snn.Leaky(beta=0.9))
     found = sgbench.diagnose_module(net, 3 * drawn(5, 4, 8), lambda net, x: net(x)[1].square().mean())
     assert [layer.name for layer in found.layers] == ["2"]
-    assert found.advice[-1] == "0 is left out: Mine does not show its membrane potential"
+    assert found.advice[-1] == "0 is left out: Mine does not show its membrane potential; set output=True"
 
 
 def test_parallel_neurons_are_measured_step_by_step() -> None:

@@ -847,3 +847,106 @@ def a_regression_over_time() -> Made:
         return torch.stack(out).squeeze(-1)
 
     return written(forward, **dense() | {"fc2": nn.Linear(H, 1)}), events()
+
+
+@idiom
+def states_left_over() -> Made:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        return torch.stack([self.lif2(self.fc2(self.lif1(self.fc1(now))))[1] for now in x])
+
+    parts = dense() | {f"lif{at}": snn.Leaky(0.8, threshold=0.4, init_hidden=True, output=at > 1) for at in (1, 2)}
+    network, x = written(forward, **parts), events()
+    with torch.no_grad():
+        network(x)  # somebody outside begins the states anew
+    return network, x
+
+
+@idiom
+def a_gru_before_spikes() -> Made:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        currents, _ = self.gru(x)
+        mem, kept = self.lif1.reset_mem(), []
+        for now in currents:
+            spikes, mem = self.lif1(now, mem)
+            kept.append(spikes)
+        return self.fc2(torch.stack(kept)).amax(0)  # type: ignore[no-any-return]
+
+    return written(forward, gru=nn.GRU(N, H), lif1=snn.Leaky(0.9, threshold=0.1), fc2=nn.Linear(H, C)), events()
+
+
+@idiom
+def one_module_for_all_layers() -> Made:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        mems, kept = [self.lif.reset_mem() for _ in range(3)], []
+        for now in x:
+            for layer, linear in enumerate((self.fc1, self.fc2, self.fc3)):
+                now, mems[layer] = self.lif(linear(now), mems[layer])  # noqa: PLW2901 - as authors write it
+            kept.append(mems[-1])
+        return torch.stack(kept)
+
+    parts = {"fc1": nn.Linear(N, H), "fc2": nn.Linear(H, 7), "fc3": nn.Linear(7, C)}
+    return written(forward, lif=snn.Leaky(0.9, threshold=0.4), **parts), events()
+
+
+@idiom
+def arguments_by_name() -> Made:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        mem, kept = self.lif1.reset_mem(), []
+        for now in x:
+            spikes, mem = self.lif1(input_=self.fc1(now), mem=mem)
+            kept.append(self.fc2(spikes))
+        return torch.stack(kept)
+
+    parts = dense()
+    del parts["lif2"]
+    return written(forward, **parts), events()
+
+
+@idiom
+def a_potential_that_is_clamped() -> Made:
+    def forward(self: Any, x: Tensor) -> Tensor:
+        mem, kept = self.lif1.reset_mem(), []
+        for now in x:
+            spikes, mem = self.lif1(self.fc1(now), mem)
+            mem = torch.clamp(mem, -0.3, 0.3)
+            kept.append(self.fc2(spikes))
+        return torch.stack(kept)
+
+    parts = dense()
+    del parts["lif2"]
+    return written(forward, **parts), events()
+
+
+@idiom
+def neurons_written_by_hand() -> Made:
+    """With a surrogate whose `apply` is kept."""
+
+    class Fire(torch.autograd.Function):
+        """A fast sigmoid."""
+
+        @staticmethod
+        def forward(ctx: Any, u: Tensor) -> Tensor:
+            ctx.save_for_backward(u)
+            return (u > 0).float()
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> Tensor:
+            (u,) = ctx.saved_tensors
+            return grad / (1 + 10 * u.abs()) ** 2  # type: ignore[no-any-return]
+
+    fire = Fire.apply
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        u = torch.zeros(x.shape[1], H)
+        mem, kept = self.lif2.reset_mem(), []
+        for now in x:
+            u = 0.9 * u + self.fc1(now)
+            spikes = fire(u - 0.4)
+            u = u - 0.4 * spikes.detach()
+            out, mem = self.lif2(self.fc2(spikes), mem)
+            kept.append(out)
+        return torch.stack(kept)
+
+    parts = dense()
+    del parts["lif1"]
+    return written(forward, **parts), events()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import snntorch as snn
@@ -12,96 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.yours.accelerate import Accelerated, accelerate
-from sgbench.yours.traced.trace import tensors_in
 from tests.documents import ROOT
-from tests.yours.as_written import IDIOMS, KINDS, Made, dense, events, over_time, written
+from tests.yours.as_written import IDIOMS, KINDS, dense, events, over_time, written
+from tests.yours.networks import NETWORKS, NOT_AT_ONCE, close, drawn
 from tests.yours.tutorials import TUTORIALS
 
-NETWORKS = KINDS | IDIOMS | TUTORIALS
-"""Twenty-two kinds, idioms of public code, and the networks of snnTorch's pages."""
 PAGE = ROOT / "docs" / "your_network.md"
-STEP_BEFORE = "a layer receives what it, or a later layer, sent a step before"
-NOT_AT_ONCE = {
-    "an_own_recurrent_layer": (STEP_BEFORE, "what it sent a step before"),
-    "feedback_from_a_later_layer": (STEP_BEFORE, "what it sent a step before"),
-    "latency_code_in_forward": ("a branch that depends on data", "branch on data"),
-    "winner_takes_all": ("`inhibition=True`", "inhibition"),
-    "notebook_of_quantised_states": ("`state_quant`", "state_quant"),
-    "a_recurrent_convolution": ("recurrence by a convolution", "its recurrence is a convolution"),
-    "a_spiking_lstm": ("`SLSTM` and `SConv2dLSTM`", "SLSTM"),
-    "notebook_of_parallel_neurons": ("`LeakyParallel`, which takes all steps at once by itself", "_flat_weight_refs"),
-}
-"""Networks of which a part runs step by step: the reason as the page counts it, and a word of what `runs_on` says."""
-GENERATED = ("reset_delay_false", "alpha", "tutorial_4_alpha")
-"""Networks for whose neurons loops are generated and compiled."""
-ROUNDS = 3
 
 
-def drawn(make: Callable[[], Made]) -> tuple[nn.Module, tuple[Any, ...]]:
-    """One network and its input, the same in each call."""
-    torch.manual_seed(1)
-    network, x = make()
-    return network, x if isinstance(x, tuple) else (x,)
-
-
-class Gradients(NamedTuple):
-    """Those of all weights, of which some are zero but for rounding, such as of a bias before batch normalisation."""
-
-    all: list[Tensor | None]
-
-
-def close(found: Any, expected: Any) -> None:
-    """The same containers, with tensors of the same types that agree to rounding."""
-    assert type(found) is type(expected)
-    if isinstance(expected, list):
-        for one, other in zip(found, expected, strict=True):
-            close(one, other)
-        return
-    scale = 1.0
-    if isinstance(expected, Gradients):
-        assert [each is None for each in found.all] == [each is None for each in expected.all]
-        scale = max([1.0, *(float(each.abs().max()) for each in expected.all if each is not None)])
-    for one, other in zip(tensors_in(found), tensors_in(expected), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=2e-5 * scale)
-
-
-def trained(network: nn.Module, run: Callable[..., Any], args: tuple[Any, ...]) -> list[Any]:
-    """Outputs and gradients of some steps of an optimiser, each on another input, then weights and buffers."""
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
-    outs: list[Any] = []
-    for turn in range(ROUNDS):
-        torch.manual_seed(10 + turn)
-        inputs = [x.roll(turn, 0) for x in args]
-        out = run(*inputs)
-        loss = sum((each * torch.linspace(-1, 1, each.numel()).view(each.shape)).sum() for each in tensors_in(out))
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[union-attr]
-        optimizer.step()
-        grads = [None if each.grad is None else each.grad.clone() for each in network.parameters()]
-        outs += [out, Gradients(grads)]
-        for module in network.modules():
-            if hasattr(module, "reset_mechanism_val") and module.init_hidden:
-                module.reset_mem()  # type: ignore[operator]
-    kept = list(network.parameters())
-    return [*outs, kept, [x for name, x in network.named_buffers() if "running" in name or "num_batches" in name]]
-
-
-@pytest.mark.one_in(8)
-@pytest.mark.parametrize("name", [*NETWORKS])
-def test_a_network_as_written_gives_and_learns_the_same(name: str, request: pytest.FixtureRequest) -> None:
-    """Expected: the network's own forward under the same seeds, in training. The page counts what runs by steps."""
-    if name in GENERATED:
-        request.getfixturevalue("loops_in_python")
-    theirs, args = drawn(NETWORKS[name])
-    ours, _ = drawn(NETWORKS[name])
-    fast = accelerate(ours, args)
-    close(trained(ours, fast, args), trained(theirs, theirs, args))
-    said = fast.step_by_step
-    assert bool(said) == (name in NOT_AT_ONCE)
-    assert name not in NOT_AT_ONCE or any(NOT_AT_ONCE[name][1] in line for line in said)
-
-
-def test_the_page_counts_what_the_test_above_holds_each_network_to() -> None:
+def test_the_page_counts_what_each_network_is_held_to() -> None:
     """Of twenty-two kinds at least 16, and of the other networks at least 20, run with no part step by step."""
     assert len(KINDS) == 22
     assert sum(name not in NOT_AT_ONCE for name in KINDS) >= 16
@@ -174,6 +92,12 @@ def test_two_ways_to_run_are_told_apart() -> None:
     ]
     network, args = drawn(IDIOMS["feedback_from_a_later_layer"])
     assert "lif1, lif2: step by step" in accelerate(network, args).runs_on
+
+
+def test_a_part_is_named_once_however_many_steps_it_has() -> None:
+    """Must match: a line, not one for each of the six steps."""
+    network, args = drawn(IDIOMS["a_potential_that_is_clamped"])
+    assert len(accelerate(network, args).lines) == 1
 
 
 def test_tensors_without_batch_are_taken() -> None:

@@ -10,6 +10,7 @@ from sgbench.yours.traced.trace import tensors_in, with_refs
 # Largest relative differences, in norm, that count as rounding: of values, and of gradients, whose sums cancel.
 ROUNDING = {torch.float32: (1e-5, 3e-4), torch.float64: (1e-11, 1e-9)}
 COARSE = (1e-3, 1e-3)  # of float16 and bfloat16
+GRADIENT_ALONE = "its replay has a gradient where the network has none, or none where it has one"
 SMALL_SHARE = 1e-3  # gradients below this share of the largest are compared by that share
 
 
@@ -22,7 +23,9 @@ def difference(expected: Any, found: Any, sources: list[Tensor]) -> str:
     if with_refs(expected, lambda _: None) != with_refs(found, lambda _: None):
         return "its replay returns another form"
     for mine, its in zip(ours, theirs, strict=True):
-        if mine.shape != its.shape or mine.dtype != its.dtype or mine.requires_grad != its.requires_grad:
+        if mine.requires_grad != its.requires_grad:
+            return GRADIENT_ALONE
+        if mine.shape != its.shape or mine.dtype != its.dtype:
             return f"its replay returns a tensor of shape {tuple(mine.shape)}, not {tuple(its.shape)}"
         error = relative(mine.detach(), its.detach())
         if not error <= ROUNDING.get(its.dtype, COARSE)[0]:
@@ -32,7 +35,7 @@ def difference(expected: Any, found: Any, sources: list[Tensor]) -> str:
     for its, mine in zip(*gradients, strict=True):
         alone = mine if its is None else its if mine is None else None
         if alone is not None and bool(alone.any()):
-            return "its replay has a gradient where the network has none, or none where it has one"
+            return GRADIENT_ALONE
         if its is not None and mine is not None:
             error = relative(mine, its, floor=SMALL_SHARE * largest)
             if not error <= ROUNDING.get(its.dtype, COARSE)[1]:

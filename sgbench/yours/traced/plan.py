@@ -40,14 +40,6 @@ class EngineRun:
         given = {ref for node in self.nodes for ref in (*refs_in(node.args), *refs_in(node.kwargs))}
         return given | {ref for part in self.parts for ref in part.states or () if ref is not None}
 
-    def weights(self, part: ReplayedPart, values: ReplayValues) -> tuple[Tensor | None, Tensor | None]:
-        if part.linear is None:
-            return None, None
-        node = part.linear.first
-        given = [*node.args[1:], *(node.kwargs[key] for key in ("weight", "bias") if key in node.kwargs)]
-        weight = values.get(given[0])
-        return weight, values.get(given[1]) if len(given) > 1 and given[1] is not None else None
-
     def run(self, values: ReplayValues) -> None:
         plan = values.plan
         with plan.mode(self.grad):
@@ -64,7 +56,8 @@ class EngineRun:
 
     def _unrolled(self, x: Tensor, states: list[Any], values: ReplayValues) -> list[Any]:
         plan = values.plan
-        layers = [part.neurons.layer(part.of(plan), *self.weights(part, values)) for part in self.parts]
+        weights = [(None, None) if part.linear is None else part.linear.weights(values) for part in self.parts]
+        layers = [part.neurons.layer(part.of(plan), *own) for part, own in zip(self.parts, weights, strict=True)]
         signal = sparse_form(x, SPARSE_SHARE) if self.parts[0].linear is not None else x
         engine = Engine(self.engine_for(values), x.device)
         return engine.unroll(  # type: ignore[no-any-return]
@@ -232,7 +225,7 @@ class Plan:
             group = by_number.get(key[0]) if key is not None else None
             if group is None or not self._is_plain(group, part):
                 continue
-            part.linear = group.unit
+            part.linear = group
             taken.add(id(group))
             sender = by_spikes.get(group.columns[0].whole(self))
             if (
@@ -302,4 +295,6 @@ class Plan:
                     if name == "reference":
                         line = f"{part.name}: step by step on the reference engine: {why}"
                     lines.append(line)
-        return [*lines, *self.by_steps] or ["it calls no neurons of snnTorch: all steps at once in torch"]
+        return [*lines, *dict.fromkeys(self.by_steps)] or [
+            "it calls no neurons of snnTorch: all steps at once in torch"
+        ]

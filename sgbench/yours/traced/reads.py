@@ -5,6 +5,7 @@ import inspect
 import math
 import random
 import sysconfig
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -323,6 +324,8 @@ class Reads:
             self.open(value)
             cells = tuple(self.token(cell.cell_contents, depth + 1) for cell in value.__closure__ or ())
             return id(value.__code__), cells
+        if isinstance(value, weakref.ref):  # torch's recurrent layers hold them to their weights
+            return "reference", self.token(value(), depth + 1)
         if isinstance(value, functools.partial):
             inner = value.func, value.args, value.keywords
             return "partial", tuple(self.token(each, depth + 1) for each in inner)

@@ -224,7 +224,7 @@ class CallRecorder(TorchFunctionMode):
                 raise Unproven("it detaches a state of the call before in place")
             return
         new = self.refs[id(target)] = self.trace.new(Meta.of(target))
-        self._append("op", torch.Tensor.detach, (ref,), {}, new)
+        self._append("op", torch.Tensor.detach, ((ref,), {}), new)
 
     def _change(
         self, func: Any, args: Any, kwargs: Any, given: list[Tensor], changed: list[int], out: Any, *, has_drawn: bool
@@ -246,16 +246,16 @@ class CallRecorder(TorchFunctionMode):
         for other in self.by_storage[storage_of(target)] - {id(target)}:
             self.stale[other] = f"writes into a tensor ({name_of(func)})"
         new = self.refs[id(target)] = self.trace.new(Meta.of(target))
-        self._append("random" if has_drawn else "op", func, *stored, new, writes=place)
+        self._append("random" if has_drawn else "op", func, stored, new, writes=place)
 
     def _add(self, kind: str, func: Any, args: Any, kwargs: Any, out: Any) -> None:
-        self._append(kind, func, *with_refs((args, kwargs), self.ref), with_refs(out, self._made))
+        self._append(kind, func, with_refs((args, kwargs), self.ref), with_refs(out, self._made))
 
     def _append(
-        self, kind: str, func: Any, args: Any, kwargs: Any, out: Any, *, where: str | None = None, **more: Any
+        self, kind: str, func: Any, given: tuple[Any, Any], out: Any, *, where: str | None = None, **more: Any
     ) -> None:
         where = self.reads.where if where is None else where
-        node = TraceNode(kind, func, args, kwargs, out, torch.is_grad_enabled(), where, **more)
+        node = TraceNode(kind, func, *given, out, torch.is_grad_enabled(), where, **more)
         self.alive.append(func)
         self.trace.nodes.append(node)
         if kind == "op" and all(ref in self.constants for ref in node.inputs):
@@ -271,9 +271,9 @@ class CallRecorder(TorchFunctionMode):
             return call(*args, **kwargs)
         self.give_up(self._require_no_draws)
         stored = self.give_up(with_refs, given, self.ref)
-        tensors = list(tensors_in((args, kwargs)))
-        before = [tensor._version for tensor in tensors]
         with self.pause():
+            tensors = list(tensors_in((args, kwargs)))
+            before = [tensor._version for tensor in tensors]
             out = call(*args, **kwargs)
             self.give_up(self._noted, name, note, stored, out, changed=is_change(tensors, before))
         return out
@@ -292,7 +292,7 @@ class CallRecorder(TorchFunctionMode):
             after = tuple(self._made(state) for state in states_of(module))
             made = with_refs(out, self._made)
             self._made(vars(module)["reset"])  # which `sgbench.use` looks at
-            self._append("neurons", forward, stored[:1], {}, made, where=name, states=stored[1:], after=after)
+            self._append("neurons", forward, (stored[:1], {}), made, where=name, states=stored[1:], after=after)
 
         with self.pause():
             given = (args[0] if args else kwargs.get("input_"), *given_states(module, args, kwargs))
@@ -307,26 +307,26 @@ class CallRecorder(TorchFunctionMode):
                 raise Unproven(f"'{name}' is called with options")
             if method.__name__ == "centred":
                 if not any(made == ref for ref in refs_in(stored)):  # a readout's is its state
-                    self._append("op", CentredCall(name), stored[:1], {}, made, where=name)
+                    self._append("op", CentredCall(name), (stored[:1], {}), made, where=name)
                 return
             current, state = stored
             if not all(isinstance(field, Ref) for field in (*state, *made[1])):
                 raise Unproven(f"'{name}' has a state that holds more than tensors")
             own = {"states": tuple(state), "after": tuple(made[1])}
-            self._append("neurons", type(state), (current,), {}, made[0], where=name, **own)
+            self._append("neurons", type(state), ((current,), {}), made[0], where=name, **own)
 
         return self.as_one(f"'{name}'", method, args, kwargs, args, note)
 
     def _made(self, tensor: Tensor) -> Ref:
         return self.refs[id(tensor)] if id(tensor) in self.refs else self._known(tensor)
 
-    def apply(self, original: Any, kind: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def apply(self, call: Any, kind: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         def note(stored: Any, out: Any) -> None:
             if any(id(tensor) in self.refs for tensor in tensors_in(out)):
                 raise Unproven(f"{kind.__name__} returns its own input")
-            self._append("op", kind.apply, *stored, with_refs(out, self._made))
+            self._append("op", kind.apply, stored, with_refs(out, self._made))
 
-        return self.as_one(kind.__name__, original.__get__(None, kind), args, kwargs, (args, kwargs), note)
+        return self.as_one(kind.__name__, call, args, kwargs, (args, kwargs), note)
 
 
 class Recorded(NamedTuple):

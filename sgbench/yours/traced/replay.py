@@ -127,6 +127,11 @@ class Group:
     def named(self, names: tuple[str, ...]) -> dict[str, Any]:
         return dict(zip(names, self.node.args, strict=False)) | self.node.kwargs
 
+    def weights(self, values: ReplayValues) -> list[Tensor | None]:
+        """Return weight and bias of linear layers or convolutions."""
+        given = self.named(CONVOLUTION[:3])
+        return [None if given.get(key) is None else values.get(given[key]) for key in ("weight", "bias")]
+
     def _filled(self, columns: Sequence[Tensor]) -> Any:
         args, kwargs = mapped(self.template, lambda ref: columns[ref.number])
         return self.node.func(*args, **kwargs)
@@ -147,13 +152,13 @@ class ConvolvedImages:
     def run(self, values: ReplayValues) -> None:
         """Convolve and pool the images of all members; by torch where they are not on the CPU."""
         with values.plan.mode(self.images.node.grad):
-            x, given = self.images.columns[0](values), self.images.named(CONVOLUTION)
+            x = self.images.columns[0](values)
             if x.device.type != "cpu":
                 for group in (self.images, self.pooled) if self.pooled is not None else (self.images,):
                     group.run(values)
                 return
-            weight, bias = (None if given.get(key) is None else values.get(given[key]) for key in ("weight", "bias"))
-            of = Convolution(tuple(x.shape[2:]), weight, bias, *square(self.images), self.pool)  # type: ignore[arg-type]
+            weights = self.images.weights(values)
+            of = Convolution(tuple(x.shape[2:]), *weights, *square(self.images), self.pool)  # type: ignore[arg-type]
             sizes = of.geometry.filters, of.geometry.rows, of.geometry.columns
             values.stacks[self.number, 0] = convolve(x.flatten(2), of).unflatten(2, sizes)
 
@@ -210,7 +215,7 @@ class ReplayedPart:
         self.spikes_dtype = plan.trace.metas[next(refs_in(node.out)).number].dtype
         self.final = dict(zip(names, unit.nodes[-1].after, strict=True))
         self.spikes_key, self.potential_key = (self.number, "spikes"), (self.number, "potential")
-        self.linear: Unit | None = None
+        self.linear: Group | None = None  # before it
         self.input = Gather([each.args[0] for each in unit.nodes], plan)
         self.needs_spikes = self.needs_potential = False
         plan.members[self.spikes_key] = [next(refs_in(each.out)) for each in unit.nodes]
