@@ -46,7 +46,7 @@ def test_a_network_is_served_as_it_is_written(name: str, request: pytest.Fixture
     assert bool(said) == (name in NOT_AT_ONCE), said
     assert name not in NOT_AT_ONCE or any(NOT_AT_ONCE[name][1] in line for line in said)
     if name == "one_module_for_all_layers":
-        with pytest.raises(InputError, match="one module for several layers.*give each layer neurons of its own"):
+        with pytest.raises(InputError, match=r"one module for several layers.*give each layer neurons of its own"):
             diagnose(name)
         return
     found = diagnose(name)
