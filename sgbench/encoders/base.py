@@ -66,8 +66,8 @@ class Encoder(ABC):
     def lengths(self, values: Any) -> Tensor:
         """Count the valid steps of each sample, int64 [B].
 
-        These are all T steps for values, the trace's for traces, and those of the duration for spikes (which can be
-        more than T unless `crop` is set).
+        Constant values have all T steps. A trace has as many as it was recorded with, spikes as many as they
+        last, which can be more than T unless `crop` is set.
         """
         if isinstance(values, SpikeTrains):
             return filled_steps(values, self.dt_s, self.steps, crop=self.crop)

@@ -96,7 +96,7 @@ class Alpha(SpikingNeuron):
         return coupling if any(isinstance(x, Tensor) for x in decays) else coupling.item()
 
     def step(self, current: Tensor, state: AlphaState) -> tuple[Tensor, AlphaState]:
-        """Advance one step: charge u by the decayed current, add I to the current, apply the last reset, fire."""
+        """Advance one step: charge u by the decayed synaptic current, add the input to it, reset, fire."""
         i = self.alpha() * state.i + current
         threshold, coupling = self.threshold(), self.coupling()
         # alpha i[t-1] is i - I, written in the order in which the engines add.

@@ -11,7 +11,7 @@ NOUGHT = 1e-12  # numbers below this are written as 0, since a difference of equ
 def numbers_digest(numbers: object) -> str:
     """Hash the numbers behind a picture, each rounded to nine significant digits.
 
-    Further digits vary between processors. Fields that are not compared are not drawn.
+    Further digits vary between processors. Of a dataclass, fields with `compare=False` are left out.
 
     >>> numbers_digest([0.1 + 0.2]) == numbers_digest([0.3])
     True

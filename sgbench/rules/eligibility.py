@@ -144,6 +144,7 @@ class Eligibility:
 
     def _add_convolved(self, loss: _Functional, pre: Tensor, inputs: int) -> None:
         layer: ConvLayer = self.layer  # type: ignore[assignment]
+        # The window's own steps, and behind them each trace from before it, with the slope by which it still counts.
         slopes = torch.cat([loss.current.flatten(0, 1), *loss.start[: len(self.dense)]])
         signals = torch.cat([pre.flatten(0, 1), *(trace[:, 0] for trace in self.dense)])
         arriving, ones, spikes = signals.split([inputs, 1, signals.shape[1] - inputs - 1], 1)

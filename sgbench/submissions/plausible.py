@@ -85,5 +85,6 @@ def _square_problems(counts: OpCounts) -> Iterator[str]:
         if squares is None or None in parts:
             continue
         total = sum(part or 0 for part in parts)
+        # By Cauchy and Schwarz; and no number is negative.
         if not total**2 <= squares * counts.samples or squares > total**2:
             yield f"counts.spread: {name}_squared {squares} is not of {counts.samples} samples with {total} in all"

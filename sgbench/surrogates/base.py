@@ -126,7 +126,7 @@ class Surrogate(nn.Module, ABC):
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Return the u at which the slope at a stretch of 1 has a jump or corner, with the ends of its support."""
+        """Return the u at which the slope, not yet stretched, jumps or has a corner, and the ends of its support."""
         return tuple(end for end in self.shape_support if math.isfinite(end))
 
     def extra_repr(self) -> str:

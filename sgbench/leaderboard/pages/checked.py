@@ -56,7 +56,7 @@ def repeats_text(row: MethodRow, measure: Measure) -> str:
 
 
 def is_loose(row: MethodRow, measure: Measure) -> bool:
-    """Return whether a row's seeds agree within a tolerance so wide that this bears no claim out."""
+    """Return whether the tolerance within which a row was repeated is so wide that agreeing proves nothing."""
     repeats = None if row.listing is None else row.listing.provenance.repeats
     if repeats is None:
         return False

@@ -89,9 +89,9 @@ def judge_claims(
 def judge_scores(
     retrainings: Sequence[Retraining], allowed: float, *, least: float = 0.0, is_loss: bool
 ) -> tuple[bool, str]:
-    """Return whether each seed lies within a tolerance of its claim, and their mean within that of a mean.
+    """Return whether each seed lies within `allowed` of its claim, and the mean over n seeds within allowed / sqrt(n).
 
-    The means of n seeds may lie T / sqrt(n) apart, or `least`. The sentence is on the worst seed, and on the mean.
+    The mean may lie `least` apart where that is more. The sentence tells of the worst seed and of the mean.
     """
     apart = differences(retrainings)
     worst = max(apart, key=lambda seed: abs(apart[seed]))

@@ -30,7 +30,7 @@ SUMS_OF_SQUARES = ("synaptic_operations_squared", "spikes_sent_squared")
 
 
 def count_differences(record: RunRecord, counts: OpCounts, test: Scores, validation: Scores) -> Iterator[str]:
-    """Yield a line for each number of a record that differs from that of its rerun weights by more than rounding."""
+    """Yield a line for each number of a record that running its stored weights again does not give, up to rounding."""
     if record.counts is not None:
         for difference in differences(record.counts, counts):
             if not _within(difference, counts):

@@ -295,7 +295,7 @@ class Reads:
     # --- values as tokens
 
     def token(self, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one for each kind of value
-        """Return what tells a value from another one; raise `Unproven` for what cannot be compared."""
+        """Return what is equal for equal values alone; raise `Unproven` for what cannot be compared."""
         if isinstance(value, ATOMS):
             return type(value), value
         if isinstance(value, float | np.number):
