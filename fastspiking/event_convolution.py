@@ -70,8 +70,7 @@ def convolve(signal: Signal, of: Convolution) -> Tensor:
         places = [torch.from_numpy(np.flatnonzero(kind)) for kind in (~crowded, crowded)]
         out = torch.cat([convolve(rows[place][None], of)[0] for place in places])
         return out[torch.cat(places).argsort()].view(steps, batch, -1)
-    learns = signal if isinstance(signal, Tensor) else None
-    out = _Convolved.apply(images, of.geometry, learns, of.weight, of.bias)
+    out = _Convolved.apply(images, of.geometry, signal if isinstance(signal, Tensor) else None, of.weight, of.bias)
     return out.view(steps, batch, -1)  # type: ignore[no-any-return]
 
 

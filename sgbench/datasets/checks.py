@@ -85,8 +85,7 @@ def _value_problem(values: Values, facts: DataSet, targets: int, size: int) -> s
         return values.problem()
     if values.dtype == torch.uint8:
         return None
-    samples_at_once = max(1, AT_ONCE // max(1, values[:1].numel()))
-    for part in values.split(samples_at_once):
+    for part in values.split(max(1, AT_ONCE // max(1, values[:1].numel()))):
         if not torch.isfinite(part).all():
             return "is not finite"
         if part.min() < 0 or part.max() > 1:

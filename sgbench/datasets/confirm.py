@@ -59,8 +59,7 @@ def compare(confirmation: DataConfirmation, data_set: EventFiles) -> None:
         total = sum(confirmation.sizes[split] for split in together)
         if total != count:
             raise InputError(f"{start}{total} samples of {' and '.join(together)}, not {count}; {ask}")
-    names = [file.name for file in confirmation.files]
-    other = _difference_from_originals(data_set, names)
+    other = _difference_from_originals(data_set, [file.name for file in confirmation.files])
     if other is not None:
         raise InputError(f"{start}{other}; {ask}")
     md5 = {file.name: file.md5 for file in confirmation.downloads}

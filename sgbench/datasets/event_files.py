@@ -76,10 +76,9 @@ class EventFiles(DataSet):
         """Map all splits from their prepared copy on disk, which is made on the first call."""
         root = data_dir / self.folder
         originals = self.checksum_of_originals(root)
-        identity = self._identity(originals)
         self.found_sha256 = None if self.made_here else self.checksum_of(originals)
         try:
-            splits = self._splits(root, identity)
+            splits = self._splits(root, self._identity(originals))
         except DamagedError as error:
             raise InputError(f"data set {type(self).__name__}: {error}; remove this folder") from error
         found: dict[Split, int] = {split: len(samples.target) for split, samples in splits.items()}

@@ -64,8 +64,7 @@ def _unsupported(counts: OpCounts, target: EnergyTarget, chip: Chip, neurons: di
     if first.operation == "multiply_accumulate" and "real" not in chip.inputs:
         yield f"input of real values: the hardware takes {', '.join(chip.inputs)} input"
     for layer in counts.layers:
-        synapses = [synapse_count(group, counts.steps) or 0 for group in layer.synapses]
-        fan_in = sum(synapses) // layer.neurons
+        fan_in = sum(synapse_count(group, counts.steps) or 0 for group in layer.synapses) // layer.neurons
         if chip.fan_in is not None and fan_in > chip.fan_in:
             yield f"{layer.name}: {fan_in} inputs to a neuron, {chip.fan_in} at most"
     priced = {*target.priced, *target.included_elsewhere, *(item.split(":")[0] for item in target.missing)}

@@ -61,8 +61,7 @@ def _pass(parts: Parts, batch: Batch) -> tuple[tuple[float, ...] | None, list[Re
     The spikes are None if a layer records none. A layer whose recurrent gradient is cut passes none on and is left
     out.
     """
-    network = parts.network
-    network.eval()
+    network = parts.network.eval()
     hidden = list(network.hidden_layers)
     x, lengths = batch.x.to(parts.device), batch.lengths.to(parts.device)
     run = network.unroll(x, lengths, keep=frozenset({POTENTIAL, SPIKES}))

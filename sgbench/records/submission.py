@@ -97,8 +97,7 @@ class Submission(Strict):
                 raise ValueError(f"protocol {self.protocol} is not the one of the method")
         if self.method_id != expected:
             raise ValueError(f"method_id {self.method_id} is not the id of what is handed in, {expected}")
-        paths = Counter(note.path for note in self.files)
-        path, times = paths.most_common(1)[0]
+        ((path, times),) = Counter(note.path for note in self.files).most_common(1)
         if times > 1:
             raise ValueError(f"files: {path} is named {times} times")
         return self
