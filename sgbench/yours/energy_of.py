@@ -83,7 +83,8 @@ def energy_of(  # noqa: PLR0913 - each has a default
         run(functools.partial(counter, samples=0, steps=0), batch, type(network).__name__)
     called = max(calls.values(), default=1)
     steps = called if steps is None else steps
-    if called > 1 and (steps > called or called % steps):
+    # A module that serves several layers runs several times in each step.
+    if called > 1 and steps != called and (steps == 1 or called % steps or steps not in first.shape[:2]):
         raise InputError(f"steps={steps}: the spiking layers ran {called} times; leave steps out")
     counter.samples = _count_samples(first, steps)
     counter.steps = counter.samples * steps

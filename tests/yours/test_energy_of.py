@@ -161,3 +161,24 @@ def test_steps_are_those_that_ran():
         sgbench.energy_of(Spiking(), torch.ones(5, 4, 3), input_kind="binary", steps=2)
     with pytest.raises(InputError, match="Spiking: does not take the batch: RuntimeError"):
         sgbench.energy_of(Spiking(), torch.ones(5, 4, 7), input_kind="binary")
+
+
+def test_one_module_for_layers_of_one_size_is_counted_where_its_steps_are_given() -> None:
+    """Must match: 2 samples of 5 steps, by hand, though the neurons ran ten times."""
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.lif = nn.Linear(3, 3), nn.Linear(3, 3), snntorch.Leaky(beta=0.9)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            one = other = self.lif.reset_mem()
+            for now in x:
+                spikes, one = self.lif(self.first(now), one)
+                spikes, other = self.lif(self.second(spikes), other)
+            return spikes
+
+    priced = sgbench.energy_of(Twice(), torch.ones(5, 2, 3), input_kind="binary", steps=5, targets=["horowitz_45nm"])
+    assert (priced.counts.samples, priced.counts.steps) == (2, 10)
+    with pytest.raises(InputError, match="steps=1: the spiking layers ran 10 times"):
+        sgbench.energy_of(Twice(), torch.ones(5, 2, 3), input_kind="binary", steps=1)
