@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sgbench.records.base import Amount, Natural, Positive, Strict, Text
 from sgbench.tables import number_text
-from sgbench.tables.shown import ShownTable
+from sgbench.tables.shown import ShownTable, screen_lines
 from sgbench.tables.table import Table, plain_table
 
 AUTO = "auto"
@@ -65,7 +65,7 @@ class Calibration(ShownTable, Strict):
         return f"{self.word}\n{self.about}"
 
     def __repr__(self) -> str:
-        return str(self)
+        return "\n".join(screen_lines(str(self).split("\n")))
 
     def table(self) -> Table:
         rows = [(layer.name, number_text(layer.passing_steps)) for layer in self.layers]

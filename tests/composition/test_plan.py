@@ -232,7 +232,7 @@ def test_an_override_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
             seen.extend(overrides)
             return OverridesParser.create().parse_overrides(overrides)
 
-    words = ["protocol.epochs=3", "surrogate.alpha=1.0625,1.1875", "seed=777,778"]
+    words = ["protocol.epochs=3711", "surrogate.alpha=1.0625,1.1875", "seed=777,778"]  # no other test has read them
     for module in ("words", "hydra_internals"):
         monkeypatch.setattr(f"sgbench.composition.{module}.OverridesParser", Counted, raising=False)
     assert len(plan(words, multirun=True).specs) == 4
