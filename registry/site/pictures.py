@@ -40,8 +40,7 @@ def small_drawing(stem: str, values: Sequence[float]) -> SiteFile:
         for index, height in enumerate(heights)
     )
     digest = numbers_digest(heights)
-    text = SMALL.format(digest=digest, points=points)
-    return SiteFile(f"{stem}{SMALL_END}", text.encode, digest)
+    return SiteFile(f"{stem}{SMALL_END}", SMALL.format(digest=digest, points=points).encode, digest)
 
 
 def size_in(data: bytes) -> tuple[int, int] | None:

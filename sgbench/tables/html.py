@@ -14,8 +14,10 @@ def as_html(table: Table, notes: Sequence[str] = ()) -> str:
     >>> as_html(Table("t", texts("a"), ((Cell("<1>"),),)), ["n"])
     '<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>&lt;1&gt;</td></tr></tbody></table><p>n</p>'
     """
-    heads = (escape(column.title) + _marks(table, column) for column in table.columns)
-    head = "".join(f"<th>{text}</th>" if text else "<td></td>" for text in heads)  # readers announce an empty th
+    head = "".join(  # screen readers announce an empty th
+        f"<th>{text}</th>" if text else "<td></td>"
+        for text in (escape(column.title) + _marks(table, column) for column in table.columns)
+    )
     lines = ("".join(f"<td>{_cell(table, cell)}</td>" for cell in row) for row in table.rows)
     inside = "".join(f"<tr>{line}</tr>" for line in lines)
     numbered = (f"{number}. {note}" for number, note in enumerate(table.all_notes, start=1))
