@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.estimate import Estimate, broken_line, columns
-from sgbench.plots.labels import lines_of, wrapped
-from sgbench.plots.style import BAND, BLUE, COLOURS, GRID, INK, MARKERS, SOFT, VERMILION
+from sgbench.plots.style import BAND, BLUE, COLOURS, GRID, INK, MARKERS, SOFT, VERMILION, lines_of, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 
 from sgbench.errors import InputError
 from sgbench.plots.estimate import Estimate
-from sgbench.plots.labels import wrapped
-from sgbench.plots.style import BAND, COLOURS, GRID, INK, MARKERS, SOFT
+from sgbench.plots.style import BAND, COLOURS, GRID, INK, MARKERS, SOFT, wrapped
 
 ACROSS = 2
 NO_CHOICE = 5.0  # percent from the least to the most energy, below which no budget chooses between settings

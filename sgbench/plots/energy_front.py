@@ -11,7 +11,7 @@ from sgbench.errors import InputError
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, value_text
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.figure import charts_figure
-from sgbench.plots.labels import wrapped
+from sgbench.plots.style import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from sgbench.errors import InputError
-from sgbench.plots.labels import wrapped
-from sgbench.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, SOFT
+from sgbench.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, SOFT, wrapped
 
 FAMILIES = {
     "synapses": ("accumulate", "multiply_accumulate", "dense_operation", "event_address"),

@@ -6,7 +6,8 @@ Pictures are drawn from arrays and from frozen dataclasses of this package; call
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -161,3 +162,22 @@ def drawn(draw: Callable[[], Figure], path: Path | str | None) -> Any:
         figure = draw()
     figure._repr_png_ = lambda: encode(lambda: figure, ".png")  # pyright: ignore[reportAttributeAccessIssue] - for IPython
     return figure
+
+
+def wrapped(text: str, width: int, most: int = 1) -> str:
+    r"""Wrap a text between its words into at most `most` lines; a longer text ends with an ellipsis.
+
+    >>> wrapped("atan(alpha=2), eprop, adam(lr=0.01)", 22, most=2)
+    'atan(alpha=2), eprop,\nadam(lr=0.01)'
+    >>> wrapped("atan(alpha=2), eprop, adam(lr=0.01)", 16)
+    'atan(alpha=2),…'
+    """
+    lines = textwrap.wrap(text, width, break_on_hyphens=False)
+    if len(lines) > most:
+        lines[most - 1 :] = [f"{lines[most - 1][: width - 1]}…"]
+    return "\n".join(lines)
+
+
+def lines_of(texts: Iterable[str]) -> int:
+    """Count the lines of the longest of several wrapped texts; 1 without texts."""
+    return max((text.count("\n") + 1 for text in texts), default=1)

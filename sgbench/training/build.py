@@ -5,12 +5,14 @@ import importlib
 import inspect
 import itertools
 import re
+import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim import Optimizer
 
 from fastspiking.choose import Choice, Engine
 from fastspiking.signals.streams import generator
@@ -28,8 +30,9 @@ from sgbench.schedules.base import Moment, RateSchedule
 from sgbench.steepness.base import Steepness
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.checks import check_parts
-from sgbench.training.uncompiled import leave_uncompiled, step_uncompiled
 
+DECORATED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+"""Methods that torch's compiler is told to leave alone, for which each imports it at the first call."""
 PROVIDED: dict[str, tuple[str, ...]] = {
     "augmentation": (),
     "callback": ("run_dir",),
@@ -72,7 +75,7 @@ class Parts:
     rule: LearningRule
     steepness: Steepness
     objective: Objective
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     schedule: RateSchedule
     engine: Choice
     device: torch.device
@@ -217,7 +220,7 @@ def build_network(spec: RunSpec, data_set: DataSet, encoder: Encoder, engine: En
     return network
 
 
-def optimizer_of(spec: RunSpec, weights: Iterable[torch.nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
+def optimizer_of(spec: RunSpec, weights: Iterable[torch.nn.Parameter], device: torch.device) -> Optimizer:
     """Build the optimiser of some weights; Adam on a CPU is fused unless the spec chooses another form."""
     target, values = spec.targets["optimizer"], dict(spec.method.parameters["optimizer"])
     free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)
@@ -226,16 +229,16 @@ def optimizer_of(spec: RunSpec, weights: Iterable[torch.nn.Parameter], device: t
     if DECOUPLED in values and DECOUPLED not in inspect.signature(torch.optim.Adam).parameters:
         target = f"{ADAM}W" if values.pop(DECOUPLED) else target  # torch 2.6 has a class of its own for it
     leave_uncompiled()
-    optimizer: torch.optim.Optimizer = construct("optimizer", target, values, params=list(weights))
+    optimizer: Optimizer = construct("optimizer", target, values, params=list(weights))
     for each in (optimizer, getattr(optimizer, "base", None)):
-        if isinstance(each, torch.optim.Optimizer):
+        if isinstance(each, Optimizer):
             step_uncompiled(each)
     if values.get("fused"):
         optimizer.register_step_pre_hook(lay_out_gradients)
     return optimizer
 
 
-def lay_out_gradients(optimizer: torch.optim.Optimizer, *_: object) -> None:
+def lay_out_gradients(optimizer: Optimizer, *_: object) -> None:
     """Copy each gradient whose memory layout differs from its weight's, since torch's fused step assumes the same.
 
     A layer's weights are stored by columns, which engines read; a rule may compute gradients by rows.
@@ -267,3 +270,27 @@ def some_batches(parts: Parts) -> list[Batch]:
     device = parts.device
     batches = itertools.islice(parts.data.evaluation("validation"), PROBED)
     return [Batch(batch.x.to(device), *(part.to(device) for part in batch[1:])) for batch in batches]
+
+
+def leave_uncompiled() -> None:
+    """Let torch's optimisers be made and cleared without an import of the compiler.
+
+    Torch keeps, beside each such method, the version of it that the compiler leaves alone. Of a method that nobody
+    compiles this is the method itself.
+    """
+    for name in DECORATED:
+        method = getattr(getattr(Optimizer, name), "__wrapped__", None)
+        if method is not None and not hasattr(method, "__dynamo_disable"):
+            method.__dynamo_disable = method
+
+
+def step_uncompiled(optimizer: Optimizer) -> None:
+    """Let an optimiser step without an import of the compiler; its hooks and its numbers stay what they are."""
+    step = type(optimizer).step
+    while (inner := getattr(step, "__wrapped__", None)) is not None:
+        if step.__code__.co_name == "_use_grad":  # torch's wrapper, which imports the compiler in each step
+            mode = torch.enable_grad if optimizer.defaults.get("differentiable") else torch.no_grad
+            plain = mode()(inner)
+            optimizer.step = types.MethodType(Optimizer.profile_hook_step(plain), optimizer)  # type: ignore[method-assign]
+            return
+        step = inner

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sgbench.training.uncompiled import leave_uncompiled, step_uncompiled
+from sgbench.training.build import leave_uncompiled, step_uncompiled
 from tests.composition.test_hydra_internals import imported
 from tests.rooms import ROOT
 from tests.run.tiny import WORDS
