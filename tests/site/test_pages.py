@@ -18,9 +18,8 @@ from scipy.stats import t
 from registry.site.across import compare_surrogates
 from registry.site.answer import answer_of, listed
 from registry.site.beside import SiteExtras
-from registry.site.front import MAP
 from registry.site.method_curves import curve_charts
-from registry.site.pages import site_files
+from registry.site.pages import MAP, site_files
 from registry.site.pictures import size_in
 from registry.site.protocols import protocol_files
 from registry.site.render import DOCS_SECTIONS

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from sgbench.leaderboard.store.prediction_tables import (
     parse_prediction_table,
     targets_apart,
 )
-from sgbench.records.audit import Repeatability
+from sgbench.leaderboard.store.repeats import judge_claims, tolerance_for
+from sgbench.records.audit import Repeatability, Retraining
 from sgbench.records.content import Scores
 from sgbench.records.counts import OpCounts
 from sgbench.records.files import read_bytes
+from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.records.submission import ExternalRecord, Submission
@@ -30,9 +33,9 @@ from sgbench.submissions.verify.network import load_weights
 from sgbench.submissions.verify.outcome import TierOutcome, mean, outcome, score_of
 from sgbench.submissions.verify.recompose import recompose
 from sgbench.submissions.verify.recount import COUNT_TOLERANCE, LEAST_LOSS, count_differences
-from sgbench.submissions.verify.retrain import retrain
 from sgbench.training.build import Parts, build
 from sgbench.training.epoch_loop import Training
+from sgbench.training.runner import run_spec
 
 AGREEMENT = 0.999
 """Smallest share of samples on which rerun weights agree, since rounding depends on the processor."""
@@ -213,3 +216,35 @@ def _spike_ratio(recounted: OpCounts, record: RunRecord) -> float:
         sum(layer.spikes_sent.total or 0 for layer in counts.layers) for counts in (recounted, record.counts)
     )
     return again / claim if claim else 1.0 + again
+
+
+def retrain(
+    where: str,
+    method: Method,
+    claims: Mapping[int, float],
+    *,
+    references: References,
+    repeatability: Repeatability | None = None,
+) -> TierOutcome:
+    """Train seeds of a method again in temporary folders, and hold each against its own claim.
+
+    `where`: name of the submission, for messages. `method`: the submitted method. `repeatability`: how far honest runs
+    of a seed lie apart on the protocol's board; None if that is not known.
+    """
+    measure, done = references.of(method.protocol.name).measure, []
+    for seed, claimed in claims.items():
+        with tempfile.TemporaryDirectory(prefix="sgbench-verify-") as folder:
+            record = run_spec(recompose(method, seed, runs_dir=Path(folder), references=references))
+        if record.test is None:
+            reason = "" if record.failure is None else f": {record.failure.message}"
+            raise InputError(f"{where}: re-training seed {seed} failed{reason}")
+        again = score_of(record.test)
+        done.append(
+            Retraining(
+                method_id=method_id(method), seed=seed, claimed=claimed, again=again, engine=record.provenance.engine
+            )
+        )
+    judged, statement = judge_claims(done, repeatability, is_loss=measure.is_loss)
+    scores: tuple[Sequence[float], Sequence[float]] = ([each.claimed for each in done], [each.again for each in done])
+    allowed = tolerance_for(repeatability)
+    return outcome("retrained", measure, judged == "agrees", list(claims), scores, statement, tolerance=allowed)

@@ -1,17 +1,18 @@
 """The report on surrogates: decides every hypothesis and writes each page."""
 
+from collections.abc import Iterable
 from dataclasses import fields, replace
 
 import numpy as np
 
 from sgbench.recommendation.summary import SUMMARY
 from sgbench.records.files import to_json
-from sgbench.study_runner.store import Store
+from sgbench.records.record import RunRecord
+from sgbench.study_runner.store import Store, StoreEntry
 from study.reporting.evidence import StudyEvidence
 from study.reporting.pages import budget, depth, forgiving, regime_map, safety, tuning
-from study.reporting.pages.text import with_titles
+from study.reporting.pages.text import StudyPage, table, with_titles
 from study.reporting.report import Report, ReportInput
-from study.surrogates.analysis.audit import audited
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.elsewhere import Elsewhere, files_read, read_elsewhere
 from study.surrogates.analysis.evidence import SurrogateEvidence
@@ -35,6 +36,11 @@ from study.surrogates.analysis.pages.claims_outside import BOARD
 from study.surrogates.analysis.plan import plan
 from study.surrogates.analysis.starting import read_starts
 from study.surrogates.analysis.summary import later_tasks, summarise
+
+CROWDED = 0.11
+"""Spikes a neuron and step of a hidden layer, after any epoch, above which a record of those days is void."""
+TITLE = "## Which void records can be audited"
+NOT = "cannot be audited: no rates of each epoch are stored"
 
 PAGES = (
     regime_map,
@@ -93,3 +99,32 @@ def find(given: ReportInput, rules: Rules) -> SurrogateEvidence:
     )
     later = later_tasks(loaded, held_out.regrets_of_advice(evidence), given.entries, starts)
     return replace(evidence, summary=summary.model_copy(update={"later": later}))
+
+
+def is_crowded(record: RunRecord) -> bool | None:
+    """Return whether a layer fired above the rule's rate after an epoch; None where no rates are stored."""
+    if record.validation_rates is None:
+        return None
+    return any(rate > CROWDED for curve in record.validation_rates for rate in curve.rate_per_step)
+
+
+def audited(page: StudyPage, void: Iterable[StoreEntry]) -> StudyPage:
+    found: dict[tuple[str, str], list[bool | None]] = {}
+    for entry in void:
+        found.setdefault((entry.block, entry.task), []).append(is_crowded(entry.record))
+    if not found:
+        return page
+    rows = [[block, task, len(said), _text(said)] for (block, task), said in sorted(found.items())]
+    says = (
+        f"A record is void where a hidden layer fired in more than {100 * CROWDED:.0f} % of steps after an epoch, "
+        "or all of its task are (amendment 9)."
+    )
+    parts = (*page.parts, TITLE, says, table(["block", "task", "void", "by the rule"], rows))
+    return replace(page, parts=parts)
+
+
+def _text(said: list[bool | None]) -> str:
+    if None in said:
+        lacking = said.count(None)
+        return NOT if lacking == len(said) else f"{lacking} of {len(said)} {NOT}"
+    return f"{sum(map(bool, said))} of {len(said)} above"

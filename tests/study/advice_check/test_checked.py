@@ -8,7 +8,7 @@ from typing import Any
 from sgbench.recommendation.answer import read_answer
 from sgbench.study_runner.definition import load_study
 from study.advice_check.analysis.checked import CheckedNetwork, checked, words_of
-from study.advice_check.analysis.measure import read_printed
+from study.advice_check.analysis.report import read_printed
 from tests.rooms import ROOT
 
 ONE, OTHER, THIRD = (

@@ -3,7 +3,7 @@
 from sgbench.records.content import RateCurve
 from sgbench.study_runner.store import StoreEntry
 from study.reporting.pages.text import StudyPage
-from study.surrogates.analysis.audit import NOT, audited, is_crowded
+from study.surrogates.analysis.report import NOT, audited, is_crowded
 from tests.leaderboard.factory import record
 
 

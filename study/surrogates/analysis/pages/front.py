@@ -1,14 +1,20 @@
 """The front page: what was asked, what came out, what is open and why."""
 
 from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
 
 from sgbench.tables import p_text
 from study.reporting.pages.extension import NAME, TITLE, front_page
 from study.reporting.pages.text import StudyPage, details, links, table
 from study.reporting.registration import SHORT
 from study.reporting.verdicts import HypothesisResult
+from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.evidence import SurrogateEvidence
-from study.surrogates.analysis.pages.remarks import interval_level, remark_lines
+
+REMARKS = yaml.safe_load(Path(__file__).with_name("remarks.yaml").read_text(encoding="utf-8"))
+PERCENT = 100
 
 
 def page(evidence: SurrogateEvidence, pages: Sequence[StudyPage]) -> StudyPage:
@@ -79,3 +85,19 @@ def _rows(result: HypothesisResult, level: str) -> str:
     return details(
         f"{result.name}: {result.cells}{f'; {level}' if has_ends else ''}", table(result.header, result.rows)
     )
+
+
+def remark_lines() -> str:
+    return "\n".join(f"- **{of}**: {says}" for of, says in REMARKS.items())
+
+
+def interval_level(result: HypothesisResult, rules: Rules) -> str:
+    """Write the level of the intervals of a hypothesis's table.
+
+    `rules`: whose levels decide; two one-sided tests at a level have an interval of one minus twice that.
+    """
+    kinds = {"H2": "Wilson's", "H4": "by bootstrap, and Wilson's of shares", "H7": "of slopes"}
+    if result.name in kinds:
+        return f"intervals of 95 %, {kinds[result.name]}"
+    level = rules.level / result.level_factor
+    return f"intervals of {PERCENT * (1 - 2 * level):.3g} %, for two one-sided tests at {level:g}"
