@@ -35,7 +35,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.statistics.intervals import t_quantile
 from sgbench.submissions import draws
-from sgbench.submissions.verify import retrain as retrain_module
+from sgbench.submissions.verify import tiers as tiers_module
 from sgbench.training.runner import run_spec
 from tests.messages import lines_naming, raises_naming
 from tests.submission.conftest import BOARD, SAMPLE
@@ -150,7 +150,7 @@ def test_verify_trains_every_seed_against_its_own_claim(
     def published(spec: RunSpec) -> RunRecord:
         return read_model(BOARD / "records" / SUBMITTED / f"{spec.seed}.json", RunRecord)
 
-    monkeypatch.setattr(retrain_module, "run_spec", published)
+    monkeypatch.setattr(tiers_module, "run_spec", published)
     forged = files
     for seed, right in LEAKED.items():
         forged = with_right_answers(forged, seed, right)
