@@ -10,8 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from registry import audit_command, release_command, site_command
-from registry.accept import accept
-from registry.accept_data import accept_data
+from registry.accept import accept, accept_data
 from registry.audit import BoardAudit
 from sgbench.cli.common import LEADERBOARDS, CommandParser, answer, print_lines, references_of, shared_options
 from sgbench.cli.data import make_data_set
@@ -46,17 +45,15 @@ def _dispatch(words: list[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     top = CommandParser(prog="python -m registry", description=__doc__)
     commands: Any = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_accepting(commands)
-    _add_accept_data(commands)
+    _add_accept(commands)
     audit_command.register(commands)
-    _add_accept_repeat(commands)
     _add_withdraw(commands)
     release_command.register(commands)
     site_command.register(commands)
     return top
 
 
-def _add_accepting(commands: Any) -> None:
+def _add_accept(commands: Any) -> None:
     accepted = commands.add_parser("accept", help="copy a checked submission into the boards", parents=shared_options())
     accepted.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
     accepted.add_argument(
@@ -74,25 +71,19 @@ def _add_accepting(commands: Any) -> None:
         parser.add_argument(
             "--board", type=Path, default=LEADERBOARDS, metavar="DIR", help="the boards; default: leaderboards"
         )
-
-
-def _add_accept_data(commands: Any) -> None:
-    accepted = commands.add_parser(
+    confirmed = commands.add_parser(
         "accept-data",
         help="take what sgbench data confirm wrote into the data set's entry",
         parents=shared_options(machine=False),
     )
-    accepted.add_argument("file", type=Path, metavar="FILE", help="what sgbench data confirm wrote")
-    accepted.set_defaults(handler=_accept_data)
-
-
-def _add_accept_repeat(commands: Any) -> None:
-    accepted = commands.add_parser(
+    confirmed.add_argument("file", type=Path, metavar="FILE", help="what sgbench data confirm wrote")
+    confirmed.set_defaults(handler=_accept_data)
+    repeated = commands.add_parser(
         "accept-repeat", help="take what sgbench audit --one wrote into the board's audit", parents=shared_options()
     )
-    accepted.add_argument("file", type=Path, metavar="FILE", help="what sgbench audit --one wrote")
-    accepted.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
-    accepted.set_defaults(handler=_accept_repeat)
+    repeated.add_argument("file", type=Path, metavar="FILE", help="what sgbench audit --one wrote")
+    repeated.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
+    repeated.set_defaults(handler=_accept_repeat)
 
 
 def _accept_repeat(args: argparse.Namespace) -> int:

@@ -80,7 +80,7 @@ class BoardAudit:
         findings: list[Finding] = []
         audit = read_audit(folder, findings)
         for left_out in findings:
-            raise InputError(f"{left_out.path}: {left_out.reason}; restore it from the repository's history")
+            raise InputError(f"{left_out}; restore it from the repository's history")
         submitted = [path.stem for path in (folder / SUBMISSIONS).glob("*.json")]
         self.handed_in = handed_in_of(audit, submitted)
         self.audit = audit or Audit(

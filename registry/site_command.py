@@ -39,7 +39,7 @@ def _site(args: argparse.Namespace) -> int:
     waiting, left_out = read_waiting(args.root.resolve().parent / SUBMISSIONS)
     drawn = pictures_in(conf_dir().parent / "docs" / "catalogue")
     extras = SiteExtras(shipped_advice(), args.docs, drawn, tuple(waiting))
-    references, commit = references_of(args), commit_of(args.root)
+    references, commit = references_of(args), _commit_of(args.root)
     if args.check:
         findings = check_site(args.root, args.to, references=references, commit=commit, extras=extras)
         return _check(args, (*findings, *left_out))
@@ -52,13 +52,13 @@ def _site(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace, findings: tuple[Finding, ...]) -> int:
-    lines = [f"problem: {found.path}: {found.reason}" for found in findings]
+    lines = [f"problem: {found}" for found in findings]
     tree = {"site": str(args.to), "findings": [asdict(found) for found in findings]}
     answer(args, tree, [*lines, f"{args.to}: {counted(len(findings), 'problem')}"])
     return 1 if findings else 0
 
 
-def commit_of(root: Path) -> str:
+def _commit_of(root: Path) -> str:
     """Return the hash of the last commit that changed a folder, "none" without git or commit.
 
     If the folder has uncommitted changes, ", with changes" is added.

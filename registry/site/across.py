@@ -47,7 +47,7 @@ def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources:
     tables: dict[str, Table | None] = {}
     values: dict[str, object] = {"why_not": comparison}
     if isinstance(comparison, AcrossTasks):
-        tables[""] = surrogates_table(comparison, sources)
+        tables[""] = _surrogates_table(comparison, sources)
         values = {
             "why_not": "",
             "table": tables[""],
@@ -55,7 +55,7 @@ def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources:
             "left_out": comparison.left_out,
             "alone": comparison.alone,
             "mixed": comparison.mixed,
-            "ranks": rank_sentence(comparison),
+            "ranks": _rank_sentence(comparison),
         }
     tables["map"] = heat_map(sources)
     tables |= {"differences": duels_table(answer), "seeds": answer.powers}
@@ -104,7 +104,7 @@ def heat_map(sources: Sources) -> Table | None:
     return Table(MAP_CAPTION, (*texts("surrogate"), *numbers(*scores)), tuple(rows))
 
 
-def surrogates_table(comparison: AcrossTasks, sources: Sources) -> Table:
+def _surrogates_table(comparison: AcrossTasks, sources: Sources) -> Table:
     columns = (
         *texts("surrogate"),
         *numbers("interquartile mean, %"),
@@ -131,7 +131,7 @@ def surrogates_table(comparison: AcrossTasks, sources: Sources) -> Table:
     return Table(caption, columns, tuple(rows), is_filtered=len(rows) > 1)
 
 
-def rank_sentence(comparison: AcrossTasks) -> str:
+def _rank_sentence(comparison: AcrossTasks) -> str:
     if comparison.ranks is None:
         return "One task has no ranks to average."
     return (

@@ -271,25 +271,20 @@ def _duel(board: Board, a: MethodRow, b: MethodRow) -> BoardDuel:
 
 
 def duels_table(answer: FrontPageAnswer) -> Table | None:
+    """Make the table of each board's first method against its second and against the best control."""
     controls = {duel.protocol: duel for duel in answer.controls}
-    rows = [
-        (
-            Cell(duel.protocol, link=protocol_path(duel.protocol), is_code=True),
-            *(duel.a, duel.b, duel.difference),
-            *_control_cells(controls.get(duel.protocol)),
-        )
-        for duel in answer.seconds
-    ]
+    rows = []
+    for seconds in answer.seconds:
+        board = Cell(seconds.protocol, link=protocol_path(seconds.protocol), is_code=True)
+        control = controls.get(seconds.protocol)
+        control_cells = (Cell(NONE), Cell(NONE)) if control is None else (control.b, control.difference)
+        rows.append((board, seconds.a, seconds.b, seconds.difference, *control_cells))
     columns = (
         *texts("board", "first", "second", "first minus second, points"),
         *texts("best control", "best surrogate minus control, points"),
     )
     caption = "What separates the first from the second, and from a control, with 95 % intervals"
     return Table(caption, columns, tuple(rows)) if rows else None
-
-
-def _control_cells(control: BoardDuel | None) -> tuple[Cell, Cell]:
-    return (Cell(NONE), Cell(NONE)) if control is None else (control.b, control.difference)
 
 
 def duels_columns(answer: FrontPageAnswer) -> tuple[ForestColumn, ...]:

@@ -30,7 +30,7 @@ def method_overrides(method: Method, reference: ProtocolReference, experiments: 
     differing = {group: method.choices[group] for group in GROUPS if method.choices[group] != ours.choices[group]}
     overrides += choice_overrides(differing)
     if not same(method.clip_norm, ours.clip_norm):
-        overrides.append(f"clip_norm={hydra_value(method.clip_norm)}")
+        overrides.append(f"clip_norm={_hydra_value(method.clip_norm)}")
     for group in GROUPS:
         overrides += _parameter_overrides(group, method, reference)
     return overrides
@@ -52,13 +52,13 @@ def _parameter_overrides(group: str, method: Method, reference: ProtocolReferenc
         is_default = same(value, tuple(default) if isinstance(default, list) else default)
         # What the experiment sets for the reference's entry is set for another one too.
         if is_interpolation or not is_default or not same(value, ours.parameters[group].get(key, value)):
-            yield f"{group}.{key}={hydra_value(value)}"
+            yield f"{group}.{key}={_hydra_value(value)}"
 
 
-def hydra_value(value: Value) -> str:
+def _hydra_value(value: Value) -> str:
     """Write a value as Hydra reads it.
 
-    >>> [hydra_value(value) for value in (None, True, 0.5, (1, 2), "subtract", "a b")]
+    >>> [_hydra_value(value) for value in (None, True, 0.5, (1, 2), "subtract", "a b")]
     ['null', 'true', '0.5', '[1,2]', 'subtract', '"a b"']
     """
     if value is None:
@@ -66,7 +66,7 @@ def hydra_value(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple | list):
-        return f"[{','.join(map(hydra_value, value))}]"
+        return f"[{','.join(map(_hydra_value, value))}]"
     if isinstance(value, str) and not (PLAIN.fullmatch(value) and value.lower() not in RESERVED):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return str(value)

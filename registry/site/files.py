@@ -1,9 +1,10 @@
-"""Defines the parts of a site: files, pages, pictures and downloads."""
+"""Defines the parts of a site: files, pages, pictures, and tables that are also files to download."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sgbench.tables.table import Table
+from sgbench.tables.values import as_csv, as_json
 
 
 @dataclass(frozen=True)
@@ -50,3 +51,26 @@ class Page:
     tables: Mapping[str, Table] = field(default_factory=dict)  # maps names to tables that are also written as files
     kind: str = "page"  # as the search names it
     words: str = ""  # search terms besides `title` and `about`
+
+
+def downloads_of(path: str, tables: Mapping[str, Table]) -> tuple[Download, ...]:
+    """Return the links to the files of a page's tables.
+
+    `tables`: maps names to tables; the name of a single table may be empty.
+    """
+    return tuple(
+        Download(f"{name} {kind.upper()}".strip(), _table_path(path, name, kind))
+        for name in tables
+        for kind in ("csv", "json")
+    )
+
+
+def table_files(path: str, tables: Mapping[str, Table]) -> Iterator[SiteFile]:
+    for name, table in tables.items():
+        yield SiteFile(_table_path(path, name, "csv"), lambda table=table: as_csv(table))
+        yield SiteFile(_table_path(path, name, "json"), lambda table=table: as_json(table))
+
+
+def _table_path(path: str, name: str, kind: str) -> str:
+    middle = f".{name.replace(' ', '_')}" if name else ""
+    return f"{path.removesuffix('.html')}{middle}.{kind}"

@@ -7,26 +7,28 @@ from functools import partial
 from registry.site.across import across_page, compare_surrogates
 from registry.site.answer import FrontPageAnswer, answer_of, duels_columns
 from registry.site.comparison import comparison_page
-from registry.site.downloads import downloads_of, table_files
 from registry.site.entries import entry_files
 from registry.site.feed import feed_file
-from registry.site.files import Page, SiteFile
+from registry.site.files import Page, SiteFile, downloads_of, table_files
 from registry.site.methods import method_files
 from registry.site.pending import pending_page
 from registry.site.protocols import boards_page, protocol_files
 from registry.site.render import render_page, static_files
 from registry.site.search import search_files
 from registry.site.sources import Sources
-from registry.site.study_charts import charts_pages, study_charts
 from registry.site.texts import text_pages
+from sgbench.errors import InputError
 from sgbench.leaderboard.measuring import MANY, SHARES, shares
 from sgbench.leaderboard.processes import in_processes, workers_for
 from sgbench.leaderboard.store.reading import RecordFile
-from sgbench.plots.chart import Chart, Charts
+from sgbench.plots.chart import CHARTS, Chart, Charts, charts_of_json
 from sgbench.plots.duels import duels_charts
-from sgbench.plots.layout import laid_out
+from sgbench.plots.layout import Drawing, laid_out
+from sgbench.records.files import read_bytes
 from sgbench.tables import counted
 
+STUDIES = ("study", "passing_steps", "chip")
+"""Folders of the documentation with the reports of studies."""
 MAP = "regime map"
 """Name of the study's chart, a part of which is on the front page."""
 BRIEF, MOST_DOUBTS = 6, 3
@@ -76,8 +78,8 @@ def _boards_and_texts(sources: Sources) -> Iterator[Page | SiteFile]:
     """Yield all pages but those of methods and of the search."""
     over_tasks = compare_surrogates(sources)
     answer = answer_of(sources, over_tasks)
-    yield from front_files(sources, answer)
-    yield from charts_pages(sources)
+    yield from _front_files(sources, answer)
+    yield from _charts_pages(sources)
     yield boards_page(sources)
     for board in sources.boards:
         yield from protocol_files(board, sources)
@@ -90,7 +92,7 @@ def _boards_and_texts(sources: Sources) -> Iterator[Page | SiteFile]:
     yield feed_file(sources)
 
 
-def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | SiteFile]:
+def _front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | SiteFile]:
     records = sum(len(shown.row.scores) for shown in sources.shown.values())
     sizes = (len(sources.boards), "board"), (len(sources.shown), "method"), (records, "record")
     panels = duels_columns(answer)
@@ -123,3 +125,37 @@ def _first_of_each_kind(charts: Charts) -> Charts:
     for chart in charts.panels:
         first.setdefault(chart.network, chart)
     return replace(charts, panels=tuple(first.values()))
+
+
+def study_charts(sources: Sources) -> dict[str, Charts]:
+    """Map the names of the charts in all reports to the charts; empty outside a checkout."""
+    found: dict[str, Charts] = {}
+    for study in STUDIES:
+        path = None if sources.docs is None else sources.docs / study / CHARTS
+        if path is not None and path.is_file():
+            try:
+                found |= charts_of_json(read_bytes(path))
+            except ValueError as error:
+                raise InputError(f"{path}: holds no charts; write it again with python -m study report") from error
+    return found
+
+
+def _charts_pages(sources: Sources) -> Iterator[Page]:
+    """Yield a page for each kind of chart in the reports of studies, and a list of these pages."""
+    kinds: dict[str, dict[str, Drawing]] = {}
+    for name, charts in study_charts(sources).items():
+        drawing = laid_out(charts)
+        if drawing is not None:
+            kinds.setdefault(name.partition(":")[0], {})[name] = drawing
+    study = "docs/study/README.html" if sources.extras.has_docs else None
+    links = []
+    for kind, drawings in kinds.items():
+        path, title = f"measured/{kind.replace(' ', '_')}.html", f"{kind[0].upper()}{kind[1:]}"
+        about = next(iter(drawings.values())).caption
+        links.append((path, title, about))
+        values = {"charts": drawings, "study": study}
+        yield Page(path, title, f"{title}, as studies measured it.", "measured.html", values, "index.html", words=about)
+    if links:
+        about = "Charts of studies: widths, learning rates and rules, passing steps, advice under a budget."
+        values = {"links": links, "study": study}
+        yield Page("measured.html", "What was measured", about, "measured_list.html", values, "index.html")

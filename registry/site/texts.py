@@ -11,6 +11,7 @@ from sgbench.energy.validate import EnergyVerdict, load_cases, predictions_of, v
 from sgbench.leaderboard.pages.sections import evidence, statements
 from sgbench.plots.energy_measured import measured_charts
 from sgbench.plots.layout import laid_out
+from sgbench.records.trust import Notice
 from sgbench.reproduction.figures import FIGURES, read_results
 from sgbench.statistics.rank_places import ABOUT_LETTERS
 from sgbench.tables import NONE
@@ -163,38 +164,22 @@ def _submit() -> Page:
 
 
 def _retired(sources: Sources) -> Page:
+    """Build the page of rows with a notice: those of methods first, then those of code outside the catalogue."""
     columns = texts("protocol", "method", "what", "by", "why", "since")
     rows = []
     for shown in sources.shown.values():
         notice = None if shown.row.listing is None else shown.row.listing.provenance.notice
-        if notice is None:
-            continue
-        name, by = shown.board.protocol.name, notice.superseded_by
-        link = method_path(name, by) if by in sources.shown and by is not None else None
-        row = (
-            Cell(name, link=protocol_path(name), is_code=True),
-            Cell(shown.row.label, link=method_path(name, shown.row.method_id), is_code=True),
-            Cell(notice.kind),
-            Cell(by or NONE, link=link, is_code=True),
-            Cell(notice.reason),
-            Cell(notice.created_utc),
-        )
-        rows.append(row)
+        if notice is not None:
+            name, by = shown.board.protocol.name, notice.superseded_by
+            title = Cell(shown.row.label, link=method_path(name, shown.row.method_id), is_code=True)
+            link = method_path(name, by) if by in sources.shown and by is not None else None
+            rows.append(_notice_cells(name, title, notice, link))
     for board in sources.boards:
         for outsider in board.outsiders:
             notice, submission = outsider.provenance.notice, outsider.provenance.submission
             if notice is not None:
-                title = outsider.method_id if submission is None else submission.name
-                name = board.protocol.name
-                row = (
-                    Cell(name, link=protocol_path(name), is_code=True),
-                    Cell(title),
-                    Cell(notice.kind),
-                    Cell(notice.superseded_by or NONE, is_code=True),
-                    Cell(notice.reason),
-                    Cell(notice.created_utc),
-                )
-                rows.append(row)
+                title = Cell(outsider.method_id if submission is None else submission.name)
+                rows.append(_notice_cells(board.protocol.name, title, notice, None))
     table = Table("Withdrawn and superseded methods", columns, tuple(rows), head=1) if rows else None
     return Page(
         "retired.html",
@@ -204,4 +189,15 @@ def _retired(sources: Sources) -> Page:
         {"table": table},
         "retired.html",
         tables={} if table is None else {"": table},
+    )
+
+
+def _notice_cells(protocol: str, title: Cell, notice: Notice, successor_link: str | None) -> tuple[Cell, ...]:
+    return (
+        Cell(protocol, link=protocol_path(protocol), is_code=True),
+        title,
+        Cell(notice.kind),
+        Cell(notice.superseded_by or NONE, link=successor_link, is_code=True),
+        Cell(notice.reason),
+        Cell(notice.created_utc),
     )

@@ -281,4 +281,4 @@ def _answer_with_findings(
 
 
 def _finding_lines(findings: Sequence[Finding], prefix: str) -> list[str]:
-    return [f"{prefix}: {finding.path}: {finding.reason}" for finding in findings]
+    return [f"{prefix}: {finding}" for finding in findings]

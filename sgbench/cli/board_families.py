@@ -167,7 +167,7 @@ def _across(args: argparse.Namespace) -> int:
 def _require_some(contents: BoardContents, root: Path) -> None:
     findings = contents.findings
     if not any(content.measured for content in contents.boards.values()):
-        first = f": {len(findings)} left out, e.g. {findings[0].path}: {findings[0].reason}" if findings else ""
+        first = f": {len(findings)} left out, e.g. {findings[0]}" if findings else ""
         raise InputError(f"{root}: no records that count{first}")
 
 

@@ -133,7 +133,7 @@ def _verify(args: argparse.Namespace) -> int:
         print_json(tree | {"findings": [asdict(found) for found in findings]})
         return 1 if findings else 0
     for found in findings:
-        print_lines(f"problem: {found.path}: {found.reason}")
+        print_lines(f"problem: {found}")
     if findings and manifest.sgbench != __version__:
         print_lines(f"made by sgbench {manifest.sgbench}; this is {__version__}, which may write tables otherwise")
     kinds = Counter(change.kind for change in manifest.changes)

@@ -71,13 +71,13 @@ def _make(args: argparse.Namespace) -> int:
     except ValidationError as error:
         raise InputError(f"--{first_problem(error)}") from error
     if args.json:
-        print_json(asdict(summary))
+        print_json(asdict(summary) | {"left_out": [*map(str, summary.left_out)]})
         return 0
     return _print_summary(summary, args)
 
 
 def _print_summary(summary: SubmissionSummary, args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.store.reading import Finding, by_cause
+    from sgbench.leaderboard.store.reading import by_cause
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
 
@@ -85,8 +85,7 @@ def _print_summary(summary: SubmissionSummary, args: argparse.Namespace) -> int:
     verdict = check(Path(summary.folder), references=references, judge=DataJudge(references))
     print_lines(f"{summary.folder}: {_description(summary, verdict)}")
     print_lines(f"on the test split, seed by seed: {', '.join(map(_score, verdict.records))}")
-    problems = (problem.partition(": ") for problem in summary.left_out)
-    for line in by_cause(Finding(place, reason) for place, _, reason in problems):
+    for line in by_cause(summary.left_out):
         print_lines(f"left out: {line}")
     _print_problems(verdict)
     if verdict.refused(strict=False):

@@ -59,7 +59,7 @@ def make_shipped(root: Path, *, commit: str, created_utc: str, release: str = ""
     targets = tuple(lists[name] for name in sorted(lists) if lists[name].on_boards)
     contents = contents_of(RecordTree(root, "leaderboards", references), targets=targets)
     for found in contents.findings:
-        raise InputError(f"{found.path}: {found.reason}; 'sgbench board check' names all")
+        raise InputError(f"{found}; 'sgbench board check' names all")
     return ShippedBoards(commit, created_utc, contents.boards, release)
 
 

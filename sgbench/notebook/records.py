@@ -125,7 +125,7 @@ def load_records(root: Path | str | None = None, *, layout: Layout = "runs") -> 
         except InputError as error:
             left_out.append(str(error))
     records.sort(key=lambda record: (record.protocol, record.method_id, record.seed))
-    return Records(records, [*(f"{finding.path}: {finding.reason}" for finding in findings), *left_out])
+    return Records(records, [*map(str, findings), *left_out])
 
 
 class BoardTable(Drawn, ShownTable):
@@ -138,7 +138,7 @@ class BoardTable(Drawn, ShownTable):
 
     def __init__(self, board: Board, findings: Sequence[Finding] = ()) -> None:
         self.board = board
-        self.left_out = tuple(f"{finding.path}: {finding.reason}" for finding in findings)
+        self.left_out = tuple(map(str, findings))
         self._causes = by_cause(findings)
 
     def __str__(self) -> str:

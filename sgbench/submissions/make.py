@@ -11,6 +11,7 @@ from sgbench.composition.words import seed_override
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
+from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.sources import require_same_source
 from sgbench.leaderboard.store.tree import read_runs
 from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
@@ -73,7 +74,7 @@ class SubmissionSummary:
     division: str
     seeds: tuple[int, ...]
     tuning_trials: int
-    left_out: tuple[str, ...]  # runs of the protocol that are not comparable, each with the reason
+    left_out: tuple[Finding, ...]  # runs of the protocol that are not comparable, each with the reason
 
 
 def make(
@@ -122,10 +123,10 @@ def make(
 
 def comparable_runs(
     source: Path, references: References, protocol: str | None
-) -> tuple[list[RunRecord], Mapping[tuple[str, int], Path], tuple[str, ...]]:
+) -> tuple[list[RunRecord], Mapping[tuple[str, int], Path], tuple[Finding, ...]]:
     """Read the records of a folder that follow one protocol.
 
-    Returns the records; the folder of each, by method id and seed; and a line for each record that is left out.
+    Returns the records; the folder of each, by method id and seed; and the records that are left out, with reasons.
     """
     runs = read_runs(source, references=references, trials=True)
     names = sorted({record.protocol for record, _ in runs.records})
@@ -136,11 +137,11 @@ def comparable_runs(
         unusable = [found for found in runs.findings if protocol is None or f"/{protocol}/" in found.path]
         if protocol is not None and names and not unusable:
             raise InputError(f"--protocol {protocol}: no run of it in {source}; {suggest(protocol, names)}")
-        more = f"; first: {unusable[0].path}: {unusable[0].reason}" if unusable else ""
+        more = f"; first: {unusable[0]}" if unusable else ""
         raise InputError(f"{source}: no comparable run{more}")
     folders = {(record.method_id, record.seed): path.parent for record, path in chosen}
     folder = f"/{chosen[0][0].protocol}/"
-    left_out = tuple(f"{finding.path}: {finding.reason}" for finding in runs.findings if folder in f"/{finding.path}")
+    left_out = tuple(finding for finding in runs.findings if folder in f"/{finding.path}")
     return [record for record, _ in chosen], folders, left_out
 
 

@@ -79,7 +79,7 @@ def test_every_entry_and_preset_is_named(fresh: Path) -> None:
     folder = conf_dir() / "surrogate"
     index, libraries = (fresh / "surrogates.md").read_text(), (fresh / "libraries.md").read_text()
     for path in folder.glob("*.yaml"):
-        assert index.count(f"| [{path.stem}](surrogate/{path.stem}.md) |") == 1
+        assert index.count(f"| [`{path.stem}`](surrogate/{path.stem}.md) |") == 1
     for path in folder.glob("*/*.yaml"):
         name = path.relative_to(folder).with_suffix("").as_posix()
         meta = yaml.safe_load(path.read_text())["meta"]
@@ -100,7 +100,7 @@ def test_every_neuron_is_named_with_its_engines(fresh: Path) -> None:
     """Read from the files by hand: a row each; and of three, what the classes say."""
     index = (fresh / "neurons.md").read_text()
     for path in (conf_dir() / "neuron").glob("*.yaml"):
-        assert index.count(f"| [{path.stem}](neuron/{path.stem}.md) |") == 1
+        assert index.count(f"| [`{path.stem}`](neuron/{path.stem}.md) |") == 1
         assert str(yaml.safe_load(path.read_text())["meta"]["line"]) in index
     adlif, alpha, eif = ((fresh / "neuron" / f"{name}.md").read_text() for name in ("adlif", "alpha", "eif"))
     assert "| engines | fused, scan, reference; not snntorch: snnTorch has no such neuron |" in adlif
@@ -108,7 +108,7 @@ def test_every_neuron_is_named_with_its_engines(fresh: Path) -> None:
     assert "not snntorch: snnTorch resets otherwise than subtract |" in alpha
     assert "| engines | reference; not fused or scan, because its neurons have no linear recurrence |" in eif
     assert "| state | u, s |" in eif
-    assert "![responses of eif](eif.svg)" in eif
+    assert "![responses to currents of eif](eif.svg)" in eif
 
 
 def test_links_lead_somewhere(fresh: Path) -> None:

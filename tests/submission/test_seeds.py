@@ -115,16 +115,17 @@ def test_a_setting_that_few_tuning_seeds_chose_is_warned_of(tmp_path: Path) -> N
 
 def test_a_run_that_is_not_comparable_is_left_out_by_name(tmp_path: Path) -> None:
     """Expected: one line with its file and the reason; its setting was not tried, for all that the log says."""
-    chosen = write_runs(tmp_path / "runs", range(200, 210), 1.0)
-    other = write_runs(tmp_path / "runs", range(100, 101), 2.0)
-    path = tmp_path / "runs" / "toy_v1" / other / "100" / RECORD
+    source = tmp_path / "runs: first"  # a path with what a message writes between file and reason
+    chosen = write_runs(source, range(200, 210), 1.0)
+    other = write_runs(source, range(100, 101), 2.0)
+    path = source / "toy_v1" / other / "100" / RECORD
     tree = json.loads(path.read_bytes())
     tree["provenance"]["data_sha256"] = "0" * 64
     path.write_text(json.dumps(tree))
-    made = make(tmp_path / "runs", tmp_path / "out", AUTHOR, references=Apart(), method=chosen)
-    (line,) = made.left_out
-    assert f"{other}/100" in line
-    assert "provenance.data_sha256" in line
+    made = make(source, tmp_path / "out", AUTHOR, references=Apart(), method=chosen)
+    (left_out,) = made.left_out
+    assert left_out.path == str(path)
+    assert "provenance.data_sha256" in left_out.reason
     assert made.tuning_trials == 0
 
 

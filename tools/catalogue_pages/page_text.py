@@ -1,17 +1,18 @@
 """Text of the catalogue's pages: one per surrogate and neuron, an index of each, and one by library."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
-from registry.site.entries import default_text
+from registry.site.entry_facts import CURVES, SYMBOLS, EntryFacts, library_version, preset_cells
 from sgbench.composition.catalogue import Entry
-from sgbench.composition.selection import canonical_name, library_of
+from sgbench.composition.selection import canonical_name, is_preset, library_of
 from sgbench.inspection.surrogate_facts import facts, interval, listed_or_none
 from sgbench.neurons.base import Neuron
 from sgbench.surrogates.base import Surrogate
-from sgbench.tables import number_text
+from sgbench.tables import NONE, number_text
+from sgbench.tables.table import Cell, Table, texts
 from tools.catalogue_pages.docstrings import Described
 
 MARK = "<!-- Written by each build of the site from conf/{} and the classes; edit those instead. -->"
@@ -35,28 +36,28 @@ class Subject(NamedTuple):
     """What a page is about."""
 
     entry: Entry
+    facts: EntryFacts
     made: Surrogate | Neuron
-    defaults: Mapping[str, Any]
     described: Described
     engines: str
     presets: Sequence[Entry] = ()
 
 
 def entry_page(subject: Subject) -> str:
-    entry, made, group = subject.entry, subject.made, subject.entry.group
-    aliases = ", ".join(map(str, entry.meta.get("aliases") or []))
+    """Write the page of one surrogate or neuron in Markdown."""
+    facts, entry, made = subject.facts, subject.entry, subject.made
     parts = [
-        MARK.format(group),
+        MARK.format(entry.group),
         f"# {entry.name}",
-        str(entry.line),
-        f"`{group}={entry.name}`, family {entry.meta.get('family', 'none')}"
-        + (f"; also called {aliases}" if aliases else "")
-        + f". {LINKS[group]}",
-        f"```text\n{entry.meta.get('formula', '')}\n```",
-        f"![{'responses' if isinstance(made, Neuron) else 'slope and primitive'} of {entry.name}]({entry.name}.svg)",
+        entry.line,
+        f"`{entry.group}={entry.name}`, family {facts.family}"
+        + (f"; also called {', '.join(facts.aliases)}" if facts.aliases else "")
+        + f". {LINKS[entry.group]}",
+        f"```text\n{facts.formula}\n```",
+        f"![{CURVES[entry.group]} of {entry.name}]({entry.name}.svg)",
         *([PICTURED] if isinstance(made, Neuron) else []),
         "## Parameters",
-        table(("parameter", "default", "meaning"), _parameters(subject)),
+        markdown_of(Table("", texts("parameter", "default", "meaning"), _parameter_rows(subject))),
         *([DECAYS] if isinstance(made, Neuron) else []),
         "## Properties at these defaults",
     ]
@@ -67,30 +68,32 @@ def entry_page(subject: Subject) -> str:
         parts += [
             table(("property", "value"), rows) + "\n\nu, widths and supports in threshold units.",
             "## In other libraries",
-            preset_table(subject.presets) if subject.presets else "None of those that were read has it.",
+            markdown_of(facts.presets) if facts.presets else "None of those that were read has it.",
         ]
     parts += [
         "## Definition",
         subject.described.prose or "See the class.",
         f"Class: `{entry.target}`",
         "## Sources",
-        "\n".join(f"- {source}" for source in entry.meta.get("sources") or ["none"]),
+        "\n".join(f"- {source}" for source in facts.sources or ["none"]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _parameters(subject: Subject) -> Iterable[Sequence[str]]:
-    meanings = {
+def _parameter_rows(subject: Subject) -> tuple[tuple[Cell, ...], ...]:
+    """Return name, default and meaning of each parameter; those of every surrogate are explained in one place."""
+    shared = {
         "normalisation": "what has the value 1 before scaling: the peak (peak1), the area (area1) or nothing (raw)",
         "scale": "factor on the slope [1]",
         "width_fwhm": "full width at half maximum [threshold units], in place of the native parameter",
     }
-    for name, value in subject.defaults.items():
-        own = subject.described.parameters.get(name, "")
-        if isinstance(subject.made, Surrogate):
-            own = own.replace("see `Surrogate`", meanings.get(name, "see `Surrogate`")) or meanings.get(name, "")
-        text = str(value).lower() if isinstance(value, bool) else default_text(value)
-        yield f"`{name}`", f"`{text}`", own
+    rows = []
+    for name, default in subject.facts.parameters:
+        meaning = subject.described.parameters.get(name.text, "")
+        if isinstance(subject.made, Surrogate) and name.text in shared:
+            meaning = meaning.replace("see `Surrogate`", shared[name.text]) or shared[name.text]
+        rows.append((name, default, Cell(meaning)))
+    return tuple(rows)
 
 
 def _surrogate_properties(subject: Subject, surrogate: Surrogate) -> list[tuple[str, str]]:
@@ -129,76 +132,55 @@ def _neuron_properties(subject: Subject, neuron: Neuron) -> list[tuple[str, str]
     ]
 
 
-def preset_table(presets: Iterable[Entry]) -> str:
-    rows = [
-        (f"{one.meta['library']} {one.meta.get('version', '')}", f"`{_text(one, 'calls')}`", said(one), *_notes(one))
-        for one in presets
-    ]
-    return table(("library", "its call", "here", "conversion", "known bug"), rows)
-
-
-def said(entry: Entry) -> str:
-    return f"`surrogate={entry.name}`"
-
-
-def _notes(entry: Entry) -> tuple[str, str]:
-    bug = _text(entry, "bug")
-    legacy = "kept there for older code" if entry.meta.get("legacy") else ""
-    return _text(entry, "conversion"), "; ".join(filter(None, (bug, legacy)))
-
-
 def surrogates_page(subjects: Iterable[Subject]) -> str:
+    """Write the list of all surrogates."""
     rows = [
         (
-            f"[{one.entry.name}](surrogate/{one.entry.name}.md)",
-            one.entry.line,
-            f"`{_text(one.entry, 'formula')}`",
-            interval(one.made.support),
-            ", ".join(f"`{preset.name}`" for preset in one.presets),
+            *one.facts.cells(f"surrogate/{one.entry.name}.md"),
+            Cell(interval(one.made.support)),
+            Cell(", ".join(f"`{preset.name}`" for preset in one.presets)),
         )
         for one in subjects
         if isinstance(one.made, Surrogate)
     ]
-    head = ("surrogate", "what it is", "formula", "support", "presets of libraries")
+    columns = texts("surrogate", "what it is", "formula", "support", "presets of libraries")
     text = (
-        "u = membrane potential minus threshold. A formula is the slope before normalisation; each page has its "
+        f"{SYMBOLS['surrogate']} Each page has its "
         "picture, numbers and sources. [By library](libraries.md). In the terminal: `sgbench list surrogate`, "
         "`sgbench show surrogate/atan --plot atan.png`, `sgbench compare surrogate/atan surrogate/triangle`."
     )
-    return "\n\n".join([MARK.format("surrogate"), "# Surrogates", text, table(head, rows)]) + "\n"
+    return (
+        "\n\n".join([MARK.format("surrogate"), "# Surrogates", text, markdown_of(Table("", columns, tuple(rows)))])
+        + "\n"
+    )
 
 
-def neurons_page(found: Iterable[Subject]) -> str:
-    families: dict[str, list[Subject]] = {}
-    for one in found:
-        families.setdefault(str(one.entry.meta.get("family", "none")), []).append(one)
-    head = ("neuron", "what it is", "formula", "sends", "fast engines")
+def neurons_page(subjects: Iterable[Subject]) -> str:
+    """Write the list of all neurons, a table for each family."""
     text = (
-        "I = current, u = membrane potential before its reset, s = what it sends. Each page has its picture, "
+        f"{SYMBOLS['neuron']} Each page has its picture, "
         "parameters, definition and sources. Recurrence is the network's: `network.recurrence=all_to_all`. In the "
         "terminal: `sgbench list neuron`, `--family adaptive`, `--linear` for those that the fast engines run, "
         "`sgbench show neuron/adlif --plot adlif.png`."
     )
+    families: dict[str, list[tuple[Cell, ...]]] = {}
+    for one in subjects:
+        if isinstance(one.made, Neuron):
+            is_fast = one.engines.startswith("fused")
+            cells = one.facts.cells(f"neuron/{one.entry.name}.md")
+            row = (*cells, Cell(OUTPUTS[one.made.sends]), Cell("yes" if is_fast else "no"))
+            families.setdefault(one.facts.family, []).append(row)
+    columns = texts("neuron", "what it is", "formula", "sends", "fast engines")
     parts = [MARK.format("neuron"), "# Neurons", text]
-    for family in sorted(families):
-        rows = [
-            (
-                f"[{one.entry.name}](neuron/{one.entry.name}.md)",
-                str(one.entry.line),
-                f"`{one.entry.meta.get('formula', '')}`",
-                OUTPUTS[one.made.sends],
-                "yes" if one.engines.startswith("fused") else "no",
-            )
-            for one in families[family]
-            if isinstance(one.made, Neuron)
-        ]
-        parts += [f"## {family.replace('_', ' ').capitalize()}", table(head, rows)]
+    for family, rows in sorted(families.items()):
+        parts += [f"## {family.capitalize()}", markdown_of(Table(family, columns, tuple(rows)))]
     return "\n\n".join(parts) + "\n"
 
 
-def library_page(known: Mapping[str, Entry], presets: Iterable[Entry]) -> str:
+def library_page(known: Mapping[str, Entry]) -> str:
+    """Write the list of the presets of each library, with the surrogate that each is."""
     by_library: dict[str, list[Entry]] = {}
-    for preset in presets:
+    for preset in filter(is_preset, known.values()):
         by_library.setdefault(library_of(preset), []).append(preset)
     text = (
         "What other libraries call a surrogate, at their defaults, and the word that gives the same slope here: "
@@ -206,22 +188,29 @@ def library_page(known: Mapping[str, Entry], presets: Iterable[Entry]) -> str:
         "library's formulas: `sgbench run surrogate=stork/SuperSpike surrogate.beta=10`. [All "
         "surrogates](surrogates.md)"
     )
+    columns = texts("its call", "here", "its own names", "formula of", "conversion", "known bug")
     parts = [MARK.format("surrogate"), "# Surrogates by library", text]
-    for folder in sorted(by_library, key=str.casefold):
-        found = by_library[folder]
-        versions = sorted({f"{one.meta['library']} {one.meta.get('version', '')}".strip() for one in found})
-        head = ("its call", "here", "its own names", "formula of", "conversion", "known bug")
-        rows = [
-            (f"`{_text(one, 'calls')}`", said(one), ", ".join(one.own), _link(one, known), *_notes(one))
-            for one in found
-        ]
-        parts += [f"## {', '.join(versions)}", table(head, rows)]
+    for library in sorted(by_library, key=str.casefold):
+        rows = []
+        for preset in by_library[library]:
+            call, word, *remarks = preset_cells(preset)
+            name = canonical_name(preset)
+            formula = Cell(name, link=f"surrogate/{name}.md" if name in known else None)
+            rows.append((call, word, Cell(", ".join(preset.own)), formula, *remarks))
+        versions = sorted({library_version(preset) for preset in by_library[library]})
+        parts += [f"## {', '.join(versions)}", markdown_of(Table(library, columns, tuple(rows)))]
     return "\n\n".join(parts) + "\n"
 
 
-def _link(preset: Entry, known: Mapping[str, Entry]) -> str:
-    name = canonical_name(preset)
-    return f"[{name}](surrogate/{name}.md)" if name in known else name
+def markdown_of(shown: Table) -> str:
+    """Write a table of our own texts, which unlike those of records may be Markdown themselves."""
+    rows = ([_linked(cell) for cell in row] for row in shown.rows)
+    return table([column.title for column in shown.columns], rows)
+
+
+def _linked(cell: Cell) -> str:
+    text = f"`{cell.text}`" if cell.is_code and cell.text != NONE else cell.text
+    return text if cell.link is None else f"[{text}]({cell.link})"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -231,8 +220,4 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|") if text != "``" else ""
-
-
-def _text(entry: Entry, key: str) -> str:
-    return " ".join(str(entry.meta.get(key) or "").split())
+    return " ".join(text.split()).replace("|", "\\|")

@@ -14,12 +14,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fastspiking import scan, snntorch
+from registry.site.entry_facts import facts_of, presets_by_entry
 from registry.site.files import SiteFile
 from registry.site.pictures import digest_in, small_drawing
 from sgbench.composition import catalogue
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.compose import compose
-from sgbench.composition.selection import canonical_name, is_preset
+from sgbench.composition.selection import is_preset
 from sgbench.errors import InputError, SgbenchError, one_printable_line
 from sgbench.inspection.neuron_picture import neuron_figure, neuron_picture
 from sgbench.inspection.portrait import formula_of
@@ -114,7 +115,9 @@ def every_subject() -> list[Subject]:
     """The surrogates and the neurons of the catalogue, each with what a run would get of it."""
     default, known = compose([]), catalogue.entries(GROUP)
     canonical = (entry for entry in known.values() if not is_preset(entry))
-    return [subject(entry, default) for entry in (*canonical, *catalogue.entries(NEURON).values())]
+    presets = presets_by_entry(known)
+    subjects = [subject(entry, default, presets.get(entry.name, [])) for entry in canonical]
+    return subjects + [subject(entry, default) for entry in catalogue.entries(NEURON).values()]
 
 
 def of(group: str, subjects: Iterable[Subject]) -> list[Subject]:
@@ -122,10 +125,9 @@ def of(group: str, subjects: Iterable[Subject]) -> list[Subject]:
 
 
 def texts(subjects: Sequence[Subject]) -> Iterator[SiteFile]:
-    known = catalogue.entries(GROUP)
     pages = {f"{one.entry.group}/{one.entry.name}.md": page_text.entry_page(one) for one in subjects}
     pages["surrogates.md"] = page_text.surrogates_page(of(GROUP, subjects))
-    pages["libraries.md"] = page_text.library_page(known, filter(is_preset, known.values()))
+    pages["libraries.md"] = page_text.library_page(catalogue.entries(GROUP))
     pages["neurons.md"] = page_text.neurons_page(of(NEURON, subjects))
     for path, text in pages.items():
         yield SiteFile(path, text.encode)
@@ -145,7 +147,7 @@ def pictures(subjects: Iterable[Subject]) -> Iterator[SiteFile]:
             yield small_drawing(path, found.responses[0].potential.tolist())
 
 
-def subject(entry: Entry, default: RunSpec) -> Subject:
+def subject(entry: Entry, default: RunSpec, presets: Sequence[Entry] = ()) -> Subject:
     """An entry with what a run would get of it."""
     method, target, group = default.method, str(entry.target), entry.group
     protocol = {"dt_s": method.protocol.dt_s, "steps": method.protocol.steps}
@@ -167,11 +169,8 @@ def subject(entry: Entry, default: RunSpec) -> Subject:
     module, _, name = target.rpartition(".")
     of_class = described(getattr(importlib.import_module(module), name))
     engines = _engines(neuron, surrogate if group == GROUP else None)
-    if group == NEURON:
-        return Subject(entry, neuron, entry.parameters, of_class, engines)
-    known = catalogue.entries(GROUP).values()
-    presets = [one for one in known if is_preset(one) and canonical_name(one) == entry.name]
-    return Subject(entry, surrogate, values[group], of_class, engines, presets)
+    made = surrogate if group == GROUP else neuron
+    return Subject(entry, facts_of(entry, presets), made, of_class, engines, presets)
 
 
 def _engines(neuron: Neuron, surrogate: Surrogate | None) -> str:

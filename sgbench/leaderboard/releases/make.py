@@ -50,7 +50,7 @@ def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
         else:
             groups.append(group.records)
     for found in findings:
-        raise InputError(f"{found.path}: {found.reason}; 'sgbench board check' names all")
+        raise InputError(f"{found}; 'sgbench board check' names all")
     rows = tuple(row for board in boards.boards for row in _rows(board))
     changes = () if heading.since is None else tuple(row_changes(heading.since.rows, rows))
     files = dict(_stored(root))

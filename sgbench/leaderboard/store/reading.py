@@ -26,6 +26,9 @@ class Finding:
     deviates: bool = False
     """Whether it is a run of the user's own, which may deviate from its protocol, and no defect of a file."""
 
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
 
 def by_cause(findings: Iterable[Finding]) -> list[str]:
     """Write a line for each reason, with the first file that has it and the count of others.
@@ -36,10 +39,7 @@ def by_cause(findings: Iterable[Finding]) -> list[str]:
     causes: dict[str, list[Finding]] = {}
     for found in findings:
         causes.setdefault(found.reason, []).append(found)
-    return [
-        f"{first.path}: {first.reason}{f'; and {len(more):,} more of this kind' if more else ''}"
-        for first, *more in causes.values()
-    ]
+    return [f"{first}; and {len(more):,} more of this kind" if more else str(first) for first, *more in causes.values()]
 
 
 class ChoosesSettingsError(InputError):
