@@ -22,7 +22,7 @@ def main() -> None:
     from sgbench.inspection.diagnosed import diagnose_run
     from sgbench.inspection.stored_run import prepare_pass, stored_run
     from sgbench.records.diagnosis import PANELS
-    from sgbench.training.train_loop import TrainLoop
+    from sgbench.training.train_step import TrainLoop
 
     run = stored_run(args.words)
     parts = run.parts

@@ -26,11 +26,10 @@ from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.composition.compose import compose as compose_spec
 from sgbench.records.spec import RunSpec
 from sgbench.training.build import Parts, build
-from sgbench.training.epoch_loop import Training
-from sgbench.training.epochs import Part
+from sgbench.training.epoch_loop import Part, Training
 from sgbench.training.memory import keep_freed_memory
 from sgbench.training.runner import run_spec
-from sgbench.training.train_loop import TrainLoop
+from sgbench.training.train_step import TrainLoop
 
 CONF = Path(__file__).resolve().parent / "conf"
 TARGET = "benchmarks.whole_run_data.W1Like"

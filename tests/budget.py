@@ -60,9 +60,9 @@ class Ledger:
 
     def pytest_runtestloop(self) -> None:
         """Begin to count: modules are imported by now, and collecting trains nothing."""
-        from sgbench.training.attempt import Attempt
+        from sgbench.training.base_run import BaseRun
 
-        self._before(Attempt, "__init__", lambda *_, **__: self.note("trains"))
+        self._before(BaseRun, "__init__", lambda *_, **__: self.note("trains"))
         self._before(subprocess.Popen, "__init__", self._popen)
         self._before(multiprocessing.process.BaseProcess, "start", lambda *_, **__: self.note("starts"))
 

@@ -25,7 +25,7 @@ from sgbench.records.record import RunRecord
 from sgbench.tables import aligned
 from sgbench.tables.markdown import markdown
 from sgbench.training.epoch_loop import Training
-from sgbench.training.learning import learning_of
+from sgbench.training.run_diagnosis import learning_of
 
 NEAR_FACTOR = 2.0  # predictions within this factor of the measurement are counted as near
 TABLE_BEGIN, TABLE_END = "<!-- energy:validate -->", "<!-- /energy -->"

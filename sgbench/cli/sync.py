@@ -51,8 +51,8 @@ def sync(args: argparse.Namespace) -> int:
     paths = sorted(path for path in args.source.rglob(RECORD) if not path.is_symlink())
     if not paths:
         raise InputError(f"{args.source}: holds no record; fill it with sgbench run")
+    from sgbench.training.log_sync import sync as copy
     from sgbench.training.loggers import require_account, require_server
-    from sgbench.training.synced import sync as copy
 
     if args.to == "wandb" and args.mode == "online":
         require_account("--mode offline")
@@ -96,7 +96,7 @@ def _send_table(args: argparse.Namespace, paths: Sequence[Path]) -> int:
     from sgbench.leaderboard.store.tree import RecordTree
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
-    from sgbench.training.synced import send_table
+    from sgbench.training.log_sync import send_table
 
     if args.to != "wandb":
         raise InputError(f"--table {args.table}: is for --to wandb")

@@ -19,8 +19,7 @@ from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import Network
 from sgbench.plots.style import BLUE, SOFT
 from sgbench.records.content import Scores
-from sgbench.training.epochs import Epochs
-from sgbench.training.train_loop import TrainLoop
+from sgbench.training.train_step import Epochs, TrainLoop
 
 NAMES = tuple(DISTURBANCES)
 log = logging.getLogger("sgbench")

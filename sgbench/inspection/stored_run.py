@@ -17,8 +17,8 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec, choice_overrides
 from sgbench.submissions.verify.recompose import with_new_parameters
 from sgbench.training.build import Parts, build
-from sgbench.training.epochs import Epochs, Part
 from sgbench.training.run_folder import folder_of, stored_record
+from sgbench.training.train_step import Epochs, Part
 
 EXECUTION_KEYS = ("paths.", "trainer.", "engine=")
 

@@ -16,7 +16,7 @@ from sgbench.replicas.passes import StackedPasses, why_not_stacked
 from sgbench.replicas.replica import Evaluation, Replica
 from sgbench.replicas.stack import Stack
 from sgbench.rules.base import Progress
-from sgbench.training.train_loop import check_optimizer_state
+from sgbench.training.train_step import check_optimizer_state
 
 
 class Lockstep:

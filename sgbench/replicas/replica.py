@@ -17,7 +17,7 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import PRUNED, Pruned
-from sgbench.training.attempt import Attempt
+from sgbench.training.base_run import BaseRun
 from sgbench.training.build import build
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import REPLICA_CHECKPOINT, folder_of, forget_checkpoints, set_aside_unreadable
@@ -26,7 +26,7 @@ Evaluation = Callable[[SpikingData, Split], Iterator[Batch]]
 log = logging.getLogger("sgbench")
 
 
-class Replica(Attempt):
+class Replica(BaseRun):
     """Runs one attempt that shares its process with others.
 
     `point`: index of the point in the sweep. `spec`: specification of the run. `data`: data that another run has

@@ -13,9 +13,8 @@ from sgbench.leaderboard.deviation import SHOWN, ProtocolReference, References, 
 from sgbench.records.method import method_id
 from sgbench.records.spec import SPIKING_CHOICES, Protocol, RunSpec
 from sgbench.tables import ranges
-from sgbench.training.claims import STALE_S
 from sgbench.training.provenance import driven_by
-from sgbench.training.run_folder import finished_record, keeps_locks
+from sgbench.training.run_folder import STALE_S, finished_record, keeps_locks
 
 ABOUT_SPIKES = (*SPIKING_CHOICES, *WITHOUT_SPIKES, "neuron@readout", "width_fwhm")
 WIDTH_RATIO = 5.0

@@ -29,7 +29,7 @@ from sgbench.rules.base import LearningRule, Objective
 from sgbench.schedules.base import Moment, RateSchedule
 from sgbench.steepness.base import Steepness
 from sgbench.surrogates.base import Surrogate
-from sgbench.training.checks import check_parts
+from sgbench.training.compatibility import check_parts
 
 DECORATED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 """Methods that torch's compiler is told to leave alone, for which each imports it at the first call."""
@@ -267,9 +267,14 @@ PROBED = 4
 
 
 def some_batches(parts: Parts) -> list[Batch]:
-    device = parts.device
     batches = itertools.islice(parts.data.evaluation("validation"), PROBED)
-    return [Batch(batch.x.to(device), *(part.to(device) for part in batch[1:])) for batch in batches]
+    return [on_device(batch, parts.device) for batch in batches]
+
+
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """Copy a batch to a device; from pinned memory that goes on while the device computes."""
+    x, *rest = batch
+    return Batch(x.to(device, non_blocking=True), *(part.to(device, non_blocking=True) for part in rest))
 
 
 def leave_uncompiled() -> None:

@@ -20,7 +20,7 @@ from sgbench.records.calibration import Calibration, LayerSteps, Reset, is_auto
 from sgbench.records.spec import Protocol, RunSpec
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import Parts, build
-from sgbench.training.epochs import Epochs
+from sgbench.training.train_step import Epochs
 
 TARGETS: dict[Reset, float] = {"attached": 2.8, "detached": 1.0}
 """Maps the gradient of the reset to the passing steps that lost least accuracy in the study of surrogates."""

@@ -16,65 +16,14 @@ from sgbench.firing.curve import stepping
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import surrogates
 from sgbench.optimizers.sam import Sam
-from sgbench.records.content import EpochOnTest, EpochScores, RateCurve, Scores, SelectedOnTest
+from sgbench.records.content import EpochScores, RateCurve
 from sgbench.records.flat import epoch_numbers
 from sgbench.records.spec import Method
 from sgbench.schedules.base import Moment
 from sgbench.training.build import DTYPES, Parts
-from sgbench.training.diagnosing import RunDiagnoses
-from sgbench.training.epochs import Epochs, Part
-from sgbench.training.learning import RunAgreement
-from sgbench.training.train_loop import BestEpoch, SteppingOptimizer, TrainLoop
-
-
-class Watched:
-    """Holds the test scores of each epoch, which the run does not read before its record is made."""
-
-    def __init__(self) -> None:
-        self.scores: dict[int, EpochOnTest | None] = {}  # by epoch; None where there is no finite score
-
-    def add(self, epoch: int, scores: Scores | None) -> None:
-        """Record an epoch's scores on the test split; None if they are not finite."""
-        self.scores[epoch] = None if scores is None else _epoch_on_test(epoch, scores)
-
-    def selected(self, epoch: int | None, test: Scores, *, epochs: int) -> SelectedOnTest | None:
-        """Return the best epochs on the test split, by loss and, for classes, by accuracy; the first of equal ones.
-
-        The epoch that validation selected takes part with its final test scores, so the best is at least as good.
-
-        `epoch`: the epoch that validation selected, or None. `test`: final test scores of that epoch's weights.
-        `epochs`: number of epochs trained; None is returned unless every one of them was watched.
-
-        >>> seen = Watched()
-        >>> for epoch, accuracy in enumerate((0.5, 0.75, 0.7)):
-        ...     seen.add(epoch, Scores(samples=20, accuracy=accuracy, loss=1 + accuracy, activity=()))
-        >>> honest = Scores(samples=20, accuracy=0.7, loss=1.7, activity=())
-        >>> found = seen.selected(2, honest, epochs=3)
-        >>> found.by_loss.epoch, found.by_accuracy.epoch, seen.selected(2, honest, epochs=4)
-        (0, 1, None)
-        """
-        if epoch is None or self.scores.keys() != set(range(epochs)):
-            return None
-        lines = {**self.scores, epoch: _epoch_on_test(epoch, test)}
-        finite = [line for epoch in range(epochs) if (line := lines[epoch]) is not None]
-        return SelectedOnTest(
-            by_loss=min(finite, key=lambda line: line.loss),
-            by_accuracy=None if test.accuracy is None else max(finite, key=lambda line: line.accuracy or 0.0),
-        )
-
-    def state_dict(self) -> dict[int, dict[str, Any] | None]:
-        """Return the scores so far, to be stored in a checkpoint."""
-        return {epoch: None if line is None else line.model_dump() for epoch, line in self.scores.items()}
-
-    def load_state_dict(self, state: dict[int, dict[str, Any] | None]) -> None:
-        """Restore the scores so far from a checkpoint."""
-        self.scores = {
-            epoch: None if line is None else EpochOnTest.model_validate(line) for epoch, line in state.items()
-        }
-
-
-def _epoch_on_test(epoch: int, scores: Scores) -> EpochOnTest:
-    return EpochOnTest(epoch=epoch, accuracy=scores.accuracy, loss=scores.loss)
+from sgbench.training.run_diagnosis import RunAgreement, RunDiagnoses
+from sgbench.training.selection import BestEpoch, Watched
+from sgbench.training.train_step import Epochs, Part, SteppingOptimizer, TrainLoop
 
 
 class Training:

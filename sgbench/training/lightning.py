@@ -25,14 +25,14 @@ from sgbench.datasets.base import Split
 from sgbench.errors import InputError, one_printable_line, require_choice, require_number
 from sgbench.records.content import Scores
 from sgbench.records.spec import RunSpec
-from sgbench.training.assistants import send_epoch
 from sgbench.training.build import Parts, construct
 from sgbench.training.epoch_loop import Training
+from sgbench.training.helper_processes import send_epoch
 from sgbench.training.loggers import RunLogger
 from sgbench.training.provenance import OWN_PRECISIONS, driven_by
 from sgbench.training.run_folder import LIGHTNING_CHECKPOINT
 from sgbench.training.single_run import SingleRun
-from sgbench.training.train_loop import check_optimizer
+from sgbench.training.train_step import check_optimizer
 
 log = logging.getLogger("sgbench")
 MIXED = ("bf16", "bf16-mixed")

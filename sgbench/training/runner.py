@@ -62,11 +62,11 @@ def run_spec(spec: RunSpec, parts: Parts | None = None) -> RunRecord:
         done = finished_record(spec)  # another process may have finished it in the meantime
         if done is not None:
             return done
-        attempt = _attempt(spec, parts, folder)
+        fresh = _new_run(spec, parts, folder)
         set_aside_unreadable(folder / RECORD)
         if spec.force:
             forget_checkpoints(folder)
-        return attempt.store(attempt.record())
+        return fresh.store(fresh.record())
 
 
 def _as_driven(spec: RunSpec) -> RunSpec:
@@ -79,7 +79,7 @@ def _as_driven(spec: RunSpec) -> RunSpec:
     return torch_spec(spec)
 
 
-def _attempt(spec: RunSpec, parts: Parts | None, folder: Path) -> SingleRun:
+def _new_run(spec: RunSpec, parts: Parts | None, folder: Path) -> SingleRun:
     if spec.trainer.driver == "sgbench":
         return SingleRun(spec, build(spec) if parts is None else parts, folder)
     from sgbench.training.lightning import LightningRun

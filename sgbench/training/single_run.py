@@ -2,10 +2,11 @@
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
+from torch.utils.data import DataLoader, IterableDataset
 from tqdm.auto import tqdm
 
 from fastspiking.signals.trajectory import Batch
@@ -17,17 +18,16 @@ from sgbench.records.content import HostEnergy, Scores
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.training import memory
-from sgbench.training.ahead import encoded_ahead, on_device
-from sgbench.training.assistants import helper_processes, send_epoch
-from sgbench.training.attempt import Attempt
-from sgbench.training.build import Parts
+from sgbench.training.base_run import BaseRun
+from sgbench.training.build import Parts, on_device
+from sgbench.training.helper_processes import helper_processes, send_epoch
 from sgbench.training.profile import Profile
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import CHECKPOINT
-from sgbench.training.train_loop import check_optimizer
+from sgbench.training.train_step import check_optimizer
 
 
-class SingleRun(Attempt):
+class SingleRun(BaseRun):
     """Trains, validates and tests one run.
 
     `spec`: the run's specification; `parts`: its objects, built from the spec; `folder`: where its files go.
@@ -192,3 +192,39 @@ def checkpoint_is_due(epochs: int, every: int, *, ended: bool) -> bool:
     [3, 6, 7]
     """
     return ended or epochs % every == 0
+
+
+def encoded_ahead(batches: Batches, count: int, device: torch.device) -> Iterable[Batch]:
+    """Return the batches of a pass, the same to the bit, encoded while earlier ones are in use.
+
+    One worker process encodes all of them in order, so that the encoder's random numbers are the same. For a CUDA
+    device they are copied to pinned memory, from which the device fetches them while it computes.
+
+    `batches`: one pass over a split. `count`: how many are encoded ahead; 0 encodes each in this process when it is
+    needed.
+    """
+    pinned = device.type == "cuda"
+    if not count and not pinned:
+        return batches
+    return DataLoader(
+        _Pass(batches),
+        batch_size=None,  # they are batches already
+        num_workers=1 if count else 0,
+        prefetch_factor=count or None,
+        multiprocessing_context="fork" if count else None,  # the samples are shared, not sent
+        pin_memory=pinned,
+        generator=torch.Generator(),  # of the worker's seed; the process's own stays where it is
+    )
+
+
+class _Pass(IterableDataset[Batch]):
+    """Adapts the batches of a pass to torch's `DataLoader`."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)

@@ -11,8 +11,7 @@ from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.networks.base import surrogates
 from sgbench.training.build import build
-from sgbench.training.epoch_loop import Training
-from sgbench.training.epochs import Epochs
+from sgbench.training.epoch_loop import Epochs, Training
 from tests.entries import made
 from tests.messages import raises_naming
 from tests.run.tiny import WORDS

@@ -20,7 +20,7 @@ import pytest
 
 from sgbench.cli import main as command
 from sgbench.errors import InputError
-from sgbench.training.attempt import Attempt
+from sgbench.training.base_run import BaseRun
 from tests.cli.random_words import furnish, lines
 
 SEED = 2
@@ -56,7 +56,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logging_as_before: No
     return here
 
 
-def train_nothing(self: Attempt, *_: Any, **__: Any) -> NoReturn:
+def train_nothing(self: BaseRun, *_: Any, **__: Any) -> NoReturn:
     """Take the place of a training: what is asked here comes before one."""
     raise InputError("nothing is trained here")
 
@@ -88,7 +88,7 @@ def failures(first: int, count: int) -> list[tuple[list[str], str]]:
 @pytest.mark.slow
 def test_lines_of_all_commands_end_well(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fifty of the thousand, up to where something would be trained."""
-    monkeypatch.setattr(Attempt, "__init__", train_nothing)
+    monkeypatch.setattr(BaseRun, "__init__", train_nothing)
     assert failures(942, AT_ONCE) == []
 
 

@@ -48,19 +48,19 @@ def test_a_single_run_goes_round_once(every_merge_is_hydras: None, monkeypatch: 
     """Hydra merges the words once, one network is built, no record is read and `sys.argv` stays."""
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
-    from sgbench.training import attempt, build, run_folder
+    from sgbench.training import base_run, build, run_folder
 
     merges = counted(monkeypatch, ConfigLoaderImpl, "load_configuration")
     builds = counted(monkeypatch, build, "build_network")
     reads = counted(monkeypatch, run_folder, "read_model")
-    collect = attempt.provenance.collect
+    collect = base_run.provenance.collect
     seen: list[list[str]] = []
 
     def look(*args: Any, **named: Any) -> Any:
         seen.append(list(sys.argv))
         return collect(*args, **named)
 
-    monkeypatch.setattr(attempt.provenance, "collect", look)
+    monkeypatch.setattr(base_run.provenance, "collect", look)
     before = list(sys.argv)
     for number, words in enumerate([WORDS, (*WORDS, "force=true")], start=1):
         assert main(["run", *words]) == 0

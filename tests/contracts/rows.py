@@ -23,7 +23,7 @@ from sgbench.optimizers.sam import Sam
 from sgbench.paths import conf_dir
 from sgbench.records.spec import RunSpec
 from sgbench.training.build import Parts, build
-from sgbench.training.train_loop import TrainLoop
+from sgbench.training.train_step import TrainLoop
 from tests.contracts.pairs import Factors, Pair, Row
 from tests.entries import class_of, spec_with
 

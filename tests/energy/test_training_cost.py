@@ -17,7 +17,7 @@ from sgbench.energy.training_cost import training_cost
 from sgbench.errors import InputError
 from sgbench.records.files import to_json
 from sgbench.training.build import build
-from sgbench.training.learning import learning_of
+from sgbench.training.run_diagnosis import learning_of
 from tests.entries import spec_of
 from tests.leaderboard.factory import record
 from tests.messages import raises_naming

@@ -19,8 +19,7 @@ from sgbench.rules.bptt import Bptt
 from sgbench.rules.eprop import EProp
 from sgbench.steepness.fixed import Fixed
 from sgbench.training.build import build
-from sgbench.training.epochs import Epochs
-from sgbench.training.train_loop import TrainLoop
+from sgbench.training.train_step import Epochs, TrainLoop
 from tests.entries import spec_with
 from tests.fastspiking.cases import FAST, NEURONS, SHAPES, error, fires, gain_of, packed, spikes
 from tests.thinned import thinned

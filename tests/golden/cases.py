@@ -104,7 +104,7 @@ def _essence(record: RunRecord) -> dict[str, Any]:
 def two_steps(name: str) -> list[float] | None:
     """Losses of the first two batches; None where the data set's files are not on this machine."""
     from sgbench.training.build import build
-    from sgbench.training.train_loop import TrainLoop
+    from sgbench.training.train_step import TrainLoop
 
     spec = compose([f"experiment={name}"])
     parts = build(spec)

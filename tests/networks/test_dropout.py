@@ -17,8 +17,8 @@ from sgbench.errors import InputError
 from sgbench.networks.mlp import Mlp
 from sgbench.steepness.fixed import Fixed
 from sgbench.training.build import build
-from sgbench.training.epochs import Epochs
 from sgbench.training.run_folder import folder_of
+from sgbench.training.train_step import Epochs
 from tests.networks.parts import FULL, STEPS, conv, mlp, spikes
 from tests.run.hooks import stop_after
 from tests.run.tiny import WORDS, comparable

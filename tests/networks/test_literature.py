@@ -16,7 +16,7 @@ from sgbench.composition.compose import compose
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
 from sgbench.networks.base import Network
 from sgbench.training.build import Parts, build
-from sgbench.training.train_loop import TrainLoop
+from sgbench.training.train_step import TrainLoop
 from tests.documents import ROOT, blocks
 
 FOLDER = "recipe/"

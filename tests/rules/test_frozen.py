@@ -13,7 +13,7 @@ from sgbench.rules.base import LearningRule, Objective
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.frozen import Frozen
 from sgbench.surrogates.zero import Zero
-from sgbench.training.train_loop import TrainLoop
+from sgbench.training.train_step import TrainLoop
 from tests.networks.small_mlp import BATCH, STEPS, full_lengths, inputs, network
 
 OBJECTIVE = Objective(loss=MaxOverTime(), regulariser=NoPenalty())

@@ -87,7 +87,7 @@ def test_a_run_touches_it_once_and_an_interrupted_one_twice(monkeypatch):
         raise StorageError("no space left")
 
     with monkeypatch.context() as patched:
-        patched.setattr("sgbench.training.attempt.save_predictions", full)
+        patched.setattr("sgbench.training.base_run.save_predictions", full)
         with pytest.raises(StorageError):
             run_spec(spec)
     assert read_access(folder_of(spec) / TEST_ACCESS) == ["final"]

@@ -17,8 +17,8 @@ from fastspiking.signals.spikes import SparseSpikes
 from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
 from sgbench.datasets.batches import SpikingData
-from sgbench.training.ahead import encoded_ahead
 from sgbench.training.build import build
+from sgbench.training.single_run import encoded_ahead
 from tests.run.tiny import WORDS, comparable
 
 CPU, CARD = torch.device("cpu"), torch.device("cuda")

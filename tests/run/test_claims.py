@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from sgbench.errors import RunBusyError
-from sgbench.training import claims
-from sgbench.training.claims import CLAIM, STALE_S, FolderClaim, claimed
-from sgbench.training.run_folder import is_held, locked
+from sgbench.training import run_folder
+from sgbench.training.run_folder import OWNER_FILE, STALE_S, LockOwner, heartbeat_lock, is_held, locked
 from tests.messages import raises_naming
 
 
@@ -48,13 +47,13 @@ def test_where_no_locks_are_kept_one_process_is_let_in(tmp_path: Path) -> None:
 def test_where_locks_are_kept_there_is_no_exclusive_file(tmp_path: Path) -> None:
     """Must differ: the file that a folder without locks has."""
     with locked(tmp_path):
-        assert not (tmp_path / CLAIM).exists()
+        assert not (tmp_path / OWNER_FILE).exists()
         assert is_held(tmp_path)
 
 
 def left(folder: Path, *, host: str, pid: int, job: str = "-", age_s: float = 0.0) -> None:
     """A claim as another process would have left it."""
-    path = folder / CLAIM
+    path = folder / OWNER_FILE
     path.write_text(f"{host} {pid} {job} abc")
     then_s = time.time() - age_s
     os.utime(path, (then_s, then_s))
@@ -83,13 +82,13 @@ def test_a_claim_of_a_process_that_is_gone_is_taken_over(
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     left(tmp_path, **claim)
     if free:
-        with claimed(tmp_path):
-            assert FolderClaim.read(tmp_path / CLAIM) != FolderClaim("there", GONE, "-", "abc")
+        with heartbeat_lock(tmp_path):
+            assert LockOwner.read(tmp_path / OWNER_FILE) != LockOwner("there", GONE, "-", "abc")
         assert list(tmp_path.iterdir()) == []
     else:
-        with pytest.raises(RunBusyError), claimed(tmp_path):
+        with pytest.raises(RunBusyError), heartbeat_lock(tmp_path):
             pass
-        assert [path.name for path in tmp_path.iterdir()] == [CLAIM]
+        assert [path.name for path in tmp_path.iterdir()] == [OWNER_FILE]
 
 
 def test_a_clock_that_jumps_takes_no_claim_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,15 +97,15 @@ def test_a_clock_that_jumps_takes_no_claim_away(tmp_path: Path, monkeypatch: pyt
     now_s = time.time()
     for jump_s in (86400.0, -86400.0):
         monkeypatch.setattr(time, "time", lambda jump_s=jump_s: now_s + jump_s)
-        with pytest.raises(RunBusyError), claimed(tmp_path):
+        with pytest.raises(RunBusyError), heartbeat_lock(tmp_path):
             pass
 
 
 def test_a_holder_shows_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A claim that was old when looked at is new after a beat."""
-    monkeypatch.setattr(claims, "BEAT_S", 0.01)
-    with claimed(tmp_path):
-        path = tmp_path / CLAIM
+    monkeypatch.setattr(run_folder, "BEAT_S", 0.01)
+    with heartbeat_lock(tmp_path):
+        path = tmp_path / OWNER_FILE
         os.utime(path, (0, 0))
         until_s = time.monotonic() + 30
         while path.stat().st_mtime == 0 and time.monotonic() < until_s:

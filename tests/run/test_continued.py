@@ -16,7 +16,7 @@ import torch
 
 import sgbench
 from sgbench.composition.compose import compose
-from sgbench.training.attempt import Attempt
+from sgbench.training.base_run import BaseRun
 from sgbench.training.epoch_loop import Training
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
@@ -93,7 +93,7 @@ def test_a_checkpoint_that_others_can_write_is_not_continued(
     torch.save({"sgbench": {"made_by": {}}}, path)
     path.chmod(mode)
     attempt: Any = SimpleNamespace(folder=tmp_path, training=SimpleNamespace(made_by={}))
-    assert (Attempt.load_checkpoint(attempt, "last.ckpt") is not None) == (mode == 0o644)
+    assert (BaseRun.load_checkpoint(attempt, "last.ckpt") is not None) == (mode == 0o644)
     assert bool(lines_naming(caplog.text, "last.ckpt", "others")) == (mode != 0o644)
     assert path.exists()
 

@@ -17,11 +17,10 @@ from sgbench.networks.mlp import Mlp
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective
 from sgbench.rules.bptt import Bptt
-from sgbench.training import finiteness
+from sgbench.training import train_step
 from sgbench.training.build import build, optimizer_of
 from sgbench.training.epoch_loop import Training
-from sgbench.training.finiteness import Deferred
-from sgbench.training.train_loop import TrainLoop
+from sgbench.training.train_step import DeferredChecks, TrainLoop
 from tests.messages import raises_naming
 from tests.run.synchronisations import FAKE, Synchronisations
 from tests.run.test_train_step import PLAIN, Infinite
@@ -73,15 +72,15 @@ def test_the_message_is_that_of_a_cpu(case, batches):
     """Expected: the line of a check in every step, also when later steps have NaN in every layer."""
     at_once, later = CASES[case](), CASES[case]()
     assert at_once.deferred is None
-    later.deferred = Deferred()
+    later.deferred = DeferredChecks()
     assert told(later, batches) == told(at_once)
 
 
 def test_training_goes_on_until_it_asks(monkeypatch):
     """Expected by hand: with a question every 6 looks, two a step, the third step stops; before, none does."""
-    monkeypatch.setattr(finiteness, "EVERY", 6)
+    monkeypatch.setattr(train_step, "MOST_DEFERRED", 6)
     loop = loop_of(make_network(spoilt_layer=0))
-    loop.deferred = Deferred()
+    loop.deferred = DeferredChecks()
     optimizer = torch.optim.SGD(loop.network.parameters(), lr=0.1)
     for _ in range(2):
         loop.train_batch(make_batch(), optimizer)
@@ -92,7 +91,7 @@ def test_training_goes_on_until_it_asks(monkeypatch):
 def test_finite_steps_stop_nothing():
     """Must match: weights after two steps, to the bit, with and without waiting; large numbers are finite."""
     networks = make_network(), make_network()
-    for network, deferred in zip(networks, (None, Deferred()), strict=True):
+    for network, deferred in zip(networks, (None, DeferredChecks()), strict=True):
         loop = loop_of(network)
         loop.deferred = deferred
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
@@ -101,7 +100,7 @@ def test_finite_steps_stop_nothing():
         loop.check_deferred()
     for one, other in zip(*(network.parameters() for network in networks), strict=True):
         assert torch.equal(one, other)
-    large = Deferred()
+    large = DeferredChecks()
     large.add([("largest", torch.full((9,), torch.finfo(torch.float32).max))])
     large.ask()
 
@@ -112,7 +111,7 @@ def test_nothing_is_scored_behind_a_step_that_was_not_finite():
     parts = build(spec)
     parts.data.setup()
     training = Training(parts, spec.method, spec.seed, made_by={})
-    training.loop.deferred = Deferred()
+    training.loop.deferred = DeferredChecks()
     training.begin_epoch(0)
     first, second = list(parts.data.epoch(0))[:2]
     training.train(first, parts.optimizer)

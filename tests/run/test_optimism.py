@@ -23,7 +23,7 @@ from sgbench.training.build import build
 from sgbench.training.epoch_loop import Training, Watched
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
-from sgbench.training.train_loop import BestEpoch
+from sgbench.training.selection import BestEpoch
 from tests.leaderboard.factory import record
 from tests.messages import lines_naming
 from tests.run.hooks import stop_after

@@ -23,7 +23,7 @@ from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective
 from sgbench.rules.bptt import Bptt
-from sgbench.training.train_loop import TrainLoop
+from sgbench.training.train_step import TrainLoop
 from tests.messages import raises_naming
 from tests.run.two_layers import STEPS, make_batch, make_network
 

@@ -70,7 +70,7 @@ def test_sync_obeys_the_variable_of_wandb(
 ) -> None:
     """Must match: offline without --mode; must differ: --mode wins, and a mode that copies nothing is refused."""
     modes: list[str] = []
-    monkeypatch.setattr("sgbench.training.synced.sync", lambda *_, mode, **__: modes.append(mode))
+    monkeypatch.setattr("sgbench.training.log_sync.sync", lambda *_, mode, **__: modes.append(mode))
     monkeypatch.setattr("sgbench.training.loggers.require_account", modes.append)
     monkeypatch.setattr("sgbench.training.loggers.require_server", lambda: None)
     words = ["sync", str(runs_dir), "--to", "wandb"]

@@ -19,10 +19,10 @@ from sgbench.errors import InputError, NonFiniteError
 from sgbench.paths import WEIGHTS
 from sgbench.replicas.grouping import why_alone
 from sgbench.rules.base import Progress
-from sgbench.training.assistants import await_ready
 from sgbench.training.build import build
+from sgbench.training.data_parallel import Together
+from sgbench.training.helper_processes import await_ready
 from sgbench.training.run_folder import folder_of
-from sgbench.training.together import Together
 from tests.messages import lines_naming, raises_naming
 from tests.run.test_train_step import PLAIN
 from tests.run.tiny import WORDS

@@ -24,7 +24,7 @@ from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective, Progress
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.eprop import EProp
-from sgbench.training.train_loop import Accumulation, TrainLoop
+from sgbench.training.train_step import Accumulation, TrainLoop
 from tests.messages import raises_naming
 from tests.run.two_layers import STEPS, make_batch, make_network
 

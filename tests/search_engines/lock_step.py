@@ -22,7 +22,7 @@ from sgbench.replicas.replica import Replica
 from sgbench.training.build import build
 from sgbench.training.epoch_loop import Training
 from sgbench.training.provenance import Code
-from sgbench.training.train_loop import check_optimizer
+from sgbench.training.train_step import check_optimizer
 
 TOLERANCE = 1e-7
 """Of losses, logits and scores, relative to the largest of its kind, in float64."""

@@ -14,7 +14,7 @@ from sgbench.study_runner.definition import Loaded
 from sgbench.study_runner.run import StudyFolders, compose_specs
 from sgbench.study_runner.settle import read_settled
 from sgbench.training.build import build
-from sgbench.training.epochs import Epochs
+from sgbench.training.train_step import Epochs
 from study.surrogates.analysis.comparisons import MAP
 from study.surrogates.analysis.initial import INITIAL, InitialCell, InitialStates
 

@@ -1,19 +1,22 @@
-"""A training loop without a framework: gradients, clipping, optimiser steps, selection and early stopping."""
+"""One step of training: gradients by the rule, their accumulation and clipping, checks that all is finite, the step."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
+from fastspiking.signals.streams import generator
 from fastspiking.signals.trajectory import SPIKES, Batch, Trajectory
+from sgbench.dropouts.mask import masks
 from sgbench.errors import NonFiniteError
-from sgbench.networks.base import Network, check_finite, must_be_finite
+from sgbench.networks.base import Network, check_finite, must_be_finite, surrogates
 from sgbench.rules.base import LearningRule, Objective, Progress
-from sgbench.training.finiteness import Deferred
+from sgbench.steepness.base import Steepness
+from sgbench.training.data_parallel import Together
 from sgbench.training.gradient_norms import GradientNorms
-from sgbench.training.together import Together
 
 
 class Accumulation:
@@ -70,7 +73,6 @@ class Accumulation:
 
 
 BAD_GRADIENT = ": the gradient is not finite"
-Monitor = Literal["validation_loss", "validation_accuracy"]
 
 
 class SteppingOptimizer(Protocol):
@@ -108,7 +110,7 @@ class TrainLoop:
         self.clip_value = math.inf  # largest entry of a gradient, which Lightning's Trainer can set
         weight = next(network.parameters(), None)
         on_cpu = weight is None or weight.device.type == "cpu"
-        self.deferred = None if on_cpu else Deferred()  # checks that need not wait for an accelerator
+        self.deferred = None if on_cpu else DeferredChecks()  # checks that need not wait for an accelerator
         self.together: Together | None = None  # set if several processes share each batch
         self.norms: GradientNorms | None = None  # set if a logger shows the layers' gradient norms
 
@@ -234,47 +236,75 @@ def check_optimizer_state(state: Mapping[str, Any]) -> None:
             raise NonFiniteError(f"optimizer: {name} is not finite; a smaller learning rate may help")
 
 
-class BestEpoch:
-    """Holds the weights of the best epoch, and decides whether to stop early.
+Part = Literal["train", "validation", "test"]
 
-    `monitor`: the validation score by which epochs are compared. `patience`: number of epochs without improvement after
-    which training stops; None: never.
+
+@dataclass(frozen=True)
+class Epochs:
+    """Sets a network's steepness and generators by seed and epoch alone, so that training can be continued."""
+
+    steepness: Steepness  # schedule of the surrogates' stretch factor
+    count: int  # epochs of the protocol; the schedule ends at the last of them, even if training stops early
+    seed: int
+
+    def begin(self, network: Network, part: Part, epoch: int) -> None:
+        """Prepare the network for a pass over one split in an epoch; all its generators start anew."""
+        network.train(part == "train")
+        progress = min(1.0, epoch / max(1, self.count - 1))
+        network.advance(progress)
+        for layer, surrogate in enumerate(surrogates(network)):
+            surrogate.stretch = self.steepness.factor(progress)
+            if surrogate.stochastic:
+                surrogate.generator = generator(self.seed, "noise", layer, part, epoch)
+        if network.rule_noise is not None:
+            network.rule_noise.generator = generator(self.seed, "noise", "rule", part, epoch)
+        for layer, mask in enumerate(masks(network)):
+            mask.generator = generator(self.seed, "dropout", layer, part, epoch)
+
+
+MOST_DEFERRED = 200
+"""Checks, two per step, after which the host waits for the device; training goes on so long after a bad step."""
+
+
+class DeferredChecks:
+    """Records which numbers of the first bad step were NaN or infinite, without waiting for the device.
+
+    On a CPU each step is checked at once. On an accelerator the host would have to wait for all queued work at each
+    check. So results stay on the device until `ask` reads them. Training after a bad step is lost, but nothing is
+    stored before `ask`.
+
+    >>> found = DeferredChecks()
+    >>> found.add([("loss", torch.tensor(1.0)), ("gradient", torch.tensor([0.0, torch.inf]))])
+    >>> found.add([("loss", torch.tensor(torch.nan)), ("gradient", torch.tensor([0.0, 0.0]))])
+    >>> found.ask()
+    Traceback (most recent call last):
+    ...
+    sgbench.errors.NonFiniteError: gradient
     """
 
-    def __init__(self, monitor: Monitor, patience: int | None) -> None:
-        self.monitor = monitor
-        self.patience = patience
-        self.epoch: int | None = None
-        self.value = math.nan
-        self.weights: dict[str, Tensor] = {}
-        self.last_epoch = -1
+    def __init__(self) -> None:
+        self.checks = 0  # since `ask`
+        self.bad: Tensor | None = None  # whether one of them failed, a boolean on the device
+        # Maps the messages of a kind of check to one number each, NaN where the first failed check found it.
+        self.first: dict[tuple[str, ...], Tensor] = {}
 
-    def update(self, epoch: int, scores: dict[str, float], network: Network) -> bool:
-        value = scores[self.monitor]
-        better = value > self.value if self.monitor == "validation_accuracy" else value < self.value
-        self.last_epoch = epoch
-        if self.epoch is None or better:
-            self.epoch, self.value = epoch, value
-            self.weights = {name: weight.detach().clone() for name, weight in network.state_dict().items()}
-            return True
-        return False
+    @torch.no_grad()
+    def add(self, pairs: Iterable[tuple[str, Tensor]]) -> None:
+        messages, values = zip(*pairs, strict=True)
+        found = torch.stack([(each * 0).sum() for each in values])  # 0, or NaN if a number is not finite
+        bad = found.isnan().any()
+        if self.bad is not None:  # only the first failed check counts
+            found, bad = found.masked_fill(self.bad, 0), bad | self.bad
+        self.first[messages] = self.first[messages] + found if messages in self.first else found
+        self.bad = bad
+        self.checks += 1
+        if self.checks >= MOST_DEFERRED:
+            self.ask()
 
-    def as_loss(self, scores: dict[str, float]) -> float:
-        """Return the monitored score with a sign such that lower is better."""
-        return -scores[self.monitor] if self.monitor == "validation_accuracy" else scores[self.monitor]
-
-    @property
-    def should_stop(self) -> bool:
-        if self.patience is None or self.epoch is None:
-            return False
-        return self.last_epoch - self.epoch >= self.patience
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "value": self.value, "weights": self.weights, "last_epoch": self.last_epoch}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore from a checkpoint what `state_dict` returned."""
-        self.epoch = state["epoch"]
-        self.value = state["value"]
-        self.weights = state["weights"]
-        self.last_epoch = state["last_epoch"]
+    def ask(self) -> None:
+        """Wait for the device, and raise an error if a check since the last call failed."""
+        messages = [message for group in self.first for message in group]
+        bad = torch.cat([*self.first.values()]).isnan().tolist() if self.first else []
+        self.first, self.bad, self.checks = {}, None, 0
+        if True in bad:
+            raise NonFiniteError(messages[bad.index(True)])

@@ -17,8 +17,8 @@ from sgbench.errors import InputError, NonFiniteError
 from sgbench.records.content import EpochScores
 from sgbench.records.spec import RunSpec
 from sgbench.training.build import Parts, build
+from sgbench.training.data_parallel import Together
 from sgbench.training.epoch_loop import Training
-from sgbench.training.together import Together
 
 PATIENCE = timedelta(days=1)
 """Longest wait of one process for another, which may be scoring a split; a process that ends is noticed at once."""

@@ -1,4 +1,4 @@
-"""Training on several processes: each computes a share of every batch, and all step by the same gradient."""
+"""Averages of losses and gradients over the processes that train together, each on its share of every batch."""
 
 import io
 from typing import Any

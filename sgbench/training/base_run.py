@@ -1,4 +1,4 @@
-"""One attempt at a run: its training, checkpoints, loggers and record, independent of what drives the epochs."""
+"""What every run has, whatever drives its epochs: training state, checkpoints, loggers and the record at its end."""
 
 from __future__ import annotations
 
@@ -34,13 +34,11 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.training import memory, provenance
-from sgbench.training.ahead import on_device
 from sgbench.training.artefacts import save_predictions, save_weights
-from sgbench.training.build import Parts, construct
-from sgbench.training.diagnosing import RunDiagnoses
+from sgbench.training.build import Parts, construct, on_device
 from sgbench.training.epoch_loop import Training
-from sgbench.training.gradient_norms import GradientNorms
-from sgbench.training.learning import RunAgreement, learning_of
+from sgbench.training.gradient_norms import GradientNorms, log_histograms, loggers_of_histograms
+from sgbench.training.run_diagnosis import RunAgreement, RunDiagnoses, learning_of
 from sgbench.training.run_folder import TEST_ACCESS, forget_checkpoints, read_access
 
 if TYPE_CHECKING:
@@ -51,7 +49,7 @@ WHY = "to see why: sgbench diagnose RUN"
 log = logging.getLogger("sgbench")
 
 
-class Attempt:
+class BaseRun:
     """Holds one attempt at a run, and makes its record; subclasses drive the epochs.
 
     Args:
@@ -151,8 +149,6 @@ class Attempt:
                 ) from error
             self.loggers.append(logger)
         if self.loggers:
-            from sgbench.training.gradient_norms import loggers_of_histograms
-
             self.histogram_loggers = loggers_of_histograms(self.loggers)
             self.training.loop.norms = GradientNorms(self.parts.network, keep_last=bool(self.histogram_loggers))
 
@@ -164,8 +160,6 @@ class Attempt:
         norms = self.training.loop.norms
         if norms is None or not self.histogram_loggers:
             return
-        from sgbench.training.gradient_norms import log_histograms
-
         # As in the epoch's validation: evaluation mode, with its steepness and noise.
         self.training.epochs.begin(self.parts.network, "validation", self.training.epoch)
         batch = next(iter(self.parts.data.evaluation("validation")))
