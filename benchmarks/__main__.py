@@ -146,7 +146,7 @@ def _add_headline(commands: Any) -> None:
         "headline", help="every speed of README.md and docs/engine.md, in turn; then writes both pages"
     )
     headline.add_argument("--rounds", type=int, metavar="N", help="at most, of each (default: 15, 9 or 3)")
-    headline.add_argument("--into", type=Path, metavar="FOLDER", help="results alone go there, and no page is written")
+    headline.add_argument("--to", type=Path, metavar="FOLDER", help="results alone go there, and no page is written")
     headline.add_argument("--without-peers", action="store_true", help="other frameworks keep their stored results")
     headline.set_defaults(handler=_headline)
     table = commands.add_parser("table", help="writes both pages, from stored results")
@@ -243,9 +243,9 @@ def _headline(args: argparse.Namespace) -> None:
 
     if args.rounds is not None:
         require_count("--rounds", args.rounds)
-    into = args.into or headline.RESULTS
+    into = args.to or headline.RESULTS
     headline.measure(headline.HeadlineSettings(args.rounds, into, peers=not args.without_peers))
-    if args.into is None:
+    if args.to is None:
         headline.rewrite()
 
 

@@ -1,7 +1,7 @@
 r"""Does a diagnosis before training predict which runs will die or explode, better than a rule of thumb?
 
     python -m benchmarks.outlook --pilots RUNS.csv pilots.jsonl --study study/surrogates A1=a1.jsonl A2=a2.jsonl \
-        --also-fit A1 --out benchmarks/results/outlook.json
+        --also-fit A1 --to benchmarks/results/outlook.json
 
 The lines of features are those of `benchmarks/outlook_features.py`. Half of the pilots' settings fix the two
 thresholds; the other half and the study's blocks judge them, beside the rule "quiet, deep and compact: dead;
@@ -147,7 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pilots", type=Path, nargs=2, required=True, metavar=("RUNS", "FEATURES"))
     parser.add_argument("--study", nargs="+", default=[], metavar="FOLDER BLOCK=FEATURES")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--to", type=Path)
     parser.add_argument("--also-fit", metavar="BLOCK", help="a block that then fixes the thresholds too")
     args = parser.parse_args()
     cases = joined(pilots(args.pilots[0], None), args.pilots[1])
@@ -161,8 +161,8 @@ def main() -> None:
         fitting = judging.pop(f"study, block {args.also_fit}")
         results[f"half of the pilots, and {args.also_fit}"] = _fitted_and_judged([*first, *fitting], judging)
     text = json.dumps(results, indent=1) + "\n"
-    if args.out:
-        args.out.write_text(text)
+    if args.to:
+        args.to.write_text(text)
     sys.stdout.write(text)
 
 

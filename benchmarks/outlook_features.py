@@ -1,7 +1,7 @@
 """What a diagnosis of the initial weights says of the networks of finished runs, a JSON line for each network.
 
-    python benchmarks/outlook_features.py pilots RUNS.csv --out pilots.jsonl [--data-dir DIR]
-    python benchmarks/outlook_features.py study study/surrogates --block A2 --out a2.jsonl [--data-dir DIR]
+    python benchmarks/outlook_features.py pilots RUNS.csv --to pilots.jsonl [--data-dir DIR]
+    python benchmarks/outlook_features.py study study/surrogates --block A2 --to a2.jsonl [--data-dir DIR]
 
 The network of each run is made anew with its initial weights, and one batch of its validation split passes
 through it forwards and backwards. `benchmarks/outlook.py` judges these lines by what became of the runs. A call
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("kind", choices=("pilots", "study"))
     parser.add_argument("runs", type=Path)
     parser.add_argument("--block", default="A2", help="of a study, default: A2")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--data-dir")
     parser.add_argument("--tasks", nargs="*", help="of a study, all by default")
     parser.add_argument("--seeds", type=int, default=2, help="of each setting of a study, default: 2")
@@ -167,10 +167,10 @@ def main() -> None:
         runs = first_seeds(of_study(args.runs, args.block, args.data_dir), args.seeds)
         runs = (run for run in runs if not args.tasks or run.setting.split("/")[0] in args.tasks)
     known = set()
-    if args.out.is_file():
-        lines = map(json.loads, args.out.read_text().splitlines())
+    if args.to.is_file():
+        lines = map(json.loads, args.to.read_text().splitlines())
         known = {(line["setting"], line["seed"]) for line in lines}
-    with args.out.open("a") as file:
+    with args.to.open("a") as file:
         for run in runs:
             if (run.setting, run.seed) not in known:
                 known.add((run.setting, run.seed))

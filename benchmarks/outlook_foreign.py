@@ -1,6 +1,6 @@
 """What a diagnosis says before training of three networks of snnTorch's layers, beside what becomes of them.
 
-    python -m benchmarks.outlook_foreign [--seeds 2] [--steps 40] [--out foreign.json]
+    python -m benchmarks.outlook_foreign [--seeds 2] [--steps 40] [--to foreign.json]
 
 Each network learns to tell five drawn patterns of spikes apart, from weights of three sizes, with surrogates of
 three widths. It counts as dead where the share of right answers on the samples that it has learnt from stays
@@ -156,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2, help="of each setting, default: 2")
     parser.add_argument("--steps", type=int, default=40, help="of training, default: 40")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--to", type=Path)
     args = parser.parse_args()
     rows = []
     settings = itertools.product(KINDS, zip(SURROGATES, WIDTHS, strict=True), GAINS, range(args.seeds))
@@ -181,8 +181,8 @@ def main() -> None:
         "difference_95": difference(truth, said, rule, groups),
     }
     text = json.dumps(results, indent=1) + "\n"
-    if args.out:
-        args.out.write_text(text)
+    if args.to:
+        args.to.write_text(text)
     sys.stdout.write(text)
 
 

@@ -117,7 +117,7 @@ class Checkout:
     def pages(self) -> set[str]:
         """Pages and pictures that a build of the site writes of the catalogue."""
         into = self.folder / "pages"
-        done = self.run(sys.executable, "-m", "tools.catalogue_pages.pages", "--into", str(into))
+        done = self.run(sys.executable, "-m", "tools.catalogue_pages.pages", "--to", str(into))
         assert done.returncode == 0, done.stderr
         return {path.relative_to(into).as_posix() for path in into.rglob("*.*")}
 

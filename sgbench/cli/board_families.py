@@ -64,7 +64,7 @@ def register(actions: Any) -> None:
         nargs="+",
         metavar="METHOD",
         help="two methods, each by its id, its beginning, its name, or atan:1 for a surrogate with this number; "
-        "a board's name may stand before them, in place of --protocol",
+        "a board's name may stand before them, in place of --protocol; your own runs are asked first",
     )
     explain.add_argument("--full", action="store_true", help="all sentences in place of the table")
     add_source(explain, default="leaderboards", registry=True)

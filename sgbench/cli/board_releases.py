@@ -35,7 +35,7 @@ FORMS = {
     "bibtex": "the sources of all methods",
     "neurobench": "the costs of each row under the names of NeuroBench's metrics, as JSON",
 }
-PARQUET_NEEDS_FILE = "--out: parquet is no text; name a file"
+PARQUET_NEEDS_FILE = "--to: parquet is no text; name a file"
 SHA256_HELP = "that the archive has to have, as it was published beside it"
 
 
@@ -49,9 +49,8 @@ def register(actions: Any) -> None:
     for form, about in FORMS.items():
         forms.add_argument(f"--{form}", dest="format", action="store_const", const=form, help=about)
     export.add_argument("--rows", action="store_true", help="as CSV or JSON a line for each row, not each record")
-    export.add_argument(
-        "--to", "--out", dest="out", type=Path, metavar="FILE", help="default: standard output; parquet needs one"
-    )
+    export.add_argument("--to", type=Path, metavar="FILE", help="default: standard output; parquet needs one")
+    export.add_argument("--out", dest="to", type=Path, help=argparse.SUPPRESS)
     export.set_defaults(handler=_export)
     plain = shared_options(entries=False, classes=False)
     verify = actions.add_parser("verify-release", help="compute a release anew from its own records", parents=plain)
@@ -87,9 +86,9 @@ def _export(args: argparse.Namespace) -> int:
 
     listings = Listings(tree.root, references=tree.references, findings=findings)
     table = to_table(groups(), listing_of=listings.of if tree.layout == "leaderboards" else None)
-    if args.out is not None:
-        write(args.out, table, args.format)
-        print_lines(f"{args.out}: {len(next(iter(table.values()), []))} records")
+    if args.to is not None:
+        write(args.to, table, args.format)
+        print_lines(f"{args.to}: {len(next(iter(table.values()), []))} records")
     elif args.format == "parquet":
         raise InputError(PARQUET_NEEDS_FILE)
     else:
@@ -105,16 +104,16 @@ def _export_rows(args: argparse.Namespace, tree: RecordTree) -> int:
     from sgbench.records.files import write_atomic
 
     chosen = chosen_protocols(args.protocol, protocols_of(tree))
-    if args.format == "parquet" and args.out is None:
+    if args.format == "parquet" and args.to is None:
         raise InputError(PARQUET_NEEDS_FILE)
     boards = show(replace(tree, only=chosen[0]) if len(chosen) == 1 else tree)
     wanted = [board for board in boards.boards if board.protocol.name in chosen]
     data = EXPORTS[args.format](wanted, boards.measured)
-    if args.out is None:
+    if args.to is None:
         sys.stdout.write(data.decode())
     else:
-        write_atomic(args.out, data)
-        print_lines(f"{args.out}: {len(wanted)} boards")
+        write_atomic(args.to, data)
+        print_lines(f"{args.to}: {len(wanted)} boards")
     return warn_of_findings(boards.findings)
 
 

@@ -9,11 +9,12 @@ from sgbench.cli.common import answer, shared_options
 from sgbench.errors import printable
 
 EPILOG = """examples:
-  sgbench calibrate experiment=fsdd_v2 surrogate=triangle        # prints the words of reset, surrogate and width
+  sgbench calibrate experiment=fsdd_v2 surrogate=triangle
   sgbench calibrate experiment=fsdd_v2 neuron.reset_gradient=detached --target 1
-  sgbench run experiment=fsdd_v2 neuron.reset_gradient=attached width_fwhm=auto    # the same, and then the run
+  sgbench run experiment=fsdd_v2 neuron.reset_gradient=attached width_fwhm=auto
 
-The reset is attached to the gradient unless an override says otherwise, as `sgbench recommend` advises.
+It prints the words of reset, surrogate and width; `run` with width_fwhm=auto calibrates and then trains. The reset \
+is attached to the gradient unless an override says otherwise, as `sgbench recommend` advises.
 The width is measured in one forward pass before training, with the weights and training data of the first tuning \
 seed; no seed that reports takes part. Passing steps are the surrogate's slopes, over its peak, summed along a \
 sequence and averaged over neurons and samples. Several recurrent layers have one width, by their mean."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 METHOD_ID = re.compile(r"[0-9a-f]{4,12}")
 EPILOG = """examples:
   sgbench cite surrogate/atan neuron/alif > papers.bib
-  sgbench cite 2c79c5b1e6a0                 # a method of a board: all entries that it is made of
+  sgbench cite 2c79c5b1e6a0                 # all entries of a method of a board
   sgbench cite                              # this package"""
 
 

@@ -142,7 +142,7 @@ def wrapped(line: str, width: int) -> str:
       protocol; next:
       sgbench board show
     """
-    if len(line) <= width or TABLE_LINE.search(line):
+    if len(line) <= width or TABLE_LINE.search(line) or COMMANDS.match(line.lstrip()):
         return line
     indent = line[: len(line) - len(line.lstrip())]
     whole = COMMANDS.sub(lambda found: found.group().replace(" ", "\0"), line)
@@ -161,10 +161,15 @@ def add_source(parser: argparse.ArgumentParser, *, default: str, several: bool =
     `registry`: whether --from also offers the boards shipped with the package, the default without a folder.
     """
     choices = ("runs", "leaderboards", *(["registry"] if registry else []))
+    kinds = (
+        f"your runs, a folder of leaderboards{', or the registry: boards that came with sgbench' if registry else ''}"
+    )
     where = f"{default}, or the boards that came with sgbench where there is no such folder"
-    parser.add_argument("--from", dest="layout", choices=choices, help=f"default: {where if registry else default}")
+    parser.add_argument(
+        "--from", dest="layout", choices=choices, help=f"{kinds}; default: {where if registry else default}"
+    )
     parser.set_defaults(layout_unless_told=default, registry=registry)
-    parser.add_argument("--root", type=Path, metavar="DIR", help="default: the runs folder, or leaderboards")
+    parser.add_argument("--root", type=Path, metavar="DIR", help="that folder; default: runs, or leaderboards")
     if several:
         more = "these protocols alone: with commas, or several times"
         parser.add_argument("--protocol", action="append", metavar="NAMES", help=more)

@@ -220,9 +220,8 @@ def _add_confirm(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     confirming.add_argument("name", metavar="NAME", help="e.g. shd")
     confirming.add_argument("--contact", required=True, metavar="WHO", help="whom to ask, e.g. an address")
-    confirming.add_argument(
-        "--to", "--into", dest="into", type=Path, metavar="FILE", help="default: NAME.confirmation.json"
-    )
+    confirming.add_argument("--to", type=Path, metavar="FILE", help="default: NAME.confirmation.json")
+    confirming.add_argument("--into", dest="to", type=Path, help=argparse.SUPPRESS)
     confirming.set_defaults(handler=confirm_data)
     return confirming
 
@@ -234,7 +233,7 @@ def confirm_data(args: argparse.Namespace) -> int:
 
     entry = catalogue.entry("dataset", args.name, args.config_dir)
     found = confirm(entry, make_data_set(entry, args), data_root(args), args.contact)
-    path = args.into or Path(f"{args.name}.confirmation.json")
+    path = args.to or Path(f"{args.name}.confirmation.json")
     write_atomic(path, to_json(found))
     print_lines(
         f"{path}: {len(found.files)} files, sha256 {found.sha256[:12]}; hand it in with an issue or pull request"

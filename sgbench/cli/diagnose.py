@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 ABOUT = """Diagnose a run or a network that has not been trained, on batches of its validation split.
 
-  sgbench diagnose RUN|OVERRIDES         flow, activity and agreement by layer, and advice
-  sgbench diagnose line RUN              loss and surrogate gradient between initial and selected weights
+  sgbench diagnose RUN|OVERRIDES         flow, activity and agreement by layer
+  sgbench diagnose line RUN              loss from initial to selected weights
   sgbench diagnose plane RUN|OVERRIDES   loss over a plane of weights
-  sgbench diagnose loop RUN|OVERRIDES    integral of the surrogate gradient around closed loops of weights
-  sgbench diagnose exact OVERRIDES       a surrogate against the exact gradient, by enumeration of all spikes
-  sgbench diagnose widths RUN|OVERRIDES  spread of potentials, variation and consistency of gradients, by layer
-  sgbench diagnose robustness RUN        score with disturbed input, weights, thresholds and time steps
+  sgbench diagnose loop RUN|OVERRIDES    surrogate gradient around closed loops
+  sgbench diagnose exact OVERRIDES       a surrogate against the exact gradient
+  sgbench diagnose widths RUN|OVERRIDES  potentials and gradients by layer
+  sgbench diagnose robustness RUN        score with disturbed input or weights
 
 RUN is a folder with a record; OVERRIDES describe a run, e.g. experiment=digits surrogate=triangle.
 """
@@ -39,7 +39,7 @@ def diagnose_command(arguments: Sequence[str]) -> int:
     return act(args)
 
 
-def _parser(command: str) -> argparse.ArgumentParser:
+def _parser(command: str, *, batches: int | None = None) -> argparse.ArgumentParser:
     """Build the parser of an action with the arguments that all have; an empty name is no action."""
     name = f"sgbench diagnose {command}".strip()
     raw = argparse.RawDescriptionHelpFormatter
@@ -47,14 +47,16 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "overrides", nargs="+", metavar="RUN|OVERRIDES", help="a folder with a record, or overrides of a run"
     )
+    if batches is not None:
+        text = f"of the validation split, default: {batches}"
+        parser.add_argument("--batches", type=int, default=batches, help=text)
     return parser
 
 
 def _panels_parser() -> argparse.ArgumentParser:
-    parser = _parser("")
+    parser = _parser("", batches=4)
     parser.add_argument("--panel", default=",".join(PANELS), metavar="NAMES", help=f"of {','.join(PANELS)}")
     parser.add_argument("--weights", metavar="NAMES", help="initial, selected or both with a comma")
-    parser.add_argument("--batches", type=int, default=4, help="of the validation split, default: 4")
     return parser
 
 
@@ -80,11 +82,10 @@ def _panels(args: argparse.Namespace) -> int:
 
 
 def _line_parser() -> argparse.ArgumentParser:
-    parser = _parser("line")
+    parser = _parser("line", batches=4)
     parser.add_argument("--points", type=int, default=41, help="on the line, default: 41")
     parser.add_argument("--from", dest="first", type=float, default=-0.25, metavar="ALPHA", help="default: -0.25")
     parser.add_argument("--to", dest="last", type=float, default=1.25, metavar="ALPHA", help="default: 1.25")
-    parser.add_argument("--batches", type=int, default=4, help="of the validation split, default: 4")
     return parser
 
 
@@ -100,12 +101,11 @@ def _line(args: argparse.Namespace) -> int:
 
 
 def _plane_parser() -> argparse.ArgumentParser:
-    parser = _parser("plane")
+    parser = _parser("plane", batches=1)
     parser.add_argument("--radius", type=float, default=0.5, help="by the norm of the weights, default: 0.5")
     parser.add_argument("--points", type=int, default=21, help="along each side, default: 21")
     parser.add_argument("--weights", default="initial", help="in the middle, initial or selected")
     parser.add_argument("--towards", metavar="selected", help="first direction; both are random where it is left out")
-    parser.add_argument("--batches", type=int, default=1, help="of the validation split, default: 1")
     return parser
 
 
@@ -132,12 +132,11 @@ def _plane(args: argparse.Namespace) -> int:
 
 
 def _loop_parser() -> argparse.ArgumentParser:
-    parser = _parser("loop")
+    parser = _parser("loop", batches=1)
     parser.add_argument("--radius", type=float, default=0.5, help="by the norm of the weights, default: 0.5")
     parser.add_argument("--points", type=int, default=400, help="on each loop, default: 400")
     parser.add_argument("--planes", type=int, default=8, help="how many loops, default: 8")
     parser.add_argument("--weights", default="initial", help="in the middle, initial or selected")
-    parser.add_argument("--batches", type=int, default=1, help="of the validation split, default: 1")
     return parser
 
 
@@ -156,9 +155,8 @@ def _loop(args: argparse.Namespace) -> int:
 
 
 def _widths_parser() -> argparse.ArgumentParser:
-    parser = _parser("widths")
+    parser = _parser("widths", batches=4)
     parser.add_argument("--weights", default="initial", help="initial or selected")
-    parser.add_argument("--batches", type=int, default=4, help="of the validation split, default: 4")
     return parser
 
 

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sgbench.cli.common import add_author, answer, author_of, shared_options
-from sgbench.errors import InputError, printable
+from sgbench.cli.common import add_author, answer, author_of, print_lines, shared_options
+from sgbench.errors import InputError
 
 EPILOG = """examples:
   sgbench judge gaussian --to verdict_gaussian
@@ -91,7 +91,7 @@ def judge_command(args: argparse.Namespace) -> int:
         runs_dir=args.runs_dir,
         data_dir=args.data_dir,
         workers=args.workers,
-        say=_print_progress,
+        say=lambda line: print_lines(line, sys.stderr),
         config_dirs=args.config_dir,
         allow_targets=args.allow_target,
         author=None if args.name is None else author_of(args),
@@ -105,8 +105,3 @@ def judge_command(args: argparse.Namespace) -> int:
     lines.append(str(args.to / "verdict.md"))
     lines += result.handed_in
     return answer(args, [asdict(verdict) for verdict in result.verdicts().values()], lines)
-
-
-def _print_progress(line: str) -> None:
-    """Print a line of progress on the standard error stream, with unprintable characters escaped."""
-    sys.stderr.write(f"{printable(line)}\n")

@@ -10,11 +10,11 @@ from sgbench.errors import InputError
 
 GOALS = ("accuracy", "spikes", "safety")
 EPILOG = """examples:
-  sgbench recommend experiment=digits                          # builds the network and measures how it starts
+  sgbench recommend experiment=digits    # builds the network and measures it
   sgbench recommend experiment=mine --config-dir my_conf --for spikes --budget 6
   sgbench recommend --layers 4 --steps 100 --start-spikes 9,4,1,0.2
   sgbench recommend --layers 1 --recurrent --steps 80 --why
-  sgbench recommend --target loihi1 --max-nj 50 --min-accuracy 90    # under a budget of energy on a chip"""
+  sgbench recommend --target loihi1 --max-nj 50 --min-accuracy 90    # on a chip"""
 SHAPE_OPTIONS = ("recurrent", "steps", "start_spikes")
 """Attributes of options that describe a network, in place of overrides."""
 BUDGET_OPTIONS = ("max_nj", "min_accuracy", "bits", "run", "plot")

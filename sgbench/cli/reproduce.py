@@ -56,9 +56,11 @@ def _reproduce(args: argparse.Namespace) -> int:
             raise InputError(f"{flag} {number}: at least 1 is needed")
     if args.list or args.name is None:
         return _list(args)
+    from sgbench.reproduction.definition import names, read
     from sgbench.reproduction.figures import figures_beside
 
-    chosen = _read_chosen(args)
+    named = names(args.config_dir) if args.name == ALL else [args.name]
+    chosen = [read(name, args.config_dir) for name in named]
     if args.update is not None and args.name != ALL and not figures_beside(args.update).is_file():
         raise InputError(
             f"--update {args.update}: there is no {figures_beside(args.update)}, and a page holds every "
@@ -73,12 +75,6 @@ def _reproduce(args: argparse.Namespace) -> int:
         return DISAGREES
     is_unmade = args.ablations and any(changed.unmade for result in results for _, _, changed in result.ablations)
     return UNMEASURED if is_unmade or "not measured" in verdicts else 0
-
-
-def _read_chosen(args: argparse.Namespace) -> list[Reproduction]:
-    from sgbench.reproduction.definition import names, read
-
-    return [read(name, args.config_dir) for name in (names(args.config_dir) if args.name == ALL else [args.name])]
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -23,32 +23,44 @@ if TYPE_CHECKING:
 
 HELP = """usage: sgbench run [-m] [--config-dir DIR] [--allow-target NAME] [OVERRIDE ...]
 
-Run one point of the space, or with -m (or sweep=NAME) every combination of the values given.
+Run one point of the space, or with -m (or sweep=NAME) every combination of the
+values given.
 
   group=entry         choose an entry, e.g. surrogate=atan (see: sgbench list)
-  group.key=value     set a parameter, e.g. neuron.beta=0.9 (see: sgbench show neuron/leaky)
+  group.key=value     set a parameter, e.g. neuron.beta=0.9
+                      (see: sgbench show neuron/leaky)
   neuron@readout=...  choose the readout's neuron
   seed=3              seed of data order, encoding, initialisation and noise
-  width_fwhm=1.0      one full width at half maximum for every surrogate that has one; auto measures it first
+  width_fwhm=1.0      one full width at half maximum for every surrogate that
+                      has one; auto measures it first
   force=true          repeat a finished run
-  trainer.watch_test_score=true  also report what selection on the test set would have shown; bars submission
-  trainer.profile=true  report where the time of the fit goes, with a trace
-  trainer.diagnose=[flow,activity]  also report how gradients flow; sgbench diagnose does so for any run
+  trainer.watch_test_score=true
+                      also report what selection on the test set would have
+                      shown; bars submission
+  trainer.profile=true
+                      report where the time of the fit goes, with a trace
+  trainer.diagnose=[flow,activity]
+                      also report how gradients flow, as sgbench diagnose does
   logger=[csv,wandb]  copy curves and scores to loggers
-  paths.runs_dir=DIR  where runs are written (or SGBENCH_RUNS); paths.data_dir (or SGBENCH_DATA)
+  paths.runs_dir=DIR  where runs are written (or SGBENCH_RUNS); paths.data_dir
+                      is where data lies (or SGBENCH_DATA)
 
-  --first N           try with the first N samples of each split; no board ranks such a run
-  -m, --multirun      sweep over comma-separated values: surrogate=atan,triangle seed=0,1,2
-  --config-dir DIR    a folder with entries of your own, laid out like conf/; may be repeated
-  --allow-target NAME a class outside the catalogue that your entries may use, e.g. my_package.MySurrogate
-                      (or SGBENCH_ALLOW_TARGET, once for all commands)
-  --allow-hydra NAME  a class of yours that Hydra may call: a callback, a launcher or a sweeper (or SGBENCH_ALLOW_HYDRA)
-  --allow-env NAME    a variable of the environment that files of others may read (or SGBENCH_ALLOW_ENV)
+  --first N           try with the first N samples of each split; no board ranks
+                      such a run
+  -m, --multirun      sweep over values, e.g. surrogate=atan,triangle seed=0,1,2
+                      (sgbench sweep status OVERRIDE ... counts its runs)
+  --config-dir DIR    a folder with entries of your own, laid out like conf/
+  --allow-target NAME a class outside the catalogue that your entries may use,
+                      e.g. my_package.Mine (or SGBENCH_ALLOW_TARGET)
+  --allow-hydra NAME  a callback, launcher or sweeper of yours that Hydra may
+                      call (or SGBENCH_ALLOW_HYDRA)
+  --allow-env NAME    a variable of the environment that files of others may
+                      read (or SGBENCH_ALLOW_ENV); all these may be repeated
   --cfg job           print the composed configuration and stop
-                      (to count a sweep's runs without starting them: sgbench sweep status OVERRIDE ...)
   --hydra-help        Hydra's own flags
 
-A finished run is not repeated; an interrupted one continues from its last epoch.
+A finished run is not repeated; an interrupted one continues from its last
+epoch.
 exit codes: 0 all finished, 1 a run failed, 2 bad input, 130 stopped
 """
 

@@ -9,7 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.cli.common import CommandParser, answer, check_picture, own_entry_options, screen, shared_options
+from sgbench.cli.common import (
+    CommandParser,
+    answer,
+    check_picture,
+    own_entry_options,
+    print_lines,
+    screen,
+    shared_options,
+)
 from sgbench.errors import InputError, one_printable_line, shortened
 from sgbench.tables import aligned, few
 
@@ -19,19 +27,20 @@ if TYPE_CHECKING:
     from sgbench.sweeps.results import Results
 
 USAGE = """usage: sgbench sweep NAME [OVERRIDE ...]
-       sgbench sweep show NAME|group=NAME|OVERRIDE ... [--root DIR] [--plot FILE.png] [--json]
+       sgbench sweep show NAME|group=NAME|OVERRIDE ... [--root DIR]
+                          [--plot FILE.png] [--json]
        sgbench sweep status NAME|group=NAME|OVERRIDE ... [--root DIR]
 
-Run a sweep (the same as: sgbench run sweep=NAME), show what came of it, or how far it is, from any terminal or
-machine that sees its folder. Overrides narrow or change it; a multirun of your own goes by its overrides, or group:
+Run a sweep (as sgbench run sweep=NAME does), show what came of it, or how far
+it is, from any machine that sees its folder. Overrides narrow or change it.
 
-  sgbench sweep suite_tiny                               # all quick tasks; ends with a table
-  sgbench sweep suite_tiny protocol.epochs=2 seed=0      # the same cut short, to try it out
+  sgbench sweep suite_tiny protocol.epochs=2 seed=0    # to try it out
   sgbench sweep surrogate_x_lr surrogate=atan,triangle seed=0,1
-  sgbench sweep show surrogate_x_lr surrogate=atan,triangle seed=0,1 --plot tuning.png
-  sgbench sweep status group=mine                        # run as: sgbench run -m group=mine ...
+  sgbench sweep show surrogate_x_lr surrogate=atan,triangle seed=0,1
+  sgbench sweep status group=mine    # of: sgbench run -m group=mine ...
 
-A finished run is not repeated; an interrupted sweep continues with the same arguments. See also: sgbench run --help
+A finished run is not repeated; an interrupted sweep continues with the same
+arguments. See also: sgbench run --help
 """
 LONGEST_TITLE = 60  # characters that fit over a picture
 
@@ -54,7 +63,7 @@ def sweep_command(arguments: Sequence[str]) -> int:
     entry = catalogue.entry("sweep", name, _config_dirs(rest))
     code = run_command([f"sweep={name}", *rest])
     if entry.meta.get("table"):
-        sys.stdout.write(f"\n{_results_table(name, rest)}")
+        print_lines(["", *_results_table(name, rest).split("\n")])
     return code
 
 
@@ -67,7 +76,7 @@ def _results_table(name: str, arguments: Sequence[str]) -> str:
     overrides = [override for override in (*known.overrides, *rest) if "=" in override and not override.startswith("-")]
     grid = read_grid(name, overrides, config_dirs=known.config_dir, allow_targets=known.allow_target)
     again = " ".join(["sgbench sweep", name, *arguments])
-    return as_text(read_results(grid, config_dirs=known.config_dir), again)
+    return as_text(read_results(grid, config_dirs=known.config_dir), again, screen(known))
 
 
 def _config_dirs(arguments: Sequence[str]) -> list[Path]:
@@ -85,10 +94,8 @@ def _print_usage() -> int:
     from sgbench.sweeps.points import count_runs
 
     known = catalogue.entries("sweep")
-    width = screen(argparse.Namespace())
     rows = [["sweep", "runs", ""], *([name, str(count_runs(entry)), entry.line] for name, entry in known.items())]
-    lines = "".join(f"  {line}\n" for line in aligned(rows, text_columns=3, width=width))
-    sys.stdout.write(f"{USAGE}\n{lines}")
+    print_lines([*USAGE.split("\n"), *aligned(rows, text_columns=3, width=screen(argparse.Namespace()))])
     return 0
 
 
@@ -124,7 +131,7 @@ def _show(args: argparse.Namespace) -> int:
             f"make them with: {again}"
         )
     titled = replace(results, protocol=_protocol_title(results.protocol, args.overrides))
-    text = as_text(results, again).removesuffix("\n")
+    text = as_text(results, again, screen(args))
     return answer(args, as_tree(results), text, lambda: _figure(titled, args.of))
 
 
@@ -138,13 +145,8 @@ def _read_results(args: argparse.Namespace) -> tuple[Results, str]:
     if key == "group":
         _insert_remembered(args, group)
     if "=" in args.name:
-        arguments = [args.name, *args.overrides]
-        grid = grid_of(
-            group if key == "group" else "sweep",
-            arguments,
-            config_dirs=args.config_dir,
-            allow_targets=args.allow_target,
-        )
+        name, words = group if key == "group" else "sweep", [args.name, *args.overrides]
+        grid = grid_of(name, words, config_dirs=args.config_dir, allow_targets=args.allow_target)
     else:
         grid = read_grid(args.name, args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
     return read_results(grid, root=args.root, config_dirs=args.config_dir), _sweep_command(args)
@@ -169,7 +171,7 @@ def _status(args: argparse.Namespace) -> int:
     from sgbench.sweeps.text import as_status
 
     results, again = _read_results(args)
-    sys.stdout.write(as_status(results, again))
+    print_lines(as_status(results, again))
     return 0
 
 

@@ -11,10 +11,10 @@ from sgbench.errors import InputError, SgbenchError, one_printable_line
 
 LOGGERS = ("csv", "tensorboard", "wandb", "mlflow")
 EPILOG = """examples:
-  sgbench sync runs/digits_v1 --to tensorboard             # then: tensorboard --logdir runs
-  sgbench sync runs --to wandb --project mine              # uploads what ran offline, or without a logger
-  sgbench sync runs --to wandb --mode offline --group mine # offline files, for wandb sync
-  sgbench sync runs --to wandb --table mine                # the boards of these runs, with links to them"""
+  sgbench sync runs/digits_v1 --to tensorboard   # for tensorboard --logdir
+  sgbench sync runs --to wandb --project mine    # uploads what ran without it
+  sgbench sync runs --to wandb --mode offline    # writes files for wandb sync
+  sgbench sync runs --to wandb --table mine      # the boards of these runs"""
 
 
 def register(commands: Any) -> None:

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 STRATEGIES: tuple[Strategy, ...] = ("sobol", "random", "tpe")
 EPILOG = """examples:
-  sgbench tune experiment=digits_tuned_v3 surrogate=atan                       # 3 studies of 5 settings, then seeds
-  sgbench tune experiment=digits_tuned_v3 surrogate=triangle --by tpe --prune  # needs: pip install 'sgbench[tune]'
+  sgbench tune experiment=digits_tuned_v3 surrogate=atan
   sgbench tune experiment=digits_tuned_v3 surrogate=atan --studies 5 --no-report
+  sgbench tune experiment=digits_tuned_v3 surrogate=triangle --by tpe --prune
+
+--by tpe needs: pip install 'sgbench[tune]'
 
 The same overrides continue an interrupted search, and may run at once on machines that share the folder of runs."""
 

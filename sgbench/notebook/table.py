@@ -53,8 +53,7 @@ class SweepTable(Drawn, ShownTable):
         return len(self.results.rows)
 
     def __str__(self) -> str:
-        text = as_text(self.results, "the same call")
-        return "\n".join([*self.notes, *([""] if self.notes else []), text.rstrip("\n")])
+        return "\n".join([*self.notes, *([""] if self.notes else []), as_text(self.results, "the same call")])
 
     def table(self) -> Table:
         """Make the table of the combinations with their scores."""

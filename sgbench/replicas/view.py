@@ -235,7 +235,7 @@ class SweepView:
     def say(self, line: str) -> None:
         self.printed_s = time.perf_counter()
         if self.redraw is None:
-            self.console.print(Text(line), soft_wrap=True)
+            self.console.print(Text(line), soft_wrap="sgbench " in line or not self.console.is_terminal)
         else:
             self.lines.append(line)
             self.redraw(self._text())

@@ -59,22 +59,25 @@ def table_rows(results: Results) -> tuple[list[list[str]], int]:
     return [head, *(_row_cells(row, keys, states) for row in results.rows)], len(keys)
 
 
-def as_text(results: Results, again: str) -> str:
-    """Write the table of a sweep's results for people; `again` is the command that runs the missing runs."""
+def as_text(results: Results, again: str, width: int | None = None) -> str:
+    """Write the table of a sweep's results for people; columns for which `width` [characters] has no room are named.
+
+    `again`: the command that runs the missing runs.
+    """
     counts_by_state = {what: results.count(what) for what in ("done", "failed", "missing")}
     counts = ", ".join(f"{count} {what}" for what, count in counts_by_state.items() if count or what == "done")
     rows, text_columns = table_rows(results)
     lines = [
         f"{results.name}: {sum(counts_by_state.values())} runs of {results.protocol} in {results.root}: {counts}",
         "",
-        *aligned(rows, text_columns=text_columns),
+        *aligned(rows, text_columns=text_columns, width=width, least=text_columns + 1, rest="sweep show --wide"),
         "",
         *show_notes(results),
         *(f"best by validation: {_best_text(row)}" for row in best_rows(results)),
     ]
     if counts_by_state["missing"]:
         lines.append(f"to run what is missing: {again}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def as_status(results: Results, again: str) -> str:
@@ -87,7 +90,7 @@ def as_status(results: Results, again: str) -> str:
     lines += [f"best so far by validation: {_best_text(row)}" for row in best_rows(results)]
     if counts_by_state["missing"] and not counts_by_state["running"]:
         lines.append(f"to run what is missing: {again}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def show_notes(results: Results) -> list[str]:

@@ -16,7 +16,8 @@ from sgbench.tables import aligned
 from tests.golden import screens
 from tests.rooms import ROOT
 
-WIDTH_ALONE = ("list", "list surrogate", "cite surrogate/atan", "doctor", "--help", "judge --help")
+HELP = ("", "run", "sweep", "tune", "diagnose", "recommend", "calibrate", "judge", "sync", "cite", "board show")
+WIDTH_ALONE = ("list", "list surrogate", "cite surrogate/atan", "doctor")
 """Commands whose words depend on the machine, or grow with the catalogue."""
 
 
@@ -31,6 +32,23 @@ def test_a_screen_of_80_columns(command: str, monkeypatch: pytest.MonkeyPatch) -
     assert wide == []
 
 
+@pytest.mark.one_in(4)
+@pytest.mark.parametrize("command", screens.COMMANDS)
+def test_no_name_of_a_row_is_cut(command: str) -> None:
+    """Must match: whatever names the rows of the piped table stands whole on the kept screen, if on several lines."""
+    rows = [re.split(" {2,}", line) for line in screens.printed(command, columns=None).splitlines() if "  " in line]
+    names = [part for row in rows for part in row[0].split(", ")]
+    assert len(names) > 2
+    shown = " ".join(screens.known()[command].split())
+    assert [name for name in names if name not in shown] == []
+
+
+def test_at_least_twelve_commands_are_kept() -> None:
+    """Expected: the ends of a diagnosis and of a sweep among them."""
+    assert len(screens.COMMANDS) >= 12
+    assert {command.split()[0] for command in screens.COMMANDS} >= {"board", "diagnose", "recommend", "run", "sweep"}
+
+
 @pytest.mark.parametrize("command", WIDTH_ALONE)
 def test_no_line_is_wider_than_the_screen(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """But for commands and paths, which are pasted; must differ: a pipe, whose lines are as long as they are."""
@@ -39,6 +57,13 @@ def test_no_line_is_wider_than_the_screen(command: str, monkeypatch: pytest.Monk
     assert [line for line in wide if "sgbench " not in line and not re.search("pip install|/", line)] == []
     if command == "doctor":
         assert max(map(len, screens.printed(command, columns=None).splitlines())) > screens.COLUMNS
+
+
+@pytest.mark.parametrize("command", HELP)
+def test_help_fits_the_screen(command: str) -> None:
+    """But for commands, which are pasted, without a comment beside them."""
+    wide = [line for line in screens.printed(f"{command} --help").splitlines() if len(line) > screens.COLUMNS]
+    assert [line for line in wide if not re.match("  sgbench [^#]*$", line)] == []
 
 
 def test_the_end_of_a_run_and_errors_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

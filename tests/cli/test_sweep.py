@@ -86,7 +86,7 @@ def test_list_has_every_sweep(capsys: Capture) -> None:
     text = capsys.readouterr().out
     assert text.startswith("usage: sgbench sweep NAME")
     for name, entry in SWEEPS.items():
-        (line,) = [line for line in text.splitlines() if line.startswith(f"  {name} ")]
+        (line,) = [line for line in text.splitlines() if line.startswith(f"{name} ")]
         assert line.split()[1] == str(count_runs(entry))
         assert line.endswith(entry.line)
 

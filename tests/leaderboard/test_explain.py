@@ -144,8 +144,13 @@ def test_explain_as_typed_from_a_page(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize("spelling", ["--to", "--out"])
-def test_where_to_write_has_one_spelling_and_the_old_one(spelling: str, tmp_path: Path) -> None:
-    """Must match: `--to`, as everywhere, and the former `--out` of `board export`."""
+def test_where_to_write_has_one_spelling_and_the_old_one(
+    spelling: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Must match: `--to`, as everywhere, and the former `--out` of `board export`, which `--help` does not name."""
+    with pytest.raises(SystemExit):
+        main(["board", "export", "--help"])
+    assert (spelling in capsys.readouterr().out) == (spelling == "--to")
     path = tmp_path / "rows.csv"
     words = ["--root", str(ROOT / "leaderboards"), "--protocol", "digits_v1", "--rows"]
     assert main(["board", "export", *words, spelling, str(path)]) == 0

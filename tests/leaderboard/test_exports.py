@@ -37,7 +37,7 @@ def test_rows_are_those_of_the_board(tmp_path: Path, capsys: pytest.CaptureFixtu
     tree = json.loads(exported(capsys, "--rows", "--format", "json"))
     assert tree[0]["board"] == "digits_v1"
     assert main([*WORDS, "--rows", "--parquet"]) == 2
-    assert lines_naming(capsys.readouterr().err, "--out", "parquet")
+    assert lines_naming(capsys.readouterr().err, "--to", "parquet")
     parquet = pytest.importorskip("pyarrow.parquet")
     exported(capsys, "--rows", "--parquet", "--out", str(tmp_path / "rows.parquet"))
     assert parquet.read_table(tmp_path / "rows.parquet").to_pylist() == tree

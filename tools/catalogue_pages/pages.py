@@ -64,10 +64,10 @@ POINTS = 401  # of a curve; 1201 would double the size of a picture
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = argparse.ArgumentParser(prog="python -m tools.catalogue_pages.pages", description=__doc__)
-    words.add_argument("--into", type=Path, help="docs/catalogue of this checkout, unless given")
+    words.add_argument("--to", type=Path, help="docs/catalogue of this checkout, unless given")
     args = words.parse_args(argv)
     try:
-        written = write(folder := args.into or default_folder())
+        written = write(folder := args.to or default_folder())
     except SgbenchError as error:
         sys.stderr.write(f"pages: error: {one_printable_line(error)}\n")
         return error.exit_code
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def default_folder() -> Path:
     docs = conf_dir().parent / "docs"
     if not docs.is_dir():
-        raise InputError(f"{docs} does not exist: pages are written in a checkout; or name a folder with --into")
+        raise InputError(f"{docs} does not exist: pages are written in a checkout; or name a folder with --to")
     return docs / "catalogue"
 
 
