@@ -54,11 +54,12 @@ def _loops(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> Loops:
 
 
 def compiled(text: str, compile_all: Callable[[ModuleType, bool], Made]) -> Made:
-    """Import a source text as a module and compile its loops, cached on disk if there is a private folder for them.
+    """Import a source text as a module, and return what `compile_all` makes of it.
 
-    `compile_all`: compiles the module's functions; its second argument is whether numba may cache them.
+    `compile_all`: compiles the module's functions; its second argument is whether numba may cache them. They are
+    cached on disk if there is a folder that only this user can write.
     """
-    name = f"{LOOPS}{_digest(text)}"
+    name = f"{LOOPS}{_digest(text)}"  # another text, or another version of what compiles it, has another name
     folder = default_loops_dir()
     try:
         if folder is not None:
@@ -71,12 +72,14 @@ def compiled(text: str, compile_all: Callable[[ModuleType, bool], Made]) -> Made
 
 
 def _digest(text: str) -> str:
+    """Return a digest of a source text and of all that its machine code depends on."""
     own = text_sha256(Path(__file__).parent)
     parts = [text, own, ENGINE, torch.__version__, numba.__version__, np.__version__, text_sha256(ROOM)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
 def _stored(text: str, path: Path) -> ModuleType:
+    """Write a source text to a file, unless it is there, and import it as a module."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -37,19 +37,21 @@ class GivenTensor:
 
 
 class GivenTensors:
-    """Assigns row numbers to the tensors that a step reads; tensors with equal values share them.
+    """Assigns row numbers to the tensors that a step reads; tensors with equal values share their rows.
 
-    A tensor that needs a gradient has rows of its own: it is found by identity, and kept alive here.
+    A tensor that needs a gradient has rows of its own. Its key is its `id`, which stays valid since the tensor is kept
+    alive here.
     """
 
     def __init__(self) -> None:
-        self.found: dict[tuple[object, torch.Size], GivenTensor] = {}
-        self.rows = 0
+        self.given: dict[tuple[object, torch.Size], GivenTensor] = {}
+        self.rows = 0  # number of rows assigned so far
 
     def of(self, tensor: Tensor, shape: torch.Size, *, parts: int) -> GivenTensor:
+        """Return the rows of a tensor that is expanded to `shape`; raise `Untraceable` if it cannot be expanded."""
         learns = tensor.requires_grad
-        own: object = id(tensor) if learns else (tensor.dtype, tuple(tensor.shape), bytes_of(tensor))
-        if (own, shape) not in self.found:
+        key: object = id(tensor) if learns else (tensor.dtype, tuple(tensor.shape), bytes_of(tensor))
+        if (key, shape) not in self.given:
             try:
                 without_samples(tensor, shape).expand(shape)
             except RuntimeError:
@@ -57,14 +59,14 @@ class GivenTensors:
                     "its step takes a tensor that has samples and is no input (drawn or kept by itself)"
                 ) from None
             read = tensor.detach().clone()
-            self.found[own, shape] = GivenTensor(tensor if learns else read, read, shape, self.rows, parts)
+            self.given[key, shape] = GivenTensor(tensor if learns else read, read, shape, self.rows, parts)
             self.rows += parts
-        return self.found[own, shape]
+        return self.given[key, shape]
 
     def all(self) -> tuple[GivenTensor, ...]:
-        if not all(given.is_unmoved for given in self.found.values()):
+        if not all(given.is_unmoved for given in self.given.values()):
             raise Untraceable("its step changes a tensor in place that it has used")
-        return tuple(self.found.values())
+        return tuple(self.given.values())
 
 
 @dataclass(frozen=True)

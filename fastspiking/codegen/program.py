@@ -28,7 +28,7 @@ from fastspiking.layer import EngineLayer
 
 @contextmanager
 def unchanged(before: Snapshot) -> Iterator[None]:
-    """Check, after the body has run a step, that it changed nothing on its module and drew no numbers; undo both."""
+    """Undo what the body, which runs a step, changed on its module or drew; raise `Untraceable` if it did either."""
     draws = _Draws.of(before)
     try:
         yield
@@ -57,23 +57,24 @@ class _Draws(NamedTuple):
 
     def put_back(self) -> bool:
         """Restore the states of all generators, and return whether any had been used."""
-        moved = False
+        has_drawn = False
         for stream, state in zip(self.streams, self.states, strict=True):
             if not torch.equal(stream.get_state(), state):
-                moved = True
+                has_drawn = True
                 stream.set_state(state)
-        if self.others is None or _places(_others()) == _places(self.others):
-            return moved
+        if self.others is None or _comparable(_others()) == _comparable(self.others):
+            return has_drawn
         random.setstate(self.others[0])
         np.random.set_state(self.others[1])  # noqa: NPY002 - as below
         return True
 
 
 def _others() -> tuple[Any, dict[str, Any]]:
+    """Return the states of Python's and NumPy's global generators."""
     return random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002 - somebody's step may use it
 
 
-def _places(others: tuple[Any, dict[str, Any]]) -> tuple[Any, ...]:
+def _comparable(others: tuple[Any, dict[str, Any]]) -> tuple[Any, ...]:
     """Return the states of Python's and NumPy's generators as a tuple that `==` can compare."""
     inner = others[1]["state"]
     return others[0], inner["key"].tobytes(), inner["pos"], others[1]["has_gauss"], others[1]["gauss"]
@@ -124,10 +125,11 @@ class Program:
         if not self.learns:
             return None
         values = self.outputs[name]
-        return next((place for place, parts in enumerate(self.following) if parts == values), None)
+        return next((field for field, parts in enumerate(self.following) if parts == values), None)
 
     @property
     def fires(self) -> bool:
+        """Return whether the output is recorded as `where(condition, 1, 0)`, so that it is 0 or 1."""
         (output,) = self.outputs["output"]
         numbers = [value.detail for value in output.arguments[1:] if value.operation == "number"]
         return output.operation == "where" and numbers == [1.0, 0.0]
@@ -194,27 +196,27 @@ class _Step:
     def __init__(self, layer: EngineLayer, recorder: Recorder, *, keep_u: bool, learns: bool) -> None:
         self.recorder = recorder
         neuron, shape = layer.neuron, recorder.shape
-        wide = (*shape[:-1], shape[-1] * neuron.currents)
-        rest = neuron.initial_state(recorder.input("like", wide))
-        if not all(isinstance(field, Tensor) for field in rest):
+        current_shape = (*shape[:-1], shape[-1] * neuron.currents)
+        initial = neuron.initial_state(recorder.input("like", current_shape))
+        if not all(isinstance(field, Tensor) for field in initial):
             raise Untraceable("its state holds more than tensors")
-        self.state = [recorder.input(f"state_{place}", field.shape, learns=learns) for place, field in enumerate(rest)]
-        state = type(rest)(*self.state)
-        self.inputs = {"current": recorder.input("current", wide, learns=learns)}
-        driven: Tensor = self.inputs["current"]
+        self.state = [recorder.input(f"state_{k}", field.shape, learns=learns) for k, field in enumerate(initial)]
+        state = type(initial)(*self.state)
+        self.inputs = {"current": recorder.input("current", current_shape, learns=learns)}
+        current: Tensor = self.inputs["current"]
         if layer.recurrence == "one_to_one":
-            driven = neuron.driven(driven, layer.feedback(neuron.fed_back(state)))
-        elif layer.recurrence == "all_to_all":
-            self.inputs["recurrent"] = recorder.input("recurrent", wide, learns=learns)
-            driven = neuron.driven(driven, self.inputs["recurrent"])
-        output, following = neuron.step(driven, state)
+            current = neuron.driven(current, layer.feedback(neuron.fed_back(state)))
+        elif layer.recurrence == "all_to_all":  # a product that mixes neurons: the caller computes it between steps
+            self.inputs["recurrent"] = recorder.input("recurrent", current_shape, learns=learns)
+            current = neuron.driven(current, self.inputs["recurrent"])
+        output, following = neuron.step(current, state)
         self.following = tuple(following)
         self.outputs: dict[str, Any] = {"output": output}
         if keep_u:
             self.outputs["centred"] = neuron.centred(following)
         if layer.recurrence == "all_to_all":
             self.outputs["fed"] = neuron.fed_back(following)
-        self._require_samples(type(rest)._fields)
+        self._require_samples(type(initial)._fields)
 
     def _require_samples(self, fields: Sequence[str]) -> None:
         """Raise `Untraceable` unless outputs and next state have samples, and the types and shapes of their inputs.
@@ -237,38 +239,39 @@ class _Step:
     def pulled_back(
         self,
     ) -> tuple[dict[str, Parts], tuple[Parts, ...], tuple[tuple[int, Value], ...], tuple[GivenTensor, ...]]:
+        """Record the vector-Jacobian product; return `gradients`, `before`, `sums` and `learnt` of a `Program`."""
         recorder = self.recorder
         recorder.is_backward = True
         learnt = {id(given.tensor): given for given in reversed(recorder.given.all()) if given.tensor.requires_grad}
         sources = [*self.inputs.values(), *self.state, *(recorder.stand_ins[key] for key in learnt)]
         results = [*self.outputs.items(), *((f"state_{k}", field) for k, field in enumerate(self.following))]
-        reached = [(name, result) for name, result in results if result.requires_grad]
-        arriving = [recorder.input(f"d_{name}", result.shape) for name, result in reached]
+        differentiable = [(name, result) for name, result in results if result.requires_grad]
+        arriving = [recorder.input(f"d_{name}", result.shape) for name, result in differentiable]
         gradients: Sequence[Any] = [None] * len(sources)
-        if reached:
-            gradients = torch.autograd.grad([result for _, result in reached], sources, arriving, allow_unused=True)
-        known = len(self.inputs) + len(self.state)
-        spread = [
-            (number(0),) * len(source.values) if grad is None else _spread(grad, len(source.values))
-            for source, grad in zip(sources[:known], gradients, strict=False)
+        if differentiable:
+            targets = [result for _, result in differentiable]
+            gradients = torch.autograd.grad(targets, sources, arriving, allow_unused=True)
+        first_parameter = len(self.inputs) + len(self.state)
+        of_samples = [  # gradients of inputs, then of the state
+            (number(0),) * len(source.values) if grad is None else _repeated(grad, len(source.values))
+            for source, grad in zip(sources[:first_parameter], gradients, strict=False)
         ]
-        sums = tuple(
-            (given.first + part, value)
-            for given, grad in zip(learnt.values(), gradients[known:], strict=True)
-            if grad is not None
-            for part, value in enumerate(_summed(grad))
-        )
-        of_inputs = dict(zip(self.inputs, spread, strict=False))
-        return of_inputs, tuple(spread[len(self.inputs) :]), sums, tuple(learnt.values())
+        sums: list[tuple[int, Value]] = []
+        for given, grad in zip(learnt.values(), gradients[first_parameter:], strict=True):
+            if grad is not None:
+                sums += ((given.first + part, value) for part, value in enumerate(_values_to_sum(grad)))
+        of_inputs = dict(zip(self.inputs, of_samples, strict=False))
+        return of_inputs, tuple(of_samples[len(self.inputs) :]), tuple(sums), tuple(learnt.values())
 
 
-def _summed(grad: Any) -> Parts:
+def _values_to_sum(grad: Any) -> Parts:
+    """Return the values whose sums over samples and steps are a parameter's gradient, one for each of its rows."""
     if not grad.is_sum and grad.values[0].operation != "number":
         raise Untraceable("its step makes a gradient of a parameter that is no sum over samples")
     return tuple(as_number(value) for value in grad.values)
 
 
-def _spread(grad: Any, parts: int) -> Parts:
-    """Return a gradient's values, repeated to so many parts if it has one."""
+def _repeated(grad: Any, parts: int) -> Parts:
+    """Return a gradient's values; a single one is repeated for each of `parts` parts."""
     values = tuple(as_number(value) for value in grad.values)
     return values * parts if len(values) == 1 else values

@@ -31,7 +31,8 @@ LINEAR = frozenset({"add", "neg", "mul", "div"})
 class TracedTensor(Tensor):
     """Stands for a tensor [B, ...] of a step, without data; holds the symbolic value of each of its parts.
 
-    Parts lie side by side in the last axis: the currents of several gates, for example.
+    A part has one number for each sample and neuron. A tensor with several parts, such as the currents of several
+    gates, has them side by side in its last axis.
     """
 
     values: tuple[Value, ...]  # one for each part
@@ -48,14 +49,13 @@ class TracedTensor(Tensor):
     ) -> Any:
         """Run an operation with placeholders in place of parameters, which cuts their autograd history.
 
-        What a parameter is computed from is thus not part of the step: it runs once in a pass.
+        A parameter may itself be computed from others. That computation is not recorded with the step, since it
+        has to run only once in a pass.
         """
         with torch._C.DisableTorchFunctionSubclass():
-            for argument in args:
-                if type(argument) not in WITHOUT_HISTORY and isinstance(argument, Tensor):
-                    recorder = next(each.recorder for each in args if isinstance(each, TracedTensor))
-                    args = tuple(recorder.stand_in(each) for each in args)
-                    break
+            if any(type(argument) not in WITHOUT_HISTORY and isinstance(argument, Tensor) for argument in args):
+                recorder = next(argument.recorder for argument in args if isinstance(argument, TracedTensor))
+                args = tuple(recorder.stand_in(argument) for argument in args)
             return func(*args, **(kwargs or {}))
 
     @classmethod
@@ -78,17 +78,20 @@ WITHOUT_HISTORY = {TracedTensor, int, float, bool}
 
 
 class Recorder:
-    """Records the operations that a neuron's step does with tensors."""
+    """Records the operations that a neuron's step does with tensors.
+
+    `shape`: of one part [B, *features]. `dtype`: of the layer's currents.
+    """
 
     def __init__(self, shape: Sequence[int], dtype: torch.dtype) -> None:
         self.shape = torch.Size(shape)
         self.dtype = dtype
-        self.per_part = math.prod(shape)
+        self.per_part = math.prod(shape)  # numbers in one part
         self.given = GivenTensors()
-        self.stand_ins: dict[int, TracedTensor] = {}
+        self.stand_ins: dict[int, TracedTensor] = {}  # by the id of the parameter
         self.noises: list[Noise] = []
-        self.draws = 0
-        self.is_backward = False
+        self.draws = 0  # number of draws of random numbers
+        self.is_backward = False  # whether the vector-Jacobian product is recorded now
 
     def input(self, name: str, shape: Sequence[int], *, learns: bool = False) -> TracedTensor:
         """Return a traced tensor of this shape [B, ...] for an array that every step reads, under a name."""
@@ -96,6 +99,10 @@ class Recorder:
         return self._traced(shape, tuple(Value("input", detail=f"{name}.{k}") for k in range(parts)), learns=learns)
 
     def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Record one call of a torch operation; return its traced result, or raise `Untraceable`.
+
+        Operations that are neither elementwise nor views have a method of their own, `_record_NAME`.
+        """
         name, plain = operation_name(func)
         if self.noises and self._is_noise(args):
             return self._of_noise(func, args, kwargs)
@@ -104,7 +111,7 @@ class Recorder:
             result = self._elementwise(plain, rule, args, kwargs)
             return self._in_place(args[0], result) if plain != name else result
         if name in VIEWS or name in COPIES:
-            return self._shown(func, name, args, kwargs)
+            return self._view_or_copy(func, name, args, kwargs)
         if name == "fastspiking::draw":
             return self._draw(*args)
         if name == "_local_scalar_dense":
@@ -134,38 +141,40 @@ class Recorder:
     # --- one kind of operation each
 
     def _elementwise(self, name: str, rule: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
+        """Record an elementwise operation: apply its rule to the operands of each part."""
         named = {key: value for key, value in kwargs.items() if key in NAMED} if kwargs else kwargs
         tensors = [argument for argument in args if isinstance(argument, Tensor)]
-        if all(type(tensor) is TracedTensor and tensor.is_whole for tensor in tensors):
+        if all(type(tensor) is TracedTensor and tensor.is_whole for tensor in tensors):  # most operations, quickly
             operands = [each.values[0] if type(each) is TracedTensor else each for each in args]
             return self._traced(self.shape, (rule(*operands, **named),))
         shape = broadcast_shape(tensors)
         has_samples = not all(isinstance(tensor, TracedTensor) and tensor.is_row for tensor in tensors)
-        if any(isinstance(tensor, TracedTensor) and tensor.is_sum for tensor in tensors):
-            if name not in LINEAR or not all(isinstance(tensor, TracedTensor) and tensor.is_sum for tensor in tensors):
-                raise Untraceable(f"its step mixes samples (aten::{name})")
-            parts, is_sum = max(len(tensor.values) for tensor in tensors), True  # type: ignore[attr-defined]
-        else:
-            parts, is_sum = self._parts(shape, has_samples=has_samples), False
-        seen = shape if has_samples else torch.Size((self.shape[0], *shape)) if parts > 1 else self.shape
+        sums = [tensor for tensor in tensors if isinstance(tensor, TracedTensor) and tensor.is_sum]
+        if sums and (name not in LINEAR or len(sums) < len(tensors)):
+            raise Untraceable(f"its step mixes samples (aten::{name})")
+        parts = max(len(each.values) for each in sums) if sums else self._parts(shape, has_samples=has_samples)
+        operand_shape = shape
+        if not has_samples:  # parameters alone: the shape that they would have with an axis of samples
+            operand_shape = torch.Size((self.shape[0], *shape)) if parts > 1 else self.shape
         columns = [
-            self._operands(argument, seen, parts) if isinstance(argument, Tensor) else [argument] * parts
+            self._operands(argument, operand_shape, parts) if isinstance(argument, Tensor) else [argument] * parts
             for argument in args
         ]
         values = tuple(rule(*operands, **named) for operands in zip(*columns, strict=True))
-        return self._traced(shape, values, is_sum=is_sum, is_row=not has_samples)
+        return self._traced(shape, values, is_sum=bool(sums), is_row=not has_samples)
 
-    def _shown(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
-        shown = args[0]
-        if shown.is_row:
+    def _view_or_copy(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
+        """Record a view or a copy: the same values in another shape, or converted to numbers or to booleans."""
+        source = args[0]
+        if source.is_row:
             raise Untraceable(f"its step calls {func.name()} on a parameter together with a potential")
         dtype = kwargs.get("dtype")
-        known = dtype in (None, self.dtype, torch.bool)
-        if not known and not (shown.is_sum and dtype.is_floating_point):
+        keeps_precision = dtype in (None, self.dtype, torch.bool)
+        if not keeps_precision and not (source.is_sum and dtype.is_floating_point):
             raise Untraceable(f"its step computes in {dtype}, its currents are {self.dtype}")
-        shape = shown.shape if name in SAME_SHAPE else func(shape_only(shown), *args[1:], **kwargs).shape
-        values = shown.values
-        if not shown.is_sum:
+        shape = source.shape if name in SAME_SHAPE else func(shape_only(source), *args[1:], **kwargs).shape
+        values = source.values
+        if not source.is_sum:
             parts = self._parts(shape)
             if len(values) != parts:  # expanded from one part to several
                 values = values * (parts // len(values))
@@ -174,10 +183,14 @@ class Recorder:
         elif dtype is not None:
             values = tuple(as_number(value) for value in values)
         if name in VIEWS:
-            shown.is_shared = True
-        return self._traced(shape, values, is_sum=shown.is_sum, is_shared=name in VIEWS)
+            source.is_shared = True
+        return self._traced(shape, values, is_sum=source.is_sum, is_shared=name in VIEWS)
 
     def _record_sum(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
+        """Record a sum over parts (an addition of their values), or in the backward pass over samples.
+
+        A sum over samples keeps its values, and only marks the result: the loops that are written add them up.
+        """
         summed = args[0]
         if summed.is_row:
             raise Untraceable(f"its step calls {func.name()} on a parameter together with a potential")
@@ -186,22 +199,23 @@ class Recorder:
         shape = summed_shape(summed.shape, axes, keeps=bool(args[2]) if len(args) > 2 else False)  # noqa: PLR2004
         if summed.is_sum:
             return self._traced(shape, summed.values, is_sum=True)
-        within = {axis for axis in axes if axis > 0}
-        if 0 in axes and not self.is_backward:
+        over_samples = 0 in axes
+        if over_samples and not self.is_backward:
             raise Untraceable("its step sums over samples")
+        inner_axes = {axis for axis in axes if axis > 0}
         feature_axes = set(range(summed.dim() - len(self.shape) + 1, summed.dim()))
-        over_parts = len(summed.values) > 1 and bool(within)
-        if 0 not in axes and within & feature_axes:
+        if not over_samples and inner_axes & feature_axes:
             raise Untraceable("its step sums over neurons")
         values = summed.values
-        if over_parts:
+        if len(values) > 1 and inner_axes:
             total = as_number(values[0])
             for value in values[1:]:
                 total = Value("add", (total, as_number(value)))
             values = (total,)
-        return self._traced(shape, tuple(as_number(value) for value in values), is_sum=0 in axes)
+        return self._traced(shape, tuple(as_number(value) for value in values), is_sum=over_samples)
 
     def _record_split(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[TracedTensor]:
+        """Record `split` or `chunk` of the last axis into whole parts; `sizes` is one length or a list of them."""
         whole, sizes, axis = args[0], args[1], args[2] if len(args) > 2 else 0  # noqa: PLR2004
         width = whole.shape[-1]
         sizes = [sizes] * (width // sizes) if isinstance(sizes, int) else list(sizes)
@@ -216,11 +230,12 @@ class Recorder:
     _record_split_with_sizes = _record_split
 
     def _record_slice(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
-        given: tuple[Any, ...] = (*args, *(0, None, None, 1)[len(args) - 1 :])
-        whole, axis, first, last, step = given
+        defaults = (0, None, None, 1)  # of axis, first, last and step, which a call may leave out
+        arguments: tuple[Any, ...] = (*args, *defaults[len(args) - 1 :])
+        whole, axis, first, last, step = arguments
         size = whole.shape[axis]
         first, last = slice(first, last).indices(size)[:2]
-        if (first, last, step) == (0, size, 1):
+        if (first, last, step) == (0, size, 1):  # the whole axis
             whole.is_shared = True
             return self._traced(whole.shape, whole.values, is_sum=whole.is_sum, is_shared=True)
         if axis % whole.dim() != whole.dim() - 1 or step != 1:
@@ -228,12 +243,12 @@ class Recorder:
         return self._cut(whole, first, last)
 
     def _record_slice_backward(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
+        """Record the gradient of a slice: its own parts, and zeros for the parts before and after it."""
         grad, shape, _, first, last, _ = args
-        width = self.shape[-1]
-        last = min(last, shape[-1])
-        behind = (shape[-1] - last) // width
-        values = (number(0),) * (first // width) + grad.values + (number(0),) * behind
-        return self._traced(shape, values)
+        width, last = self.shape[-1], min(last, shape[-1])
+        zero = (number(0),)
+        parts_before, parts_after = first // width, (shape[-1] - last) // width
+        return self._traced(shape, zero * parts_before + grad.values + zero * parts_after)
 
     def _record_cat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
         pieces, axis = args[0], args[1] if len(args) > 1 else 0
@@ -268,23 +283,24 @@ class Recorder:
 
     @staticmethod
     def _is_noise(args: Sequence[Any]) -> bool:
-        if (
-            not args
-            or not isinstance(args[0], TracedTensor)
-            or any(isinstance(argument, Tensor) for argument in args[1:])
-        ):
+        """Return whether the first argument is noise, and no other argument a tensor."""
+        if not args or not isinstance(args[0], TracedTensor):
             return False
-        return len(args[0].values) == 1 and args[0].values[0].operation == "noise"
+        is_alone = not any(isinstance(argument, Tensor) for argument in args[1:])
+        return is_alone and len(args[0].values) == 1 and args[0].values[0].operation == "noise"
 
     def _in_place(self, target: Any, result: TracedTensor) -> TracedTensor:
-        """Record an operation in place: give `target` the values of its result, unless other tensors share it."""
+        """Record an operation in place: give `target` the values of the result.
+
+        Another tensor that shows the same memory would not see the change, so such a target is refused.
+        """
         if not isinstance(target, TracedTensor) or target.is_shared or target.shape != result.shape:
             raise Untraceable("its step changes a tensor in place that others see")
         target.values = result.values
         return target
 
     def _cut(self, whole: TracedTensor, first: int, last: int) -> TracedTensor:
-        """Record entries [first, last) of the last axis, which must be whole parts."""
+        """Return entries [first, last) of the last axis as a view; they must be whole parts."""
         width = self.shape[-1]
         if first % width or last % width:
             raise Untraceable("its step takes some neurons out of a layer")
@@ -295,9 +311,10 @@ class Recorder:
     # --- operands and results
 
     def _operands(self, tensor: Tensor, shape: torch.Size, parts: int) -> Sequence[Value]:
-        """Return the value of each part of an operand that is broadcast to a shape of so many parts.
+        """Return the value of each part of an operand that is broadcast to `shape`, which has `parts` parts.
 
-        A tensor that is not traced becomes a constant if it is one number throughout, and rows otherwise.
+        A tensor that is not traced, such as a parameter, becomes a constant if it is one number throughout. Else
+        it becomes rows, which the loops read as arguments.
         """
         if isinstance(tensor, TracedTensor) and tensor.stands_for is not None:
             tensor = tensor.stands_for
@@ -319,6 +336,7 @@ class Recorder:
         return tensor.shape[:1] == self.shape[:1] and tensor.dim() > 1 and bool((tensor == tensor.flatten()[0]).all())
 
     def _parts(self, shape: Sequence[int], *, has_samples: bool = True) -> int:
+        """Return the number of parts of a tensor of this shape; without samples it lacks the first axis."""
         if shape == self.shape:
             return 1
         if not has_samples:

@@ -60,10 +60,11 @@ def slope(tree: Node, dtype: torch.dtype) -> Slope:
 
 
 def _value(tree: Node) -> Operand:
+    """Return a formula as a value, by the same rules as a neuron's step; a constant is a plain number."""
     if not tree.arguments:
         return tree.value if tree.operation == "number" else X
-    done = [_value(argument) for argument in tree.arguments]
-    return RULES[RENAMED.get(tree.operation, tree.operation)](*done)
+    operands = [_value(argument) for argument in tree.arguments]
+    return RULES[RENAMED.get(tree.operation, tree.operation)](*operands)
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from fastspiking.codegen.given import bytes_of
 ATOMS = {bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.Size}
 """Immutable types, which are compared by identity."""
 CODE = (FunctionType, MethodType, BuiltinFunctionType, functools.partial, ModuleType)
-"""Types of objects whose behaviour may depend on data that a snapshot cannot reach."""
+"""Types whose objects may depend on data that a snapshot cannot reach: functions, methods and modules."""
 COPIED: dict[type, Callable[[Any], Any]] = {list: list, dict: dict, OrderedDict: dict, set: set}
 PLAIN = {"torch", "abc", "builtins", "collections", "enum", "types", "typing"}
 """Packages whose classes are not copied, since nobody changes them."""
@@ -32,6 +32,7 @@ class Content(NamedTuple):
     copy: Any  # its content when the snapshot was taken
 
     def is_same(self) -> bool:
+        """Return whether the container holds the same objects as before; the members of a set are compared by value."""
         if not (self.of or self.copy):
             return True
         if len(self.of) != len(self.copy):
@@ -44,12 +45,16 @@ class Content(NamedTuple):
         return all(map(operator.is_, *values)) and list(self.of) == list(self.copy)
 
     def put_back(self) -> Iterator[str]:
+        """Restore the content, and yield the names of the attributes that had changed."""
         if self.is_same():
             return
         has_names = not self.name or self.name in OF_MODULES
         yield from _names(self.of, self.copy) if has_names else [self.name]
         self.of.clear()
-        self.of.extend(self.copy) if isinstance(self.copy, list) else self.of.update(self.copy)
+        if isinstance(self.copy, list):
+            self.of.extend(self.copy)
+        else:
+            self.of.update(self.copy)
 
 
 class ClassContent(NamedTuple):
@@ -62,8 +67,13 @@ class ClassContent(NamedTuple):
         return Content("", vars(self.of), self.copy).is_same()
 
     def put_back(self) -> Iterator[str]:
-        for name in [] if self.is_same() else _names(dict(vars(self.of)), self.copy):
-            setattr(self.of, name, self.copy[name]) if name in self.copy else delattr(self.of, name)
+        if self.is_same():
+            return
+        for name in _names(dict(vars(self.of)), self.copy):
+            if name in self.copy:
+                setattr(self.of, name, self.copy[name])
+            else:
+                delattr(self.of, name)
             yield name
 
 
@@ -100,7 +110,7 @@ class Snapshot:
         self.streams: list[torch.Generator] = []
         self.is_ours = True  # whether all code is known; a foreign step may read what is not held here
         seen: dict[int, object] = {}
-        waiting: list[tuple[str, Any]] = [("", module)]
+        waiting: list[tuple[str, Any]] = [("", module)]  # names of attributes, and their values
         while waiting:
             name, value = waiting.pop()
             if id(value) not in seen:  # `seen` keeps the values alive, so that ids stay unique
@@ -111,9 +121,11 @@ class Snapshot:
         return all(one.is_same() for one in self.held)
 
     def put_back(self) -> list[str]:
+        """Restore all that has changed; return the names of the changed attributes."""
         return [name for one in self.held for name in one.put_back()]
 
     def _add(self, name: str, value: Any) -> Iterable[tuple[str, Any]]:
+        """Hold a copy of one value; return what it refers to, as names and values that are to be added next."""
         kind = type(value)
         if isinstance(value, Tensor):
             self.held.append(Numbers(name, value, value.detach().clone(), value.requires_grad))
@@ -129,7 +141,7 @@ class Snapshot:
         elif isinstance(value, CODE):
             self.is_ours = False
         else:
-            self.is_ours &= not any(vars(base).get("__slots__") for base in kind.__mro__)  # which are not held
+            self.is_ours &= not any(vars(base).get("__slots__") for base in kind.__mro__)  # slots are not copied here
             inner = getattr(value, "__dict__", {})
             self.held.append(Content("", inner, dict(inner)))
             return [*inner.items(), *((base.__name__, base) for base in kind.__mro__)]

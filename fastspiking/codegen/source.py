@@ -4,6 +4,10 @@ Legend: T steps, B samples, M neurons, k part of a quantity with several parts s
 each step and sample. Those of the state have one step more, or a single one where nothing is saved for the backward
 pass. The loops go over blocks of samples, in each over all steps, so that a block's state stays in the cache. Sums
 over samples and steps are made for each block alone, so that bits do not depend on which thread computes a block.
+
+Variables of the templates that index rows: `at`, this step of a sample, in arrays over all steps; `now`, the same in
+an array that may have a single step; `before` and `after`, its state before and after this step; `come` and `go`,
+this step in the gradient of the output, and in that of the current.
 """
 
 import re
@@ -122,24 +126,29 @@ class LoopSource(WrittenSource):
             self.text += self._backward()
 
     def _forward(self) -> str:
+        """Write the loop that stores the next state and the outputs of every step.
+
+        An output that is also a field of the state is stored once, as that field.
+        """
         program = self.program
-        stored = [(f"state_{place}", "after", parts) for place, parts in enumerate(program.following)]
+        stored = [(f"state_{k}", "after", parts) for k, parts in enumerate(program.following)]
         stored += [
             (f"out_{name}", "at", values) for name, values in program.outputs.items() if program.field_of(name) is None
         ]
-        place = program.field_of("output")
-        spikes = "out_output, at" if place is None else f"state_{place}, after"
+        spiking_field = program.field_of("output")
+        spikes = "out_output, at" if spiking_field is None else f"state_{spiking_field}, after"
         rows = {"current": "now", "state": "before"}
         ahead = _ahead("write", "after", _fields("state", program), "keep * batch")
         ahead += _ahead("read", "now", ["current"], "of_current")
         return self._loop(FORWARD, forward_arrays(program), _stores(stored), rows, ahead, spikes=spikes)
 
     def _backward(self) -> str:
+        """Write the loop that goes back from the last step, and adds up the gradients of parameters in `sums`."""
         program = self.program
         stored = [
             (f"grad_{name}", "go" if name == "current" else "at", values) for name, values in program.gradients.items()
         ]
-        stored += [(f"grad_{place}", "sample", values) for place, values in enumerate(program.before)]
+        stored += [(f"grad_{k}", "sample", values) for k, values in enumerate(program.before)]
         stores = _stores(stored)
         stores += [(f"sums[part, {row * self.pitch} + m] +=", value) for row, value in program.sums]
         rows = {"state": "at", "d_output": "come", "d_state": "sample"}
@@ -191,11 +200,17 @@ def pitch(width: int) -> int:
 
 
 def forward_arrays(program: Program) -> list[str]:
+    """Return the names of the arrays that the forward loop takes, in the order of its arguments."""
     outside = [f"out_{name}" for name in program.outputs if program.field_of(name) is None]
     return [*_given(program, program.used[0]), *outside]
 
 
 def backward_arrays(program: Program) -> list[str]:
+    """Return the names of the arrays that the backward loop takes, in the order of its arguments.
+
+    d_NAME is the gradient that arrives at an output, grad_NUMBER that of a field of the state, and grad_NAME the
+    gradient of an input that the loop writes.
+    """
     arriving = [f"d_{name}" for name in program.outputs]
     carried = [f"grad_{place}" for place in range(len(program.before))]
     outgoing = [f"grad_{name}" for name in program.gradients]
@@ -214,9 +229,9 @@ def _fields(name: str, program: Program) -> list[str]:
 
 
 def _ahead(purpose: str, row: str, names: Iterable[str], turn: str) -> list[str]:
-    """Write lines that prefetch rows of arrays, to "read" or "write" them.
+    """Write lines of source that prefetch rows of arrays; `purpose` is "read" or "write".
 
-    `row` is the variable that indexes the row in work, `turn` the expression for the number of rows per step.
+    `row`: name of the variable that indexes the row at work. `turn`: source of the number of rows per step.
     """
     return [f"prefetch.ask_row_to_{purpose}({name}, {row}, begin, end, sample, {turn})" for name in names]
 
@@ -224,7 +239,7 @@ def _ahead(purpose: str, row: str, names: Iterable[str], turn: str) -> list[str]
 def _stores(stored: Iterable[tuple[str, str, Sequence[Value]]]) -> list[tuple[str, Value]]:
     """Return each value with the start of the statement that stores it.
 
-    `stored` has the name of an array, the variable that indexes its rows, and the values of its parts.
+    `stored`: for each array its name, the variable that indexes its rows, and the values of its parts.
     """
     return [
         (f"{name}[{row}, {_column(part, values)}] =", value)
@@ -233,15 +248,16 @@ def _stores(stored: Iterable[tuple[str, str, Sequence[Value]]]) -> list[tuple[st
     ]
 
 
-def _column(part: int, of: Sequence[Value]) -> str:
-    """Write the column index of a part in an array that holds the parts of `of` side by side."""
-    return "m" if len(of) == 1 else f"{part} * size + m"
+def _column(part: int, parts: Sequence[Value]) -> str:
+    """Return the source of neuron m's column for one part of an array that holds these parts side by side."""
+    return "m" if len(parts) == 1 else f"{part} * size + m"
 
 
 class Lines:
     """Writes the values of one loop as lines of source, and names them.
 
-    `constants` is extended by numbers that the source does not contain; `rows` is that of `LoopSource._loop`.
+    `constants`: extended by numbers that become arguments of the loop. `pitch`: distance between rows of parameters.
+    `rows`: maps the name of an input to the variable that indexes its rows; see `LoopSource._loop`.
     """
 
     def __init__(self, constants: list[float], dtype: torch.dtype, pitch: int, rows: Mapping[str, str]) -> None:
@@ -262,6 +278,7 @@ class Lines:
         return lines
 
     def _number(self, value: float) -> str:
+        """Return the source of a constant: a literal, or the name of a local variable that holds an argument."""
         if value in LITERAL and str(value) != "-0.0":
             return f"F({value})"
         place = len(self.constants)
@@ -280,6 +297,7 @@ class Lines:
         return self._computed(operation, [self.names[argument] for argument in value.arguments])
 
     def _computed(self, operation: str, names: Sequence[str]) -> str:
+        """Return the source of an operation on the variables `names`."""
         if operation in BINARY:
             return f"{names[0]} {BINARY[operation]} {names[1]}"
         if operation == "where":
@@ -296,10 +314,12 @@ class Lines:
         return f"F({self.calls[operation]}({names[0]}))"
 
     def _input(self, detail: str) -> str:
+        """Return the source of an array's entry for an input "array.part", such as "state_1.0"."""
         name, _, part = detail.rpartition(".")
         column = "m" if part == "0" else f"{part} * size + m"
-        kind = re.sub(r"_\d+$", "", name)
-        return f"{name.replace('d_state', 'grad')}[{self.rows.get(kind, 'at')}, {column}]"
+        kind = re.sub(r"_\d+$", "", name)  # without the number of a field of the state
+        array = name.replace("d_state", "grad")  # the adjoint of the state is updated in place
+        return f"{array}[{self.rows.get(kind, 'at')}, {column}]"
 
 
 MOST = 16
@@ -311,17 +331,20 @@ _written = weakref.WeakKeyDictionary()
 def recalled(neuron: nn.Module, key: tuple[Any, ...], write: Callable[[Snapshot], WrittenSource]) -> WrittenSource:
     """Return the stored source of a neuron's loops if all that its step reads is unchanged, else write it anew.
 
-    What the step reads is compared by value, tensors bit by bit. Three kinds of step are written in each pass: foreign
-    ones, which may read anything, those that draw numbers, and those whose parameters learn. `key`: what else the
-    source depends on: shapes, precision, wanted outputs.
+    What the step reads is compared by value, tensors bit by bit. Three kinds of step are never stored: steps of
+    other packages, which may read anything; steps that draw random numbers; and steps whose parameters learn.
+    `key`: what else the source depends on: shapes, precision, wanted outputs. `write`: called with a snapshot of the
+    neuron to write the source.
     """
-    known = _written.setdefault(neuron, {})
-    if key in known and known[key][0].is_same():
-        return known[key][1]
+    stored = _written.setdefault(neuron, {})
+    if key in stored:
+        before, source = stored[key]
+        if before.is_same():
+            return source
     before = Snapshot(neuron)
     source = write(before)
     if before.is_ours and not source.program.learnt and not source.program.noises:
-        if len(known) >= MOST:
-            known.clear()
-        known[key] = before, source
+        if len(stored) >= MOST:
+            stored.clear()
+        stored[key] = before, source
     return source

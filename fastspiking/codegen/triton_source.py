@@ -66,7 +66,7 @@ def maximum(a, b):
 FUNCTIONS = {
     text.split("(")[0].removeprefix("def "): f"\n\n@triton.jit\n{text}\n" for text in _WRITTEN.strip().split("\n\n")
 }
-"""Maps the name of an operation to the source of its function; a function comes after those that it calls."""
+"""Maps the name of an operation to the source of its function; a function comes after the functions it calls."""
 
 
 OF_LANGUAGE = {
@@ -116,7 +116,11 @@ PLACED = (
 
 
 class TritonSource(WrittenSource):
-    """Writes the forward and backward Triton programs of a recorded step."""
+    """Writes the forward and backward Triton programs of a recorded step.
+
+    Each method writes lines in three places of a template: `before` the first step, in the `body` of the loop over
+    steps, and `behind` the last step. Fields of the state stay in registers from step to step.
+    """
 
     def __init__(self, program: Program, dtype: torch.dtype, width: int) -> None:
         super().__init__(program, dtype, width)
@@ -132,6 +136,7 @@ class TritonSource(WrittenSource):
         return range(self.program.currents if "fed" in self.program.outputs else 0)
 
     def _forward(self) -> str:
+        """Write the program that computes all steps, and stores outputs and, if gradients are wanted, all states."""
         program, written = self.program, self._lines(self._kept_forward())
         body = [f"recurrent_{k} = {self._product(f'fed, matrix_{k}')}" for k in self.recurrent_parts]
         fields = {f"state_{place}": parts for place, parts in enumerate(program.following)}
@@ -140,23 +145,25 @@ class TritonSource(WrittenSource):
         body += [f"{_register(field, k)} = {written.names[v]}" for field, k, v in _each(fields)]
         before = [f"{_register(field, k)} = {written.load(field, k)}" for field, k, _ in _each(fields)]
         before += self._matrix(transposed=False)
-        moved = [f"out_{name}" for name in outputs] + ["current", *self._used("noise", 0)]
+        moved = [f"out_{name}" for name in outputs] + ["current", *self._noise_arrays(0)]
         stores = [written.store(f"out_{name}", 0, written.names[parts[0]]) for name, parts in outputs.items()]
         if self.recurrent_parts:
             before.append(f"fed = {written.load('fed_begin', 0)}")
             (fed,) = program.outputs["fed"]
             body.append(f"fed = tl.where(inside, {written.names[fed]}, zero)")
-        kept = [written.store(field, k, _register(field, k)) for field, k, _ in _each(fields)]
+        state_stores = [written.store(field, k, _register(field, k)) for field, k, _ in _each(fields)]
+        behind = state_stores  # without gradients only the last state is stored
         if program.learns:
-            before += written.moves(fields, "+")  # rows of the state are one ahead of those of a step
-            stores += kept
+            before += written.moves(fields, "+")  # row 0 of a state is the one before the first step
+            stores += state_stores
             stores += [written.store("recurrent", k, f"recurrent_{k}") for k in self.recurrent_parts]
             moved += [*fields, *(["recurrent"] if self.recurrent_parts else [])]
-            kept = []
+            behind = []
         body += stores + written.moves(moved, "+")
-        return written.filled(FORWARD, triton_forward_arrays(program), before, body, kept)
+        return written.filled(FORWARD, triton_forward_arrays(program), before, body, behind)
 
     def _backward(self) -> str:
+        """Write the program that goes back from the last step, and stores a tile's gradients of parameters."""
         program, written = self.program, self._lines(self._kept_backward())
         fields = {f"grad_{place}": parts for place, parts in enumerate(program.before)}
         outgoing = {f"grad_{name}": parts for name, parts in program.gradients.items()}
@@ -177,15 +184,14 @@ class TritonSource(WrittenSource):
             body.append(f"d_fed = {' + '.join(products)} if SENDS_BACK else zero")
         states = [f"state_{place}" for place in range(len(program.following))]
         recurrent = ["recurrent"] if self.recurrent_parts else []
-        moved = ["current", *recurrent, *self._used("noise", 1), *states, *outgoing]
+        moved = ["current", *recurrent, *self._noise_arrays(1), *states, *outgoing]
         body += written.moves(moved + [name for name in arriving if name != "d_output"], "-")
         body.append("d_output -= of_arriving * size")
         behind = [written.store(field, k, _register(field, k)) for field, k, _ in _each(fields)]
-        total = "sums + (tl.program_id(0) * {count} + {row}) * size + n"
-        behind += [
-            f"tl.store({total.format(count=self._rows(), row=row)}, tl.sum(sum_{row}, axis=0), mask=n < size)"
-            for row, _ in program.sums
-        ]
+        rows = sum(given.parts for given in program.given)  # of parameters; `sums` has as many for each tile
+        for row, _ in program.sums:
+            address = f"sums + (tl.program_id(0) * {rows} + {row}) * size + n"
+            behind.append(f"tl.store({address}, tl.sum(sum_{row}, axis=0), mask=n < size)")
         return written.filled(BACKWARD, triton_backward_arrays(program), before, body, behind)
 
     def _kept_forward(self) -> dict[str, str]:
@@ -217,12 +223,9 @@ class TritonSource(WrittenSource):
         """Write a matrix product of two tiles, given as "a, b", in their own precision."""
         return f'tl.dot({factors}, input_precision="ieee", out_dtype={self._number_type()})'
 
-    def _used(self, name: str, way: int) -> list[str]:
-        """Return the names of the arrays of noise that the forward (`way` 0) or backward (1) program reads."""
-        return [f"{name}_{place}" for place in self.program.used[way]]
-
-    def _rows(self) -> int:
-        return sum(given.parts for given in self.program.given)
+    def _noise_arrays(self, direction: int) -> list[str]:
+        """Return the names of the arrays of noise that the forward (0) or the backward (1) program reads."""
+        return [f"noise_{number}" for number in self.program.used[direction]]
 
     def _number_type(self) -> str:
         return "tl." + str(self.dtype).removeprefix("torch.")
@@ -257,6 +260,7 @@ def _register(array: str, part: int) -> str:
 
 
 def _each(parts: Mapping[str, Parts]) -> list[tuple[str, int, Value]]:
+    """Return the array's name, the number and the value of each part of each array."""
     return [(name, k, value) for name, values in parts.items() for k, value in enumerate(values)]
 
 
