@@ -9,7 +9,7 @@ from torch import Tensor
 from fastspiking import scan
 from fastspiking.arrays import FLOATS, NOTHING, bits_of
 from fastspiking.block_layer import BlockLayer
-from fastspiking.kernels.arguments import InputCurrent, ReadoutBack, Taken
+from fastspiking.kernels.arguments import EventGradients, InputCurrent, ReadoutBack
 from fastspiking.layer import EngineLayer, LayerRun, synapses_of, ways_back
 from fastspiking.layout import Layout
 from fastspiking.numba_events import Rows, Sent, no_readout
@@ -43,10 +43,10 @@ class ArrivingEvents:
         nothing, words = NOTHING[self.number], NOTHING[np.uint64]
         return InputCurrent(nothing, *self.events, words, self.columns.numpy(), self.bias.contiguous().numpy())
 
-    def taken(self, sums: Tensor) -> Taken:
+    def taken(self, sums: Tensor) -> EventGradients:
         """Return the argument `taken` of the backward loop, which adds gradients to `sums` [K + 1, M]."""
         gradients = sums.numpy()
-        return Taken(*self.events, gradients[:-1], gradients[-1])
+        return EventGradients(*self.events, gradients[:-1], gradients[-1])
 
     def gradients(self, sums: Tensor) -> list[Tensor | None]:
         """Return the gradients of weight and bias (None without one) from `sums` [K + 1, M] over the batch."""

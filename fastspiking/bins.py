@@ -43,7 +43,7 @@ def bin_spikes(
     if loops is None:
         return _bin_by_sorting(trains, steps, dt_s, fold, width, counts=counts)
     indptr = np.empty(steps * len(trains) + 1, np.int64)
-    index = np.empty(int(trains.indptr[-1]) + loops.TOGETHER, np.int32)
+    index = np.empty(int(trains.indptr[-1]) + loops.TOGETHER, np.int32)  # the loops write so many entries at a time
     words = np.zeros((2, -(-width // loops.WORD)), np.uint64)
     edge_us, value = edges_us(steps, dt_s), None
     one_by_one = None if counts else trains.one_by_one()
@@ -80,10 +80,11 @@ def _loops() -> Any:
 def _bin_by_sorting(
     trains: SpikeTrains, steps: int, dt_s: float, fold: NDArray[np.int32], width: int, *, counts: bool
 ) -> SparseSpikes:
+    """Compute what `bin_spikes` does, for M = `width` inputs, without compiled loops."""
     step, channel = trains.step_of(dt_s).numpy(), trains.channel.numpy()
     batch, inside = len(trains), step < steps
     folded = fold[channel[inside]] if fold.size else channel[inside]
-    key = (step[inside] * batch + trains.sample().numpy()[inside]) * width + folded
+    key = (step[inside] * batch + trains.sample().numpy()[inside]) * width + folded  # row and input in one number
     places, number = np.unique(key, return_counts=True)
     row, index = (torch.from_numpy(part) for part in np.divmod(places, width))
     value = torch.from_numpy(number).to(trains.dtype) if counts else None

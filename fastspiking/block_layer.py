@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastspiking.arrays import FLOATS, NOTHING, rows_of
 from fastspiking.kernels import codes, pieces
-from fastspiking.kernels.arguments import InputCurrent, Reaching, Readout, ReadoutBack, States, Sums
+from fastspiking.kernels.arguments import ArrivingGradients, InputCurrent, Readout, ReadoutBack, States, Sums
 from fastspiking.kernels.sums import TOGETHER
 from fastspiking.kernels.vectors import NARROW
 from fastspiking.loop_calls import advance, backward_block
@@ -109,6 +109,7 @@ class BlockLayer:
         return InputCurrent(self.begin[None], *events, words, self.columns, self.begin)
 
     def summed_input_current(self, saved: SavedActivations, rows: Rows) -> InputCurrent:
+        """Return the input current of a layer `by_pieces`: summed beforehand, in the memory of `saved.x`."""
         current, indptr = rows_of(saved.x, self.plan.shape[2]), np.zeros(len(rows.indptr), np.int64)
         given = self.input_current(rows._replace(indptr=indptr), NOTHING[np.uint64])
         return given._replace(current=current, columns=NOTHING[self.number])
@@ -121,12 +122,15 @@ class BlockLayer:
         gradient after a window of steps nor detach the previous layer's output.
         """
         plan, layer = self.plan, self.layer
-        more = layer.fires or layer.second or layer.gained or plan.layer.recurrent is not None
-        cut = plan.apart or plan.window is not None
-        return layer.uniform and not (more or cut)
+        is_plain = not (layer.fires or layer.second or layer.gained or plan.layer.recurrent is not None)
+        is_cut = plan.apart or plan.window is not None
+        return layer.uniform and is_plain and not is_cut
 
     def as_readout(self) -> BlockLayer | None:
-        """Return the layer as one that does not fire, None if gradient of its potential alone passes its spikes."""
+        """Return the layer as one that does not fire, for a gradient of its potentials alone.
+
+        Return None if such a gradient would pass through its spikes, by recurrence or a reset.
+        """
         if self.plan.layer.recurrent is not None or not self.plan.spec.filters_alike:
             return None
         silent = copy.copy(self)
@@ -184,7 +188,7 @@ class BlockLayer:
         arriving = self.summed_input_current(saved, rows) if self.by_pieces else events
         kept, window = saved_rows(saved, neurons), self.plan.window or self.plan.shape[0]
         nothing = NOTHING[self.number]
-        from_output = Reaching(*self.gradient_rows(gradient), *[nothing] * 5)
+        from_output = ArrivingGradients(*self.gradient_rows(gradient), *[nothing] * 5)
 
         def backward(
             next_adjoint: np.ndarray, next_weights: np.ndarray, readout: ReadoutBack, out: np.ndarray,
@@ -256,9 +260,9 @@ class BlockLayer:
         """Return an output's gradient [T, B, M] as rows, and its rows per step: 0 if all steps share them."""
         if gradient is None:
             return NOTHING[self.number], 0
-        same = gradient.shape[0] > 1 and gradient.stride(0) == 0
-        array = (gradient[0] if same else gradient).detach().contiguous().numpy()
-        return array.reshape(-1, gradient.shape[-1]), 0 if same else self.plan.shape[1]
+        is_constant = gradient.shape[0] > 1 and gradient.stride(0) == 0  # expanded over time, as of a loss of a sum
+        array = (gradient[0] if is_constant else gradient).detach().contiguous().numpy()
+        return array.reshape(-1, gradient.shape[-1]), 0 if is_constant else self.plan.shape[1]
 
     def psi(self, saved: SavedActivations, low: int, high: int) -> np.ndarray:
         """Return the surrogate derivative [T n, M] of samples [low, high); empty if the loops compute it."""

@@ -69,16 +69,19 @@ class BlockPasses:
         return [layer.without_padding(carry) for layer, carry in zip(self.layers, carries, strict=True)]
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
-        layers, last = list(self.layers), links[-1].gradients
-        grad_outputs = [link.gradients.output for link in links]
-        if last.x is not None and last.output is None and (readout := layers[-1].as_readout()):
-            layers[-1], grad_outputs[-1], last = readout, last.x, last._replace(x=None)
-        others = [(each.x, each.u, each.w, each.s) for each in [*(link.gradients for link in links[:-1]), last]]
-        if any(gradient is not None for each in others for gradient in each) or self._is_dense():
+        layers, gradients = list(self.layers), [link.gradients for link in links]
+        last = gradients[-1]
+        if last.x is not None and last.output is None:  # only the last layer's potentials get a gradient
+            readout = layers[-1].as_readout()
+            if readout is not None:
+                layers[-1], gradients[-1] = readout, last._replace(output=last.x, x=None)
+        others = [gradient for each in gradients for gradient in (each.x, each.u, each.w, each.s)]
+        if any(gradient is not None for gradient in others) or self._is_dense():
             return Chunks().backward(links)
-        gradients = pull_back_blocks(layers, self.input.rows(), [link.saved for link in links], grad_outputs)
+        activations, grad_outputs = [link.saved for link in links], [each.output for each in gradients]
+        sums = pull_back_blocks(layers, self.input.rows(), activations, grad_outputs)
         weight_gradients: list[Tensor | None] = []
-        for layer, own, learns_bias in zip(self.layers, gradients, self.learns_bias, strict=True):
+        for layer, own, learns_bias in zip(self.layers, sums, self.learns_bias, strict=True):
             bias, wires = (torch.from_numpy(field)[..., : layer.plan.shape[2]] for field in (own.bias, own.wires))
             matrix = layer.plan.layer.recurrent
             d_matrix = None if matrix is None else wires[0] if matrix.dim() == 1 else wires.T
@@ -163,8 +166,9 @@ def unroll_blocks(
         arriving = bits_of(saved.words)
 
     def forward(low: int, high: int) -> None:
-        counts = [call(low, high) for call in calls]
-        arrived.append([*(here for here, _ in counts), counts[-1][1]][: len(layers)])
+        counts = [call(low, high) for call in calls]  # packed spikes that the layer, and its readout, received
+        to_layers, (_, to_readout) = [to_layer for to_layer, _ in counts], counts[-1]
+        arrived.append([*to_layers, to_readout][: len(layers)])
 
     in_threads(forward, sample_blocks(layers), sum(saved.x.numel() for saved in activations))
     return [sum(counts) for counts in zip(*arrived, strict=True)]
@@ -194,9 +198,9 @@ def pull_back_blocks(
             sums[part] = passes.of_blocks(parts[part])
 
     in_threads(backward, [(part, part + 1) for part in range(count)], work)
-    for others in sums[1:]:
-        for mine, theirs in zip(itertools.chain(*sums[0]), itertools.chain(*others), strict=True):
-            np.add(mine, theirs, out=mine)
+    for part_sums in sums[1:]:  # in order, so that any number of threads rounds alike
+        for total, summand in zip(itertools.chain(*sums[0]), itertools.chain(*part_sums), strict=True):
+            np.add(total, summand, out=total)
     return sums[0]
 
 
@@ -211,9 +215,9 @@ class _BackwardPass:
         grad_outputs: Sequence[Tensor | None],
     ) -> None:
         self.layers = layers
-        _, self.readout = no_readout(layers[0].number)
-        self.nothing = self.readout
-        looped = len(layers)
+        _, self.no_readout = no_readout(layers[0].number)
+        self.readout = self.no_readout
+        looped = len(layers)  # layers with a loop of their own
         if ends_in_joined_readout(layers) and grad_outputs[-1] is not None:
             looped -= 1
             gradient, per_step = layers[-1].gradient_rows(grad_outputs[-1])
@@ -235,16 +239,18 @@ class _BackwardPass:
         ]
 
     def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[Sums]:
+        """Run some blocks backward; return the sums of their gradients for each layer."""
         sums = [layer.zero_gradients() for layer in self.layers]
         for low, high in blocks:
             self._pull_back(low, high, sums)
         return sums
 
     def _pull_back(self, low: int, high: int, sums: Sequence[Sums]) -> None:
+        """Run samples [low, high) backward through all layers, the last first, and add their gradients to `sums`."""
         number = self.layers[0].number
         nowhere = next_adjoint = next_weights = NOTHING[number]
         readout = self.readout
-        if readout is not self.nothing:
+        if readout is not self.no_readout:
             readout = readout._replace(d_columns=sums[-1].columns, d_begin=sums[-1].bias)
         for position in range(len(self.calls) - 1, -1, -1):
             layer, out = self.layers[position], nowhere
@@ -252,16 +258,16 @@ class _BackwardPass:
             if sends:
                 out = np.empty((layer.plan.shape[0] * (high - low), layer.width), number)
             self.calls[position](next_adjoint, next_weights, readout, out, sums[position], low, high)
-            readout = self.nothing
+            readout = self.no_readout
             next_adjoint, next_weights = (
                 _send_back(out, self.next_weights[position - 1], layer) if sends else (nowhere, nowhere)
             )
 
 
 def _send_back(out: np.ndarray, next_weights: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a layer sends to the one before: its adjoint `out` and the weights to multiply it by.
+    """Return what the loop of the layer before gets: a layer's adjoint `out`, and the weights to multiply it by.
 
-    For a wide layer the product is computed here, and returned with no weights.
+    For a wide layer the product is computed here, and returned with weights of size 0.
     """
     if layer.plan.shape[2] < WIDE:
         return out, next_weights

@@ -91,9 +91,9 @@ class Engine:
                 last += 1
             module = _module(names[first])
             arguments = layers[first:last], signal, starts[first:last], wanted
-            next_begins_at_rest = names[last : last + 1] == ["fused"] and starts[last] is None
-            if names[first] == "generated":
-                joins = next_begins_at_rest and module.can_join_loop(layers[last], wanted)
+            if names[first] == "generated":  # its loops can compute a readout of "fused" that starts at rest too
+                next_is_fused = names[last : last + 1] == ["fused"] and starts[last] is None
+                joins = next_is_fused and module.can_join_loop(layers[last], wanted)
                 readout = layers[last] if joins else None
                 runs += module.unroll(*arguments, readout=readout, or_reference=self.requested == "auto")
             else:
@@ -103,6 +103,7 @@ class Engine:
         return runs
 
     def _name(self, layer: EngineLayer, state: Any) -> str:
+        """Return the name of the engine that runs a layer from a state; None is the initial state."""
         if traced():  # torch.compile and torch.func can trace the reference alone
             return "reference"
         picked, _ = self.pick(layer, on_trial=False)
@@ -135,6 +136,7 @@ class Engine:
         raise AssertionError("the reference covers every layer")
 
     def _refusal(self, name: str, layer: EngineLayer, *, on_trial: bool) -> str | None:
+        """Return why an engine cannot run a layer, or None if it can."""
         if name in COMPILED and getattr(layer, "coarse", None) is not None:
             return "its loops compute in float32 and float64, and the weighted sums are asked for in bfloat16"
         if name != "reference" and getattr(layer, "feeds_back_late", False):

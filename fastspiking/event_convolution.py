@@ -68,7 +68,7 @@ def convolve(signal: Signal, of: Convolution) -> Tensor:
     if crowded.any():  # decided for each image alone, so that other images do not change its bits
         rows = signal.dense().flatten(0, 1) if isinstance(signal, SparseSpikes) else signal.flatten(0, 1)
         places = [torch.from_numpy(np.flatnonzero(kind)) for kind in (~crowded, crowded)]
-        out = torch.cat([convolve(rows[place][None], of)[0] for place in places])
+        out = torch.cat([convolve(rows[place][None], of)[0] for place in places])  # as two batches of one kind
         return out[torch.cat(places).argsort()].view(steps, batch, -1)
     out = _Convolved.apply(images, of.geometry, signal if isinstance(signal, Tensor) else None, of.weight, of.bias)
     return out.view(steps, batch, -1)  # type: ignore[no-any-return]
@@ -116,11 +116,13 @@ class _Convolved(torch.autograd.Function):
         ctx.images, ctx.geometry = images, geometry
         ctx.shape = torch.Size() if signal is None else signal.shape
         ctx.save_for_backward(weight, bias, signal)  # torch then notices if one is changed before the backward pass
+        # [K K C, F]: the weights of an input channel at one place of the kernel are a row.
         rows = _pad_rows(weight.detach().permute(2, 3, 1, 0).flatten(0, 2))
         begin = weight.new_zeros(rows.shape[1])
         if bias is not None:
             begin[: len(bias)] = bias.detach()
         out = weight.new_empty(count, geometry.outputs)
+        # Pixels from each window's corner to its largest one; see `kernels.convolution_forward`.
         ctx.places = np.empty(out.shape if geometry.pool > 1 else (0, 0), np.uint16)
         arguments = (images, rows.numpy(), begin.numpy(), geometry, out.numpy(), ctx.places)
         in_parts(convolution_forward.convolve, count, out.numel(), *arguments)
@@ -149,6 +151,7 @@ class _Convolved(torch.autograd.Function):
                 convolution_backward.pull_back(*fixed, *sums, d_images.numpy(), *ends)
 
         in_threads(pull_back, [(part, part + 1) for part in range(parts)], grad.numel())
+        # Gradients from images with few events [K K' C, F], and from others [K F, K' C]; both to [F, C, K, K'].
         d_weight = _sum_parts(d_weights)[:, : geometry.filters]
         d_weight = d_weight.reshape(high, -1, geometry.channels, geometry.filters).permute(3, 2, 0, 1)
         by_window = _sum_parts(d_rows)[:, :wide].reshape(high, geometry.filters, -1, geometry.channels)

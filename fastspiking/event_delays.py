@@ -65,9 +65,7 @@ class _Delayed(torch.autograd.Function):
         number, filters = FLOATS[weight.dtype], len(weight)
         value = np.empty(0, number) if events.value is None else events.value.to(weight.dtype).numpy()
         ctx.events = loops.Lagged(events.indptr.numpy(), events.index.numpy(), value, steps, batch)
-        ctx.save_for_backward(
-            weight, bias, delays, signal
-        )  # torch then notices if one is changed before the backward pass
+        ctx.save_for_backward(weight, bias, delays, signal)  # torch then notices if one is changed before backward
         ctx.sigma_steps, ctx.lags = sigma_steps, lags
         out = weight.new_empty(steps, batch, filters)
         begin = np.zeros(-(-filters // NARROW) * NARROW, number)
@@ -95,6 +93,7 @@ class _Delayed(torch.autograd.Function):
 
 
 def _synapses(weight: Tensor, delays: Tensor | None, sigma_steps: float, lags: int) -> loops.Synapses:
+    """Return weights as the loops take them: of all lags, or of Gaussians where `delays` are their means."""
     weights = weight.detach().contiguous().numpy()
     inputs, nothing = weight.shape[1], np.empty((0, weight.shape[1]), weights.dtype)
     if delays is None:

@@ -1,10 +1,11 @@
 """Products of weights with spikes, by adding up the weights of active inputs; silent inputs cost nothing."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from fastspiking import density
 from fastspiking.matmul import add_product, multiply, multiply_into
@@ -130,3 +131,30 @@ class EventProduct:
         matrix = self.columns.new_zeros(count, inputs)
         matrix.view(-1).numpy()[place] = 1 if rows.value is None else rows.value[events]
         return matrix
+
+
+def event_current(events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Compute the current W s + b [T, B, M] of all steps by adding up the weights of the inputs that spike.
+
+    `events`: s [T, B, K]; `weight`: W [M, K]; `bias`: b [M] or None.
+    """
+    return _EventCurrent.apply(events, weight, bias)  # type: ignore[no-any-return]
+
+
+class _EventCurrent(torch.autograd.Function):
+    """Maps weight and bias to the current of all steps from events, with gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.product = EventProduct(weight, bias, GivenEvents(events), joined=False)
+        room = weight.new_empty(*events.shape[:2], weight.shape[0])
+        current = ctx.product.drive(room).current
+        ctx.save_for_backward(weight)  # torch then notices weights that were changed before the backward pass
+        return current  # type: ignore[no-any-return]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor | None]:
+        _ = ctx.saved_tensors
+        ctx.product.filled(0, len(grad), grad.contiguous())
+        return None, *ctx.product.gradients()

@@ -113,9 +113,11 @@ def _within(tree: Node, rank: int) -> str:
 
 
 class _Reader:
-    """Parses a formula by recursive descent, with one method for each rank of operators; errors are InputError.
+    """Parses a formula by recursive descent; errors are InputError.
 
-    `name`: of the parameter, for errors.
+    Each method for a kind of expression reads it from the current token on, and returns its syntax tree: a comparison
+    has sums, a sum products, a product signed factors, and a factor is an atom or a power. `depth` is the number of
+    brackets and signs around it. `name`: of the parameter, for errors.
     """
 
     def __init__(self, text: str, name: str) -> None:
@@ -129,6 +131,7 @@ class _Reader:
         return InputError(f"{self.name}={printable(self.text)}: {reason}")
 
     def advance(self) -> str:
+        """Go on to the next token, and return the one that was current."""
         before = self.current
         match = TOKEN.match(self.text, self.offset)
         if match is None and self.offset < len(self.text):
@@ -141,7 +144,7 @@ class _Reader:
         if self.current:
             raise self.refusal(f"{self.current!r} is not expected there")
 
-    def made(self, operation: str, *arguments: Node, value: float = 0.0) -> Node:
+    def node(self, operation: str, *arguments: Node, value: float = 0.0) -> Node:
         self.count += 1
         if self.count > MOST_NODES:
             raise self.refusal(f"more than {MOST_NODES} operations")
@@ -152,44 +155,46 @@ class _Reader:
         if self.current not in COMPARISONS:
             return left
         operation = COMPARISONS[self.advance()]
-        return self.made(operation, left, self.sum(depth))
+        return self.node(operation, left, self.sum(depth))
 
     def sum(self, depth: int) -> Node:
         return self.chain(SUMS, lambda: self.chain(PRODUCTS, lambda: self.signed(depth)))
 
-    def chain(self, signs: dict[str, str], part: Callable[[], Node]) -> Node:
-        left = part()
+    def chain(self, signs: dict[str, str], read_operand: Callable[[], Node]) -> Node:
+        """Read operands joined by operators of one rank, which are grouped from the left."""
+        left = read_operand()
         while self.current in signs:
             operation = signs[self.advance()]
-            left = self.made(operation, left, part())
+            left = self.node(operation, left, read_operand())
         return left
 
     def signed(self, depth: int) -> Node:
+        """Read a power or an atom, with any number of signs before it; an exponent may have signs, too."""
         if depth > DEEPEST:
             raise self.refusal(f"more than {DEEPEST} levels of brackets and signs")
         if self.current in SUMS:
             is_minus = self.advance() == "-"
             operand = self.signed(depth + 1)
-            return self.made("neg", operand) if is_minus else operand
+            return self.node("neg", operand) if is_minus else operand
         base = self.atom(depth)
         if self.current != "**":
             return base
         self.advance()
-        return self.made("pow", base, self.signed(depth + 1))
+        return self.node("pow", base, self.signed(depth + 1))
 
     def atom(self, depth: int) -> Node:
         kind, symbol = self.kind, self.advance()
         if kind == A_NUMBER:
-            return self.made("number", value=self.number(symbol))
+            return self.node("number", value=self.number(symbol))
         if kind == A_NAME:
-            return self.called(symbol, depth) if self.current == "(" else self.named(symbol)
+            return self.call(symbol, depth) if self.current == "(" else self.name_or_constant(symbol)
         if symbol != "(":
             raise self.refusal(f"{symbol!r} is not expected there" if symbol else "it ends too early")
         inside = self.comparison(depth + 1)
         self.expect(")")
         return inside
 
-    def called(self, name: str, depth: int) -> Node:
+    def call(self, name: str, depth: int) -> Node:
         if name not in FUNCTIONS:
             raise self.refusal(f"{name!r} is no function of a formula; known are {', '.join(FUNCTIONS)}")
         self.expect("(")
@@ -200,14 +205,14 @@ class _Reader:
         self.expect(")")
         if len(arguments) != FUNCTIONS[name]:
             raise self.refusal(f"{name} takes {FUNCTIONS[name]} argument(s), here {len(arguments)}")
-        return self.made(name, *arguments)
+        return self.node(name, *arguments)
 
-    def named(self, name: str) -> Node:
+    def name_or_constant(self, name: str) -> Node:
         if name in CONSTANTS:
-            return self.made("number", value=CONSTANTS[name])
+            return self.node("number", value=CONSTANTS[name])
         if name not in NAMES:
             raise self.refusal(f"{name!r} is not known; a formula has u and a, {', '.join(CONSTANTS)}")
-        return self.made(name)
+        return self.node(name)
 
     def number(self, token: str) -> float:
         value = float(token)

@@ -50,7 +50,7 @@ def without_trial(layer: EngineLayer, device: torch.device) -> str | None:
 
 
 def beyond_a_step(layer: EngineLayer) -> str | None:
-    """Return the property of a layer that a program of single steps cannot have, or None."""
+    """Return why a program of single steps cannot run a layer, or None if it can."""
     if layer.neuron.sees_all_steps:
         return "its neurons see all steps at once"
     if layer.recurrence == "convolution":
@@ -63,8 +63,8 @@ def beyond_a_step(layer: EngineLayer) -> str | None:
 def try_out(layer: EngineLayer, writer: type[WrittenSource] = LoopSource) -> str | None:
     """Record a layer's step on trial and write its source; return why that fails, or None if it does not."""
     numbers = [*layer.neuron.parameters(), *layer.neuron.buffers()]  # type: ignore[attr-defined]
-    known = [*layer.parameters(), *numbers]  # type: ignore[attr-defined]
-    dtype = next((tensor.dtype for tensor in known if tensor.is_floating_point()), torch.float32)
+    tensors = [*layer.parameters(), *numbers]  # type: ignore[attr-defined]
+    dtype = next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)
     if dtype not in DTYPES:
         return "its loops are compiled for float32 and float64"
     shape = (SAMPLES, *_feature_shape(layer, numbers))
@@ -76,14 +76,14 @@ def try_out(layer: EngineLayer, writer: type[WrittenSource] = LoopSource) -> str
 
 
 def can_join_loop(layer: EngineLayer, wanted: Wanted) -> bool:
-    """Return whether a layer is a readout of one constant decay, which the previous layer's loops can compute."""
+    """Return whether the previous layer's loops can compute a layer: a readout whose outputs share one fixed decay."""
     spec = layer.neuron.recurrence_spec()
     if spec is None or layer.synapses() is None or layer.recurrence != "none":
         return False
-    if isinstance(spec.input, Tensor) or any(isinstance(value, Tensor) for value in spec.coefficients()):
+    if any(isinstance(value, Tensor) for value in spec.coefficients()):
         return False
-    plain = spec.surrogate is None and spec.second is None and spec.input == 1.0
-    return plain and wanted.window is None and not wanted.apart
+    is_plain = spec.surrogate is None and spec.second is None and spec.input == 1.0
+    return is_plain and wanted.window is None and not wanted.apart
 
 
 def unroll(
@@ -148,6 +148,7 @@ def _unroll(
 def _inputs(
     layer: EngineLayer, signal: Signal, arriving: ArrivingEvents | None
 ) -> tuple[Inputs, Tensor, tuple[int, ...]]:
+    """Return the differentiable inputs, a tensor like one step's current, and the shape of the current of all steps."""
     from fastspiking.generated_forward import Inputs
 
     if arriving is None:
@@ -199,6 +200,7 @@ def write_source(
 
 
 def _arriving_events(layer: EngineLayer, signal: Signal) -> ArrivingEvents | None:
+    """Return the events from which the loops sum the current themselves; None if torch or scan computes it first."""
     from fastspiking.alongside import ArrivingEvents
 
     synapses = layer.synapses()
@@ -209,7 +211,7 @@ def _arriving_events(layer: EngineLayer, signal: Signal) -> ArrivingEvents | Non
 
 def _current(layer: EngineLayer, signal: Signal) -> Tensor:
     """Compute a layer's current [T, B, ...] of all steps, by sums over events if the signal is packed."""
-    from fastspiking.event_current import event_current
+    from fastspiking.event_product import event_current
 
     synapses = layer.synapses()
     if synapses is None or not isinstance(signal, SparseSpikes) or synapses[0].dtype not in DTYPES:
@@ -219,12 +221,13 @@ def _current(layer: EngineLayer, signal: Signal) -> Tensor:
 
 def _feature_shape(layer: EngineLayer, numbers: Sequence[Tensor]) -> tuple[int, ...]:
     """Return the feature shape of a layer's neurons; a step is elementwise, so a guess is good enough on trial."""
-    weight = layer.synapses()
-    if weight is not None:
-        return (weight[0].shape[0] // layer.neuron.currents,)
+    currents, synapses = layer.neuron.currents, layer.synapses()
+    if synapses is not None:
+        return (synapses[0].shape[0] // currents,)
     if layer.recurrent is not None:
-        return (layer.recurrent.shape[0] // layer.neuron.currents,)
-    known = [tensor.shape for tensor in numbers if tensor.dim() > 1]
-    if known:  # a value for each channel [C, 1, 1]
-        return tuple(max(size, NEURONS) if size == 1 else size for size in known[0])
-    return (max((tensor.numel() for tensor in numbers), default=NEURONS) // layer.neuron.currents or NEURONS,)
+        return (layer.recurrent.shape[0] // currents,)
+    shapes = [tensor.shape for tensor in numbers if tensor.dim() > 1]
+    if shapes:  # a value for each channel [C, 1, 1]
+        return tuple(max(size, NEURONS) if size == 1 else size for size in shapes[0])
+    largest = max((tensor.numel() for tensor in numbers), default=NEURONS)
+    return (largest // currents or NEURONS,)

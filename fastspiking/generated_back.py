@@ -12,10 +12,10 @@ from torch import Tensor
 from fastspiking.arrays import NOTHING, in_parts, in_threads
 from fastspiking.codegen.source import backward_arrays
 from fastspiking.generated_forward import BLOCK, ForwardPass, Inputs, Run
-from fastspiking.kernels.arguments import ReadoutBack, Taken
+from fastspiking.kernels.arguments import EventGradients, ReadoutBack
 from fastspiking.numba_events import nothing_along
 
-PARTS, PART = 4, 64
+MOST_PARTS, SMALLEST_PART = 4, 64
 """Most parts of a batch with their own sums of weight gradients, and fewest samples of a part; see `blocks`."""
 
 
@@ -116,7 +116,10 @@ class BackwardPass(BackwardArrays):
         )  # fmt: skip
         return [*of_inputs, *self.rows(total)]
 
-    def _pull_back(self, first: int, last: int, read_back: ReadoutBack, taken: Taken, low: int, high: int) -> None:
+    def _pull_back(
+        self, first: int, last: int, read_back: ReadoutBack, taken: EventGradients, low: int, high: int
+    ) -> None:
+        """Run steps [first, last) backward for blocks [low, high) of samples: one call of the compiled loop."""
         run, forward_pass = self.run, self.forward_pass
         forward_pass.loops.backward(  # type: ignore[misc]
             *self.in_rows, self.outside, read_back, taken, self.parameter_rows, self.sums, forward_pass.numbers,
@@ -124,6 +127,7 @@ class BackwardPass(BackwardArrays):
         )  # fmt: skip
 
     def _call(self, first: int, last: int) -> None:
+        """Run steps [first, last) of all samples backward, on several threads."""
         run = self.run
         entries = (last - first) * run.batch * run.width
         in_parts(self._pull_back, run.blocks, entries, first, last, self.read_back, self.taken)
@@ -136,7 +140,7 @@ class BackwardPass(BackwardArrays):
         """
         run = self.run
         arriving, readout = run.arriving, run.readout if self.reads else None
-        count = max(1, min(PARTS, run.batch // PART))
+        count = max(1, min(MOST_PARTS, run.batch // SMALLEST_PART))
         borders = [run.blocks * part // count for part in range(count + 1)]
         before = [] if arriving is None else [arriving.zeros() for _ in range(count)]
         sums = [] if readout is None else [readout.block.zero_gradients() for _ in range(count)]
@@ -150,7 +154,7 @@ class BackwardPass(BackwardArrays):
 
         in_threads(call, [(part, part + 1) for part in range(count)], run.steps * run.batch * run.width)
         nothing: list[Tensor | None] = [None, None]
-        totals = [functools.reduce(np.add, each) for each in zip(*sums, strict=True)]
+        totals = [functools.reduce(np.add, each) for each in zip(*sums, strict=True)]  # columns, bias, wires
         return (
             nothing if arriving is None else arriving.gradients(functools.reduce(torch.add, before)),
             nothing if readout is None else readout.gradients(*totals[:2]),

@@ -104,10 +104,10 @@ class ForwardPass:
         for given, row in zip(program.given, rows, strict=True):
             self.rows[given.first : given.first + given.parts, : run.width] = row.detach()
         number = FLOATS[like.dtype]
-        self.numbers = np.array([*run.source.constants, 0.0], number)
+        self.numbers = np.array([*run.source.constants, 0.0], number)  # never empty, which numba cannot type
         self.driven, self.sent, _, _ = nothing_along(number)
         self.words = torch.empty(0, dtype=torch.int64)
-        self.of_current = run.batch  # rows of the current per step; 0 if all steps share one array
+        self.of_current = run.batch  # rows of the current per step; 0 if each step overwrites the last one's
         self.arrays: dict[str, Tensor] = {}
         if run.arriving is None:
             self.arrays["current"] = inputs.current.detach()  # type: ignore[union-attr]
@@ -118,14 +118,14 @@ class ForwardPass:
         if self.matrix is not None:
             self.arrays["recurrent"] = self._over_time(self.arrays["current"].shape[-1])
         stored_steps = run.steps + 1 if program.learns else 1
-        for place, field in enumerate(run.begin):
+        for k, field in enumerate(run.begin):
             flat = run.layout.flat(field.detach())
             state = self.like.new_empty(stored_steps, *flat.shape)
             state[0] = flat
-            self.arrays[f"state_{place}"] = state
+            self.arrays[f"state_{k}"] = state
         for name in program.outputs:
-            place = program.field_of(name)
-            states = None if place is None else self.arrays[f"state_{place}"][1:].detach()
+            k = program.field_of(name)  # an output that equals this field of the state shares its memory
+            states = None if k is None else self.arrays[f"state_{k}"][1:].detach()
             self.arrays[f"out_{name}"] = self._over_time(run.width) if states is None else states
         if run.readout is not None:
             self.words = self.like.new_empty(run.steps, run.batch, -(-run.width // 64), dtype=torch.int64)
@@ -173,24 +173,26 @@ class ForwardPass:
     def draw(self, used: Iterable[int], *, reverse: bool) -> None:
         """Draw the noise of all steps, in the order in which the reference engine draws it.
 
-        `used`: numbers of the program's noises that the pass uses.
+        `used`: numbers of the program's noises that the pass uses. `reverse`: whether it is the backward pass, which
+        goes from the last step to the first.
         """
         program = self.run.program
-        wanted = [(place, program.noises[place]) for place in used if program.noises[place].is_backward == reverse]
+        wanted = [(k, program.noises[k]) for k in used if program.noises[k].is_backward == reverse]
         if not wanted:
             return
         like = self.like.new_empty(self.run.batch, *self.run.features)
-        for place, _ in wanted:
-            self.arrays[f"noise_{place}"] = self._over_time(self.run.width)
+        for k, _ in wanted:
+            self.arrays[f"noise_{k}"] = self._over_time(self.run.width)
+        # Several noises may be computed from one draw; a draw that no noise uses moves its generator all the same.
         draws = {noise.draw: noise.stream for noise in program.noises if noise.is_backward == reverse}
         order = range(self.run.steps)
         for step in reversed(order) if reverse else order:
             drawn = {draw: torch.ops.fastspiking.draw(stream, like) for draw, stream in draws.items()}
-            for place, noise in wanted:
+            for k, noise in wanted:
                 values = drawn[noise.draw]
-                for function, arguments, named in noise.calls:
-                    values = function(values, *arguments, **named)
-                self.arrays[f"noise_{place}"][step] = self.run.layout.flat(values)
+                for function, arguments, keywords in noise.calls:
+                    values = function(values, *arguments, **keywords)
+                self.arrays[f"noise_{k}"][step] = self.run.layout.flat(values)
 
     @staticmethod
     def in_rows(names: Iterable[str], arrays: dict[str, Tensor]) -> list[np.ndarray]:

@@ -22,6 +22,7 @@ LOOPS = PassKinds(ForwardPass, BackwardPass)
 
 
 def with_matrix(layer: EngineLayer, inputs: Inputs, width: int) -> Inputs:
+    """Return the inputs with the layer's recurrent matrix: its response to a spike of each neuron alone."""
     current: Tensor = inputs.current  # type: ignore[assignment]
     matrix = layer.feedback(torch.eye(width, dtype=current.dtype, device=current.device))
     return inputs._replace(matrix=matrix, behind_matrix=layer.recurrent)
@@ -47,7 +48,7 @@ def run_layer(
 
 
 def _over_all(run: Run, inputs: Inputs, passes: PassKinds) -> tuple[LayerRun, LayerRun | None]:
-    """Run a layer over all steps as one autograd function; see `run`."""
+    """Run a layer over all steps as one autograd function; return what `run_layer` does."""
     if inputs.current is not None:
         inputs = inputs._replace(current=run.layout.flat(inputs.current).contiguous())
     dtype = next(tensor.dtype for tensor in inputs if tensor is not None)
@@ -72,9 +73,7 @@ class _Unrolled(torch.autograd.Function):
         forward_pass.advance()
         # Detached copies: a result refers to this pass, so the pass must not refer to the result.
         output, centred = forward_pass.output.detach(), forward_pass.centred.detach()
-        read = (
-            (forward_pass.like, forward_pass.like) if run.readout is None else (run.readout.output, run.readout.last())
-        )
+        read = [forward_pass.like] * 2 if run.readout is None else [run.readout.output, run.readout.last()]
         if run.program.learns:
             ctx.run, ctx.forward_pass, ctx.back = run, forward_pass, passes.backward
             ctx.save_for_backward(*tensors, output, centred)

@@ -12,15 +12,15 @@ import torch
 from fastspiking.arrays import FLOATS, NOTHING
 from fastspiking.kernels import backward, backward_leaky, forward
 from fastspiking.kernels.arguments import (
+    ArrivingGradients,
     InputCurrent,
     KeptAdjoints,
     NeuronArrays,
-    Reaching,
     Readout,
     ReadoutBack,
     ReadoutRows,
-    Room,
     Saved,
+    Scratch,
     SlopeSource,
     States,
     Sums,
@@ -39,9 +39,10 @@ Loop = Callable[..., Any]
 
 
 def forward_loop(layer: NeuronArrays, threshold: float) -> Loop:
-    """Return the loop that runs a layer forward; `threshold` is that of all neurons if they share one."""
-    quick = layer.uniform and not (layer.second or layer.gained or layer.wiring == ONE_TO_ONE)
-    if quick and (not layer.fires or (layer.reset == SUBTRACT and threshold > 0)):
+    """Return the fastest loop that can run a layer forward; a uniform layer's neurons all have this threshold."""
+    is_leaky = layer.uniform and not (layer.second or layer.gained or layer.wiring == ONE_TO_ONE)
+    resets_by_threshold = layer.reset == SUBTRACT and threshold > 0
+    if is_leaky and (resets_by_threshold or not layer.fires):
         return forward.advance_leaky
     return forward.advance_any
 
@@ -49,8 +50,8 @@ def forward_loop(layer: NeuronArrays, threshold: float) -> Loop:
 def backward_loop(layer: NeuronArrays) -> Loop:
     """Return the loop that runs a layer backward by blocks of samples."""
     special = layer.attached or layer.reset == ZERO or layer.wiring == ONE_TO_ONE
-    quick = layer.uniform and not (layer.second or layer.gained or special)
-    return backward_leaky.backward_leaky if quick else backward.backward_any
+    is_leaky = layer.uniform and not (layer.second or layer.gained or special)
+    return backward_leaky.backward_leaky if is_leaky else backward.backward_any
 
 
 def advance(
@@ -59,15 +60,9 @@ def advance(
 ) -> tuple[int, int]:  # fmt: skip
     """Run one layer through all steps of samples [low, high); return how many packed spikes it and its readout got.
 
-    Args:
-        layer: the layer's neurons.
-        arriving: its input current.
-        states: those before the first step; afterwards those of the last.
-        saved: arrays of size > 0 are written.
-        readout: a readout that the layer's spikes advance, or an absent one.
-        batch: B.
-        low: first sample.
-        high: sample behind the last.
+    `layer`: the layer's neurons. `arriving`: its input current. `states`: those before the first step; afterwards those
+    of the last. `saved`: arrays of size > 0 are written. `readout`: a readout that the layer's spikes advance, or an
+    absent one. `batch`: B.
     """
     size, base = states.u.shape[1], layer.coefficients.threshold
     names = np.empty(max(size, len(arriving.columns)), np.int32)
@@ -75,14 +70,14 @@ def advance(
     if loop is forward.advance_leaky:
         scratch = np.empty(size, np.int32)
     else:
-        scratch = _zeros(states.u.dtype, 4, size)
+        scratch = _zeros(states.u.dtype, 4, size)  # rows as in `forward.advance_any`
         scratch[3] = base
     return loop(layer, arriving, states, saved, readout, names, scratch, batch, low, high)  # type: ignore[no-any-return]
 
 
-def _room(number: np.dtype, together: int, size: int, inputs: int) -> Room:
+def _room(number: np.dtype, together: int, size: int, inputs: int) -> Scratch:
     names, fired = np.empty(max(size, inputs), np.int32), np.empty(size, np.int32)
-    return Room(_zeros(number, together, size), _zeros(number, 1, size)[0], names, fired)
+    return Scratch(_zeros(number, together, size), _zeros(number, 1, size)[0], names, fired)
 
 
 def _readout_rows(back: ReadoutBack, count: int) -> ReadoutRows:
@@ -93,24 +88,16 @@ def _readout_rows(back: ReadoutBack, count: int) -> ReadoutRows:
 
 
 def backward_block(
-    layer: NeuronArrays, curve: SlopeSource, reaching: Reaching, readout: ReadoutBack, saved: Saved,
+    layer: NeuronArrays, curve: SlopeSource, reaching: ArrivingGradients, readout: ReadoutBack, saved: Saved,
     arriving: InputCurrent, out: np.ndarray, sums: Sums, window: int, batch: int, low: int, high: int,
 ) -> None:  # fmt: skip
-    """Compute the backward pass of one layer over all steps of samples [low, high); add its gradients to `sums`.
+    """Compute the backward pass of one layer over all steps of samples [low, high) of B; add its gradients to `sums`.
 
-    Args:
-        layer: the layer's neurons.
-        curve: the surrogate derivative, where it is given of these samples alone.
-        reaching: gradients from outside.
-        readout: a readout that follows the layer; may be absent.
-        saved: of the forward pass.
-        arriving: the layer's input current.
-        out: written with the adjoint of the layer's current [T n, M]; of size 0 where nobody wants it.
-        sums: added to.
-        window: steps after which adjoints start again from 0 (truncated backpropagation through time).
-        batch: B.
-        low: first sample.
-        high: sample behind the last.
+    `layer`: the layer's neurons. `curve`: the surrogate derivative; if it is given as numbers, then of these samples
+    alone. `reaching`: gradients from outside. `readout`: a readout that follows the layer; may be absent. `saved`: of
+    the forward pass. `arriving`: the layer's input current. `out`: written with the adjoint of the layer's current
+    [T n, M]; of size 0 where nobody wants it. `window`: steps after which adjoints start again from 0 (truncated
+    backpropagation through time). `batch`: B.
     """
     size, count, number = sums.bias.size, high - low, sums.bias.dtype
     together = count if layer.wiring == ALL_TO_ALL else TOGETHER
@@ -126,7 +113,7 @@ def backward_block(
 
 
 def backward_chunk(
-    layer: NeuronArrays, curve: SlopeSource, reaching: Reaching, readout: ReadoutBack, saved: Saved,
+    layer: NeuronArrays, curve: SlopeSource, reaching: ArrivingGradients, readout: ReadoutBack, saved: Saved,
     arriving: InputCurrent, out: np.ndarray, kept: KeptAdjoints, sums: Sums, adjoint: States, batch: int, low: int,
     high: int,
 ) -> None:  # fmt: skip
@@ -138,9 +125,9 @@ def backward_chunk(
     gradients of weights are computed elsewhere from `out`.
     """
     room = _room(adjoint.u.dtype, TOGETHER, adjoint.u.shape[1], 0)
-    plain = layer.fires and not (layer.second or layer.gained or layer.attached or layer.wiring)
-    more = reaching.x.size + reaching.u.size + reaching.w.size + kept.spikes.size
-    if plain and reaching.output.size and layer.reset != ZERO and not more:
+    is_leaky = layer.fires and not (layer.second or layer.gained or layer.attached or layer.wiring)
+    other_gradients = reaching.x.size + reaching.u.size + reaching.w.size + kept.spikes.size
+    if is_leaky and reaching.output.size and layer.reset != ZERO and not other_gradients:
         given = reaching.output, saved.x, curve, adjoint.u, layer.coefficients.decay, out, kept.u, kept.x
         backward_leaky.chunk_leaky(*given, room.slope, low, high)
         return

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastspiking.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
 from fastspiking.kernels import events
-from fastspiking.kernels.arguments import InputCurrent, Readout, ReadoutBack, Taken
+from fastspiking.kernels.arguments import EventGradients, InputCurrent, Readout, ReadoutBack
 from fastspiking.kernels.codes import WORD
 from fastspiking.signals.spikes import SparseSpikes
 
@@ -55,9 +55,10 @@ def absent_current(number: type) -> InputCurrent:
     return InputCurrent(rows, *no_events(number), NOTHING[np.uint64], rows, line)
 
 
-def nothing_along(number: type) -> tuple[InputCurrent, Sent, ReadoutBack, Taken]:
+def nothing_along(number: type) -> tuple[InputCurrent, Sent, ReadoutBack, EventGradients]:
+    """Return `driven`, `sent`, `read_back` and `gradients` for generated loops without events and without a readout."""
     readout, back = no_readout(number)
-    taken = Taken(*no_events(number), NOTHING[number], np.empty(0, number))
+    taken = EventGradients(*no_events(number), NOTHING[number], np.empty(0, number))
     return absent_current(number), (NOTHING[np.uint64], readout), back, taken
 
 
@@ -81,10 +82,10 @@ def sparse_form(x: Tensor, most: float) -> SparseSpikes | Tensor:
     """Return input [T, B, N] as events if at most the share `most` of it is not 0, else as it is."""
     if x.requires_grad or x.device.type != "cpu" or x.dtype not in FLOATS or not x.numel():
         return x
-    found = listed_entries(x.contiguous().view(-1, x.shape[-1]).numpy(), most * x.numel())
-    if found is None:
+    rows = listed_entries(x.contiguous().view(-1, x.shape[-1]).numpy(), most * x.numel())
+    if rows is None:
         return x
-    indptr, index, value = (None if each is None else torch.from_numpy(each) for each in found)
+    indptr, index, value = (None if array is None else torch.from_numpy(array) for array in rows)
     return SparseSpikes(indptr, index, value, (x.shape[0], x.shape[1], x.shape[2]), x.dtype)  # type: ignore[arg-type]
 
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from fastspiking.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
 from fastspiking.kernels import codes
 from fastspiking.kernels.arguments import (
+    ArrivingGradients,
     Coefficients,
     KeptAdjoints,
     NeuronArrays,
-    Reaching,
     Saved,
     SlopeSource,
     States,
@@ -184,7 +184,7 @@ class _Backward(_LoopArrays):
         """
         nothing, width = NOTHING[self.number], self.width
         spikes, x, u, w = (rows_of(field, width) for field in incoming)
-        reaching = Reaching(spikes, self.per_step, x, u, w, nothing, nothing)
+        reaching = ArrivingGradients(spikes, self.per_step, x, u, w, nothing, nothing)
         kept = KeptAdjoints(*(rows_of(field, width) for field in adjoints))
         psi, adjoint = rows_of(self._psi(first, len(out)), width), rows_of(out, width)
         if self.matrix is None:
@@ -211,7 +211,9 @@ class _Backward(_LoopArrays):
         x = self.x[first : first + steps]
         return self.surrogate.derivative(x) if self.slope is None else self.slope.of(x)
 
-    def _call(self, rows: slice, reaching: Reaching, psi: np.ndarray, out: np.ndarray, kept: KeptAdjoints) -> None:
+    def _call(
+        self, rows: slice, reaching: ArrivingGradients, psi: np.ndarray, out: np.ndarray, kept: KeptAdjoints
+    ) -> None:
         nothing = NOTHING[self.number]
         saved = Saved(self.saved.x[rows], self.saved.w[rows], nothing, nothing, NOTHING[np.uint64])
         curve, (readout, arriving) = self.curve._replace(psi=psi), self.around

@@ -226,8 +226,8 @@ class LayerPlan:
             return vacant(self.nothing, self.shape) if wanted else self.nothing
 
         blocks = (neurons + 63) // 64
-        follows = self.steps.uses_words and self.layer.recurrence == "all_to_all"
-        words = (steps, batch, blocks) if self.fires and (self.keep.words or follows) else (0,)
+        needs_words = self.keep.words or (self.steps.uses_words and self.layer.recurrence == "all_to_all")
+        words = (steps, batch, blocks) if self.fires and needs_words else (0,)
         return SavedActivations(
             x=room(),
             w=room(wanted=self.second and (bool(self.learnt) or attached_zero)),
@@ -260,7 +260,8 @@ def flat_coefficients(spec: LinearSpec, layout: Layout, like: Tensor) -> tuple[T
 def chunks(plans: Sequence[LayerPlan]) -> list[tuple[int, int]]:
     """Return consecutive ranges [first, last) of steps for the backward pass of a chain.
 
-    They are about equally long, as long as their buffers fit the cache, and none crosses the border of a window.
+    They are about equally long, no longer than fits the cache (but `CHUNK_ROWS` rows at least), and none crosses the
+    border of a window.
     """
     steps, batch, _ = plans[0].shape
     widest = max(plan.shape[2] for plan in plans)

@@ -62,10 +62,11 @@ class CoefficientGradients:
 
     def _products(self, first: int, last: int, adjoints: ChunkAdjoints) -> dict:  # type: ignore[type-arg]
         """Return a function for each coefficient name that computes its gradient's summands [n, B, M]."""
-        rows = slice(max(0, first - 1), last - 1)
+        rows = slice(max(0, first - 1), last - 1)  # one step before each of the chunk
         x, fires = self.saved.x[rows], self.plan.fires
         theta, beta, reset = self.values["threshold"], self.values["decay"], self.plan.spec.reset
 
+        # Potential, second variable and spikes of the step before, made only for coefficients that learn.
         def u() -> Tensor:
             slope = self.values["threshold_slope"]
             threshold = theta + slope * self.saved.w[rows] if self.plan.second else theta
@@ -80,16 +81,18 @@ class CoefficientGradients:
         now, w_now = self.saved.now[first:last], self.saved.w[first:last]
 
         def decayed() -> Tensor:
+            """Return what the decay multiplies."""
             if reset == "subtract_decayed":
                 return u() - theta * s()
             return (1 - s()) * u() if reset == "zero" else u()
 
         def thresholded() -> Tensor:
+            """Return the threshold's summands: from x = u - threshold, and from a reset that subtracts it."""
             crossed = adjoints.x if fires else torch.zeros_like(adjoints.x)
             if reset not in {"subtract", "subtract_decayed"}:
                 return -crossed
-            paid = s() if reset == "subtract" else beta * s()
-            return -crossed - paid * adjoints.u
+            subtracted = s() if reset == "subtract" else beta * s()
+            return -crossed - subtracted * adjoints.u
 
         return {
             "decay": lambda: adjoints.u * decayed(),
@@ -259,6 +262,7 @@ class _Adjoint:
         self.adjoint = plan.steps.backward(plan, saved, self.carry)
 
     def _incoming_gradients(self, gradients: LayerOutcome) -> IncomingGradients:
+        """Return the gradients of a layer's results by quantity; that of the last spikes is added to the others."""
         spikes, x = (gradients.output, gradients.x) if self.plan.fires else (None, gradients.output)
         if gradients.s is not None:
             spikes = self.plan.nothing.new_zeros(self.plan.shape) if spikes is None else spikes.clone()
@@ -292,6 +296,7 @@ class _Adjoint:
         return out
 
     def _reaching(self, first: int, last: int, sent_back: Tensor | None) -> IncomingGradients:
+        """Return the gradients that reach steps [first, last), those from the next layer among them."""
         final = last == self.plan.shape[0]
         spikes = part(self.incoming.spikes, first, last)
         if sent_back is not None:

@@ -79,8 +79,10 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
 def compute_current(layer: EngineLayer, signal: Signal) -> Tensor:
     """Compute a layer's current [T, B, ...] of all steps, as a sum of weights over events if these are few."""
     synapses = layer.synapses()
-    coarse = getattr(layer, "coarse", None) is not None  # a product in bfloat16, as sums over events are not
-    if coarse or synapses is None or not isinstance(signal, SparseSpikes) or signal.density > density.SCAN_DENSE:
+    in_bfloat16 = getattr(layer, "coarse", None) is not None  # sums over events are not
+    if in_bfloat16 or synapses is None or not isinstance(signal, SparseSpikes):
+        return layer.current(dense(signal))
+    if signal.density > density.SCAN_DENSE:
         return layer.current(dense(signal))
     weight, bias = synapses
     value = None if signal.value is None else signal.value.to(weight.dtype)
@@ -101,9 +103,9 @@ def current_stage(
 ) -> tuple[Stage, Any]:
     """Return the stage of a layer whose current [T, B, ...] is given, and its state before the first step.
 
-    `layer`: the layer. `spec`: its neurons' coefficients. `current`: of all steps. `state`: before the first step; None
-    is the initial state. `steps`: how its steps are computed. `keep`: results that are wanted. `window`: number of
-    steps after which states are detached; None: never.
+    `spec`: coefficients of its neurons. `state`: before the first step; None is the initial state. `steps`: how steps
+    are computed. `keep`: results that are wanted. `window`: number of steps after which states are detached; None:
+    never.
     """
     layout = Layout.of(current, leading=2)
     flat = layout.flat(current).contiguous()
@@ -125,10 +127,10 @@ def make_plan(
 ) -> LayerPlan:
     """Return the plan of a layer's run.
 
-    `layer`: the layer. `spec`: its neurons' coefficients. `layout`: how the features of a step are flattened to M
-    neurons. `begin`: state before the first step, in the neuron's own type and shape. `one_step`: tensor of the shape
-    [B, M], type and device of a step's current; its values are not read. `steps`: how steps are computed, forward and
-    backward. `count`: number T of time steps. `keep`: results of the steps that others need.
+    `spec`: coefficients of its neurons. `layout`: how the features of a step are flattened to M neurons. `begin`: state
+    before the first step, in the neuron's own type and shape. `one_step`: tensor of the shape [B, M], type and device
+    of a step's current; its values are not read. `steps`: how steps are computed. `count`: number T of time steps.
+    `keep`: results of the steps that others need.
     """
     state = tuple(None if field is None else layout.flat(field).contiguous() for field in spec.state(begin))
     parameters = () if spec.surrogate is None else spec.surrogate.parameters()

@@ -40,6 +40,7 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 
 
 def _family(spec: LinearSpec) -> type[nn.Module] | None:
+    """Return the class of snnTorch whose equations a neuron's coefficients are, or None if there is none."""
     values = {name: getattr(spec, name) for name in (*NOT_OURS, "input", "coupling", "second_input")}
     if any(isinstance(value, Tensor) for value in values.values()) or any(values[name] for name in NOT_OURS):
         return None
@@ -55,6 +56,7 @@ def _family(spec: LinearSpec) -> type[nn.Module] | None:
 
 
 def _is_alpha(spec: LinearSpec) -> bool:
+    """Return whether the coefficients are those of a difference of two exponentials, scaled as in `snn.Alpha`."""
     alpha, beta = spec.second_decay, spec.decay
     if isinstance(alpha, Tensor) or isinstance(beta, Tensor) or not 0 < beta < alpha < 1:
         return False

@@ -16,19 +16,19 @@ class TorchSteps:
     def advance(self, plan: LayerPlan, saved: SavedActivations, carry: Carry, drive: Drive) -> None:
         if drive.current is None:
             raise TypeError("plain torch follows no events: the current has to be given")
-        theta, slope = plan.coefficients[1], plan.coefficients[-1]
+        theta, slope = plan.coefficients[1], plan.coefficients[-1]  # threshold, and how w moves it
         feedback = None if plan.layer.recurrent is None else plan.layer.feedback
         for t, current in enumerate(drive.current.unbind(0)):
             now = current if feedback is None else current + feedback(carry.last)
             if saved.now.numel():
                 saved.now[t] = now
-            driven, threshold = plan.coefficients[2] * now if plan.gained else now, theta
+            drive, threshold = plan.coefficients[2] * now if plan.gained else now, theta
             if plan.second:
-                driven = _second(plan, now, carry)
+                drive = _second(plan, now, carry)
                 threshold = theta + slope * carry.w
                 if saved.w.numel():
                     saved.w[t] = carry.w
-            _potential(plan, driven, carry)
+            _potential(plan, drive, carry)
             torch.sub(carry.u, threshold, out=saved.x[t])
             if plan.fires:
                 torch.gt(saved.x[t], 0, out=carry.last)
@@ -79,12 +79,14 @@ def _adjoint(
 
 
 def _second(plan: LayerPlan, now: Tensor, carry: Carry) -> Tensor:
+    """Advance the second variable w in `carry`; return the potential's drive [B, M] from w and the current `now`."""
     _, _, gain, coupling, decay, potential, second_input, spike, _ = plan.coefficients
     carry.w.copy_(decay * carry.w + potential * carry.u + second_input * now + spike * carry.last)
     return gain * now + coupling * carry.w
 
 
 def _potential(plan: LayerPlan, drive: Tensor, carry: Carry) -> None:
+    """Advance the potential u in `carry`, reset by the last spikes; see `kept` in `spec`."""
     beta, theta = plan.coefficients[:2]
     u, s, reset = carry.u, carry.last, plan.spec.reset
     if reset == "subtract":

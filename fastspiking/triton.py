@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fastspiking.codegen.triton_build import is_interpreted, missing, module_of
+from fastspiking.codegen.build import is_interpreted, missing_triton, module_of
 from fastspiking.codegen.triton_source import TritonSource, triton_backward_arrays, triton_forward_arrays
 from fastspiking.codegen.values import Untraceable
 from fastspiking.errors import InputError
@@ -62,15 +62,15 @@ class TritonRun(Run):
         tile = self.tile
         return -(-self.batch // tile.samples), -(-self.width // tile.neurons)
 
-    def launch(self, way: str, like: Tensor, *arguments: Any, fuses: bool) -> None:
+    def launch(self, direction: str, like: Tensor, *arguments: Any, fuses: bool) -> None:
         """Launch a program for all tiles, on the device of the tensor `like`.
 
-        `way`: "forward" or "backward"; `arguments`: of the program, before the sizes of a tile; `fuses`: whether a
-        product and a sum may be fused to one operation.
+        `direction`: "forward" or "backward". `arguments`: of the program, before the sizes of a tile. `fuses`: whether
+        a product and a sum may be fused to one operation.
         """
         if not self.batch * self.width:
             return
-        program = getattr(module_of(self.source.text), way)
+        program = getattr(module_of(self.source.text), direction)
         with torch.cuda.device_of(like):
             program[self.grid](*arguments, *self.tile, num_warps=self.tile.warps, num_stages=1, enable_fp_fusion=fuses)
 
@@ -83,7 +83,9 @@ class TritonForward(ForwardPass):
         run: TritonRun = self.run  # type: ignore[assignment]
         self.draw(run.program.used[0], reverse=False)
         arrays = [self.given()[name] for name in triton_forward_arrays(run.program)]
-        run.launch("forward", self.like, *arrays, self.rows, self.handed, run.steps, run.batch, run.width, fuses=False)
+        run.launch(
+            "forward", self.like, *arrays, self.rows, self.constants, run.steps, run.batch, run.width, fuses=False
+        )
 
     def given(self) -> dict[str, Tensor]:
         """Return all arrays of the programs by name, those of the recurrence among them."""
@@ -93,7 +95,7 @@ class TritonForward(ForwardPass):
         return self.arrays | {"matrix": matrix, "fed_begin": fed}
 
     @property
-    def handed(self) -> Tensor:
+    def constants(self) -> Tensor:
         """Return the constants of the step that the programs take as an array."""
         return self.like.new_tensor([*self.run.source.constants, 0.0])
 
@@ -109,7 +111,7 @@ class TritonBackward(BackwardArrays):
         arrays = [self._at_last(name, given[name]) for name in triton_backward_arrays(run.program)]
         sums = forward_pass.like.new_zeros(run.grid[0], len(forward_pass.rows), run.width)
         run.launch(
-            "backward", forward_pass.like, *arrays, forward_pass.rows, sums, forward_pass.handed, run.steps,
+            "backward", forward_pass.like, *arrays, forward_pass.rows, sums, forward_pass.constants, run.steps,
             run.batch, self.of_arriving, run.width, not run.layer.cut, fuses=True,
         )  # fmt: skip
         return [*Inputs(self.arrays["grad_current"], matrix=self.of_matrix()), *self.rows(sums.sum(0))]
@@ -125,8 +127,8 @@ class TritonBackward(BackwardArrays):
 PROGRAMS = PassKinds(TritonForward, TritonBackward)
 
 
-ROOM_KIB = 128
-"""Most recurrent weights that one program instance holds: 128 neurons of one current each in float64."""
+MOST_KIB = 128
+"""Most memory of the recurrent weights that one program instance holds: of 128 neurons of one current in float64."""
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
@@ -139,7 +141,7 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 
 def without_trial(layer: EngineLayer, device: torch.device) -> str | None:
     """Return why no program can be generated, as far as it is known without recording the step, or None."""
-    lacking = missing()
+    lacking = missing_triton()
     if lacking is not None:
         return lacking
     if device.type != "cuda" and not is_interpreted():
@@ -156,9 +158,9 @@ def _recurrence_refusal(layer: EngineLayer) -> str | None:
     neurons = layer.recurrent.shape[-1]
     tile = Tile.of(neurons, recurrent=True)
     kib = layer.neuron.currents * tile.neurons**2 * layer.recurrent.dtype.itemsize // 1024
-    if kib <= ROOM_KIB:
+    if kib <= MOST_KIB:
         return None
-    return f"the weights that feed back its {neurons} neurons take {kib} KiB of one program, which holds {ROOM_KIB}"
+    return f"the weights that feed back its {neurons} neurons take {kib} KiB of one program, which holds {MOST_KIB}"
 
 
 def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:

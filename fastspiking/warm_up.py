@@ -17,10 +17,10 @@ from filelock import FileLock, Timeout
 from fastspiking.arrays import NOTHING
 from fastspiking.kernels import codes
 from fastspiking.kernels.arguments import (
+    ArrivingGradients,
     Coefficients,
     InputCurrent,
     NeuronArrays,
-    Reaching,
     Saved,
     SlopeSource,
     States,
@@ -42,7 +42,7 @@ def compile_loops(layer: NeuronArrays) -> None:
 @functools.cache
 def _compile_loops(kind: NeuronArrays, number: type) -> None:
     """Compile the loops for one float type; `kind` has neither coefficients nor wires, so that it can be hashed."""
-    lacking: list[Any] = [loop for loop in (forward_loop(kind, 1.0), backward_loop(kind)) if not _is_kept(loop)]
+    lacking: list[Any] = [loop for loop in (forward_loop(kind, 1.0), backward_loop(kind)) if not _is_cached(loop)]
     if not lacking:
         return
     folder = Path(lacking[0]._cache.cache_path)
@@ -52,7 +52,7 @@ def _compile_loops(kind: NeuronArrays, number: type) -> None:
             forward()
 
 
-def _is_kept(loop: Any) -> bool:
+def _is_cached(loop: Any) -> bool:
     return any(Path(loop._cache.cache_path).glob(f"*.{loop.__name__}-*.nbi"))
 
 
@@ -71,11 +71,15 @@ def alone(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _beside(call: Callable[[], object]) -> Iterator[None]:
-    """Make a call in a copy of this process meanwhile, if a core is free and no other thread can hold a lock."""
-    free = hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
+    """Make a call in a forked copy of this process while the body runs, and wait for it at most `WAIT_S` seconds.
+
+    Nothing is done unless a second core is free. A thread that is no daemon may hold a lock, which the copy would
+    wait for without end.
+    """
+    has_free_core = hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) > 1
     others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
-    process = os.fork() if free and all(thread.daemon for thread in others) else None
-    if process == 0:
+    process = os.fork() if has_free_core and all(thread.daemon for thread in others) else None
+    if process == 0:  # in the copy
         try:
             logging.disable()
             call()
@@ -92,7 +96,7 @@ def _beside(call: Callable[[], object]) -> Iterator[None]:
 
 
 def _calls(kind: NeuronArrays, number: type) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Return a call forward and a call backward of no samples, with the argument types of later calls."""
+    """Return a forward and a backward call for no samples, whose arguments have the types of later calls."""
     row, line, nothing = np.ones((1, 1), number), np.ones(1, number), NOTHING[number]
     words, none = np.zeros((1, 1), np.uint64), np.empty(0, number)
     layer = kind._replace(coefficients=Coefficients(*[line] * 9), wires=nothing)
@@ -100,7 +104,7 @@ def _calls(kind: NeuronArrays, number: type) -> tuple[Callable[[], object], Call
     saved, sums = Saved(row, nothing, nothing, nothing, words), Sums(row, line, nothing)
     readout, back = no_readout(number)
     curve = SlopeSource(codes.ATAN, number(1), number(1), nothing)
-    reaching = Reaching(row, 1, *[nothing] * 5)
+    reaching = ArrivingGradients(row, 1, *[nothing] * 5)
     return (
         lambda: advance(layer, arriving, States(row, row, row), saved, readout, 1, 0, 0),
         lambda: backward_block(layer, curve, reaching, back, saved, arriving, nothing, sums, 1, 1, 0, 0),

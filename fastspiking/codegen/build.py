@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import importlib.util
+import linecache
 import logging
 import os
 import sys
@@ -116,3 +117,21 @@ def _compiled(module: ModuleType, arrays: tuple[int, int], number: type, *, cach
     backward = numba.njit(cache=cache, fastmath={"contract", "nsz", "arcp"}, **OPTIONS)(module.backward)
     backward(*[array] * arrays[1], array, read_back, taken, row, array, row, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0)
     return Loops(forward, backward)
+
+
+def missing_triton() -> str | None:
+    """Return None if Triton is installed, else a message that says so and how to install it."""
+    return None if importlib.util.find_spec("triton") else "triton is not installed: pip install 'sgbench[triton]'"
+
+
+def is_interpreted() -> bool:
+    """Return whether Triton runs programs in Python, on any device, as `TRITON_INTERPRET=1` asks."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@functools.cache
+def module_of(text: str) -> ModuleType:
+    """Run a source text as a module whose lines Triton can look up; Triton caches the machine code itself."""
+    name = f"sgbench-triton-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+    linecache.cache[f"<{name}>"] = len(text), None, text.splitlines(keepends=True), f"<{name}>"
+    return in_memory(text, name)

@@ -58,7 +58,7 @@ def forward(
         end = min(begin + block, batch)
         for step in range(first, last):
             at = step * batch + begin
-            along.drive(driven, at, current, step * of_current + begin, end - begin)
+            along.sum_events(driven, at, current, step * of_current + begin, end - begin)
             for sample in range(begin, end):
                 at = step * batch + sample
                 now = step * of_current + sample
@@ -74,17 +74,17 @@ def forward(
 BACKWARD = """
 def backward(
     {arguments},
-    outside, read_back, taken, rows, sums, numbers, first, last, steps, of_arriving, of_leaving, batch, block, size,
+    outside, read_back, gradients, rows, sums, numbers, first, last, steps, of_arriving, of_leaving, batch, block, size,
     low, high,
 ):
     {locals}
     for part in range(low, high):
         begin = part * block
         end = min(begin + block, batch)
-        own = along.room(read_back, end - begin)
+        scratch = along.readout_scratch(read_back, end - begin)
         for step in range(last - 1, first - 1, -1):
             at = step * batch + begin
-            along.hear(read_back, own, outside, d_output, at, begin, end - begin, step, steps)
+            along.gather_spike_gradient(read_back, scratch, outside, d_output, at, begin, end - begin, step, steps)
             for sample in range(begin, end):
                 at = step * batch + sample
                 come = step * of_arriving + sample
@@ -92,7 +92,7 @@ def backward(
 {ahead}
                 for m in range(size):
 {body}
-            along.take(taken, step * batch + begin, grad_current, step * of_leaving + begin, end - begin)
+            along.add_gradients(gradients, step * batch + begin, grad_current, step * of_leaving + begin, end - begin)
 """
 INDENT, OUTER_INDENT = " " * 20, " " * 16
 """Indents of lines in the loop over neurons, and of the lines before it."""

@@ -15,10 +15,10 @@ from fastspiking.kernels.sums import scatter
 
 
 @loop
-def drive(driven, r, current, place, count):
+def sum_events(driven, r, current, place, count):
     """Set current[place + k] to bias plus summed weights of the events of row r + k, for k in [0, count).
 
-    `driven` is an `InputCurrent` of events; without weights `current` stays as it is.
+    `driven` is an `InputCurrent` of events; without weights `current` is given already, and stays as it is.
     """
     index, columns = driven.index, driven.columns
     if not columns.size:
@@ -56,10 +56,10 @@ def pack_and_read(words, readout, spikes, place, r, b, count, names):
 
 
 @entry
-def room(read_back, count):
-    """Create the scratch memory of a readout's backward steps for `count` samples, as the pair that `hear` takes.
+def readout_scratch(read_back, count):
+    """Create the scratch memory of a readout's backward steps for `count` samples; see `gather_spike_gradient`.
 
-    Returns the `ReadoutRows`, and int32 [M] for the numbers of spiking neurons.
+    Returns a pair: the `ReadoutRows`, and int32 [M] for the numbers of spiking neurons.
     """
     number, samples = read_back.d_begin.dtype, count if read_back.gradient.size else 0
     size = read_back.weights.shape[1]
@@ -71,15 +71,15 @@ def room(read_back, count):
 
 
 @loop_backward
-def hear(read_back, own, outside, arriving, r, b, count, step, steps):
+def gather_spike_gradient(read_back, scratch, outside, arriving, r, b, count, step, steps):
     """Set arriving[b + k] to the gradient of the spikes in row r + k, from readout and `outside`; k in [0, count).
 
-    `read_back` is the `ReadoutBack`; without one nothing is done. `own` comes from `room`; `outside` [T B, M] is
-    the gradient from elsewhere, or of size 0. `step` of `steps` is the step of these rows.
+    `read_back` is the `ReadoutBack`; without one nothing is done. `scratch` comes from `readout_scratch`; `outside`
+    [T B, M] is the gradient from elsewhere, or of size 0. `step` of `steps` is the step of these rows.
     """
     if not read_back.gradient.size:
         return
-    rows, names = own
+    rows, names = scratch
     for k in range(count):
         call_readout(read_back, rows, step, steps, b + k, k, r + k, names)
         for m in range(arriving.shape[1]):
@@ -90,12 +90,12 @@ def hear(read_back, own, outside, arriving, r, b, count, step, steps):
 
 
 @loop_backward
-def take(taken, r, adjoint, place, count):
+def add_gradients(gradients, r, adjoint, place, count):
     """Add adjoint[place + k], of the current in row r + k, to the gradients of weights and bias; k in [0, count).
 
-    `taken` is a `Taken`: the events of the rows, and the gradients that are added to.
+    `gradients` is an `EventGradients`: the events of the rows, and the gradients that are added to.
     """
-    indptr, index, value, d_columns, d_bias = taken
+    indptr, index, value, d_columns, d_bias = gradients
     if not d_columns.size:
         return
     for k in range(count):

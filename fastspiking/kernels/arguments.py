@@ -63,8 +63,8 @@ class InputCurrent(NamedTuple):
     begin: np.ndarray  # bias [M]
 
 
-class Added(NamedTuple):
-    """Holds the summands of a step's current in the loop for leaky neurons: bias, inputs and recurrence."""
+class CurrentTerms(NamedTuple):
+    """Holds the terms of a step's current in the loop for leaky neurons: bias, inputs and recurrence."""
 
     columns: np.ndarray  # weights [K, M]
     begin: np.ndarray  # bias or current [T B, M], or [1, M] for all rows
@@ -134,7 +134,7 @@ class SlopeSource(NamedTuple):
     psi: np.ndarray  # the derivative [T n, M] or [T B, M]; of size 0 for a known shape
 
 
-class Reaching(NamedTuple):
+class ArrivingGradients(NamedTuple):
     """Holds the gradients that reach a layer of M neurons from outside, backward."""
 
     output: np.ndarray  # gradient of the spikes, or of the potentials of a readout [T B, M]
@@ -163,16 +163,16 @@ class Sums(NamedTuple):
     wires: np.ndarray  # of the recurrent weights, transposed [M, M], or [1, M] if one-to-one
 
 
-class Room(NamedTuple):
-    """Holds scratch memory of one backward step; K inputs, M neurons, n samples of a block."""
+class Scratch(NamedTuple):
+    """Holds the scratch memory of one backward step; K inputs, M neurons, n samples of a block."""
 
     total: np.ndarray  # [8 or n, M], gradient of the spikes of the samples that are computed together
     slope: np.ndarray  # [M], surrogate derivative
-    names: np.ndarray  # int32, as long as the larger of K and M; numbers of active inputs
-    fired: np.ndarray  # int32 [M], numbers of neurons that fired
+    names: np.ndarray  # int32, as long as the larger of K and M; indices of active inputs
+    fired: np.ndarray  # int32 [M], indices of neurons that fired
 
 
-class Taken(NamedTuple):
+class EventGradients(NamedTuple):
     """Holds the events that a layer received, and the gradients of its K x M weights and M biases."""
 
     indptr: np.ndarray  # int64 [T B + 1]; the events of row r are those in [indptr[r], indptr[r + 1])

@@ -65,11 +65,12 @@ def add_own_steps(total, g, layer, saved, r, adjoint, o):
 
 @inner_backward
 def move_states(total, g, p, x, r, b, gx, gu, gw, ends, adjoint, o, coefficients, reset, second, gained, fires):
-    """Compute one step's adjoints of u, w and the current, in row o of `adjoint`, from those of the next step.
+    """Replace the next step's adjoints of u, w and the current, in row o of `adjoint`, by those of this step.
 
-    total[g] is the gradient of the sample's spikes, and becomes that of x = u - threshold. p [M] is the surrogate
-    derivative. Row r of gx, the outside gradient of x, is added; in the last step (`ends`) also row b of gu and gw,
-    the gradients of the last u and w. The other arguments are those of `NeuronArrays`.
+    These are the equations of `fastspiking.recursion` for one sample. total[g] is the gradient ds of its spikes, and
+    becomes dx, that of x = u - threshold. p [M] is the surrogate derivative. Row r of gx, the gradient of x from
+    outside, is added; in the last step (`ends`) also row b of gu and gw, the gradients of the last u and w. The other
+    arguments are fields of `NeuronArrays`.
     """
     lu, lw, now = adjoint
     decay, _, gain, coupling, second_decay, second_potential, second_input, _, slope = coefficients
@@ -110,8 +111,8 @@ def move_states(total, g, p, x, r, b, gx, gu, gw, ends, adjoint, o, coefficients
 def add_gradients(now, o, layer, saved, arriving, r, before, names, sums):
     """Add now[o], a current's adjoint, to the gradients `sums` of bias, input weights and recurrent weights.
 
-    Row r of `arriving` (an `InputCurrent`) names the inputs; row `before` of `saved`, one step earlier or negative
-    if there is none, the neurons that fired. `names` is scratch memory for numbers of neurons.
+    The active inputs are in row r of `arriving` (an `InputCurrent`). The neurons that fired a step earlier are in
+    row `before` of `saved`; it is negative in the first step. `names` is scratch memory for indices of neurons.
     """
     none = sums.bias[:0]
     for m in range(sums.bias.size):
@@ -143,24 +144,28 @@ def backward_any(
 ):  # fmt: skip
     """Compute what `loop_calls.backward_block` or `loop_calls.backward_chunk` does, for neurons of any kind.
 
-    A block has `sums` of size > 0; its `adjoint`, `out` and psi then have rows of its own samples alone. `rows` is
-    the readout's `ReadoutRows`; `room` is scratch memory, with a slope of 0.
+    A block has `sums` of size > 0; its `adjoint`, `out` and psi then have rows of its own samples alone. A chunk has
+    rows of all samples there, and its caller adds the gradients of weights. `rows` is the readout's `ReadoutRows`;
+    `room` is scratch memory, with a slope of 0.
+
+    Samples are computed in groups of as many as `total` has rows. Of sample b in step t, r is the row in arrays over
+    time, o the row in `adjoint`, and place + g the row in `out` and psi.
     """
-    own = sums.bias.size > 0
-    origin, turn, steps = (low if own else 0), (high - low if own else batch), saved.x.shape[0] // batch
+    is_block, steps = sums.bias.size > 0, saved.x.shape[0] // batch
+    first_sample, rows_per_step = (low, high - low) if is_block else (0, batch)
     total, names = room.total, room.names
     for t in range(steps - 1, -1, -1):
-        linked = t + 1 < steps and (t + 1) % window > 0
-        if own and not linked:
+        has_next = t + 1 < steps and (t + 1) % window > 0  # whether gradient comes from step t + 1
+        if is_block and not has_next:
             for field in adjoint:
                 field[:] = field.dtype.type(0)
         for start in range(low, high, total.shape[0]):
-            group, place = min(total.shape[0], high - start), t * turn + start - origin
+            group, place = min(total.shape[0], high - start), t * rows_per_step + start - first_sample
             call_gather(total, group, reaching, t * reaching.per_step + start, place)
-            if own and layer.wiring == ALL_TO_ALL and layer.wires.size and linked:
-                add_products(total, group, adjoint.last, start - origin, layer.wires)
+            if is_block and layer.wiring == ALL_TO_ALL and layer.wires.size and has_next:
+                add_products(total, group, adjoint.last, start - first_sample, layer.wires)
             for g in range(group):
-                b, o, r = start + g, start + g - origin, t * batch + start + g
+                b, o, r = start + g, start + g - first_sample, t * batch + start + g
                 ask_row_to_read(saved.x, r, low, high, b, -batch)
                 if readout.gradient.size:
                     call_readout(readout, rows, t, steps, b, o, r, names)
@@ -178,5 +183,5 @@ def backward_any(
                 for m in range(out.shape[1]):
                     out[place + g, m] = adjoint.last[o, m]
                 keep_adjoints(kept, r, total, g, adjoint, o)
-                if own:
+                if is_block:
                     add_gradients(adjoint.last, o, layer, saved, arriving, r, r - batch, names, sums)

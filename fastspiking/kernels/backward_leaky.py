@@ -24,22 +24,22 @@ from fastspiking.kernels.vectors import (
 
 
 @row_backward
-def move_lanes(slope, m, g, o, place, alone, decay, decay_of_readout, rows, total, lu, out, d_bias):
+def move_lanes(slope, m, g, o, place, trace_only, decay, decay_of_readout, rows, total, lu, out, d_bias):
     """Compute q = slope * (gradient of the spikes) + decay * lu[o], the potential's adjoint one step earlier.
 
     This is done for one vector of neurons from m on. q replaces lu[o], is added to `d_bias`, is written to
-    out[place] if `out` has a size, and is returned. The gradient of the spikes is total[g] plus the readout's
-    trace, of which `rows` (`ReadoutRows`) holds one if there is a readout; with `alone` it is the trace only.
+    out[place] if `out` has a size, and is returned. The gradient of the spikes is total[g], plus the trace of a
+    readout if there is one, which is advanced in `rows` (`ReadoutRows`); with `trace_only`, total[g] is left out.
     """
-    reach = slope
-    if not alone:
-        reach = load(slope, total, g, m)
+    arriving = slope
+    if not trace_only:
+        arriving = load(slope, total, g, m)
     if rows.trace.size:
-        remembered = spread(slope, decay_of_readout) * load(slope, rows.trace, o, m)
-        remembered = remembered + load(slope, rows.drive, o, m)
-        store(rows.trace, o, m, remembered)
-        reach = remembered if alone else reach + remembered
-    q = slope * reach + spread(slope, decay) * load(slope, lu, o, m)
+        trace = spread(slope, decay_of_readout) * load(slope, rows.trace, o, m)
+        trace = trace + load(slope, rows.drive, o, m)
+        store(rows.trace, o, m, trace)
+        arriving = trace if trace_only else arriving + trace
+    q = slope * arriving + spread(slope, decay) * load(slope, lu, o, m)
     store(lu, o, m, q)
     store_line(d_bias, m, load_line(slope, d_bias, m) + q)
     if out.size:
@@ -48,40 +48,40 @@ def move_lanes(slope, m, g, o, place, alone, decay, decay_of_readout, rows, tota
 
 
 @row_backward
-def add_lanes(moved, m, sums, index, value, fired, first, last, back):
-    """Add the adjoint vector `moved`, of neurons from m on, to the weight gradients in `sums`.
+def add_lanes(q, m, sums, index, value, fired, first, last, fired_count):
+    """Add the adjoint vector q, of neurons from m on, to the weight gradients in `sums`.
 
-    Input weights: the rows that index[first:last] names, times `value` if that has a size. Recurrent weights: the
-    rows that fired[:back] names.
+    For input weights these are the rows index[first:last], with factors `value` if that has a size. For recurrent
+    weights they are the rows fired[:fired_count].
     """
-    add_to_rows(moved, sums.columns, m, index, value, first, last)
-    add_to_rows(moved, sums.wires, m, fired, sums.bias[:0], 0, back)
+    add_to_rows(q, sums.columns, m, index, value, first, last)
+    add_to_rows(q, sums.wires, m, fired, sums.bias[:0], 0, fired_count)
 
 
 @row_backward
-def pull_row(fires, curve, x, r, place, heard, *moving):
+def pull_row(fires, curve, x, r, place, gradient_arguments, *move_arguments):
     """Compute the adjoints of one sample one step earlier, vector by vector, and add them to the weight gradients.
 
     The surrogate derivative of row r of x = u - threshold comes from `curve`, or from row `place` of its psi; it is
-    1 if the neurons do not fire. `heard` are the arguments of `add_lanes` from its third on, `moving` those of
-    `move_lanes` from its third on.
+    1 if the neurons do not fire. `gradient_arguments` are passed to `add_lanes` behind q and m, `move_arguments` to
+    `move_lanes` behind slope and m. Rows of x have no padding; the last vectors read zeros behind their end.
     """
-    size, seen, m = heard[0].bias.size, x.shape[1], 0
-    while m + WIDE <= seen:
+    size, neurons, m = gradient_arguments[0].bias.size, x.shape[1], 0
+    while m + WIDE <= neurons:
         slope = spread(wide(x), 1.0)
         if curve.psi.size:
             slope = load(slope, curve.psi, place, m)
         elif fires:
             slope = slope_lanes(load(slope, x, r, m), curve)
-        add_lanes(move_lanes(slope, m, *moving), m, *heard)
+        add_lanes(move_lanes(slope, m, *move_arguments), m, *gradient_arguments)
         m += WIDE
     while m < size:
         last_slope = spread(narrow(x), 1.0)
         if curve.psi.size:
-            last_slope = load_part(last_slope, curve.psi, place, m, seen - m)
+            last_slope = load_part(last_slope, curve.psi, place, m, neurons - m)
         elif fires:
-            last_slope = slope_lanes(load_part(last_slope, x, r, m, seen - m), curve)
-        add_lanes(move_lanes(last_slope, m, *moving), m, *heard)
+            last_slope = slope_lanes(load_part(last_slope, x, r, m, neurons - m), curve)
+        add_lanes(move_lanes(last_slope, m, *move_arguments), m, *gradient_arguments)
         m += NARROW
 
 
@@ -92,41 +92,42 @@ def backward_leaky(
     """Compute what `loop_calls.backward_block` does, for one state variable, one shared decay and a detached reset.
 
     `lu` [n, M], the potential's adjoint, is 0 at first; `rows` is the readout's `ReadoutRows`, `room` scratch
-    memory.
+    memory. Samples are computed in groups of as many as room.total has rows. Of a sample, o is the row in the block,
+    r the row in arrays over time, and place + g the row in `out` and psi.
     """
     count, steps = high - low, saved.x.shape[0] // batch
     decay, total, names, fired = layer.coefficients.decay[0], room.total, room.names, room.fired
     recurrent = layer.wiring == ALL_TO_ALL
     through_wires = recurrent and layer.wires.size > 0
-    reads, inside = readout.gradient.size > 0, arriving.words.size > 0
-    alone = reads and not (reaching.output.size or reaching.next_adjoint.size or through_wires)
-    index, value = (names, sums.bias[:0]) if inside else (arriving.index, arriving.value)
+    has_readout, packed = readout.gradient.size > 0, arriving.words.size > 0
+    trace_only = has_readout and not (reaching.output.size or reaching.next_adjoint.size or through_wires)
+    index, value = (names, sums.bias[:0]) if packed else (arriving.index, arriving.value)
     for t in range(steps - 1, -1, -1):
-        linked = t + 1 < steps and (t + 1) % window > 0
-        if not linked:
+        has_next = t + 1 < steps and (t + 1) % window > 0  # whether gradient comes from step t + 1
+        if not has_next:
             lu[:] = lu.dtype.type(0)
         for start in range(0, count, total.shape[0]):
             group, place = min(total.shape[0], count - start), t * count + start
-            if not alone:
+            if not trace_only:
                 gather_adjoints(total, group, reaching, t * reaching.per_step + low + start, place)
-                if through_wires and linked:
+                if through_wires and has_next:
                     add_products(total, group, lu, start, layer.wires)
             for g in range(group):
                 o = start + g
                 r = t * batch + low + o
                 ask_row_to_read(saved.x, r, low, high, low + o, -batch)
-                if reads:
+                if has_readout:
                     pull_readout(readout, rows, t, steps, low + o, o, r, fired)
-                first, last, back = 0, 0, 0
-                if inside:
+                first, last, fired_count = 0, 0, 0
+                if packed:
                     last = unpack_row(arriving.words, r, names, 0)
                 else:
                     first, last = arriving.indptr[r], arriving.indptr[r + 1]
                 if t > 0 and recurrent:
-                    back = unpack_row(saved.words, r - batch, fired, 0)
-                moving = g, o, place + g, alone, decay, readout.decay, rows, total, lu, out, sums.bias
-                heard = sums, index, value, fired, first, last, back
-                pull_row(layer.fires, curve, saved.x, r, place + g, heard, *moving)
+                    fired_count = unpack_row(saved.words, r - batch, fired, 0)
+                gradient_arguments = sums, index, value, fired, first, last, fired_count
+                move_arguments = g, o, place + g, trace_only, decay, readout.decay, rows, total, lu, out, sums.bias
+                pull_row(layer.fires, curve, saved.x, r, place + g, gradient_arguments, *move_arguments)
 
 
 @loop_backward
@@ -134,8 +135,8 @@ def chunk_leaky(gs, x, curve, lu, decay, out, kept_u, kept_x, slope, low, high):
     """Compute what `loop_calls.backward_chunk` does, for neurons of one state variable without recurrence.
 
     Backward in time lu = slope * gs + decay * lu. gs [rows, M] is the gradient of the spikes, lu [B, M] the adjoint
-    of the potential, which is written to `out`, and to `kept_u` if wanted; `kept_x` gets slope * gs. The scratch
-    memory `slope` [M] takes the surrogate derivative of a row of x.
+    of the potential. lu is written to `out`, and to `kept_u` if that has a size; slope * gs is written to `kept_x`,
+    likewise. The scratch memory `slope` [M] takes the surrogate derivative of a row of x.
     """
     batch, size = lu.shape
     for begin in range(out.shape[0] - batch, -1, -batch):

@@ -16,14 +16,14 @@ AT_ONCE = 12  # positions that are written at a time; most words have fewer wher
 
 @loop
 def find_steps(time_us, indptr, edge_us, first):
-    """Set first[t, b] to the number of sample b's first spike at edge_us[t] or later.
+    """Set first[t, b] to the index of sample b's first spike at edge_us[t] or later.
 
     time_us[indptr[b]:indptr[b + 1]] are the spikes of sample b, ascending, as are the edges [T + 1].
     """
     for b in range(indptr.size - 1):
         low, end = indptr[b], indptr[b + 1]
         for t in range(edge_us.size):
-            stride = 16  # neighbours are near: look ahead in growing strides, then halve
+            stride = 16  # the next edge is near: look ahead in growing strides, then halve the range [low, high]
             high = low
             while high < end and time_us[high] < edge_us[t]:
                 low = high + 1
@@ -66,7 +66,7 @@ def fill_row(channel, start, stop, fold, words, index, place):
         end = place + count_ones(word)
         put = place
         while put < end:
-            for _ in range(AT_ONCE):
+            for _ in range(AT_ONCE):  # surplus positions are overwritten by the next word
                 index[put] = block * WORD + np.int64(trailing_zeros(word))  # pyright: ignore[reportCallIssue] - of numba's own code
                 word &= word - np.uint64(1)
                 put += 1
@@ -78,8 +78,8 @@ def fill_row(channel, start, stop, fold, words, index, place):
 def fill_binary(channel, first, fold, words, indptr, index):
     """Fill `indptr` and `index` with the inputs that spike at least once in each row t * B + b, ascending.
 
-    first[t, b] is the number of sample b's first spike in step t or later; `channel` [spikes], `fold` and `words`
-    are those of `fill_row`.
+    first[t, b] is the index of sample b's first spike in step t or later. `channel` [spikes], `fold` and `words` are
+    as in `fill_row`.
     """
     place = 0
     batch = first.shape[1]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastspiking.kernels.codes import entry, inner, row
-from fastspiking.kernels.images import is_thin, room_to_sort, seen, sort_image
+from fastspiking.kernels.images import events_under, is_thin, room_to_sort, sort_image
 from fastspiking.kernels.vectors import (
     HALF,
     NARROW,
@@ -20,7 +20,7 @@ from fastspiking.kernels.vectors import (
 
 
 @row
-def add_seen(kind, weights, m, by_pixel, first, last, shift, summed, pixel):
+def add_pixel(kind, weights, m, by_pixel, first, last, shift, summed, pixel):
     """Add to summed[pixel, m:] the weights of the events [first, last) under the kernel there, times their values.
 
     The weights of event e are row by_pixel.place[e] + shift; `kind` is a vector of the width to work with.
@@ -37,7 +37,7 @@ def add_seen(kind, weights, m, by_pixel, first, last, shift, summed, pixel):
 
 
 @row
-def add_thin(kind, weights, m, by_pixel, e, shift, geometry, summed, pixel):
+def add_event(kind, weights, m, by_pixel, e, shift, geometry, summed, pixel):
     """Add event e times its weights, in columns from m on, to the sums of all pixels that it reaches in one line.
 
     The line starts at row `pixel` of `summed`; `kind` is a vector of the width to work with.
@@ -61,20 +61,21 @@ def add_thin_line(weights, begin, by_pixel, line, k, geometry, summed, pixel):
     for e in range(by_pixel.starts[line], by_pixel.starts[line + geometry.width]):
         m = 0
         while m + WIDE <= begin.size:
-            add_thin(wide(begin), weights, m, by_pixel, e, shift, geometry, summed, pixel)
+            add_event(wide(begin), weights, m, by_pixel, e, shift, geometry, summed, pixel)
             m += WIDE
         if m + HALF <= begin.size:
-            add_thin(half(begin), weights, m, by_pixel, e, shift, geometry, summed, pixel)
+            add_event(half(begin), weights, m, by_pixel, e, shift, geometry, summed, pixel)
             m += HALF
         if m + NARROW <= begin.size:
-            add_thin(narrow(begin), weights, m, by_pixel, e, shift, geometry, summed, pixel)
+            add_event(narrow(begin), weights, m, by_pixel, e, shift, geometry, summed, pixel)
 
 
 @inner
 def add_image(weights, begin, by_pixel, geometry, summed):
     """Write to summed [pixels, F padded] the convolution of one image before pooling, row after row of the kernel.
 
-    `by_pixel` holds the image's events, `weights` is [K K C, F padded], `begin` the bias [F padded].
+    `by_pixel` holds the image's events, `weights` is [K K C, F padded], `begin` the bias [F padded]. A line with few
+    events is added event by event, any other output pixel by output pixel; see `images.is_thin`.
     """
     for pixel in range(summed.shape[0]):
         for m in range(0, begin.size, NARROW):
@@ -83,24 +84,24 @@ def add_image(weights, begin, by_pixel, geometry, summed):
     for k in range(geometry.kernel_height):
         for y in range(rows):
             under = y * geometry.stride - geometry.above + k
-            column = 0 if 0 <= under < geometry.height else columns
+            column = 0 if 0 <= under < geometry.height else columns  # nothing to add for a line of padding
             line = under * geometry.width
             if column < columns and is_thin(by_pixel, line, geometry):
                 add_thin_line(weights, begin, by_pixel, line, k, geometry, summed, y * columns)
                 column = columns
             while column < columns:
-                first, last, shift, following = seen(by_pixel, line, column, geometry)
+                first, last, shift, following = events_under(by_pixel, line, column, geometry)
                 if first < last:
-                    given = (by_pixel, first, last, shift + k * geometry.kernel_width * geometry.channels)
+                    events = (by_pixel, first, last, shift + k * geometry.kernel_width * geometry.channels)
                     m, pixel = 0, y * columns + column
                     while m + WIDE <= begin.size:
-                        add_seen(wide(begin), weights, m, *given, summed, pixel)
+                        add_pixel(wide(begin), weights, m, *events, summed, pixel)
                         m += WIDE
                     if m + HALF <= begin.size:
-                        add_seen(half(begin), weights, m, *given, summed, pixel)
+                        add_pixel(half(begin), weights, m, *events, summed, pixel)
                         m += HALF
                     if m + NARROW <= begin.size:
-                        add_seen(narrow(begin), weights, m, *given, summed, pixel)
+                        add_pixel(narrow(begin), weights, m, *events, summed, pixel)
                 column = following
 
 

@@ -7,7 +7,7 @@ from fastspiking.kernels.codes import WORD, loop, row
 
 
 @row
-def note(count, t, b, rows, of_samples):
+def store_count(count, t, b, rows, of_samples):
     """Store the number of events of one step and sample, and add it to the sample's; return whether it is not 0."""
     rows[t, b] = count
     of_samples[b] += count
@@ -28,7 +28,7 @@ def count_rows(signal, lengths, rows, of_samples):
                 r = t * rows.shape[1] + b
                 for n in range(signal.shape[1]):  # no branch, so that it is done by vectors
                     count += np.int32(signal[r, n] != 0)
-            filled += note(count, t, b, rows, of_samples)
+            filled += store_count(count, t, b, rows, of_samples)
             total += count
     return total, filled
 
@@ -44,16 +44,16 @@ def count_packed(indptr, lengths, rows, of_samples):
         for b in range(rows.shape[1]):
             r = t * rows.shape[1] + b
             count = indptr[r + 1] - indptr[r] if t < lengths[b] else 0
-            filled += note(count, t, b, rows, of_samples)
+            filled += store_count(count, t, b, rows, of_samples)
             total += count
     return total, filled
 
 
 @row
-def land(place, fan, masks, first, last, words, r):
-    """Set in words[r] the bits that an event at pixel `place` reaches; return its number of synapses, fan[place].
+def mark_targets(place, fan, masks, first, last, words, r):
+    """Mark in words[r] the target pixels of an event at pixel `place`; return its number of synapses, fan[place].
 
-    These are the bits of masks[place], non-zero in the words [first[place], last[place]) only.
+    The target pixels are the set bits of masks[place], which lie in the words [first[place], last[place]).
     """
     for w in range(first[place], last[place]):
         words[r, w] |= masks[place, w]
@@ -72,15 +72,15 @@ def count_set(words, r):
 def spread_events(indptr, index, fan, masks, first, last, operations, words, counts):
     """Count for each row of packed events the synapses that they reach, and the distinct pixels.
 
-    An event in any channel at a pixel p reaches fan[p] synapses, and the target pixels of masks[p]; see `land` for
-    `first` and `last`. Synapses are written to `operations`, numbers of distinct pixels to `counts`. `words` takes
-    the pixels as bits, and is 0 at first.
+    An event in any channel at a pixel p reaches fan[p] synapses, and the target pixels of masks[p]. `first` and `last`
+    are those of `mark_targets`. Synapses are written to `operations`, numbers of distinct pixels to `counts`. `words`
+    takes the pixels as bits, and is 0 at first.
     """
     places = fan.size
     for r in range(operations.size):
         total = 0
         for e in range(indptr[r], indptr[r + 1]):
-            total += land(index[e] % places, fan, masks, first, last, words, r)
+            total += mark_targets(index[e] % places, fan, masks, first, last, words, r)
         operations[r] = total
         counts[r] = count_set(words, r)
 
@@ -100,7 +100,7 @@ def spread_dense(signal, fan, masks, first, last, operations, words, counts):
                 if some:
                     for p in range(begin, end):
                         if signal[r, c, p] != 0:
-                            total += land(p, fan, masks, first, last, words, r)
+                            total += mark_targets(p, fan, masks, first, last, words, r)
         operations[r] = total
         counts[r] = count_set(words, r)
 

@@ -16,7 +16,7 @@ from fastspiking.kernels.functions import exponential
 from fastspiking.kernels.vectors import NARROW, WIDE, load, load_line, narrow, spread, store, store_line, wide
 
 NEAR_BYTES = 2**18  # size of a piece that is to stay in the cache of a core
-GROUP = 8  # samples forward, for which a vector of an input's weights is read once
+GROUP = 8  # samples forward, for which a vector of an input's weights is read_gradients once
 
 
 class Lagged(NamedTuple):
@@ -40,9 +40,10 @@ class Synapses(NamedTuple):
 
 @inner
 def sort_by_input(events, at_once, length, starts, place, value):
-    """Sort the events of groups of `at_once` samples by input; those of group g, input k begin at starts[g, k].
+    """Sort the events of groups of `at_once` samples by input; those of group g and input k begin at starts[g, k].
 
-    Of each event `place` gets (sample - first of its group) * length + step, and `value` its value, unless empty.
+    For each event, `place` is set to its row in its group's array: (sample - first of the group) * length + step.
+    `value` is set to its value, unless `value` is empty. This is a counting sort: count, sum up, and place.
     """
     end = 0
     for g in range(starts.shape[0]):
@@ -65,14 +66,17 @@ def sort_by_input(events, at_once, length, starts, place, value):
                     if value.size:
                         value[target] = events.value[e]
                     starts[g, events.index[e]] += 1
-        for k in range(starts.shape[1] - 1, 0, -1):
+        for k in range(starts.shape[1] - 1, 0, -1):  # each start has moved to the end of its input's events
             starts[g, k] = starts[g, k - 1]
         starts[g, 0] = begin
 
 
 @inner
-def bells(synapses, m, k, weight, delay, rows, r):
-    """Write e^(-(lag - delay)^2 / 2 sigma^2) of input k's sixteen synapses to rows[r]; copy their parameters."""
+def write_gaussians(synapses, m, k, weight, delay, rows, r):
+    """Write e^(-(lag - delay)^2 / 2 sigma^2) to rows[r, lag 16 + j], for the synapse from input k to neuron m + j.
+
+    The weights and delays of these sixteen synapses are copied to `weight` and `delay` [16].
+    """
     for j in range(min(NARROW, synapses.weight.shape[0] - m)):
         weight[j], delay[j] = synapses.weight[m + j, k], synapses.delay[m + j, k]
     kind = narrow(rows)
@@ -85,15 +89,19 @@ def bells(synapses, m, k, weight, delay, rows, r):
 
 
 @inner
-def fill(synapses, m, first, count, weight, delay, pieces):
-    """Write to `pieces` the weights of all lags [count, L 16] of neurons [m, m + 16) and so many inputs."""
+def write_weights(synapses, m, first, count, weight, delay, pieces):
+    """Write to `pieces` [count, L 16] the weights of `count` inputs from `first` on, to the neurons [m, m + 16).
+
+    Gaussians are normalised, so that the weights of a synapse's lags add up to its weight. `weight` and `delay` [16]
+    are scratch memory.
+    """
     by_lag, kind = synapses.by_lag, narrow(pieces)
     for k in range(count):
         for j in range(min(NARROW, by_lag.shape[0] - m)):
             for lag in range(by_lag.shape[2]):
                 pieces[k, lag * NARROW + j] = by_lag[m + j, first + k, lag]
         if by_lag.shape[0] == 0:
-            bells(synapses, m, first + k, weight, delay, pieces, k)
+            write_gaussians(synapses, m, first + k, weight, delay, pieces, k)
             total = kind
             for i in range(0, pieces.shape[1], NARROW):
                 total = total + load(kind, pieces, k, i)
@@ -104,7 +112,7 @@ def fill(synapses, m, first, count, weight, delay, pieces):
 
 @row
 def add_piece(kind, pieces, k, reached, g, i, first, last, place, value):
-    """Add pieces[k, i:], one vector of input k's weights, times the value of each of its events to reached[g]."""
+    """Add pieces[k, i:], one vector of input k's weights, to reached[g] for each of its events, times their value."""
     sent = load(kind, pieces, k, i)
     for e in range(first, last):
         t = np.intp(place[e]) * NARROW + i
@@ -113,8 +121,11 @@ def add_piece(kind, pieces, k, reached, g, i, first, last, place, value):
 
 
 @inner
-def spread_events(starts, g, inputs, count, place, value, pieces, reached):
-    """Add to the sums reached[g] the weights `pieces` of the events of inputs [inputs, inputs + count)."""
+def add_events(starts, g, inputs, count, place, value, pieces, reached):
+    """Add the weights of all events of inputs [inputs, inputs + count) in group g to its currents, reached[g].
+
+    `starts`, `place` and `value` are the result of `sort_by_input`, `pieces` that of `write_weights`.
+    """
     for k in range(count):
         i, first, last = 0, starts[g, inputs + k], starts[g, inputs + k + 1]
         while i + WIDE <= pieces.shape[1]:
@@ -127,6 +138,7 @@ def spread_events(starts, g, inputs, count, place, value, pieces, reached):
 
 @inner
 def move_sixteen(source, r, i, target, q, m):
+    """Copy sixteen numbers from source[r, i:] to target[q, m:], or as many as both rows have."""
     own = min(NARROW, source.shape[1] - i, target.shape[1] - m)
     if own == NARROW:
         store(target, q, m, load(narrow(source), source, r, i))
@@ -137,40 +149,41 @@ def move_sixteen(source, r, i, target, q, m):
 
 @entry
 def delay(events, synapses, begin, out, low, high):
-    """Write the currents out [T B, F] of neurons [16 low, 16 high): bias `begin`, of whole vectors, plus events."""
+    """Write the currents out [T B, F] of neurons [16 low, 16 high).
+
+    They are the bias `begin`, padded to whole vectors, plus the weights of all events at all lags. `events` are
+    `Lagged`, `synapses` are `Synapses`.
+    """
     steps, batch, (_, inputs, lags) = events.steps, events.batch, synapses.by_lag.shape
     length = steps + lags - 1  # steps of a sample, and what arrives behind them
-    near = max(1, NEAR_BYTES // (lags * NARROW * out.itemsize))
+    at_once_inputs = max(1, NEAR_BYTES // (lags * NARROW * out.itemsize))
     groups = (batch + GROUP - 1) // GROUP
     starts = np.empty((groups, inputs + 1), np.int64)
     place, value = np.empty(events.index.size, np.int32), np.empty_like(events.value)
     sort_by_input(events, GROUP, length, starts, place, value)
-    pieces, weight, own_delay = (
-        np.zeros((near, lags * NARROW), out.dtype),
-        np.zeros(NARROW, out.dtype),
-        np.zeros(NARROW, out.dtype),
-    )
+    pieces = np.zeros((at_once_inputs, lags * NARROW), out.dtype)
+    weight, own_delay = np.zeros(NARROW, out.dtype), np.zeros(NARROW, out.dtype)
     reached = np.empty((groups, GROUP * length * NARROW), out.dtype)
     for m in range(low * NARROW, min(high * NARROW, out.shape[1]), NARROW):
         bias = load_line(narrow(out), begin, m)
         for g in range(groups):
             for i in range(0, reached.shape[1], NARROW):
                 store(reached, g, i, bias)
-        for first in range(0, inputs, near):
-            count = min(near, inputs - first)
-            fill(synapses, m, first, count, weight, own_delay, pieces)
+        for first in range(0, inputs, at_once_inputs):
+            count = min(at_once_inputs, inputs - first)
+            write_weights(synapses, m, first, count, weight, own_delay, pieces)
             for g in range(groups):
-                spread_events(starts, g, first, count, place, value, pieces, reached)
+                add_events(starts, g, first, count, place, value, pieces, reached)
         for r in range(out.shape[0]):
             t, b = r // batch, r % batch
             move_sixteen(reached, b // GROUP, (b % GROUP * length + t) * NARROW, out, r, m)
 
 
 @inner_backward
-def gather_back(starts, g, place, value, adjoint, pieces):
+def gather_gradients(starts, g, place, value, adjoint, pieces):
     """Add to pieces[k] the adjoints of all lags after each event of input k, times its value, for all inputs k.
 
-    The events of group g, input k begin at starts[g, k]; event e reaches `adjoint` from row place[e] on.
+    `starts`, `place` and `value` are the result of `sort_by_input`: event e reaches `adjoint` from row place[e] on.
     """
     for k in range(starts.shape[1] - 1):
         i, first, last = 0, starts[g, k], starts[g, k + 1]
@@ -185,26 +198,31 @@ def gather_back(starts, g, place, value, adjoint, pieces):
 
 
 @inner_backward
-def read(synapses, pieces, m, weight, delay, bell, out):
-    """Write to `out`, from gradients of all lags `pieces` [K, L 16], those of neurons [m, m + 16)."""
+def read_gradients(synapses, pieces, m, weight, delay, gaussian, out):
+    """Convert the gradients of all lags `pieces` [K, L 16] to those of the synapses of neurons [m, m + 16), in `out`.
+
+    For Gaussians g with weight w, of which a lag has the share p = g / sum g, these are dw = sum p G, with G the
+    gradient of a lag, and ddelay = w / sigma^2 sum p (G - dw) (lag - delay). `weight`, `delay` and `gaussian` are
+    scratch memory.
+    """
     lags, kind = synapses.by_lag.shape[2], narrow(pieces)
     for k in range(pieces.shape[0]):
         for j in range(min(NARROW, out.by_lag.shape[0] - m)):
             for lag in range(lags):
                 out.by_lag[m + j, k, lag] = pieces[k, lag * NARROW + j]
         if out.by_lag.shape[0] == 0:
-            bells(synapses, m, k, weight, delay, bell, 0)
-            total, sent, moved = kind, kind, kind
+            write_gaussians(synapses, m, k, weight, delay, gaussian, 0)
+            total, d_weight, d_delay = kind, kind, kind  # vectors of zeros
             for lag in range(lags):
-                share = load(kind, bell, 0, lag * NARROW)
-                total, sent = total + share, sent + share * load(kind, pieces, k, lag * NARROW)
-            sent, own_delay = sent / total, load_line(kind, delay, 0)
+                share = load(kind, gaussian, 0, lag * NARROW)
+                total, d_weight = total + share, d_weight + share * load(kind, pieces, k, lag * NARROW)
+            d_weight, own_delay = d_weight / total, load_line(kind, delay, 0)
             for lag in range(lags):
-                centred = load(kind, pieces, k, lag * NARROW) - sent  # its mean is 0: what is subtracted stays small
-                moved = moved + load(kind, bell, 0, lag * NARROW) * centred * (spread(kind, lag) - own_delay)
+                centred = load(kind, pieces, k, lag * NARROW) - d_weight  # its mean is 0, so that no digits cancel
+                d_delay = d_delay + load(kind, gaussian, 0, lag * NARROW) * centred * (spread(kind, lag) - own_delay)
             square = spread(kind, synapses.narrowness * synapses.narrowness)
-            store_line(delay, 0, load_line(kind, weight, 0) * moved / total * square)
-            store_line(weight, 0, sent)
+            store_line(delay, 0, load_line(kind, weight, 0) * d_delay / total * square)
+            store_line(weight, 0, d_weight)
             for j in range(min(NARROW, out.weight.shape[0] - m)):
                 out.weight[m + j, k], out.delay[m + j, k] = weight[j], delay[j]
 
@@ -221,17 +239,15 @@ def pull_back(events, synapses, gradient, out, low, high):
     starts = np.empty(((batch + at_once - 1) // at_once, inputs + 1), np.int64)
     place, value = np.empty(events.index.size, np.int32), np.empty_like(events.value)
     sort_by_input(events, at_once, length, starts, place, value)
-    adjoint, bell = (np.zeros((at_once * length, NARROW), gradient.dtype), np.empty((1, lags * NARROW), gradient.dtype))
-    pieces, weight, delay = (
-        np.empty((inputs, lags * NARROW), gradient.dtype),
-        np.zeros(NARROW, gradient.dtype),
-        np.zeros(NARROW, gradient.dtype),
-    )
+    adjoint = np.zeros((at_once * length, NARROW), gradient.dtype)
+    pieces = np.empty((inputs, lags * NARROW), gradient.dtype)
+    weight, delay = np.zeros(NARROW, gradient.dtype), np.zeros(NARROW, gradient.dtype)
+    gaussian = np.empty((1, lags * NARROW), gradient.dtype)
     for m in range(low * NARROW, min(high * NARROW, gradient.shape[1]), NARROW):
         pieces[:] = 0
         for g in range(starts.shape[0]):
             for t in range(events.steps):
                 for b in range(g * at_once, min((g + 1) * at_once, batch)):
                     move_sixteen(gradient, t * batch + b, m, adjoint, (b - g * at_once) * length + t, 0)
-            gather_back(starts, g, place, value, adjoint, pieces)
-        read(synapses, pieces, m, weight, delay, bell, out)
+            gather_gradients(starts, g, place, value, adjoint, pieces)
+        read_gradients(synapses, pieces, m, weight, delay, gaussian, out)

@@ -74,10 +74,10 @@ class ByText(caching._CacheLocator):
             if path.name.startswith(LOOPS):
                 locator = cls(py_func, path.parent / "__pycache__", path.stem)
             elif path.parent == ROOM:
-                locator = cls(py_func, _above() / f"kernels_{text_sha256(ROOM)[:20]}", text_sha256(ROOM))
+                locator = cls(py_func, _cache_root() / f"kernels_{text_sha256(ROOM)[:20]}", text_sha256(ROOM))
             elif path.is_relative_to(ROOM.parent):
                 stamp = hashlib.sha256(path.read_bytes()).hexdigest()
-                locator = cls(py_func, _above() / f"{path.stem}_{stamp[:20]}", stamp)
+                locator = cls(py_func, _cache_root() / f"{path.stem}_{stamp[:20]}", stamp)
             else:
                 return None
             locator.ensure_cache_path()
@@ -90,10 +90,11 @@ class ByText(caching._CacheLocator):
 
 def is_empty() -> bool:
     """Return whether no loop of this folder's present text has been compiled on this machine."""
-    return not any((_above() / f"kernels_{text_sha256(ROOM)[:20]}").glob("*.nbi"))
+    return not any((_cache_root() / f"kernels_{text_sha256(ROOM)[:20]}").glob("*.nbi"))
 
 
-def _above() -> Path:
+def _cache_root() -> Path:
+    """Return the folder of all caches of kernels: the user's choice for numba, or the default one."""
     chosen: str = getattr(config, "CACHE_DIR", "")  # numba sets it from the environment
     return Path(chosen) if chosen else default_kernels_dir()
 

@@ -91,17 +91,17 @@ def transpose(indptr, index, value, new_indptr, new_index, new_value):
             if value.size:
                 new_value[place] = value[e]
             new_indptr[index[e]] += 1
-    for k in range(inputs, 0, -1):
+    for k in range(inputs, 0, -1):  # each entry has moved to the end of its input's events
         new_indptr[k] = new_indptr[k - 1]
     new_indptr[0] = 0
 
 
 @row
-def found_lanes(here):
-    """Return as bits which entries of a vector are not 0, and which of these are not 1 either."""
-    one = spread(here, 1.0)
-    found = bits_differing(here, one - one)
-    return found, found & bits_differing(here, one)
+def nonzero_lanes(vector):
+    """Return two words of bits: the entries of a vector that are not 0, and those that are neither 0 nor 1."""
+    one = spread(vector, 1.0)
+    nonzero = bits_differing(vector, one - one)
+    return nonzero, nonzero & bits_differing(vector, one)
 
 
 @loop
@@ -113,18 +113,18 @@ def find_entries(x, words, indptr, others, low, high):
     size = x.shape[1]
     whole = size // WORD
     for r in range(low, high):
-        count, odd = np.uint64(0), np.uint64(0)
+        count, other_bits = np.uint64(0), np.uint64(0)
         for block in range(whole):
-            found, other = found_lanes(load(wide(x), x, r, block * WORD))
-            words[r, block] = found
-            count, odd = count + count_ones(found), odd | other
+            nonzero, other = nonzero_lanes(load(wide(x), x, r, block * WORD))
+            words[r, block] = nonzero
+            count, other_bits = count + count_ones(nonzero), other_bits | other
         word = np.uint64(0)
         for m in range(whole * WORD, size, NARROW):
-            found, other = found_lanes(load_part(narrow(x), x, r, m, size - m))
-            word, odd = word | found << np.uint64(m - whole * WORD), odd | other
+            nonzero, other = nonzero_lanes(load_part(narrow(x), x, r, m, size - m))
+            word, other_bits = word | nonzero << np.uint64(m - whole * WORD), other_bits | other
         if whole < words.shape[1]:
             words[r, whole] = word
-        indptr[r + 1], others[r] = count + count_ones(word), odd != 0
+        indptr[r + 1], others[r] = count + count_ones(word), other_bits != 0
 
 
 @loop
@@ -143,7 +143,7 @@ def unpack_row(words, r, index, place):
         while word:
             index[place] = block * WORD + np.int64(trailing_zeros(word))  # pyright: ignore[reportCallIssue] - of numba's own code
             place += 1
-            word &= word - np.uint64(1)
+            word &= word - np.uint64(1)  # clears the lowest set bit
     return place
 
 

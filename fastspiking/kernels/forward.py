@@ -6,7 +6,7 @@ in the second. Arrays are described in `arguments`; row r = t B + b of an array 
 
 import numpy as np
 
-from fastspiking.kernels.arguments import Added
+from fastspiking.kernels.arguments import CurrentTerms
 from fastspiking.kernels.codes import ALL_TO_ALL, ONE_TO_ONE, SUBTRACT, SUBTRACT_DECAYED, WORD, ZERO, inner, loop, row
 from fastspiking.kernels.events import add_rows, sum_rows, unpack_row, write_bits
 from fastspiking.kernels.prefetch import ask_row_to_write
@@ -40,15 +40,15 @@ def ones_above(vector):
 
 
 @row
-def advance_lanes(kind, now, m, b, u, added, first, last, back, decay, theta, fires):
+def advance_lanes(kind, now, m, b, u, terms, first, last, fired_count, decay, theta, fires):
     """Advance one vector of sample b's leaky neurons, from m on, by a step; return u - theta, and spikes as bits.
 
     u = decay * u + current, less theta where the last u was above it. The current is the vector `now`, plus the
-    weights of the events [first, last), plus the recurrent weights of the neurons added.fired[:back]. Where the
-    neurons do not fire, u and no bits are returned. `kind` is a vector of the width to work with.
+    weights of the events [first, last), plus the recurrent weights of the neurons terms.fired[:fired_count]. If the
+    neurons do not fire, u and a word of no bits are returned. `kind` is a vector of the width to work with.
     """
-    now = sum_rows(now, added.columns, m, added.index, added.value, first, last)
-    now = sum_rows(now, added.wires, m, added.fired, added.value[:0], 0, back)
+    now = sum_rows(now, terms.columns, m, terms.index, terms.value, first, last)
+    now = sum_rows(now, terms.wires, m, terms.fired, terms.value[:0], 0, fired_count)
     before = load(kind, u, b, m)
     after = spread(kind, decay) * before + now
     above, bits = after, np.uint64(0)
@@ -62,16 +62,16 @@ def advance_lanes(kind, now, m, b, u, added, first, last, back, decay, theta, fi
 
 
 @row
-def advance_row(u, b, saved, r, q, added, *given):
+def advance_row(u, b, saved, r, q, terms, *step_arguments):
     """Advance all leaky neurons of sample b by one step; write u - threshold, spikes and packed spikes to row r.
 
-    The current begins with added.begin[q], whose row may end with the neurons. `given` are the arguments of
-    `advance_lanes` from its seventh on; an array of `saved` of size 0 is not written.
+    The current begins with terms.begin[q], a row with or without padding. `step_arguments` are passed to
+    `advance_lanes` behind `terms`. An array of `saved` of size 0 is not written.
     """
-    size, seen, m, given_size = u.shape[1], saved.x.shape[1], 0, added.begin.shape[1]
-    while m + WIDE <= seen:
-        now = load(wide(u), added.begin, q, m)
-        above, bits = advance_lanes(wide(u), now, m, b, u, added, *given)
+    size, neurons, m, begin_size = u.shape[1], saved.x.shape[1], 0, terms.begin.shape[1]
+    while m + WIDE <= neurons:
+        now = load(wide(u), terms.begin, q, m)
+        above, bits = advance_lanes(wide(u), now, m, b, u, terms, *step_arguments)
         store(saved.x, r, m, above)
         if saved.spikes.size:
             store(saved.spikes, r, m, ones_above(above))
@@ -80,11 +80,11 @@ def advance_row(u, b, saved, r, q, added, *given):
         m += WIDE
     word, first_of_word = np.uint64(0), m
     while m < size:
-        last_now = load_part(narrow(u), added.begin, q, m, given_size - m)
-        rest, bits = advance_lanes(narrow(u), last_now, m, b, u, added, *given)
-        store_part(saved.x, r, m, seen - m, rest)
+        last_now = load_part(narrow(u), terms.begin, q, m, begin_size - m)
+        last_above, bits = advance_lanes(narrow(u), last_now, m, b, u, terms, *step_arguments)
+        store_part(saved.x, r, m, neurons - m, last_above)
         if saved.spikes.size:
-            store_part(saved.spikes, r, m, seen - m, ones_above(rest))
+            store_part(saved.spikes, r, m, neurons - m, ones_above(last_above))
         word |= bits << np.uint64(m % WORD)
         m += NARROW
     if saved.words.size and m > first_of_word:
@@ -95,30 +95,30 @@ def advance_row(u, b, saved, r, q, added, *given):
 def advance_leaky(layer, arriving, states, saved, readout, names, fired, batch, low, high):
     """Run one layer through all steps; its neurons share one decay, and subtract one positive threshold to reset.
 
-    Arguments and result are those of `advance_any`, but for `names` and `fired`, which are scratch memory for
-    numbers of inputs and of neurons. Spikes are where u > theta, so only the last step's are stored; theta is not
-    read for neurons that do not fire.
+    Arguments and result are those of `advance_any`, except that `names` and `fired` are scratch memory for indices
+    of inputs and of neurons. The spikes of a step follow from u > theta, so that only the last step's are stored in
+    `states`. theta is not read for neurons that do not fire.
     """
     arrived = sent = 0
     u = states.u
     decay, theta = layer.coefficients.decay[0], layer.coefficients.threshold[0]
-    inside = arriving.words.size > 0
-    index, value = (names, arriving.begin[:0]) if inside else (arriving.index, arriving.value)
-    added = Added(arriving.columns, arriving.current, index, value, layer.wires, fired)
+    packed = arriving.words.size > 0
+    index, value = (names, arriving.begin[:0]) if packed else (arriving.index, arriving.value)
+    terms = CurrentTerms(arriving.columns, arriving.current, index, value, layer.wires, fired)
     for begin_of_step in range(0, saved.x.shape[0], batch):
         for b in range(low, high):
             r = begin_of_step + b
             ask_row_to_write(saved.x, r, low, high, b, batch)
-            first, last, back = 0, 0, 0
-            if inside:
+            first, last, fired_count = 0, 0, 0
+            if packed:
                 last = unpack_row(arriving.words, r, names, 0)
                 arrived += last
             else:
                 first, last = arriving.indptr[r], arriving.indptr[r + 1]
             if layer.wiring == ALL_TO_ALL and begin_of_step:
-                back = unpack_row(saved.words, r - batch, fired, 0)
-            q = r if arriving.current.shape[0] > 1 else 0
-            advance_row(u, b, saved, r, q, added, first, last, back, decay, theta, layer.fires)
+                fired_count = unpack_row(saved.words, r - batch, fired, 0)
+            q = r if arriving.current.shape[0] > 1 else 0  # one row: the bias, the same in all steps
+            advance_row(u, b, saved, r, q, terms, first, last, fired_count, decay, theta, layer.fires)
             if readout.output.size:
                 sent += read_out(saved.words, r, names, readout, b)
     if layer.fires:
@@ -133,8 +133,8 @@ def advance_leaky(layer, arriving, states, saved, readout, names, fired, batch, 
 def move_row(u, s, b, drive, d, threshold, decay, base, reset, fires, shown, v):
     """Advance the potentials u[b] by one step driven by drive[d]; set shown[v] = u - threshold and the spikes s[b].
 
-    `base` [M] is the constant threshold, which a reset subtracts; threshold [1, M] is that of this step. `reset` is
-    one of `codes`.
+    `base` [M] is the constant threshold, which a reset subtracts; threshold [1, M] is the threshold of this step,
+    which differs from `base` if it adapts. `reset` is one of `codes`.
     """
     size = u.shape[1]
     one = u.dtype.type(1)  # a plain 1 would turn float32 into float64
@@ -167,9 +167,10 @@ def move_row(u, s, b, drive, d, threshold, decay, base, reset, fires, shown, v):
 def sum_current(layer, arriving, s, saved, r, b, before, scratch, names):
     """Write the current of row r, sample b, into scratch[0]; return how many packed spikes arrived.
 
-    The current is given, or bias plus weights of the arriving events or spikes; recurrent weights of the last
-    spikes are added. These are packed in row `before` of `saved`, or, if that is negative, stored in s[b]. `names`
-    is scratch memory for numbers of inputs and neurons.
+    The current is given, or it is the bias plus the weights of the arriving events or spikes. The recurrent weights
+    of the neurons that fired last are added. Those are packed in row `before` of `saved`; in the first step, where
+    `before` is negative, they are the neurons with s[b] > 0. `names` is scratch memory for indices of inputs and
+    neurons.
     """
     arrived, none = 0, layer.coefficients.decay[:0]
     if arriving.columns.size:
@@ -189,7 +190,7 @@ def sum_current(layer, arriving, s, saved, r, b, before, scratch, names):
             add_sum(scratch, 0, layer.wires, names, none, 0, unpack_row(saved.words, before, names, 0))
         else:
             count = 0
-            for m in range(s.shape[1]):
+            for m in range(s.shape[1]):  # without a branch: a neuron that did not fire is overwritten by the next
                 names[count] = m
                 count += s[b, m] > 0
             add_sum(scratch, 0, layer.wires, names, none, 0, count)

@@ -76,6 +76,12 @@ def room_to_sort(images, geometry):
 
 @inner
 def sort_image(images, r, geometry, by_pixel):
+    """Write the events of image r into `by_pixel`, a `Sorted`, by a counting sort.
+
+    Events arrive channel after channel, so that `border` follows the first index of an event's channel. Counts are
+    two entries behind their pixel: summed up, starts[p + 1] is where the next event of pixel p goes, and after all
+    events starts[p] is the first of pixel p.
+    """
     pixels, channels = geometry.height * geometry.width, geometry.channels
     begin, end = images.indptr[r], images.indptr[r + 1]
     by_pixel.starts[:] = 0
@@ -107,12 +113,11 @@ def is_thin(by_pixel, line, geometry):
 
 
 @row
-def seen(by_pixel, line, column, geometry):
-    """Return (first, last, shift, following): events under a kernel row at an output column, and where to go on.
+def events_under(by_pixel, line, column, geometry):
+    """Find the events of an image line under a kernel row at one output column; return (first, last, shift, following).
 
-    The events of the image line that starts at pixel `line` are [first, last) of `by_pixel`; the weights of event e
-    are row by_pixel.place[e] + shift of that kernel row. The columns up to `following` have no events if this one
-    has none.
+    The line starts at pixel `line`. The events are [first, last) of `by_pixel`, and the weights of event e are row
+    by_pixel.place[e] + shift of that kernel row. `following` is the next output column that can have events.
     """
     x = column * geometry.stride - geometry.before
     low = min(max(x, 0), geometry.width)  # a kernel may lie in the padding alone
@@ -123,6 +128,7 @@ def seen(by_pixel, line, column, geometry):
         if last == by_pixel.starts[line + geometry.width]:
             following = geometry.columns * geometry.pool
         else:
+            # The first output column whose kernel reaches the line's next event, by_pixel.column[last].
             reach = by_pixel.column[last] + geometry.before - geometry.kernel_width + geometry.stride
             following = max(following, reach // geometry.stride)
     return first, last, -x * geometry.channels, following

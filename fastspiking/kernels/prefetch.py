@@ -15,6 +15,8 @@ NEAREST, DATA = 3, 1  # arguments of LLVM's prefetch: into all cache levels, and
 
 
 def _asking(write: int) -> Any:
+    """Return a function of (rows, row, column), for loops, that prefetches that entry to write (1) or to read (0)."""
+
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         _, width = cgutils.unpack_tuple(builder, array.shape)

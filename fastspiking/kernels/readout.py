@@ -60,8 +60,9 @@ def pull_through(kind, grad_output, q, weights, m):
 
 @row_backward
 def renew_drive(grad_output, q, later, is_last, weights, drive, o):
-    """Set drive[o] = W^T grad_output[q], unless that gradient equals grad_output[later], of the following step.
+    """Set drive[o] = W^T grad_output[q], unless it already has that value.
 
+    It has if grad_output[q] equals grad_output[later], the gradient of the following step, for which it was computed.
     In the last step (`is_last`) it is always computed. `weights` is W [C, M].
     """
     differs = is_last
@@ -97,7 +98,7 @@ def pull_readout(back, rows, step, steps, b, o, r, names):
     """Move the readout of sample b, row o of the block, one step back, and add to the gradients of its weights.
 
     `back` is a `ReadoutBack`, `rows` its `ReadoutRows`. back.words[r] are the spikes that it received in `step` of
-    `steps`; `names` is scratch memory for their numbers.
+    `steps`; `names` is scratch memory for the indices of the neurons that sent them.
     """
     q = step * back.per_step + b
     is_last = step + 1 == steps

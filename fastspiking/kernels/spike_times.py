@@ -47,14 +47,14 @@ def share(membrane):
 def crossing(u, i, left, membrane):
     """Return the steps until potential u, driven by current i, reaches the threshold; infinity if more than `left`.
 
-    The potential rises to its only maximum and is concave on the way, so Newton's method, started at 0, approaches
-    the root from one side.
+    Without events u(t) = a e^(-t / tau_mem) - b e^(-t / tau_syn). It rises to its only maximum, at `high`, and is
+    concave on the way, so Newton's method, started at 0, approaches the root from one side.
     """
     mem, syn, theta = membrane.tau_mem, membrane.tau_syn, membrane.threshold
     b = share(membrane) * i
     a = u + b
     ratio = b * mem / (a * syn)
-    if not (i > u and ratio > 0.0):
+    if not (i > u and ratio > 0.0):  # the potential falls already
         return NEVER
     high = max(min(math.log(ratio) * (mem * syn / (mem - syn)), left), 0.0)
     if not a * math.exp(-high / mem) - b * math.exp(-high / syn) > theta:
@@ -164,16 +164,16 @@ def simulate(membrane, arriving, u, i, delay, fired, low, high):
     scratch memory for recurrent layers. fired.count is `WITHOUT_END` for a sample of endless firing.
     """
     for b in range(low, high):
-        now, number, come = 0.0, 0, count_coming(arriving, b)
-        for k in range(come + 1):
-            barrier = arriving.times[b, k] if k < come else arriving.ends[b]
+        now, number, count = 0.0, 0, count_coming(arriving, b)
+        for k in range(count + 1):
+            barrier = arriving.times[b, k] if k < count else arriving.ends[b]
             if arriving.sends.size:
                 number = fire_together(membrane, arriving.sends, u, i, delay, fired, b, k, now, barrier, number)
             else:
                 number = fire_apart(membrane, u, i, fired, b, k, now, barrier, number)
             if number == WITHOUT_END:
                 break
-            if k < come:
+            if k < count:
                 for n in range(u.shape[1]):
                     i[b, n] += arriving.jumps[b, k, n]
             now = barrier
@@ -197,7 +197,7 @@ class Gradients(NamedTuple):
 
 
 @row_backward
-def bring(adjoints, b, n, to, membrane):
+def move_back(adjoints, b, n, to, membrane):
     """Move the adjoint state of neuron n in sample b back to the earlier time `to`, without events between."""
     p, q, span = adjoints.p, adjoints.q, adjoints.at[b, n] - to
     slow, fast = math.exp(-span / membrane.tau_mem), math.exp(-span / membrane.tau_syn)
@@ -207,7 +207,7 @@ def bring(adjoints, b, n, to, membrane):
 
 
 @row_backward
-def later(adjoints, b, n, membrane):
+def slope_by_arrival(adjoints, b, n, membrane):
     """Return the derivative of the loss by the time at which a unit of current arrives at neuron n of sample b."""
     return adjoints.q[b, n] / membrane.tau_syn - adjoints.p[b, n] / membrane.tau_mem
 
@@ -235,11 +235,11 @@ def cross_together(adjoints, fired, by_time, arriving, gradients, b, m, membrane
     while first > 0 and fired.times[b, first - 1] == at and fired.before[b, first - 1] == fired.before[b, m]:
         first -= 1
     for j in range(neurons):
-        bring(adjoints, b, j, at, membrane)
+        move_back(adjoints, b, j, at, membrane)
     for s in range(first, m + 1):
         n = fired.source[b, s]
         for j in range(neurons):
-            by_time[b, s] += later(adjoints, b, j, membrane) * sends[n, j]
+            by_time[b, s] += slope_by_arrival(adjoints, b, j, membrane) * sends[n, j]
             gradients.sends[n, j] += adjoints.q[b, j]
     for s in range(first, m + 1):
         cross_spike(adjoints, fired, by_time, b, s, membrane)
@@ -255,20 +255,20 @@ def pull_back(membrane, arriving, fired, by_time, adjoints, gradients, low, high
     samples, so all its samples must be in one call.
     """
     for b in range(low, high):
-        come, m = count_coming(arriving, b), fired.count[b] - 1
+        count, m = count_coming(arriving, b), fired.count[b] - 1
         for n in range(adjoints.p.shape[1]):
             adjoints.p[b, n] = adjoints.q[b, n] = 0.0
             adjoints.at[b, n] = arriving.ends[b]
-        for k in range(come, -1, -1):
-            if k < come:
+        for k in range(count, -1, -1):
+            if k < count:
                 for n in range(adjoints.p.shape[1]):
-                    bring(adjoints, b, n, arriving.times[b, k], membrane)
+                    move_back(adjoints, b, n, arriving.times[b, k], membrane)
                     gradients.jumps[b, k, n] = adjoints.q[b, n]
-                    gradients.times[b, k] += later(adjoints, b, n, membrane) * arriving.jumps[b, k, n]
+                    gradients.times[b, k] += slope_by_arrival(adjoints, b, n, membrane) * arriving.jumps[b, k, n]
             while m >= 0 and fired.before[b, m] == k:
                 if arriving.sends.size:
                     m = cross_together(adjoints, fired, by_time, arriving, gradients, b, m, membrane)
                 else:
-                    bring(adjoints, b, fired.source[b, m], fired.times[b, m], membrane)
+                    move_back(adjoints, b, fired.source[b, m], fired.times[b, m], membrane)
                     cross_spike(adjoints, fired, by_time, b, m, membrane)
                 m -= 1

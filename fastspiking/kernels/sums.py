@@ -95,20 +95,20 @@ def call_scatter(out, o, index, value, first, last, total):
 def gather_adjoints(total, group, reaching, first, place):
     """Set total[g], for g in [0, group), to the gradient of one sample's outputs, from outside and the next layer.
 
-    `reaching` is a `Reaching`: its `output` is read from row `first` on, its `next_adjoint` from row `place` on.
+    `reaching` is an `ArrivingGradients`, whose `output` is read from row `first` on, and `next_adjoint` from row
+    `place` on. The next layer's adjoint is multiplied by `next_weights`, unless that was done already.
     """
     total[:] = total.dtype.type(0)
     if reaching.output.size:
         for g in range(group):
             for m in range(reaching.output.shape[1]):
                 total[g, m] = reaching.output[first + g, m]
-    if reaching.next_adjoint.size:
-        if not reaching.next_weights.size:
-            for g in range(group):
-                for m in range(total.shape[1]):
-                    total[g, m] += reaching.next_adjoint[place + g, m]
-        else:
-            add_products(total, group, reaching.next_adjoint, place, reaching.next_weights)
+    if reaching.next_adjoint.size and reaching.next_weights.size:
+        add_products(total, group, reaching.next_adjoint, place, reaching.next_weights)
+    elif reaching.next_adjoint.size:
+        for g in range(group):
+            for m in range(total.shape[1]):
+                total[g, m] += reaching.next_adjoint[place + g, m]
 
 
 @inner_backward

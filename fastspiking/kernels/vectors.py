@@ -68,6 +68,8 @@ for _symbol, _instruction in (
 
 
 def _zeros(lanes: int) -> Any:
+    """Return a function for loops that makes a vector of zeros, of so many lanes and of an array's float type."""
+
     def zeros(_typing: Any, array: Any) -> Any:
         kind = Vector(array.dtype, lanes)
 
@@ -127,12 +129,14 @@ def _write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 
 def _mask(builder: Any, vector: Any, count: Any) -> Any:
+    """Return a vector of truths: whether each lane is one of the first `count`."""
     whole = ir.VectorType(count.type, vector.count)
     lanes = ir.Constant(whole, list(range(vector.count)))
     return builder.icmp_signed("<", lanes, _spread(builder, count, whole))
 
 
 def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -> Any:
+    """Call LLVM's masked load or store, which touches no memory behind the end of a row."""
     entry = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
     symbol = f"llvm.masked.{name}.v{vector.count}{entry}.p0"
@@ -220,6 +224,7 @@ def where_larger(_typing: Any, left: Any, right: Any, chosen: Any, other: Any) -
 
 
 def _bits(builder: Any, kind: Vector, flags: Any) -> Any:
+    """Pack a vector of truths to a word of 64 bits."""
     bits = builder.bitcast(flags, ir.IntType(kind.lanes))
     return bits if kind.lanes == WIDE else builder.zext(bits, ir.IntType(WIDE))
 

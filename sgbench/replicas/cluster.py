@@ -1,5 +1,6 @@
 """Groups of a sweep's points as jobs of a cluster: submitted, followed by progress files, resubmitted if lost."""
 
+import math
 import secrets
 import shutil
 import threading
@@ -27,6 +28,7 @@ TICK_S = 0.5  # between two reads of the progress files
 GRACE_S = 3.0  # longest time in which a file written on one machine appears on another
 MOST_BYTES = 8 << 30  # most memory of a job, if the user sets none
 ALONE_BYTES = 1 << 30  # memory of a single run beyond that of a replica
+STEP_BYTES = 100 << 20  # requested memory is a multiple of it
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,9 @@ class ClusterPool:
                 self._start(lost_groups)
                 self.tick()
             all_ended = True
-            self._report_cost(groups[0].points[0])
+            cpu_s = sum(reader.cpu_s for reader in self.readers)
+            line = f"{self.count} jobs took {cpu_s:.1f} s of processor time"
+            self.hear(WorkerMessage(groups[0].points[0], "noted", line=line))
         finally:
             if self.running:
                 (self.folder / STOP).touch()
@@ -138,10 +142,6 @@ class ClusterPool:
             self.cluster.close()
             if not self.readers or (all_ended and not self.lost):
                 shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _report_cost(self, point: int) -> None:
-        cpu_s = sum(reader.cpu_s for reader in self.readers)
-        self.hear(WorkerMessage(point, "noted", line=f"{self.count} jobs took {cpu_s:.1f} s of processor time"))
 
     def cancel_rest(self) -> None:
         """Stop all running jobs after they have saved, in a thread that an interrupted command waits for."""
@@ -152,6 +152,7 @@ class ClusterPool:
     # --- submitting
 
     def _start(self, groups: Sequence[PointGroup]) -> None:
+        """Submit a job for each group; jobs of equal needs are submitted together."""
         by_needs: dict[JobNeeds, list[PointGroup]] = {}
         for group in groups:
             by_needs.setdefault(self.needs(group), []).append(group)
@@ -177,14 +178,18 @@ class ClusterPool:
         )
 
     def needs(self, group: PointGroup) -> JobNeeds:
-        """Return the resources of a group's job: memory for all its replicas, or the most allowed, in 100 MiB."""
+        """Return the resources of a group's job: memory for all its replicas, or the most allowed.
+
+        Memory is rounded up to 100 MiB, so that jobs of similar size can be submitted together. It always suffices
+        for one replica.
+        """
         spec = self.specs[group.points[0]]
         count = len(group.points) if self.largest is None else min(len(group.points), self.largest)
         need = need_bytes(spec, build(spec).network)
         memory_bytes = memory_for(need, count) + (ALONE_BYTES if group.alone is not None else 0)
-        step = 100 << 20
-        memory_bytes = min(-(-memory_bytes // step) * step, self.most_bytes or MOST_BYTES)
-        return JobNeeds(max(memory_bytes, memory_for(need, 1)), spec.trainer.threads)
+        rounded_bytes = math.ceil(memory_bytes / STEP_BYTES) * STEP_BYTES
+        allowed_bytes = min(rounded_bytes, self.most_bytes or MOST_BYTES)
+        return JobNeeds(max(allowed_bytes, memory_for(need, 1)), spec.trainer.threads)
 
     # --- receiving
 
@@ -196,15 +201,15 @@ class ClusterPool:
         for line in self.cluster.waits():
             point = next(iter(self.running.values())).group.points[0] if self.running else 0
             self.hear(WorkerMessage(point, "noted", line=line))
-        again = []
+        groups = []
         for handle, how in self.cluster.ended(list(self.running)).items():
             started = self.running[handle]
             if started.ended_s is None:
                 started.ended_s = time.monotonic()
-            elif time.monotonic() - started.ended_s >= GRACE_S:
+            elif time.monotonic() - started.ended_s >= GRACE_S:  # its last message would be visible by now
                 del self.running[handle]
-                again += self._groups_to_resubmit(started, how)
-        return again
+                groups += self._groups_to_resubmit(started, how)
+        return groups
 
     def _listen(self, started: _StartedJob) -> None:
         """Pass on new messages of a job; the end of a point only once its record is visible here."""
@@ -221,6 +226,7 @@ class ClusterPool:
                 self._pass_on(started, WorkerMessage(point, "ended", record=record))
 
     def _pass_on(self, started: _StartedJob, message: WorkerMessage) -> None:
+        """Send a message on, the last one of a point only once."""
         if message.kind in OVER:
             if message.point not in started.open:
                 return
@@ -239,14 +245,14 @@ class ClusterPool:
             record = finished_record(self.specs[point])
             if record is not None:  # the job could not report it, e.g. on a full disk
                 self._pass_on(started, WorkerMessage(point, "ended", record=record))
-        rest, alone = tuple(sorted(started.open)), started.group.alone
-        if not rest:
+        open_points, alone = tuple(sorted(started.open)), started.group.alone
+        if not open_points:
             return []
         if started.made_progress:
-            return [PointGroup(rest, alone)]
+            return [PointGroup(open_points, alone)]
         if len(started.group.points) > 1:
-            return [PointGroup((point,), alone) for point in rest]
-        for point in rest:
+            return [PointGroup((point,), alone) for point in open_points]
+        for point in open_points:
             line = f"its job {how}; its log is in {self.folder}"
             self.hear(WorkerMessage(point, "refused", line=line))
         return []

@@ -35,9 +35,10 @@ class SharedBatches:
     def __init__(self, members: Sequence[Replica]) -> None:
         self.data = {member.spec.seed: member.parts.data for member in members}
         self.cached: dict[tuple[int, Split], list[Batch]] = {}
-        self.left_bytes = KEPT_BYTES
+        self.left_bytes = KEPT_BYTES  # memory that may still be used
 
     def epoch(self, members: Sequence[Replica]) -> Iterator[dict[tuple[int, int], Batch]]:
+        """Yield the members' next training batches, by seed and number of the epoch."""
         keys = sorted({(member.spec.seed, member.training.epoch) for member in members})
         streams = [self.data[seed].epoch(epoch) for seed, epoch in keys]
         for batches in zip(*streams, strict=True):
@@ -46,14 +47,14 @@ class SharedBatches:
     def evaluation(self, data: SpikingData, split: Split) -> Iterator[Batch]:
         """Yield the batches of a split, which are the same for all runs of a seed and in every epoch.
 
-        `split`: name of the split.
+        They are cached on the first pass, unless that would take more than `KEPT_BYTES` together with others.
         """
         seed = data.seed
         if (seed, split) in self.cached:
             _ = data.splits[split]  # checks that this run may open it, and notes the use
             yield from self.cached[seed, split]
             return
-        batches: list[Batch] | None = []
+        batches: list[Batch] | None = []  # None: too large to be cached
         for batch in data.evaluation(split):
             yield batch
             if batches is not None:
@@ -128,7 +129,8 @@ class GroupWorker:
             self._report_unstacked(lockstep)
         shared = SharedBatches(members)
         while locksteps:
-            locksteps = [rest for lockstep in locksteps if (rest := self._finish_ended(lockstep, shared)) is not None]
+            continued = [self._finish_ended(lockstep, shared) for lockstep in locksteps]
+            locksteps = [lockstep for lockstep in continued if lockstep is not None]
             self._take_snapshots(locksteps)
             if time.perf_counter() - self.saved_s > CHECKPOINT_S:
                 self._save()
@@ -168,6 +170,7 @@ class GroupWorker:
         return members
 
     def _finish_ended(self, lockstep: Lockstep, shared: SharedBatches) -> Lockstep | None:
+        """Make the records of members that have done all epochs; return the lockstep of the others, None if none."""
         gone = set()
         for row, member in enumerate(lockstep.members):
             if member.training.ended:
@@ -176,7 +179,7 @@ class GroupWorker:
         return lockstep.without(gone) if gone else lockstep
 
     def _end(self, member: Replica, make: Callable[[], RunRecord]) -> None:
-        """Close a member: make its record, or that of the failure to do so, and send it."""
+        """Send a member's record, made by `make`; if that fails, the record says so."""
         self.ended.add(member.point)
         try:
             try:
@@ -192,25 +195,26 @@ class GroupWorker:
             )
 
     def _epoch(self, locksteps: list[Lockstep], shared: SharedBatches) -> list[Lockstep]:
+        """Train and validate all members for one epoch; return the locksteps without members that failed or stopped."""
         for lockstep in locksteps:
             for member in lockstep.members:
                 member.training.begin_epoch(len(member.training.curve))
-        everybody = [member for lockstep in locksteps for member in lockstep.members]
-        for batches in shared.epoch(everybody):
+        all_members = [member for lockstep in locksteps for member in lockstep.members]
+        for batches in shared.epoch(all_members):
             if self.stop():
                 raise Stopped
-            remaining = []
+            continued = []
             for lockstep in locksteps:
                 own = [batches[member.spec.seed, member.training.epoch] for member in lockstep.members]
-                rest = self._remove(lockstep, lockstep.train_batch(own))
-                remaining += [rest] if rest is not None else []
-            locksteps[:] = remaining
+                continued.append(self._remove(lockstep, lockstep.train_batch(own)))
+            locksteps[:] = [lockstep for lockstep in continued if lockstep is not None]
             if not locksteps:
                 return []
         return self._validate(locksteps, shared)
 
     def _validate(self, locksteps: list[Lockstep], shared: SharedBatches) -> list[Lockstep]:
-        remaining = []
+        """Score all members after an epoch; return the locksteps without members that failed or are stopped early."""
+        continued = []
         for lockstep in locksteps:
             failures = lockstep.check_optimizer()
             stopped: set[int] = set()
@@ -228,9 +232,8 @@ class GroupWorker:
                     stopped.add(row)
             for row in stopped:
                 self._prune(lockstep.members[row])
-            rest = self._remove(lockstep, failures, stopped)
-            remaining += [rest] if rest is not None else []
-        return remaining
+            continued.append(self._remove(lockstep, failures, stopped))
+        return [lockstep for lockstep in continued if lockstep is not None]
 
     def _prune(self, member: Replica) -> None:
         self.ended.add(member.point)
@@ -241,6 +244,7 @@ class GroupWorker:
     def _remove(
         self, lockstep: Lockstep, failures: dict[int, Exception], stopped: Iterable[int] = ()
     ) -> Lockstep | None:
+        """Store the records of members that failed; return the lockstep of the members that go on, None if none."""
         for row, error in failures.items():
             member = lockstep.members[row]
             self._end(member, lambda member=member, error=error: member.fail(error))
@@ -271,6 +275,7 @@ def _progress_message(member: Replica, kind: Literal["began", "epoch"]) -> Worke
 
 
 def _group_by_shape(members: Sequence[Replica]) -> list[list[Replica]]:
+    """Group members whose optimisers are of one class and whose parameters have equal shapes."""
     by_kind: dict[tuple[object, ...], list[Replica]] = {}
     for member in members:
         shapes = tuple(tuple(parameter.shape) for parameter in member.parts.network.parameters())

@@ -45,26 +45,27 @@ class GroupJob:
         return self.folder / f"{self.name}.json"
 
     def __call__(self) -> None:
+        """Run the points until they have ended or a stop is requested, and write their messages to `progress`."""
         self._set_up_process()
         writer = ProgressWriter(self.progress)
-        whole = False
+        has_ended = False
         try:
             with contextlib.suppress(Stopped, KeyboardInterrupt):  # a requested stop, after all is saved
                 if not self._should_stop(writer):
                     self._run(writer)
-                    whole = True
+                    has_ended = True
         finally:
             writer.flush()
-        if not whole:
+        if not has_ended:
             self.stopped()
 
     def stopped(self) -> None:
         """Do what follows a stop, after all runs are saved; a subclass may have the job queued again."""
 
     def _run(self, writer: ProgressWriter) -> None:
-        foreign = _differences(self.made_by, Code.here().made_by({}))
-        if foreign:
-            line = f"{socket.gethostname()} has other versions than the sweep ({foreign}); nothing was run there"
+        differences = _differences(self.made_by, Code.here().made_by({}))
+        if differences:
+            line = f"{socket.gethostname()} has other versions than the sweep ({differences}); nothing was run there"
             for point, _ in self.points:
                 writer.say(WorkerMessage(point, "refused", line=line, exit_code=InputError.exit_code))
             return
@@ -93,6 +94,7 @@ class GroupJob:
         sys.path += [path for path in self.search_path if path not in sys.path]
 
     def _should_stop(self, writer: ProgressWriter) -> bool:
+        """Return whether a stop is requested, and write messages that are due; called before every batch."""
         writer.tick()
         now_s = time.monotonic()
         if now_s - self.checked_s >= CHECK_S:

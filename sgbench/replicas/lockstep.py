@@ -39,6 +39,7 @@ class Lockstep:
         self.passes = StackedPasses(self.members, self.stack) if self.one_by_one is None else None
 
     def train_batch(self, batches: Sequence[Batch]) -> dict[int, Exception]:
+        """Train each member on its own batch; return the errors of members that failed, by row."""
         for numbers, member in zip(self.stack.optimizer.numbers, self.members, strict=True):
             numbers["lr"] = member.training.learning_rate()
         if self.passes is not None and self.passes.prepare(batches):
@@ -48,7 +49,8 @@ class Lockstep:
     def _train_stacked(self, passes: StackedPasses, batches: Sequence[Batch]) -> dict[int, Exception]:
         """Train all members in one stacked pass; return errors by row.
 
-        A member with numbers that are not finite repeats its pass alone, for the error that a single run would get.
+        A member whose numbers may not be finite repeats its pass alone, and then fails with the error that a single
+        run would get.
         """
         began_s = time.perf_counter()
         losses, state_sums = passes.run(batches)
@@ -74,8 +76,7 @@ class Lockstep:
     def _train_one_by_one(self, batches: Sequence[Batch]) -> dict[int, Exception]:
         """Train members with a pass of its own for each, but all steps together; return errors by row."""
         failures: dict[int, Exception] = {}
-        passes = []
-        totals = []
+        passes, totals = [], []  # of each member: the rule's iterator over updates, and the sum of their losses
         for member, batch in zip(self.members, batches, strict=True):
             loop = member.training.loop
             passes.append(loop.rule.gradients(loop.network, batch, loop.objective))
@@ -139,7 +140,7 @@ class Lockstep:
         `sums` is the loss plus a sum of states of each of `rows`; weights and gradients are those of the stack.
         """
         sums_are_finite, weights_are_finite = torch.isfinite(sums).tolist(), self.stack.are_finite()
-        self.norms = self.stack.norms()
+        self.norms = self.stack.gradients.norm(dim=1).tolist()
         return [
             row
             for row, is_finite in zip(rows, sums_are_finite, strict=True)
@@ -147,6 +148,7 @@ class Lockstep:
         ]
 
     def _step(self, rows: Sequence[int]) -> None:
+        """Clip gradients, and make the optimiser step of some rows."""
         for row in rows:
             norms = self.members[row].training.loop.norms
             if norms is not None:
@@ -156,6 +158,7 @@ class Lockstep:
         self.stack.step(rows)
 
     def check_optimizer(self) -> dict[int, Exception]:
+        """Return errors, by row, of members whose optimiser state is not finite."""
         failures: dict[int, Exception] = {}
         for row in range(len(self.members)):
             try:
@@ -165,17 +168,18 @@ class Lockstep:
         return failures
 
     def without(self, gone: set[int]) -> Lockstep | None:
-        rest = [member for row, member in enumerate(self.members) if row not in gone]
-        if not rest:
+        """Return a lockstep of the members that are not in these rows, with their optimiser state; None if none."""
+        remaining = [member for row, member in enumerate(self.members) if row not in gone]
+        if not remaining:
             return None
         state = self.stack.snapshot()
         for row, member in enumerate(self.members):
             member.optimizer_state = Stack.row_of(state, row)
-        return Lockstep(rest)
+        return Lockstep(remaining)
 
 
 def _sum_of_states(member: Replica, progress: Progress) -> torch.Tensor:
-    """Return the sum of the last membrane potentials, not finite if one of them is not, or if the sum overflows."""
+    """Return the sum of a member's last membrane potentials, which is not finite if one of them is not."""
     layers = member.parts.network.layers
     total = torch.zeros((), dtype=progress.loss.dtype)
     for layer, state in zip(layers, progress.trajectory.state, strict=True):
@@ -216,6 +220,7 @@ def watch_member(member: Replica, evaluation: Evaluation, stop: Callable[[], boo
 
 
 def _until(stop: Callable[[], bool], batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield batches; raise `Stopped` as soon as `stop` returns true."""
     for batch in batches:
         if stop():
             raise Stopped

@@ -19,6 +19,7 @@ from sgbench.rules.bptt import Bptt
 
 
 def why_not_stacked(members: Sequence[Replica]) -> str | None:
+    """Return why replicas cannot share a stacked pass, or None if they can."""
     for member in members:
         reason = _refusal(member)
         if reason is not None:
@@ -48,8 +49,8 @@ def _refusal(member: Replica) -> str | None:
         engine, reason = network.engine.pick(layer)  # type: ignore[arg-type]
         if engine != "fused":
             return f"layer '{layer.name}' runs on {engine} ({reason})"
-        shaped = layer.dropout is not None or layer.normaliser is not None or layer.weight_bits is not None
-        if shaped or layer.synapses() is None:  # type: ignore[operator]
+        has_more = layer.dropout is not None or layer.normaliser is not None or layer.weight_bits is not None
+        if has_more or layer.synapses() is None:  # type: ignore[operator]
             more = "" if layer.weight_bits is None else f": weights={choices['weights']} rounds them"
             return f"layer '{layer.name}' is more than weights and neurons{more}"
     return None
@@ -61,17 +62,9 @@ class StackedPasses:
     def __init__(self, members: Sequence[Replica], stack: Stack) -> None:
         self.members = members
         self.stack = stack
-        self.prepared_for: tuple[object, ...] = ()
-        self.chains: list[RepeatedChain] = []
-        positions = [{id(weight): position for position, weight in enumerate(own)} for own in stack.parameters]
-        self.slots = [
-            [
-                None if weight is None else stack.slots[row][positions[row][id(weight)]]
-                for layer in member.parts.network.layers
-                for weight in (layer.weight, layer.bias, layer.recurrent)
-            ]
-            for row, member in enumerate(members)
-        ]
+        self.prepared_for: tuple[object, ...] = ()  # shapes and epochs for which memory is prepared
+        self.chains: list[RepeatedChain] = []  # of each member
+        self.slots = [_gradient_slots(member, stack, row) for row, member in enumerate(members)]
 
     def prepare(self, batches: Sequence[Batch]) -> bool:
         """Prepare the layers' memory for batches of this size; return whether these batches can be stacked.
@@ -121,6 +114,17 @@ class StackedPasses:
         )
         targets = torch.cat([batch.target for batch in batches])
         return loss.cross_entropy(logits, targets, reduction="none").view(len(batches), -1).mean(1)
+
+
+def _gradient_slots(member: Replica, stack: Stack, row: int) -> list[Tensor | None]:
+    """Return the memory of a row's gradients for each layer's weight, bias and recurrent weights, None if absent.
+
+    This is the order in which `RepeatedChain.backward` returns gradients.
+    """
+    slots = {id(weight): slot for weight, slot in zip(stack.parameters[row], stack.slots[row], strict=True)}
+    layers = member.parts.network.layers
+    weights = [weight for layer in layers for weight in (layer.weight, layer.bias, layer.recurrent)]
+    return [None if weight is None else slots[id(weight)] for weight in weights]
 
 
 def _is_sparse(batch: Batch) -> bool:

@@ -49,6 +49,7 @@ class ProgressWriter:
             self.flush()
 
     def flush(self) -> None:
+        """Write new messages now; if that fails, they are written next time."""
         if self.is_new:
             tree = {"notes": self.notes, "points": self.points, "cpu_s": time.process_time()}
             self.written_s = time.monotonic()
@@ -74,6 +75,7 @@ class ProgressReader:
         self.cpu_s = 0.0  # most processor time that the job has reported; a restarted job counts anew
 
     def news(self) -> list[WorkerMessage]:
+        """Return the messages that are new since the last call; none if the file is missing or only half there."""
         try:
             tree: Any = parse_tree(read_bytes(self.path), str(self.path))
             points = {int(point): message for point, message in tree["points"].items()}

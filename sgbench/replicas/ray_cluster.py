@@ -57,11 +57,11 @@ class RayCluster:
         return handles
 
     def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
-        open_ = {self.tasks[handle]: handle for handle in handles}
-        if not open_:
+        handle_of = {self.tasks[handle]: handle for handle in handles}
+        if not handle_of:
             return {}
-        ready, _ = self.ray.wait(list(open_), num_returns=len(open_), timeout=0)
-        return {open_[task]: self._how(task) for task in ready}
+        ended, _ = self.ray.wait(list(handle_of), num_returns=len(handle_of), timeout=0)
+        return {handle_of[task]: self._how(task) for task in ended}
 
     def _how(self, task: Any) -> str:
         """Describe how a task has ended, as a text that continues "its job ..."."""

@@ -76,6 +76,7 @@ class Replica(BaseRun):
         self.show_histograms(self.training.epoch)
 
     def finish(self, evaluation: Evaluation) -> RunRecord:
+        """Score the best weights, on the test split too if the run opens it, and store the record; return it."""
         weights_sha256 = self.save_best_weights()
         began_s = time.perf_counter()
         self._score("validation", evaluation)
@@ -95,10 +96,12 @@ class Replica(BaseRun):
             self.training.score(batch)
 
     def is_below(self, thresholds: Sequence[float]) -> bool:
+        """Return whether the best validation score so far is below this epoch's threshold, if there is one."""
         epochs, best = len(self.training.curve), self.training.best
         if epochs > len(thresholds):
             return False
-        return (best.value if best.monitor == "validation_accuracy" else -best.value) < thresholds[epochs - 1]
+        score = best.value if best.monitor == "validation_accuracy" else -best.value  # larger is better
+        return score < thresholds[epochs - 1]
 
     def prune(self) -> None:
         """Write the number of epochs and the best validation scores of a run that is stopped early."""

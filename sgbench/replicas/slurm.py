@@ -13,10 +13,10 @@ from sgbench.replicas.cluster import JobNeeds
 from sgbench.replicas.jobs import GroupJob
 from sgbench.replicas.slurm_job import SlurmGroupJob
 
-ASK_S = 5.0  # between two queries of the controller, which serves a whole site
+QUERY_S = 5.0  # between two queries of the controller, which serves a whole site
 WAIT_S = 45.0  # longest wait for jobs to save and end; SLURM kills them after KillWait, 30 s by default
 MOST_REQUEUES = 10_000  # each time limit of a job costs one
-GONE = "Invalid job id"
+UNKNOWN_ID = "Invalid job id"
 """SLURM's message for ids that it has forgotten."""
 
 
@@ -48,7 +48,7 @@ class Slurm:
             **({} if workers is None else {"array_parallelism": workers}),
             **settings,
         }
-        self.asked_s = -ASK_S  # time of the last query
+        self.queried_s = -QUERY_S  # time of the last query
         self.states: dict[str, tuple[str, str]] = {}  # by job id: state, and why it waits
         self.answered = False  # whether the controller has answered since the last submission
         self.reported: set[str] = set()  # reasons for waiting that were reported
@@ -63,32 +63,32 @@ class Slurm:
             jobs_started = executor.submit_array(list(jobs))
         except Exception as error:
             raise InputError(f"hydra.launcher.on=slurm: {one_printable_line(error)}") from error
-        self.asked_s, self.answered = -ASK_S, False
+        self.queried_s, self.answered = -QUERY_S, False
         return [job.job_id for job in jobs_started]
 
     def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
         """Return how jobs have ended, for those that left SLURM's queue; none before the controller answers.
 
-        The controller is queried at most every `ASK_S` seconds; in between its last answer is used.
+        The controller is queried at most every `QUERY_S` seconds; in between its last answer is used.
         """
-        if handles and time.monotonic() - self.asked_s >= ASK_S:
-            self.asked_s = time.monotonic()
-            self._ask(handles)
+        if handles and time.monotonic() - self.queried_s >= QUERY_S:
+            self.queried_s = time.monotonic()
+            self._query(handles)
         if not self.answered:
             return {}
         return {
             handle: "left SLURM's queue before its points had ended" for handle in handles if handle not in self.states
         }
 
-    def _ask(self, handles: Sequence[str]) -> None:
-        """Ask the controller for the states of jobs; keep the last answer if it fails."""
+    def _query(self, handles: Sequence[str]) -> None:
+        """Query the controller for the states of jobs, into `states`; the last answer stays if it fails."""
         ids = ",".join(sorted({handle.partition("_")[0] for handle in handles}))
         command = ["squeue", "--noheader", "--array", "--format=%i|%T|%r", f"--jobs={ids}"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
         except (OSError, subprocess.TimeoutExpired):
             return
-        if done.returncode and GONE not in done.stderr:
+        if done.returncode and UNKNOWN_ID not in done.stderr:
             return
         rows = [line.split("|", 2) for line in done.stdout.splitlines() if line.count("|") >= 2]  # noqa: PLR2004
         self.states = {name: (state, reason) for name, state, reason in rows}
@@ -106,7 +106,7 @@ class Slurm:
             subprocess.run(["scancel", *handles], capture_output=True, timeout=60, check=False)  # noqa: S603, S607
         until_s = time.monotonic() + WAIT_S
         while time.monotonic() < until_s:
-            self._ask(handles)
+            self._query(handles)
             if self.answered and not set(handles) & set(self.states):
                 return
             time.sleep(1)

@@ -40,6 +40,7 @@ class Stack:
                 parameter.data = view
 
     def _views(self, row: Tensor) -> list[Tensor]:
+        """Return a view of each parameter, in its own shape, into a row of a matrix like `values`."""
         begin = row.storage_offset()
         return [torch.as_strided(row, shape, strides, begin + offset) for offset, shape, strides in self.layout]
 
@@ -77,10 +78,8 @@ class Stack:
             for position, slot in enumerate(self.slots[row])
         ]
 
-    def norms(self) -> list[float]:
-        return self.gradients.norm(dim=1).tolist()
-
     def clip(self, norms: Sequence[float], limits: Sequence[float]) -> None:
+        """Scale each row's gradients so that their norm is at most its limit, as `torch.nn.utils.clip_grad_norm_`."""
         factors = [min(1.0, limit / (norm + 1e-6)) for norm, limit in zip(norms, limits, strict=True)]
         if any(factor < 1 for factor in factors):
             self.gradients.mul_(self.gradients.new_tensor(factors)[:, None])
@@ -99,6 +98,7 @@ class Stack:
         return torch.isfinite(self.values.sum(1)).tolist()
 
     def snapshot(self) -> dict[str, Tensor]:
+        """Copy all weights and the optimiser's state and number of steps, each with a row for each network."""
         tensors = {"values": self.values, **self.optimizer.state}
         saved = {name: tensor.clone() for name, tensor in tensors.items()}
         return saved | {"steps": torch.tensor(self.optimizer.steps)}

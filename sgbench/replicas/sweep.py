@@ -83,7 +83,7 @@ class WorkerPool:
 
     def _start(self, group: PointGroup) -> None:
         points = [(point, self.specs[point]) for point in group.points]
-        ours, theirs = multiprocessing.Pipe(duplex=False)
+        receiving, sending = multiprocessing.Pipe(duplex=False)
         settings: dict[str, Any] = {
             "alone": group.alone is not None,
             "largest": self.largest,
@@ -91,13 +91,13 @@ class WorkerPool:
             "thresholds": {point: self.thresholds[point] for point in group.points if point in self.thresholds},
         }
         if _may_fork(group):
-            # A worker closes its copies of our ends, so that it notices when this process is gone.
-            settings["inherited"] = (*self.running, ours)
+            # A worker closes its copies of the receiving ends, so that it notices when this process is gone.
+            settings["inherited"] = (*self.running, receiving)
         context: Any = multiprocessing.get_context("fork" if _may_fork(group) else "spawn")
-        process = context.Process(target=work, args=(points, theirs), kwargs=settings)
+        process = context.Process(target=work, args=(points, sending), kwargs=settings)
         process.start()
-        theirs.close()
-        self.running[ours] = _Running(process, group, set(group.points))
+        sending.close()
+        self.running[receiving] = _Running(process, group, set(group.points))
 
     def _listen(self, pipe: Any) -> list[PointGroup]:
         """Receive and pass on one message of a worker; if it has ended, return the groups to run in its place."""
@@ -155,15 +155,17 @@ def run_sweep(
     exit code of each problem that is not a failure of the run itself. `thresholds`: maps points to pruning thresholds;
     points that run alone are not stopped early. `where`: this machine or a cluster.
     """
-    finished = {point: record for point in points if (record := finished_record(specs[point])) is not None}
-    left = [point for point in points if point not in finished]
-    if not left:
+    records = {point: finished_record(specs[point]) for point in points}
+    finished = {point: record for point, record in records.items() if record is not None}
+    unfinished = [point for point in points if point not in finished]
+    if not unfinished:
         return []
-    first = {folder_of(specs[point]): point for point in reversed(left)}
-    twins = [point for point in left if first[folder_of(specs[point])] != point]  # repetitions of another point
-    left = sorted(first.values())
-    count = max(1, min(workers or where.groups_of(len(left)) or processors(), len(left)))
-    point_groups = groups(specs, left, count)
+    first = {folder_of(specs[point]): point for point in reversed(unfinished)}
+    duplicates = [point for point in unfinished if first[folder_of(specs[point])] != point]  # same run as another point
+    to_run = sorted(first.values())
+    wanted = workers or where.groups_of(len(to_run)) or processors()
+    count = max(1, min(wanted, len(to_run)))
+    point_groups = groups(specs, to_run, count)
     start = _starter(specs, where, workers=workers, count=count, largest=largest, thresholds=thresholds)
     view = SweepView(specs, finished, headline)
 
@@ -177,7 +179,7 @@ def run_sweep(
         for reason, alone in reasons.items():
             view.say(f"{alone} points run alone: {reason}")
         start(hear, view.tick).run(point_groups)
-        for point in twins:
+        for point in duplicates:
             view.hear(WorkerMessage(point, "ended", line="its twin has no record", record=stored_record(specs[point])))
     finally:
         view.close()

@@ -100,38 +100,43 @@ class SweepView:
         """
         if message.kind == "noted":
             self.say(message.line)
+        elif message.kind in ("began", "epoch"):
+            self._update(message)
+        else:
+            self._end(message)
+
+    def _update(self, message: WorkerMessage) -> None:
+        """Count a running point, and take over its epochs and its best scores."""
+        point, scores = message.point, message.selected
+        self.rows[self.kinds[point]].running += point not in self.open
+        self.open.add(point)
+        self.epochs[point] = message.epochs
+        if scores is not None:
+            self._score(point, scores.validation_accuracy, scores.validation_loss)
+
+    def _end(self, message: WorkerMessage) -> None:
+        """Count a point that has ended, and print a line about it."""
+        point, record = message.point, message.record
+        row = self.rows[self.kinds[point]]
+        row.running -= point in self.open
+        self.open.discard(point)
+        self.epochs[point] = self.specs[point].method.protocol.epochs
+        self.bests.pop(point, None)
+        if record is not None and message.kind != "pruned":
+            self._count(point, record)
+            self.say(f"{self._number()} {self.headline(record)}")
             return
-        spec, row = self.specs[message.point], self._row_of(message.point)
-        if message.kind in ("began", "epoch"):
-            row.running += message.point not in self.open
-            self.open.add(message.point)
-            self.epochs[message.point] = message.epochs
-            if message.selected is not None:
-                scores = message.selected
-                self._score(message.point, scores.validation_accuracy, scores.validation_loss)
-            return
-        row.running -= message.point in self.open
-        self.open.discard(message.point)
-        self.epochs[message.point] = spec.method.protocol.epochs
-        self.bests.pop(message.point, None)
         if message.kind == "pruned":
             row.done += 1
-            self.say(f"{self._number()} {self._name(message.point)}: {message.line}")
-            return
-        if message.record is None:
+        else:
             row.failed += 1
-            self.failed.add(message.point)
+            self.failed.add(point)
             self.problems.append(message.line)
-            self.say(f"{self._number()} {self._name(message.point)}: {message.line}")
-            return
-        self._count(message.point, message.record)
-        self.say(f"{self._number()} {self.headline(message.record)}")
-
-    def _row_of(self, point: int) -> PointRow:
-        return self.rows[self.kinds[point]]
+        self.say(f"{self._number()} {self._name(point)}: {message.line}")
 
     def _count(self, point: int, record: RunRecord) -> None:
-        row = self._row_of(point)
+        """Count a point by the status of its record, with its validation scores."""
+        row = self.rows[self.kinds[point]]
         is_finished = record.status == "finished"
         row.failed += not is_finished
         row.done += is_finished

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from fastspiking.choose import Engine
+from fastspiking.codegen.build import is_interpreted, module_of
 from fastspiking.codegen.program import record
-from fastspiking.codegen.triton_build import is_interpreted, module_of
 from fastspiking.codegen.triton_source import TritonSource, triton_backward_arrays, triton_forward_arrays
 from fastspiking.triton import Tile
 from sgbench.composition.compose import compose

@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from fastspiking.choose import PREFERRED, Engine
+from fastspiking.codegen.build import module_of
 from fastspiking.codegen.program import record
-from fastspiking.codegen.triton_build import module_of
 from fastspiking.codegen.triton_source import FUNCTIONS, HEAD, TritonSource
 from fastspiking.codegen.values import Untraceable, Value
 from sgbench.errors import InputError

@@ -51,7 +51,7 @@ def test_the_short_loops_are_for_leaky_neurons() -> None:
 def test_the_first_pass_finds_what_was_compiled_for_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Expected: no new signature in a pass after the calls that compile; both have the argument types of a run."""
     seen: list[Callable[[], object]] = []
-    monkeypatch.setattr(warm_up, "_is_kept", lambda loop: False)
+    monkeypatch.setattr(warm_up, "_is_cached", lambda loop: False)
     monkeypatch.setattr(warm_up, "_beside", lambda call: contextlib.nullcontext(seen.append(call)))
     monkeypatch.setattr(warm_up, "_compile_loops", warm_up._compile_loops.__wrapped__)
     layers = network(kind, ("none", "full"))
@@ -68,7 +68,7 @@ def test_the_first_pass_finds_what_was_compiled_for_it(kind: str, monkeypatch: p
 
 
 def test_nothing_is_compiled_or_locked_where_the_cache_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warm_up, "_is_kept", lambda loop: True)
+    monkeypatch.setattr(warm_up, "_is_cached", lambda loop: True)
     monkeypatch.setattr(warm_up, "alone", lambda path: pytest.fail("locked"))
     warm_up._compile_loops.__wrapped__(LEAKY, float)
 

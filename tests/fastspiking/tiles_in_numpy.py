@@ -19,7 +19,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from fastspiking.codegen.triton_build import module_of
+from fastspiking.codegen.build import module_of
 
 
 class Pointer:
