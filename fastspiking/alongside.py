@@ -22,20 +22,15 @@ from fastspiking.signals.spikes import SparseSpikes
 class ArrivingEvents:
     """Holds the events that arrive at a layer, and the weights by which the loops compute its current from them.
 
-    `rows`: events of each row t * B + b; `weight`: [M, K], from K inputs to M neurons; `bias`: [M] or None.
+    `events`: [T, B, K]; `weight`: [M, K], from K inputs to M neurons; `bias`: [M] or None.
     """
 
-    @staticmethod
-    def of(events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> ArrivingEvents:
-        """Return the arriving events of packed spikes [T, B, K]."""
-        value = None if events.value is None else events.value.numpy()
-        return ArrivingEvents(Rows(events.indptr.numpy(), events.index.numpy(), value), weight, bias)
-
-    def __init__(self, rows: Rows, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> None:
         self.number = FLOATS[weight.dtype]
         self.columns = weight.detach().T.contiguous()
         self.learns_bias = bias is not None
         self.bias = self.columns.new_zeros(self.columns.shape[1]) if bias is None else bias.detach()
+        rows = Rows.of(events)
         self.events = (rows.indptr, rows.index, rows.value_as(self.number))
 
     def driven(self) -> InputCurrent:

@@ -125,16 +125,10 @@ class RepeatedChain:
 
         `gradient` [T, B, M] is that of the output of the last forward pass.
         """
-        nothing = [None] * (OUTCOMES - 1)
-        silent = LayerOutcome(None, *nothing)  # type: ignore[arg-type]
-        last = LayerOutcome(gradient, *nothing)  # type: ignore[arg-type]
-        outcomes = [silent] * (len(self.stages) - 1) + [last]
-        return self.blocks.backward(
-            [
-                Link(stage.plan, stage.product, stage.saved, outcome)
-                for stage, outcome in zip(self.stages, outcomes, strict=True)
-            ]
-        )
+        none = LayerOutcome(*[None] * OUTCOMES)  # type: ignore[arg-type]
+        gradients = [none] * (len(self.stages) - 1) + [none._replace(output=gradient)]
+        pairs = zip(self.stages, gradients, strict=True)
+        return self.blocks.backward([Link(stage.plan, stage.product, stage.saved, own) for stage, own in pairs])
 
 
 def ends_in_joined_readout(layers: Sequence[BlockLayer]) -> bool:

@@ -143,8 +143,7 @@ class Engine:
             return "its recurrent synapses delay"
         module = _module(name)
         find_refusal = module.refusal if on_trial else getattr(module, "without_trial", module.refusal)
-        refusal: str | None = find_refusal(layer, self.device)
-        return refusal
+        return find_refusal(layer, self.device)  # type: ignore[no-any-return]
 
     def describe(self, layers: Sequence[EngineLayer]) -> Choice:
         """Return the engines that run these layers, and the reason, for records, reports and debug lines.

@@ -96,8 +96,7 @@ def _dense(signal: Signal, of: Convolution) -> Tensor:
 def _images(signal: Signal, number: type) -> Images:
     """Return the entries of all images that are not 0, with values of a float type."""
     if isinstance(signal, SparseSpikes):
-        value = None if signal.value is None else signal.value.numpy()
-        rows = Rows(signal.indptr.numpy(), signal.index.numpy(), value)
+        rows = Rows.of(signal)
     else:
         flat = signal.detach().reshape(-1, signal.shape[-1]).contiguous().numpy().astype(number, copy=False)
         rows = listed_entries(flat, flat.size) or Rows(*no_events(number))

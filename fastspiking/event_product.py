@@ -34,8 +34,7 @@ class GivenEvents:
 
     def take(self, events: SparseSpikes) -> None:
         """Replace the spikes by others of the same shape."""
-        value = None if events.value is None else events.value.numpy()
-        self.all = Rows(events.indptr.numpy(), events.index.numpy(), value)
+        self.all = Rows.of(events)
 
     def rows(self) -> Rows:
         return self.all

@@ -80,7 +80,7 @@ def can_join_loop(layer: EngineLayer, wanted: Wanted) -> bool:
     spec = layer.neuron.recurrence_spec()
     if spec is None or layer.synapses() is None or layer.recurrence != "none":
         return False
-    if any(isinstance(value, Tensor) for value in spec.coefficients()):
+    if isinstance(spec.input, Tensor) or any(isinstance(value, Tensor) for value in spec.coefficients()):
         return False
     is_plain = spec.surrogate is None and spec.second is None and spec.input == 1.0
     return is_plain and wanted.window is None and not wanted.apart
@@ -206,7 +206,7 @@ def _arriving_events(layer: EngineLayer, signal: Signal) -> ArrivingEvents | Non
     synapses = layer.synapses()
     if synapses is None or not isinstance(signal, SparseSpikes) or synapses[0].dtype not in DTYPES:
         return None
-    return ArrivingEvents.of(signal, *synapses) if signal.density <= density.WEIGHT_DENSE else None
+    return ArrivingEvents(signal, *synapses) if signal.density <= density.WEIGHT_DENSE else None
 
 
 def _current(layer: EngineLayer, signal: Signal) -> Tensor:
@@ -222,10 +222,9 @@ def _current(layer: EngineLayer, signal: Signal) -> Tensor:
 def _feature_shape(layer: EngineLayer, numbers: Sequence[Tensor]) -> tuple[int, ...]:
     """Return the feature shape of a layer's neurons; a step is elementwise, so a guess is good enough on trial."""
     currents, synapses = layer.neuron.currents, layer.synapses()
-    if synapses is not None:
-        return (synapses[0].shape[0] // currents,)
-    if layer.recurrent is not None:
-        return (layer.recurrent.shape[0] // currents,)
+    weights = layer.recurrent if synapses is None else synapses[0]
+    if weights is not None:
+        return (weights.shape[0] // currents,)
     shapes = [tensor.shape for tensor in numbers if tensor.dim() > 1]
     if shapes:  # a value for each channel [C, 1, 1]
         return tuple(max(size, NEURONS) if size == 1 else size for size in shapes[0])

@@ -98,19 +98,18 @@ def ways_back(layer: EngineLayer) -> WaysBack:
 
 
 def current_of_events(layer: EngineLayer, signal: Signal) -> Tensor:
+    """Compute a layer's current [T, B, ...] of all steps, event by event if the layer can."""
     from_events = getattr(layer, "current_of_events", None)
-    current: Tensor = layer.current(dense(signal)) if from_events is None else from_events(signal)
-    return current
+    return layer.current(dense(signal)) if from_events is None else from_events(signal)  # type: ignore[no-any-return]
 
 
 def begin_feedback(layer: EngineLayer) -> Callable[[Tensor], Tensor]:
     """Return a function that computes the recurrent current step by step in one pass.
 
-    For recurrent synapses with delays it holds the spikes that are under way.
+    For recurrent synapses with delays it stores the spikes that have not arrived yet.
     """
     begin = getattr(layer, "begin_feedback", None)
-    feedback: Callable[[Tensor], Tensor] = layer.feedback if begin is None else begin()
-    return feedback
+    return layer.feedback if begin is None else begin()  # type: ignore[no-any-return]
 
 
 def synapses_of(layer: EngineLayer) -> tuple[Tensor, Tensor | None]:

@@ -25,6 +25,12 @@ class Rows(NamedTuple):
     index: np.ndarray  # int32, the input of each event
     value: np.ndarray | None  # of each event; None where all are 1
 
+    @staticmethod
+    def of(events: SparseSpikes) -> Rows:
+        """Return packed events [T, B, K] on the CPU as the events of T B rows, without a copy."""
+        value = None if events.value is None else events.value.numpy()
+        return Rows(events.indptr.numpy(), events.index.numpy(), value)
+
     @property
     def count(self) -> int:
         return int(self.indptr[-1] - self.indptr[0])
@@ -105,18 +111,9 @@ def sum_rows(rows: Rows, weights: Tensor, begin: np.ndarray, out: Tensor) -> Non
     `weights`: [K, M]. `begin`: bias [M]; of size 0, `out` keeps its content and the sums are added to it. `out`: [...,
     M].
     """
-    width = out.shape[-1]
-    in_parts(
-        events.gather,
-        len(rows.indptr) - 1,
-        out.numel(),
-        rows.indptr,
-        rows.index,
-        rows.value_as(FLOATS[out.dtype]),
-        rows_of(weights, width),
-        begin,
-        rows_of(out, width),
-    )
+    width, row_events = out.shape[-1], (rows.indptr, rows.index, rows.value_as(FLOATS[out.dtype]))
+    arguments = (*row_events, rows_of(weights, width), begin, rows_of(out, width))
+    in_parts(events.gather, len(rows.indptr) - 1, out.numel(), *arguments)
 
 
 class ProductSum:
@@ -142,14 +139,6 @@ class ProductSum:
             self.value = np.empty(len(self.index), value.dtype)
         new_value = self.value if value.size and self.value is not None else value
         events.transpose(rows.indptr, rows.index, value, self.indptr, self.index, new_value)
-        in_parts(
-            events.gather,
-            len(out),
-            count * width,
-            self.indptr,
-            self.index,
-            new_value,
-            rows_of(dense, width),
-            np.empty(0, value.dtype),
-            rows_of(out, width),
-        )
+        dense_rows, no_bias = rows_of(dense, width), np.empty(0, value.dtype)
+        arguments = (self.indptr, self.index, new_value, dense_rows, no_bias, rows_of(out, width))
+        in_parts(events.gather, len(out), count * width, *arguments)

@@ -22,13 +22,13 @@ class TorchSteps:
             now = current if feedback is None else current + feedback(carry.last)
             if saved.now.numel():
                 saved.now[t] = now
-            drive, threshold = plan.coefficients[2] * now if plan.gained else now, theta
+            u_drive, threshold = plan.coefficients[2] * now if plan.gained else now, theta
             if plan.second:
-                drive = _second(plan, now, carry)
+                u_drive = _second(plan, now, carry)
                 threshold = theta + slope * carry.w
                 if saved.w.numel():
                     saved.w[t] = carry.w
-            _potential(plan, drive, carry)
+            _potential(plan, u_drive, carry)
             torch.sub(carry.u, threshold, out=saved.x[t])
             if plan.fires:
                 torch.gt(saved.x[t], 0, out=carry.last)

@@ -17,9 +17,8 @@ from fastspiking.codegen.triton_source import TritonSource, triton_backward_arra
 from fastspiking.codegen.values import Untraceable
 from fastspiking.errors import InputError
 from fastspiking.generated import beyond_a_step, learns, try_out, write_source
-from fastspiking.generated_back import BackwardArrays
 from fastspiking.generated_forward import ForwardPass, Inputs, Run
-from fastspiking.generated_run import PassKinds, run_layer, with_matrix
+from fastspiking.generated_run import BackwardArrays, PassKinds, run_layer, with_matrix
 from fastspiking.layer import EngineLayer, LayerRun, Wanted, one_by_one, start
 from fastspiking.layout import Layout
 from fastspiking.signals.spikes import Signal, dense

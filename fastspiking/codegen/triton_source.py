@@ -137,9 +137,11 @@ class TritonSource(WrittenSource):
 
     def _forward(self) -> str:
         """Write the program that computes all steps, and stores outputs and, if gradients are wanted, all states."""
-        program, written = self.program, self._lines(self._kept_forward())
+        program = self.program
+        fields = {f"state_{k}": parts for k, parts in enumerate(program.following)}
+        registers = {f"{field}.{k}": _register(field, k) for field, k, _ in _each(fields)}  # by "array.part"
+        written = self._lines(registers | {f"recurrent.{k}": f"recurrent_{k}" for k in self.recurrent_parts})
         body = [f"recurrent_{k} = {self._product(f'fed, matrix_{k}')}" for k in self.recurrent_parts]
-        fields = {f"state_{place}": parts for place, parts in enumerate(program.following)}
         outputs = {name: parts for name, parts in program.outputs.items() if program.field_of(name) is None}
         body += written.lines(needed(program.forward_roots))
         body += [f"{_register(field, k)} = {written.names[v]}" for field, k, v in _each(fields)]
@@ -164,8 +166,10 @@ class TritonSource(WrittenSource):
 
     def _backward(self) -> str:
         """Write the program that goes back from the last step, and stores a tile's gradients of parameters."""
-        program, written = self.program, self._lines(self._kept_backward())
-        fields = {f"grad_{place}": parts for place, parts in enumerate(program.before)}
+        program = self.program
+        fields = {f"grad_{k}": parts for k, parts in enumerate(program.before)}
+        registers = {f"{field.replace('grad', 'd_state')}.{k}": _register(field, k) for field, k, _ in _each(fields)}
+        written = self._lines(registers | {"d_fed.0": "d_fed"})
         outgoing = {f"grad_{name}": parts for name, parts in program.gradients.items()}
         arriving = [f"d_{name}" for name in program.outputs if name != "fed"]
         body = written.lines(needed(program.backward_roots))
@@ -193,19 +197,6 @@ class TritonSource(WrittenSource):
             address = f"sums + (tl.program_id(0) * {rows} + {row}) * size + n"
             behind.append(f"tl.store({address}, tl.sum(sum_{row}, axis=0), mask=n < size)")
         return written.filled(BACKWARD, triton_backward_arrays(program), before, body, behind)
-
-    def _kept_forward(self) -> dict[str, str]:
-        """Return the registers that hold inputs of a forward step; maps "array.part" to a variable name."""
-        kept = {f"recurrent.{k}": f"recurrent_{k}" for k in self.recurrent_parts}
-        fields = {f"state_{place}": parts for place, parts in enumerate(self.program.following)}
-        return kept | {f"{field}.{k}": _register(field, k) for field, k, _ in _each(fields)}
-
-    def _kept_backward(self) -> dict[str, str]:
-        """Return the registers that hold inputs of a backward step; maps "array.part" to a variable name."""
-        kept = {"d_fed.0": "d_fed"}
-        for place, parts in enumerate(self.program.before):
-            kept |= {f"d_state_{place}.{k}": _register(f"grad_{place}", k) for k in range(len(parts))}
-        return kept
 
     def _matrix(self, *, transposed: bool) -> list[str]:
         """Write lines that load each part's recurrent weights as [source, target], or transposed for backward."""

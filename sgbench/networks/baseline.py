@@ -1,5 +1,6 @@
 """The base of networks without spikes: chains of torch's layers, their input and their width."""
 
+import bisect
 import itertools
 import re
 from abc import abstractmethod
@@ -263,8 +264,8 @@ class Size:
         if self.parameters is not None:
             return self.parameters
         sizes = [n_inputs, *self.shape, n_outputs]
-        among = {"none": 0, "one_to_one": sum(self.shape), "all_to_all": sum(n * n for n in self.shape)}
-        return dense_parameters(sizes, bias=self.bias) + among[self.recurrence]
+        recurrent = {"none": 0, "one_to_one": sum(self.shape), "all_to_all": sum(n * n for n in self.shape)}
+        return dense_parameters(sizes, bias=self.bias) + recurrent[self.recurrence]
 
     def widths(self, count: Callable[[list[int]], int], n_inputs: int, n_outputs: int) -> list[int]:
         """Return the number of units of each hidden layer with which the wanted number is matched best.
@@ -275,13 +276,13 @@ class Size:
         [11]
         """
         wanted = self.wanted(n_inputs, n_outputs)
-        low, high = 1, 2
+        high = 2
         while count(self._scaled(high)) < wanted:
-            low, high = high, 2 * high
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if count(self._scaled(middle)) < wanted else (low, middle)
-        closest = min((self._scaled(low), self._scaled(high)), key=lambda width: abs(count(width) - wanted))
+            high *= 2
+        # The smallest first layer with at least the wanted number of parameters; the one below it may be closer.
+        high = bisect.bisect_left(range(high), wanted, high // 2 + 1, key=lambda units: count(self._scaled(units)))
+        candidates = self._scaled(high - 1), self._scaled(high)
+        closest = min(candidates, key=lambda width: abs(count(width) - wanted))
         least = count(closest)
         if least > TOO_LARGE * wanted:
             raise InputError(

@@ -94,6 +94,7 @@ class Conv(Chain):
 
 
 def _is_pooled(layers: Sequence[int] | None, count: int, pooling: str) -> list[bool]:
+    """Return whether each of `count` hidden layers is pooled; `layers` numbers them from 1, None stands for all."""
     if layers is None:
         return [pooling != "none"] * count
     chosen = require_counts("network.pooled_layers", layers, "a list such as [2, 4]")

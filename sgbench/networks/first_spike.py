@@ -121,6 +121,7 @@ def first_spikes(arrivals: Arrivals, ends: Tensor, membrane: Membrane) -> Tensor
     with torch.no_grad():
         sums = [term.cumsum(1) for term in _arrival_terms(jumps, arrival, membrane)]
         time, reaches = _crossing_time(sums, membrane)
+        # Times of the arrivals and infinity: entry k + 1 is the arrival after arrival k.
         later = torch.nn.functional.pad(torch.where(exists, arrivals.times, math.inf), (0, 1), value=math.inf)
         slack = ROUNDING * membrane.tau_syn
         inside = (time >= arrival[..., None] - slack) & (time <= later[:, 1:, None] + slack)
@@ -139,11 +140,16 @@ def _arrival_terms(jumps: Tensor, arrival: Tensor, membrane: Membrane) -> list[T
     These are w e^{t/tau_s}, and w e^{t/tau_m}, or w without a leak.
     """
     synaptic = jumps * (arrival / membrane.tau_syn).exp()[..., None]
-    leaks = not math.isinf(membrane.tau_mem)
-    return [synaptic, jumps * (arrival / membrane.tau_mem).exp()[..., None] if leaks else jumps]
+    has_leak = not math.isinf(membrane.tau_mem)
+    return [synaptic, jumps * (arrival / membrane.tau_mem).exp()[..., None] if has_leak else jumps]
 
 
 def _crossing_time(sums: Sequence[Tensor], membrane: Membrane) -> tuple[Tensor, Tensor]:
+    """Compute spike times by the formulas of `FirstSpike`, and whether the threshold is reached at all.
+
+    `sums` are those of `_arrival_terms` over a set C. Where the threshold is not reached the formula's arguments are
+    replaced, since the gradient of a NaN would be NaN even if its value is not used.
+    """
     first, second = sums
     theta, tau = membrane.threshold, membrane.tau_syn
     if math.isinf(membrane.tau_mem):

@@ -58,6 +58,11 @@ class Pool(nn.Module):
 
 
 def image_of(image: object, n_inputs: int, stated: Image | None) -> Image:
+    """Return channels, height and width of a network's input.
+
+    They are `image` if it is given, else those that the data set states, else one square channel. Raises an
+    `InputError` if they do not multiply to `n_inputs`.
+    """
     if image is None and stated is not None:
         return stated
     if image is None:

@@ -41,10 +41,10 @@ def set_reset_gradient(neuron: Any, reset_gradient: ResetGradient) -> None:
     """Make the reset of a neuron of snnTorch pass a gradient on, or not."""
     neuron.mem_reset = SpikeReset(neuron, attached=reset_gradient == "attached")
     if hasattr(neuron, "reset_mem"):
-        neuron.reset_mem = functools.partial(_rest, neuron)
+        neuron.reset_mem = functools.partial(_reset_mem, neuron)
 
 
-def _rest(neuron: Any) -> Any:
+def _reset_mem(neuron: Any) -> Any:
     """Set a neuron to rest, and drop the graph of its last reset, so that it can be copied as before."""
     if isinstance(getattr(neuron, "reset", None), Tensor):
         neuron.reset = neuron.reset.detach()
@@ -66,6 +66,10 @@ def spiking_modules(network: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def reset_gradient_of(neuron: Any) -> ResetGradient:
+    """Return whether gradient passes through the reset of a neuron of snnTorch or of ours.
+
+    The `mem_reset` of somebody's subclass is called once to find out.
+    """
     if isinstance(neuron, Neuron):
         potential = getattr(neuron, "next_potential", None)
         return "detached" if potential is None or potential.detached else "attached"
@@ -74,6 +78,6 @@ def reset_gradient_of(neuron: Any) -> ResetGradient:
         return "attached" if reset.attached else "detached"
     if reset is None or str(getattr(reset, "__module__", "")).startswith("snntorch."):
         return "detached"
-    with torch.enable_grad():  # a subclass's own: tried
+    with torch.enable_grad():
         potential = torch.zeros_like(neuron.threshold, requires_grad=True)
         return "attached" if reset(potential).requires_grad else "detached"

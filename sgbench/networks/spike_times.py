@@ -37,6 +37,7 @@ class Membrane(NamedTuple):
 
     @property
     def share(self) -> float:
+        """Return tau_syn / (tau_mem - tau_syn), by which a current enters the potential's solution."""
         return self.tau_syn / (self.tau_mem - self.tau_syn)
 
 
@@ -202,7 +203,9 @@ class _AwakenedWeight:
         self.silent: Tensor | None = None  # share of the batch in which each neuron is silent [N]
         if by and weight.requires_grad:
             self.value = weight.clone()
-            self.value.register_hook(self._lower_gradient)
+            self.value.register_hook(
+                lambda slope: slope if self.silent is None else slope - self.by * self.silent[:, None]
+            )
 
     def arrivals(self, times: Tensor, rows: Tensor | None, source: Tensor | None) -> Arrivals:
         """Compute the arrivals that events at these times cause.
@@ -212,10 +215,6 @@ class _AwakenedWeight:
         """
         jumps = self.value.T[source] if rows is None else rows @ self.value.T
         return Arrivals(times, jumps)
-
-    def _lower_gradient(self, slope: Tensor) -> Tensor:
-        """Subtract `by` times the silent share from the gradient [N, inputs]; a hook of the weights."""
-        return slope if self.silent is None else slope - self.by * self.silent[:, None]
 
 
 def times_as_output(times: Tensor, lengths: Tensor, steps: int) -> Tensor:

@@ -73,21 +73,21 @@ class SpikingResnet(Network):
         self.layers = nn.ModuleList()
         self.blocks: list[ResidualBlock] = []
         self._options = {"recurrence": "none", "recurrence_gradient": "full", "bias": bias}
-        make_neuron = provided.make_neuron
-        pixels = image_of(image, provided.n_inputs, provided.data_image)
-        shape = self._add("stem", pixels, stages[0][0], make_neuron).image_out
+        make_neuron, shape = provided.make_neuron, image_of(image, provided.n_inputs, provided.data_image)
+        shape = self._add("stem", shape, stages[0][0], make_neuron).image_out
         for stage, (count, repeats) in enumerate(stages):
             for repeat in range(repeats):
-                shape = self._add_block(shape, count, 2 if stage and not repeat else 1, make_neuron)
-        pool = Pool("average", shape, *shape[1:])
+                stride = 2 if stage > 0 and repeat == 0 else 1  # each stage but the first halves the images
+                shape = self._add_block(shape, count, stride, make_neuron)
         readout = readout_layer(shape[0], provided, bias=bias)
-        readout.pool_in = pool
+        readout.pool_in = Pool("average", shape, *shape[1:])
         self.set_up([*self.layers, readout], provided)
         self._check_spikes()
 
     def _add(
         self, name: str, shape: Image, channels: int, make: MakeNeuron, *, side: int = 3, stride: int = 1
     ) -> ConvLayer:
+        """Append a convolutional layer with kernels of `side` pixels to the network, and return it."""
         layer = ConvLayer(name, shape, channels, make, kernel_size=side, stride=stride, **self._options)  # type: ignore[arg-type]
         self.layers.append(layer)
         return layer
@@ -106,6 +106,7 @@ class SpikingResnet(Network):
         return second.image_out
 
     def _check_spikes(self) -> None:
+        """Raise an `InputError` if blocks multiply spikes that are not 0 or 1."""
         sends = {layer.neuron.sends for layer in self.hidden_layers}
         if self.connect != "add" and sends != {"binary"}:
             raise InputError(
@@ -122,6 +123,7 @@ class SpikingResnet(Network):
     def unroll(
         self, x: Signal, lengths: Tensor, state: LayerStates = None, keep: Keep = NOTHING, *, window: int | None = None
     ) -> Trajectory:
+        """Run all blocks over all time steps; see `Network.unroll`."""
         self.begin_pass(lengths, x.shape[0])
         states = [None] * len(self.layers) if state is None else list(state)
         runs: list[LayerRun] = []
@@ -154,12 +156,14 @@ class SpikingResnet(Network):
         return [self.readout]
 
     def sources(self, input_kind: Literal["binary", "real"]) -> list[Source]:
+        """Return the source of each layer's input, in the order of the layers: block by block, then the readout."""
         layers: list[Any] = list(self.layers)
         sources = [Source("input", input_kind)]
         source = source_of(layers[0])
         for block in self.blocks:
             sources += [source, source_of(layers[block.first])]
-            sources += [] if block.shortcut is None else [source]
+            if block.shortcut is not None:
+                sources.append(source)
             source = Source(block.name, "real" if self.connect == "add" else "binary")
         return [*sources, source]
 
@@ -170,13 +174,16 @@ class SpikingResnet(Network):
         signal = spikes[0]
         for block in self.blocks:
             received += [signal, spikes[block.first]]
-            received += [] if block.shortcut is None else [signal]
-            straight = signal if block.shortcut is None else spikes[block.shortcut]
+            straight = signal
+            if block.shortcut is not None:
+                received.append(signal)
+                straight = spikes[block.shortcut]
             signal = self.join(spikes[block.second], straight)  # type: ignore[arg-type]
         return [*received, signal]
 
 
 def _pair_stages(channels: object, blocks: object) -> list[tuple[int, int]]:
+    """Return the number of channels and of blocks of each stage."""
     wanted = "a list such as [16, 32], one for each stage,"
     counts = require_counts("network.channels", channels, wanted)
     repeats = require_counts("network.blocks", blocks, wanted)

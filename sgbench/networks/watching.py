@@ -108,6 +108,7 @@ def replaced_step(neuron: Neuron, step: Callable[..., Any]) -> Iterator[None]:
 
 
 def _watched_step(neuron: Any, watcher: Watcher, step: Callable[..., Any], current: Tensor, state: Any) -> Any:
+    """Make a step of one of our neurons, and tell the watcher its current and output."""
     current = current if watcher.before is None else watcher.before(neuron, current)
     output, after = step(current, state)
     watcher.after(neuron, current, output)

@@ -8,7 +8,6 @@ from torch import Tensor
 from fastspiking import density
 from fastspiking.blocks import RepeatedChain
 from fastspiking.fused import stages_of
-from fastspiking.plan import Carry
 from fastspiking.signals.spikes import SparseSpikes
 from fastspiking.signals.trajectory import Batch, Trajectory
 from sgbench.losses.base import Loss
@@ -73,7 +72,8 @@ class StackedPasses:
         memory is prepared again in each.
         """
         shapes = {tuple(batch.x.shape) for batch in batches}
-        if len(shapes) > 1 or not all(_is_sparse(batch) for batch in batches):
+        sparse = (isinstance(each.x, SparseSpikes) and each.x.density <= density.WEIGHT_DENSE for each in batches)
+        if len(shapes) > 1 or not all(sparse):  # gradients are summed over events, of which there must be few
             return False
         key = (*shapes, *(member.training.epoch for member in self.members))
         if key == self.prepared_for:
@@ -100,8 +100,10 @@ class StackedPasses:
             for slot, input_gradient in zip(slots, chain.backward(gradient), strict=True):
                 if slot is not None and input_gradient is not None:
                     slot.copy_(input_gradient)
-        state_sums = torch.stack([_sum_of_states(chain.states) for chain in self.chains])
-        return losses.detach(), state_sums
+        state_sums = [
+            torch.stack([layer.u.sum() + layer.w.sum() for layer in chain.states]).sum() for chain in self.chains
+        ]
+        return losses.detach(), torch.stack(state_sums)
 
     def _losses(self, outputs: Sequence[Tensor], batches: Sequence[Batch]) -> Tensor:
         """Return the mean loss of each replica [R], from its outputs [T, B, C] and its batch."""
@@ -125,12 +127,3 @@ def _gradient_slots(member: Replica, stack: Stack, row: int) -> list[Tensor | No
     layers = member.parts.network.layers
     weights = [weight for layer in layers for weight in (layer.weight, layer.bias, layer.recurrent)]
     return [None if weight is None else slots[id(weight)] for weight in weights]
-
-
-def _is_sparse(batch: Batch) -> bool:
-    """Return whether a batch is packed, with so few events that gradients are summed over them."""
-    return isinstance(batch.x, SparseSpikes) and batch.x.density <= density.WEIGHT_DENSE
-
-
-def _sum_of_states(states: Sequence[Carry]) -> Tensor:
-    return torch.stack([state.u.sum() + state.w.sum() for state in states]).sum()

@@ -49,15 +49,12 @@ class Stack:
         for position, (parameter, slot) in enumerate(zip(self.parameters[row], self.slots[row], strict=True)):
             if parameter.grad is None:
                 slot.zero_()
-                self._mark_absent(row, position)
+                if self.absent is None:
+                    self.absent = torch.zeros_like(self.values, dtype=torch.bool)
+                self._views(self.absent[row])[position].fill_(True)
             else:
                 slot.copy_(parameter.grad)
                 parameter.grad = None
-
-    def _mark_absent(self, row: int, position: int) -> None:
-        if self.absent is None:
-            self.absent = torch.zeros_like(self.values, dtype=torch.bool)
-        self._views(self.absent[row])[position].fill_(True)
 
     @contextlib.contextmanager
     def gradients_in_network(self, row: int) -> Iterator[None]:

@@ -190,12 +190,9 @@ class SweepView:
         highest = self._best()
         best = "" if highest is None else f" | best {highest.text} {highest.name}"
         counts = ", ".join(f"{self._sum(column)} {column}" for column in ("running", "failed"))
-        return f"{self._sum('done')}/{len(self.specs)} done, {counts}{best} | {clock(used_s)}{self._left(used_s)}"
-
-    def _left(self, used_s: float) -> str:
-        """Return the estimated time left as text, from the time used; empty while few epochs are done."""
-        share = sum(self.epochs.values()) / max(1, self.planned)
-        return f", {clock(used_s * (1 - share) / share)} left" if share >= KNOWN_FROM else ""
+        share = sum(self.epochs.values()) / max(1, self.planned)  # of all epochs done
+        left = f", {clock(used_s * (1 - share) / share)} left" if share >= KNOWN_FROM else ""
+        return f"{self._sum('done')}/{len(self.specs)} done, {counts}{best} | {clock(used_s)}{left}"
 
     def table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="")

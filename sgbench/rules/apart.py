@@ -42,14 +42,14 @@ class DetachedPass:
     def slopes(self, objective: Objective, target: Tensor) -> ObjectiveSlopes:
         """Compute the derivatives of the objective by outputs, spikes and potentials, each as independent."""
         loss = objective.whole(self.trajectory, target)
-        sent = [*self.trajectory.spikes[: len(self.hidden)]]
-        leaves = [self.trajectory.output, *sent, *self.trajectory.u]
+        spikes = [*self.trajectory.spikes[: len(self.hidden)]]
+        leaves = [self.trajectory.output, *spikes, *self.trajectory.u]
         by_output, *others = torch.autograd.grad(loss, leaves, allow_unused=True)
         return ObjectiveSlopes(
             loss=loss.detach(),
             output=torch.zeros_like(self.trajectory.output) if by_output is None else by_output,
-            spikes=others[: len(sent)],
-            u=others[len(sent) :],
+            spikes=others[: len(spikes)],
+            u=others[len(spikes) :],
         )
 
     def to_currents(self, error: Tensor) -> Tensor:
@@ -78,7 +78,8 @@ class DetachedPass:
         `errors`: errors of the spikes of each hidden layer [T, B, N]; `slopes`: derivatives of the objective.
         """
         values: list[Any] = [run.output for run in (*self.hidden, self.readout)]
-        gradients = [error if own is None else error + own for error, own in zip(errors, slopes.spikes, strict=True)]
+        pairs = zip(errors, slopes.spikes, strict=True)
+        gradients = [error if penalty is None else error + penalty for error, penalty in pairs]
         gradients.append(slopes.output)
         for run, slope in zip((*self.hidden, self.readout), slopes.u, strict=False):
             if run.u is not None and slope is not None:
@@ -111,6 +112,7 @@ def run_detached(
     network.begin_pass(batch.lengths, batch.x.shape[0])
     layers: list[Any] = [*network.hidden_layers, network.readout]
     spec = network.readout.neuron.recurrence_spec()
+    # Linear units have the same derivative at any current; others need the current of this pass, so they run apart.
     split = by_current and (spec is None or spec.surrogate is not None)
     runs = network.engine.unroll(
         layers[:-1] if split else layers, batch.x, keep_u=POTENTIAL in keep, window=window, apart=True
@@ -133,12 +135,12 @@ def run_detached(
 
 def _detached_trajectory(network: Network, batch: Batch, runs: Sequence[LayerRun]) -> Trajectory:
     """Build the trajectory of all layers' runs, with detached values that are leaves of autograd."""
-    sent = [run.output.detach().requires_grad_() for run in runs]  # type: ignore[union-attr]
+    outputs = [run.output.detach().requires_grad_() for run in runs]  # type: ignore[union-attr]
     fires = network.readout.neuron.output == "binary"
     return Trajectory(
-        output=sent[-1],
+        output=outputs[-1],
         lengths=batch.lengths,
-        spikes=tuple(sent if fires else sent[:-1]),
+        spikes=tuple(outputs if fires else outputs[:-1]),
         u=tuple(run.u.detach().requires_grad_() for run in runs if run.u is not None),
         state=tuple(type(run.state)(*(field.detach() for field in run.state)) for run in runs),
     )
@@ -198,12 +200,20 @@ class Feedback(nn.Module):
         return iter(self.buffers())
 
 
-class ReadoutUnits:
-    """Holds the readout's units without its weights, as a layer whose input is their current."""
+class NonRecurrent:
+    """Is the base of layers without recurrence that a rule makes for the engine, beside those of the network."""
 
     recurrence = "none"
     recurrent = None
     cut = False
+
+    def feedback(self, s: Tensor) -> Tensor:
+        """Return zeros of the shape of the spikes s: there is no recurrence."""
+        return torch.zeros_like(s)
+
+
+class ReadoutUnits(NonRecurrent):
+    """Holds the readout's units without its weights, as a layer whose input is their current."""
 
     def __init__(self, layer: Layer) -> None:
         self.name = layer.name
@@ -215,7 +225,3 @@ class ReadoutUnits:
     def current(self, x: Tensor) -> Tensor:
         """Return the input unchanged as the current."""
         return x
-
-    def feedback(self, s: Tensor) -> Tensor:
-        """Return zeros of the shape of the spikes s: there is no recurrence."""
-        return torch.zeros_like(s)

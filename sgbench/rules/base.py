@@ -126,14 +126,14 @@ class LearningRule(ABC):
         reason, use, remedies = refusal.rpartition("use ")
         if not use:
             return refusal
-        parts = re.split(r"(,? or )", remedies)
-        return (
-            reason + use + "".join(f"{part} and rule=bptt" if self._drops_requirement(part) else part for part in parts)
-        )
+        parts = re.split(r"(,? or )", remedies)  # remedies, and the text between them
+        extended = [f"{part} and rule=bptt" if self._drops_requirement(part) else part for part in parts]
+        return reason + use + "".join(extended)
 
     composed = add_rule_to_remedies  # its old name, for one release
 
     def _drops_requirement(self, remedy: str) -> bool:
+        """Return whether a remedy sets something that this rule requires to another value."""
         overrides = remedy.replace(",", " ").split()
         keys = tuple(override.partition("=")[0] + "=" for override in self.requires)
         return "rule=bptt" not in overrides and any(
@@ -160,10 +160,10 @@ def learnt_by(group: str, neuron: Neuron) -> tuple[str, str]:
     """
     options = inspect.signature(type(neuron)).parameters
     names = [name for name, _ in neuron.named_parameters()]
-    owners = list(dict.fromkeys(name.partition(".")[0] for name in names))
+    owners = list(dict.fromkeys(name.partition(".")[0] for name in names))  # attributes of the neuron that hold them
     overrides = {}
     for owner in owners:
-        if owner == "surrogate" and "surrogate.log_stretch" in names:
+        if owner == "surrogate" and "surrogate.log_stretch" in names:  # a learnt steepness
             overrides[owner] = "steepness=fixed"
         elif f"learn_{owner}" in options:
             overrides[owner] = f"{group}.learn_{owner}=none"

@@ -85,7 +85,7 @@ class Bptt(LearningRule):
 
         A window starts from the detached states of the one before.
         """
-        steps, size, state = int(batch.lengths.max()), self.window or 1, None
+        steps, size, state = int(batch.lengths.max()), self.window or 1, None  # None: the state at rest
         for number, window in enumerate(windows(batch.x, size)):
             first = number * size
             if first >= steps:
@@ -102,6 +102,7 @@ class Bptt(LearningRule):
 
 
 def _check_per_window(network: Network, objective: Objective) -> None:
+    """Raise an `InputError` where a window cannot be learnt from without the steps behind it."""
     if not objective.loss.online or objective.loss.remembers:
         remedy = "loss=per_step" if "class" in objective.loss.targets else "rule.update=null"
         raise InputError(f"rule.update=per_window: needs a loss in every step; use {remedy}")

@@ -126,5 +126,6 @@ def target_output(batch: Batch, like: Tensor) -> Tensor:
     if target.ndim == 1:
         return nn.functional.one_hot(target, classes).to(like).expand(steps, -1, -1)
     labels = labels_inside(target, batch.lengths)
-    known = labels != UNLABELLED
-    return (nn.functional.one_hot(labels.clamp(min=0), classes) * known[..., None]).transpose(0, 1).to(like)
+    is_labelled = labels != UNLABELLED
+    one_hot = nn.functional.one_hot(labels.clamp(min=0), classes) * is_labelled[..., None]
+    return one_hot.transpose(0, 1).to(like)

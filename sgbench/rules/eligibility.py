@@ -44,7 +44,7 @@ class Eligibility:
         self.layer = layer
         self.kappa = kappa
         self.has_filter = has_memory(kappa)
-        self.shared = layer.neuron.filters_alike
+        self.shared = layer.neuron.filters_alike  # whether a trace is equal for all neurons
         self.fields: list[int] | None = None  # indices of the state's fields that x contains
         # For each entry of x [B, N or 1, K]: traces of inputs, bias and all-to-all recurrence.
         self.dense: list[Tensor] = []
@@ -75,18 +75,19 @@ class Eligibility:
     ) -> tuple[_Functional, list[_Functional]]:
         """Compute the window's loss, and each entry of x at its end, as linear functionals.
 
-        If all neurons filter alike, the entries are computed for one neuron only. `spike` is the index of the
+        If all neurons filter alike, the state's entries are computed for one neuron only. `spike` is the index of the
         state's field of spikes.
         """
         fields: list[int] = self.fields  # type: ignore[assignment]
-        entries, filtered = range(len(fields)), [len(fields)] if self.has_filter else []
+        state_entries, filter_entries = range(len(fields)), [len(fields)] if self.has_filter else []
         if not self.shared:
-            loss, *ends = _run_adjoints(local, fields, spike, self.kappa, learning, [*entries, *filtered])
+            entries = [*state_entries, *filter_entries]
+            loss, *ends = _run_adjoints(local, fields, spike, self.kappa, learning, entries)
             return loss, ends
-        loss, *last = _run_adjoints(local, fields, spike, self.kappa, learning, filtered)
+        loss, *filter_ends = _run_adjoints(local, fields, spike, self.kappa, learning, filter_entries)
         one_neuron = _first_neuron(local)
-        _, *ends = _run_adjoints(one_neuron, fields, spike, self.kappa, learning[:, :1, :1], entries)
-        return loss, [*ends, *last]
+        _, *state_ends = _run_adjoints(one_neuron, fields, spike, self.kappa, learning[:, :1, :1], state_entries)
+        return loss, [*state_ends, *filter_ends]
 
     def _presynaptic(self, inputs: Tensor, spikes: Tensor) -> Tensor:
         """Return the presynaptic signals of each step [n, B, K]: inputs, 1 for the bias, and the last spikes.
@@ -109,7 +110,7 @@ class Eligibility:
         advanced = list(traces) or [pre.new_empty(0)] * len(ends)
         for index in range(len(ends) - 1, -1, -1):
             of_current = ends[index].current.permute(1, 2, 0).expand(len(by_sample), -1, -1)
-            if not traces:
+            if not traces:  # the first window, before which all traces are 0
                 advanced[index] = torch.bmm(of_current, by_sample)
                 continue
             factors = [start[..., None] for start in ends[index].start[: len(ends)]]
@@ -134,6 +135,7 @@ class Eligibility:
         self.paired = advanced
 
     def _add_dense(self, loss: _Functional, pre: Tensor, inputs: int) -> None:
+        """Add the gradients of dense weights: from this window's signals, and by the traces from earlier ones."""
         outer = loss.current.flatten(0, 1).T @ pre.flatten(0, 1)
         for start, trace in zip(loss.start, self.dense, strict=False):
             outer += torch.einsum("bn,bnk->nk", start, trace)
@@ -143,8 +145,9 @@ class Eligibility:
             add_gradient(self.layer.recurrent, outer[:, inputs + 1 :])
 
     def _add_convolved(self, loss: _Functional, pre: Tensor, inputs: int) -> None:
+        """Add the gradients of a convolution's weights, as `_add_dense` does those of dense ones."""
         layer: ConvLayer = self.layer  # type: ignore[assignment]
-        # The window's own steps, and behind them each trace from before it, with the slope by which it still counts.
+        # The signals and slopes of the window's steps, then each trace from earlier windows with its own slope.
         slopes = torch.cat([loss.current.flatten(0, 1), *loss.start[: len(self.dense)]])
         signals = torch.cat([pre.flatten(0, 1), *(trace[:, 0] for trace in self.dense)])
         arriving, ones, spikes = signals.split([inputs, 1, signals.shape[1] - inputs - 1], 1)
@@ -202,14 +205,15 @@ def _run_adjoints(
     filtered spikes are its last entry. `spike`: index of the state's field of spikes. `kappa`: decay of the filter.
     `learning`: learning signals [n, B, N]. `ends`: wanted entries of x.
     """
-    steps, passes = len(learning), len(ends) + 1
-    of_x = [learning.new_zeros(passes, *learning.shape[1:]) for _ in range(len(fields) + 1)]
+    steps, passes = len(learning), len(ends) + 1  # pass 0 is for the loss
+    of_x = [learning.new_zeros(passes, *learning.shape[1:]) for _ in range(len(fields) + 1)]  # adjoint of each entry
     for number, entry in enumerate(ends):
         of_x[entry][1 + number] = 1.0
     current = learning.new_zeros(passes, *learning.shape)
     for t in range(steps - 1, -1, -1):
         of_x[-1][0] += learning[t]
         of_fields = dict(zip(fields, of_x, strict=False))
+        # The filtered spikes are made of the step's spikes, which may be a field of the state, too.
         of_fields[spike] = of_fields[spike] + of_x[-1] if spike in of_fields else of_x[-1]
         for field, value in of_fields.items():
             drive = local.by_current[field]
@@ -244,10 +248,10 @@ def _carried_fields(local: Jacobians) -> list[int]:
     """Return the indices of the state's fields that depend on the current and that the next step reads."""
     fields = range(len(local.by_state))
     dependent = {field for field in fields if local.by_current[field] is not None}
-    for _ in fields:
-        dependent |= {
-            field for field in fields if any(local.by_state[field][source] is not None for source in dependent)
-        }
+    for _ in fields:  # over one more step each time, until no field is added
+        for field, row in enumerate(local.by_state):
+            if any(row[source] is not None for source in dependent):
+                dependent.add(field)
     return [field for field in sorted(dependent) if any(row[field] is not None for row in local.by_state)]
 
 

@@ -151,6 +151,7 @@ class EProp(LearningRule):
         return Progress(slopes.loss, detached.trajectory)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """Run forward in windows of time, and add gradients by eligibility traces."""
         forward, traces = Forward(network, batch), _Traces(network)
         total = network.readout.weight.new_zeros(())
         for span in forward.spans(self._window):
@@ -170,7 +171,7 @@ class _Traces:
         self.network = network
         kappa = readout_decay(network)
         self.hidden = [Eligibility(layer, kappa) for layer in network.hidden_layers]
-        self.sent = [SpikeFilter(kappa) for _ in network.hidden_layers]
+        self.filters = [SpikeFilter(kappa) for _ in network.hidden_layers]
         self.readout = ReadoutTraces(network)
 
     @torch.no_grad()
@@ -186,13 +187,13 @@ class _Traces:
         for index, window in enumerate(span.hidden):
             error = slopes @ feedback[index]
             if needs_filter:
-                filtered = self.sent[index].filter(window.output)
+                filtered = self.filters[index].filter(window.output)
                 penalty = self._penalty(filtered, objective, batch, span.first)
                 if penalty is not None:
                     loss, error = loss + penalty[0], error + penalty[1]
             self.hidden[index].advance(window, error)
             if learnt:
-                add_gradient(learnt[index], self.sent[index].gradient(slopes))
+                add_gradient(learnt[index], self.filters[index].gradient(slopes))
         self.readout.advance(span.hidden[-1].output, slopes)
         return loss
 

@@ -23,6 +23,7 @@ from sgbench.neurons.synaptic_readout import SynapticReadout
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_by
 from sgbench.rules.demand import Demand, Sizes
+from sgbench.rules.eligibility import add_gradient
 
 OVERRIDES = ("neuron=synaptic", "neuron@readout=synaptic_readout", "network.recurrence=all_to_all")
 SLOWEST = 1e-6
@@ -126,15 +127,15 @@ class _Pass(NamedTuple):
     def backward(self, by_spike: Tensor, by_potential: Tensor | None, by_time: Tensor | None, inside: Tensor) -> Tensor:
         """Add to the `.grad` of the layer's weights; return the derivative of the loss by its input [T, B, K].
 
-        Args:
-            by_spike: derivative of the loss by the amplitude of a spike in each step [T, B, N].
-            by_potential: derivative by the potential of a readout [T, B, N]; None for other layers.
-            by_time: derivative by the step of each first spike [B, N]; None if the loss does not use it.
-            inside: whether a step is within the sample [T, B, 1].
+        `by_spike`: derivative of the loss by the amplitude of a spike in each step [T, B, N]. `by_potential`:
+        derivative by the potential of a readout [T, B, N]; None for other layers. `by_time`: derivative by the step of
+        each first spike [B, N]; None if the loss does not use it. `inside`: whether a step is within the sample
+        [T, B, 1]. The names p, q and S (here `slope`; `later` is S[t + 1]) are those of `Eventprop`.
         """
         spec: Any = self.layer.neuron.recurrence_spec()
         alpha, beta, gain = (float(coefficient) for coefficient in (spec.second_decay, spec.decay, spec.coupling))
         theta, leak = float(spec.threshold) if self.fires else 0.0, -math.log(beta)
+        # 1 in the step of each neuron's first spike, else 0.
         first = self.output * (self.output.cumsum(0) == 1) if by_time is not None else None
         p = q = torch.zeros_like(self.output[0])
         later, adjoints = torch.zeros_like(p), torch.empty_like(self.output)
@@ -164,13 +165,12 @@ class _Pass(NamedTuple):
     def _add_gradients(self, q: Tensor) -> Tensor:
         """Add to the `.grad` of all weights from q [T, B, N]; return the derivative by the input [T, B, K]."""
         layer, flat = self.layer, q.flatten(0, 1)
-        _add(layer.weight, flat.T @ self.arrived.flatten(0, 1))
-        if layer.bias is not None:
-            _add(layer.bias, flat.sum(0))
+        add_gradient(layer.weight, flat.T @ self.arrived.flatten(0, 1))
+        add_gradient(layer.bias, flat.sum(0))
         if layer.recurrent is not None:
             before = self.before.flatten(0, 1)
             dense_recurrence = layer.recurrence == "all_to_all"
-            _add(layer.recurrent, flat.T @ before if dense_recurrence else (flat * before).sum(0))
+            add_gradient(layer.recurrent, flat.T @ before if dense_recurrence else (flat * before).sum(0))
         return q @ layer.weight
 
 
@@ -209,11 +209,8 @@ def _loss_slopes(
         return value.detach(), None, torch.autograd.grad(value, times)[0]
 
 
-def _add(weight: torch.nn.Parameter, slope: Tensor) -> None:
-    weight.grad = slope if weight.grad is None else weight.grad + slope
-
-
 def _check_neurons(layer: DenseLayer) -> None:
+    """Raise an `InputError` unless a hidden layer's neurons are current-based ones that `Eventprop` covers."""
     neuron = layer.neuron
     if type(neuron) is not Synaptic:
         raise InputError(
@@ -244,6 +241,7 @@ def _check_firing(layer: DenseLayer, group: str) -> None:
 
 
 def _check_readout(readout: DenseLayer, loss: Loss) -> None:
+    """Raise an `InputError` unless the readout's potentials, or its first spikes, are what the loss compares."""
     neuron = readout.neuron
     if neuron.output == "real":
         if type(neuron) is not SynapticReadout:

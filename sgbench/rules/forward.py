@@ -39,8 +39,10 @@ READOUT = "neuron@readout=leaky_readout"
 
 
 def form_and_update(form: str, update: str) -> tuple[str, str]:
+    """Check a rule's form and when it updates weights, and return both."""
     require_choice("rule.update", update, UPDATES)
-    if (require_choice("rule.form", form, FORMS), update) == ("unrolled", "per_step"):
+    require_choice("rule.form", form, FORMS)
+    if (form, update) == ("unrolled", "per_step"):
         raise InputError(
             "rule.form=unrolled: weights move once a sequence; use rule.update=per_sequence or rule.form=online"
         )
@@ -194,6 +196,7 @@ def count_traces(
 
 
 def _count_signals(layer: Layer, per_neuron: float) -> float:
+    """Count a layer's presynaptic signals, the bias included; `per_neuron` is the number of synapses of a neuron."""
     if not isinstance(layer, ConvLayer):
         return per_neuron
     within = layer.neurons if layer.recurrence == "convolution" else 0
@@ -253,6 +256,7 @@ def _check_penalty(rule: str, network: Network, regulariser: Regulariser, instea
 
 
 def _check_convolutions(rule: str, network: Network, instead: str) -> None:
+    """Raise an `InputError` for a convolution whose traces differ by position."""
     for layer in network.hidden_layers:
         if isinstance(layer, ConvLayer):
             difference = why_traces_differ(layer, readout_decay(network))

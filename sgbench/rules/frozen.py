@@ -10,6 +10,7 @@ from sgbench.errors import require_choice
 from sgbench.networks.base import Network
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes
+from sgbench.rules.eligibility import add_gradient
 
 LEARN = ("none", "readout")
 
@@ -59,5 +60,5 @@ class Frozen(LearningRule):
             slopes = torch.autograd.grad(loss, learnt, allow_unused=True)
             for parameter, slope in zip(learnt, slopes, strict=True):
                 if slope is not None:
-                    parameter.grad = slope if parameter.grad is None else parameter.grad + slope
+                    add_gradient(parameter, slope)
         yield Progress(loss.detach(), trajectory)

@@ -17,7 +17,7 @@ from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.layers import Layer, with_backward_of
 from sgbench.networks.walk import walk
 from sgbench.neurons.base import Neuron
-from sgbench.rules.apart import require_chain
+from sgbench.rules.apart import NonRecurrent, require_chain
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_by
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility
@@ -163,6 +163,7 @@ class Local(LearningRule):
             yield self._unrolled(network, batch, objective)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """Run forward in windows of time; errors of the local losses are learning signals of eligibility traces."""
         forward, readout = Forward(network, batch), ReadoutTraces(network)
         total, after_burn_in = network.readout.weight.new_zeros(()), self._after_burn_in(batch)
         readouts: list[LocalReadout] = list(network.local_readouts)  # type: ignore[arg-type]
@@ -185,15 +186,15 @@ class Local(LearningRule):
             yield Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
+        """Run layer by layer over all steps, each on the detached spikes of the one before, and back-propagate."""
         network.begin_pass(batch.lengths, batch.x.shape[0])
         engine, potentials = network.engine, POTENTIAL in objective.keep
         *before, last = zip(network.hidden_layers, network.local_readouts, strict=True)  # type: ignore[arg-type]
         signal, runs, losses = batch.x, [], []
         for layer, local in before:
             run, local_run = engine.unroll([layer, local], signal, keep_u=potentials)
-            sent: Tensor = run.output  # type: ignore[assignment]
             losses.append(self._loss_after_burn_in(local_run.output, batch, objective))  # type: ignore[arg-type]
-            signal = sent.detach()
+            signal = run.output.detach()  # type: ignore[union-attr]
             runs.append(run)
         run, local_output, readout_run = _run_with_both_readouts(network, last, signal, objective)
         losses.append(self._loss_after_burn_in(local_output, batch, objective))
@@ -211,6 +212,7 @@ class Local(LearningRule):
         return objective.loss.whole(trajectory, after_burn_in.target)
 
     def _after_burn_in(self, batch: Batch) -> Batch:
+        """Return the batch with lengths and targets counted from the end of the burn-in."""
         first, target = self.burn_in_steps, batch.target
         if first == 0:
             return batch
@@ -224,6 +226,7 @@ class Local(LearningRule):
 
 
 def _copy_last_local_readout(network: Network) -> None:
+    """Give the network's readout the weights of the last local readout, which do not learn."""
     fixed: Tensor = network.local_readouts[-1].weight  # type: ignore[index, union-attr, assignment]
     if network.readout.weight.shape != fixed.shape:
         raise InputError(
@@ -270,19 +273,14 @@ def _trajectory(batch: Batch, runs: Sequence[LayerRun], layers: Sequence[Any]) -
     )
 
 
-class LocalReadout(nn.Module):
+class LocalReadout(NonRecurrent, nn.Module):
     """Holds a local readout: fixed weights from one hidden layer to units of the kind of the network's readout.
 
-    Args:
-        name: name of the hidden layer.
-        weight: fixed weights [C, N].
-        neuron: units of the network's readout, which remain registered there alone.
+    `name`: name of the hidden layer. `weight`: fixed weights [C, N]. `neuron`: units of the network's readout, which
+    remain registered there alone.
     """
 
     weight: Tensor
-    recurrence = "none"
-    recurrent = None
-    cut = False
 
     def __init__(self, name: str, weight: Tensor, neuron: Neuron) -> None:
         super().__init__()
@@ -303,22 +301,12 @@ class LocalReadout(nn.Module):
         """Compute the currents [..., C] from spikes x [..., N]."""
         return nn.functional.linear(x, self.weight)
 
-    def feedback(self, s: Tensor) -> Tensor:
-        """Return zeros of the shape of the spikes s: there is no recurrence."""
-        return torch.zeros_like(s)
 
-
-class JoinedReadouts:
+class JoinedReadouts(NonRecurrent):
     """Joins the network's readout and a local readout to one layer; only the local one sends gradients back.
 
-    Args:
-        readout: the network's readout, for which `covers` is true.
-        local: local readout of the last hidden layer.
+    `readout`: the network's readout, for which `covers` is true. `local`: local readout of the last hidden layer.
     """
-
-    recurrence = "none"
-    recurrent = None
-    cut = False
 
     def __init__(self, readout: Layer, local: LocalReadout) -> None:
         self.name = readout.name
@@ -346,10 +334,6 @@ class JoinedReadouts:
         if not x.requires_grad:
             return value
         return with_backward_of(value, x, lambda x: nn.functional.linear(x, self.feedback_weight))
-
-    def feedback(self, s: Tensor) -> Tensor:
-        """Return zeros of the shape of the spikes s: there is no recurrence."""
-        return torch.zeros_like(s)
 
     def split(self, both: LayerRun) -> tuple[LayerRun, LayerRun]:
         """Split the joint run into those of the network's readout and of the local one, in that order."""

@@ -111,6 +111,7 @@ class Ostl(LearningRule):
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
+        """Send the error from layer to layer within steps, the last first; then back-propagate within each layer."""
         detached = run_detached(network, batch, objective.keep, by_current=False)
         slopes = detached.slopes(objective, batch.target)
         errors: list[Tensor] = []

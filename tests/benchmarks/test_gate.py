@@ -11,7 +11,7 @@ import torch
 from benchmarks import comparison, contenders_sgbench, gate, generated
 from benchmarks.contender import TorchContender
 from benchmarks.workloads import Sizes, Task, make_task
-from fastspiking.generated_back import BackwardPass
+from fastspiking.generated_run import BackwardPass
 from tests.benchmarks.tiny import QUICK, TINY_W1, bench
 from tests.messages import lines_naming, raises_naming
 
