@@ -69,6 +69,7 @@ class BlockPasses:
         return [layer.without_padding(carry) for layer, carry in zip(self.layers, carries, strict=True)]
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
+        """Compute gradients by blocks; by chunks of time if other results than the outputs have gradients."""
         layers, gradients = list(self.layers), [link.gradients for link in links]
         last = gradients[-1]
         if last.x is not None and last.output is None:  # only the last layer's potentials get a gradient

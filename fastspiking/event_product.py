@@ -83,6 +83,7 @@ class EventProduct:
         self.d_bias: Tensor | None = None
 
     def drive(self, room: Tensor) -> Drive:
+        """Return the events and weights if the loop follows events itself; else write the current to `room`."""
         rows = self.origin.rows()
         if self._dense(density.FORWARD_DENSE):
             multiply_into(room.view(-1, room.shape[-1]), self._filled_in(rows), self.columns, self.bias)
@@ -100,6 +101,7 @@ class EventProduct:
         return self.buffer[: last - first]
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
+        """Add steps [first, last) to the gradients of weight and bias; see `plan.Product`."""
         rows = self.origin.rows().window(first * self.origin.batch, last * self.origin.batch)
         if self.d_columns is None:
             self.d_columns = torch.zeros_like(self.columns)

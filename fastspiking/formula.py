@@ -183,6 +183,7 @@ class _Reader:
         return self.node("pow", base, self.signed(depth + 1))
 
     def atom(self, depth: int) -> Node:
+        """Read a number, a name, a call of a function, or an expression in brackets."""
         kind, symbol = self.kind, self.advance()
         if kind == A_NUMBER:
             return self.node("number", value=self.number(symbol))

@@ -55,6 +55,7 @@ class DenseProduct:
         return self.room[first:last] if self.whole else self.room[:steps]
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
+        """Add steps [first, last) to the gradients of input, weight and bias; see `plan.Product`."""
         rows = slice(first * self.batch, last * self.batch)
         flat = out.view(-1, out.shape[-1])
         if not self.whole:
@@ -83,6 +84,7 @@ class DenseProduct:
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
+    """Return why the compiled loops cannot run a layer on a device, or None if they can."""
     if device.type != "cpu":
         return "its loops are compiled for the CPU"
     lacking = missing()
@@ -96,6 +98,7 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 
 @functools.cache
 def missing() -> str | None:
+    """Return why the compiled loops cannot be imported, or None if they can."""
     try:
         importlib.import_module("fastspiking.kernels.forward")
     except ImportError as error:
@@ -176,6 +179,7 @@ def _passes(chain: Sequence[_Link], stages: Sequence[Stage]) -> Passes:
 
 
 def _stage(link: _Link, source: Signal | Stage, keep: Keep, wanted: Wanted) -> tuple[Stage, Any]:
+    """Return the stage of a layer, whose input is a signal or the stage before it, and its first state."""
     from fastspiking.event_product import EventProduct, Fired, GivenEvents
     from fastspiking.numba_steps import NumbaSteps
 

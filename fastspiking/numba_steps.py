@@ -87,6 +87,7 @@ class NumbaSteps:
         self.fixed: _Fixed | None = None  # set by the first pass
 
     def advance(self, plan: LayerPlan, saved: SavedActivations, carry: Carry, drive: Drive) -> None:
+        """Run all steps forward by one compiled loop on several threads; see `plan.Steps`."""
         arrays = _LoopArrays(self._shared_arguments(plan), saved, carry)
         arriving, rows = absent_current(arrays.number), drive.rows
         if drive.current is not None:

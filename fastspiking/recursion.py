@@ -48,6 +48,7 @@ class CoefficientGradients:
         return ChunkAdjoints(*(nothing.new_empty(shape) if is_wanted else nothing for is_wanted in wanted))
 
     def add(self, first: int, last: int, adjoints: ChunkAdjoints) -> None:
+        """Add the gradients of steps [first, last), given the adjoints of this chunk."""
         if self.parameters and self.plan.spec.surrogate is not None:
             with torch.enable_grad():
                 curve = self.plan.spec.surrogate.primitive(self.saved.x[first:last])

@@ -46,6 +46,7 @@ class DenseCurrent:
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
+    """Return why a layer cannot run by the hand-derived backward pass, or None if it can."""
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         return "its neurons have no linear recurrence"

@@ -24,6 +24,7 @@ EQUAL = 1e-9  # relative tolerance between a neuron's gain and the one that snnT
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
+    """Return why snnTorch cannot run a layer with the same results, or None if it can."""
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         return "its neurons have no linear recurrence"
@@ -76,6 +77,7 @@ def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any],
 
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+    """Run one layer step by step by snnTorch's neuron, and convert its state from and to ours."""
     current = layer.current(dense(signal))
     begin = start(layer, current[0], state)
     spec = layer.neuron.recurrence_spec()
@@ -103,6 +105,7 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
 
 
 def _neuron(spec: LinearSpec, family: type[nn.Module] | None, like: Tensor) -> nn.Module:
+    """Build snnTorch's neuron with these coefficients, on the device and in the precision of `like`."""
     if family is None:
         raise TypeError("snnTorch has no such neuron")
 

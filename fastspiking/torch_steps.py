@@ -14,6 +14,7 @@ class TorchSteps:
     uses_words = False
 
     def advance(self, plan: LayerPlan, saved: SavedActivations, carry: Carry, drive: Drive) -> None:
+        """Run all steps forward, driven by a given current; see `plan.Steps`."""
         if drive.current is None:
             raise TypeError("plain torch follows no events: the current has to be given")
         theta, slope = plan.coefficients[1], plan.coefficients[-1]  # threshold, and how w moves it

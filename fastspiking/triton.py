@@ -152,6 +152,7 @@ def without_trial(layer: EngineLayer, device: torch.device) -> str | None:
 
 
 def _recurrence_refusal(layer: EngineLayer) -> str | None:
+    """Return why a layer's recurrent weights do not fit one program instance, or None if they do."""
     if layer.recurrence != "all_to_all" or layer.recurrent is None:
         return None
     neurons = layer.recurrent.shape[-1]

@@ -15,17 +15,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from fastspiking.arrays import NOTHING
-from fastspiking.kernels import codes
-from fastspiking.kernels.arguments import (
-    ArrivingGradients,
-    Coefficients,
-    InputCurrent,
-    NeuronArrays,
-    Saved,
-    SlopeSource,
-    States,
-    Sums,
-)
+from fastspiking.kernels import arguments, codes
 from fastspiking.loop_calls import advance, backward_block, backward_loop, forward_loop
 from fastspiking.numba_events import no_readout
 
@@ -33,14 +23,14 @@ WAIT_S = 60.0
 """Longest wait for another process that compiles the same loops; after it this process compiles them too."""
 
 
-def compile_loops(layer: NeuronArrays) -> None:
+def compile_loops(layer: arguments.NeuronArrays) -> None:
     """Compile the loops that run a layer by blocks, unless the cache on disk has them."""
     number = layer.coefficients.decay.dtype.type
     _compile_loops(layer._replace(coefficients=None, wires=None), number)
 
 
 @functools.cache
-def _compile_loops(kind: NeuronArrays, number: type) -> None:
+def _compile_loops(kind: arguments.NeuronArrays, number: type) -> None:
     """Compile the loops for one float type; `kind` has neither coefficients nor wires, so that it can be hashed."""
     lacking: list[Any] = [loop for loop in (forward_loop(kind, 1.0), backward_loop(kind)) if not _is_cached(loop)]
     if not lacking:
@@ -95,17 +85,17 @@ def _beside(call: Callable[[], object]) -> Iterator[None]:
         time.sleep(0.01)
 
 
-def _calls(kind: NeuronArrays, number: type) -> tuple[Callable[[], object], Callable[[], object]]:
+def _calls(kind: arguments.NeuronArrays, number: type) -> tuple[Callable[[], object], Callable[[], object]]:
     """Return a forward and a backward call for no samples, whose arguments have the types of later calls."""
     row, line, nothing = np.ones((1, 1), number), np.ones(1, number), NOTHING[number]
     words, none = np.zeros((1, 1), np.uint64), np.empty(0, number)
-    layer = kind._replace(coefficients=Coefficients(*[line] * 9), wires=nothing)
-    arriving = InputCurrent(nothing, np.array([0, 1]), np.zeros(1, np.int32), none, words, row, line)
-    saved, sums = Saved(row, nothing, nothing, nothing, words), Sums(row, line, nothing)
+    layer = kind._replace(coefficients=arguments.Coefficients(*[line] * 9), wires=nothing)
+    arriving = arguments.InputCurrent(nothing, np.array([0, 1]), np.zeros(1, np.int32), none, words, row, line)
+    saved, sums = arguments.Saved(row, nothing, nothing, nothing, words), arguments.Sums(row, line, nothing)
     readout, back = no_readout(number)
-    curve = SlopeSource(codes.ATAN, number(1), number(1), nothing)
-    reaching = ArrivingGradients(row, 1, *[nothing] * 5)
+    curve = arguments.SlopeSource(codes.ATAN, number(1), number(1), nothing)
+    reaching = arguments.ArrivingGradients(row, 1, *[nothing] * 5)
     return (
-        lambda: advance(layer, arriving, States(row, row, row), saved, readout, 1, 0, 0),
+        lambda: advance(layer, arriving, arguments.States(row, row, row), saved, readout, 1, 0, 0),
         lambda: backward_block(layer, curve, reaching, back, saved, arriving, nothing, sums, 1, 1, 0, 0),
     )

@@ -230,6 +230,7 @@ class Recorder:
     _record_split_with_sizes = _record_split
 
     def _record_slice(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
+        """Record a slice `first:last:step` of an axis: the whole axis, or whole parts of the last one."""
         defaults = (0, None, None, 1)  # of axis, first, last and step, which a call may leave out
         arguments: tuple[Any, ...] = (*args, *defaults[len(args) - 1 :])
         whole, axis, first, last, step = arguments
@@ -251,6 +252,7 @@ class Recorder:
         return self._traced(shape, zero * parts_before + grad.values + zero * parts_after)
 
     def _record_cat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
+        """Record a concatenation along the last axis, whose parts are those of all pieces in order."""
         pieces, axis = args[0], args[1] if len(args) > 1 else 0
         shape = list(pieces[0].shape)
         if axis % len(shape) != len(shape) - 1:

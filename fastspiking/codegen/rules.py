@@ -73,6 +73,7 @@ def _hardtanh_backward(grad: Operand, x: Operand, low: float, high: float) -> Va
 
 
 def _pow(x: Operand, exponent: Operand) -> Value:
+    """Build a power; torch computes those of some constant exponents by products, quotients and roots."""
     base = as_number(x)
     if isinstance(exponent, Value) and exponent.operation == "number":
         exponent = float(exponent.detail or 0.0)

@@ -287,6 +287,7 @@ class Lines:
         return f"c{place}"
 
     def _expression(self, value: Value) -> str:
+        """Return the source of a value in terms of the names of its arguments."""
         operation = value.operation
         if operation == "input":
             return self._input(str(value.detail))

@@ -320,6 +320,7 @@ class TileLines(Lines):
         return self._named(f"c{place}", f"tl.broadcast_to(tl.load(numbers + {place}), {tile})")
 
     def _expression(self, value: Value) -> str:
+        """Return the source of a value: a register, a load from memory, or an operation on named tiles."""
         operation, detail = value.operation, value.detail
         if operation == "input":
             name, _, part = str(detail).rpartition(".")
@@ -332,6 +333,7 @@ class TileLines(Lines):
         return self._computed(operation, [self.names[argument] for argument in value.arguments])
 
     def _computed(self, operation: str, names: Sequence[str]) -> str:
+        """Return the source of an operation on the tiles `names`, and note the functions that it calls."""
         listed = ", ".join(names)
         if operation in ROUNDED and self.is_single:
             return f"{ROUNDED[operation]}({listed})"

@@ -127,6 +127,7 @@ class SpikeTrains:
         return None
 
     def _spike_problem(self) -> str | None:
+        """Return the first spike's problem among these samples, worded to follow a name, or None."""
         if len(self.channel) == 0:
             return None
         if self.channel.min() < 0 or self.channel.max() >= self.n_channels:

@@ -93,6 +93,10 @@ class PotentialStep(NamedTuple):
 
     @staticmethod
     def of(entry: str, layer: DrivenLayer, neuron: LinearSpec) -> PotentialStep:
+        """Compute the step of a recurrent layer; `entry` is the name of the initialisation, for messages.
+
+        The range is that of a constant excitation, or inhibition, by all inputs and neurons at once.
+        """
         if layer.recurrent is None or layer.recurrent.dim() != 2 or getattr(layer, "cut", False):  # noqa: PLR2004
             raise InputError(
                 f"init={entry}: is about gradients through recurrent weights; use network.recurrence=all_to_all "

@@ -58,6 +58,7 @@ class Network(nn.Module, ABC):
     engine: Engine
     by_layers: ClassVar[bool] = False  # whether its layers compute every weighted sum
     spiking: ClassVar[bool] = True  # whether its hidden layers are spiking neurons
+    why_no_steps: ClassVar[str | None] = None  # how it runs instead of step by step; such layers take no options
     rule_noise: NoiseSource | None = None  # random source of its learning rule, reset in each epoch
 
     def set_up(self, layers: Sequence[nn.Module], provided: Provided) -> None:
@@ -166,11 +167,12 @@ class Network(nn.Module, ABC):
         for layer in self._neuron_layers("protocol.precision", list(self.layers), neutral=False):  # type: ignore[arg-type]
             layer.coarse = dtype
 
-    @staticmethod
-    def _neuron_layers(option: str, layers: Sequence[nn.Module], *, neutral: bool) -> list[Layer]:
+    def _neuron_layers(self, option: str, layers: Sequence[nn.Module], *, neutral: bool) -> list[Layer]:
         """Return the layers that an option changes: none if it is neutral, else all of them."""
         if neutral:
             return []
+        if self.why_no_steps is not None:
+            raise InputError(f"{option}: {self.why_no_steps}, not step by step; use {option}=none")
         for layer in layers:
             if not isinstance(layer, Layer):
                 name = getattr(layer, "name", type(layer).__name__)

@@ -9,14 +9,12 @@ from torch import Tensor
 
 from fastspiking.signals.spikes import Signal, dense
 from fastspiking.signals.trajectory import NOTHING, SPIKES, Keep, Trajectory, valid_steps
-from sgbench.dropouts.base import Dropout
-from sgbench.errors import InputError, require_count
+from sgbench.errors import require_count
 from sgbench.networks.base import LayerStates, Network, Provided, hidden_sizes
 from sgbench.networks.layers import DenseLayer
 from sgbench.neurons.base import SpikingState
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout, ReadoutState
-from sgbench.normalisations.base import Normalisation
 from sgbench.surrogates.zero import Zero
 
 
@@ -53,6 +51,7 @@ class Converted(Network):
     """
 
     spiking: ClassVar[bool] = False
+    why_no_steps: ClassVar[str | None] = "network=converted is trained on rates"
     needs_all_steps: ClassVar[str] = "a converted network is trained on the mean of all time steps"  # type: ignore[assignment]
 
     def __init__(self, provided: Provided, *, hidden: Sequence[int], levels: int, bias: bool) -> None:
@@ -70,12 +69,6 @@ class Converted(Network):
     def trained_steps(self, steps: int) -> int:
         """Return 1: training computes one pass on rates."""
         return 1
-
-    def normalise(self, normalisation: Normalisation) -> None:
-        _refuse_unless_neutral("normalisation", neutral=normalisation.neutral)
-
-    def drop(self, dropout: Dropout) -> None:
-        _refuse_unless_neutral("dropout", neutral=dropout.neutral)
 
     def unroll(
         self, x: Signal, lengths: Tensor, state: LayerStates = None, keep: Keep = NOTHING, *, window: int | None = None
@@ -163,8 +156,3 @@ def _integrate_and_fire() -> Leaky:
         learn_beta="none",
         learn_threshold="shared",
     )
-
-
-def _refuse_unless_neutral(group: str, *, neutral: bool) -> None:
-    if not neutral:
-        raise InputError(f"{group}: network=converted is trained on rates, not step by step; use {group}=none")

@@ -94,6 +94,7 @@ class EventDriven(SpikeTimes):
         return spikes, first.isinf().double().mean(0)
 
     def compute_output(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> ReadoutActivity:
+        """Compute the readout's potentials, or minus the times of its first spikes; see `SpikeTimes`."""
         from sgbench.networks.event_simulation import run_events
 
         if layer.neuron.output == "real":

@@ -18,13 +18,11 @@ from torch import Tensor
 from fastspiking.choose import Choice
 from fastspiking.signals.spikes import Signal, dense
 from fastspiking.signals.trajectory import NOTHING, SPIKES, Keep, Trajectory, valid_steps
-from sgbench.dropouts.base import Dropout
 from sgbench.errors import InputError, require_number
 from sgbench.networks.base import LayerStates, Network, Provided, hidden_sizes
 from sgbench.networks.layers import DenseLayer
 from sgbench.neurons.synaptic import Synaptic
 from sgbench.neurons.synaptic_readout import SynapticReadout
-from sgbench.normalisations.base import Normalisation
 from sgbench.surrogates.zero import Zero
 
 
@@ -77,6 +75,7 @@ class SpikeTimes(Network):
 
     spiking: ClassVar[bool] = False  # neurons have no step, so neuron and surrogate cannot be chosen
     needs_all_steps: ClassVar[str] = "its spikes lie between steps"  # type: ignore[assignment]
+    why_no_steps: ClassVar[str | None] = "a network of spike times goes from spike to spike"
     firings: ClassVar[str] = "all"  # spikes of each neuron in a sample: "all" or "first"
 
     def __init__(
@@ -127,18 +126,6 @@ class SpikeTimes(Network):
 
     def runs_on(self) -> Choice:
         return Choice("events", "spikes between steps go from event to event")
-
-    def normalise(self, normalisation: Normalisation) -> None:
-        self._refuse_unless_neutral("normalisation", neutral=normalisation.neutral)
-
-    def drop(self, dropout: Dropout) -> None:
-        self._refuse_unless_neutral("dropout", neutral=dropout.neutral)
-
-    def _refuse_unless_neutral(self, group: str, *, neutral: bool) -> None:
-        if not neutral:
-            raise InputError(
-                f"{group}: {type(self).__name__} goes from spike to spike, not step by step; use {group}=none"
-            )
 
     def unroll(
         self, x: Signal, lengths: Tensor, state: LayerStates = None, keep: Keep = NOTHING, *, window: int | None = None
@@ -271,6 +258,7 @@ def spikes_on_grid(spikes: Spikes, steps: int, neurons: int, dtype: torch.dtype)
 
 
 def build_firing_neuron(membrane: Membrane) -> Synaptic:
+    """Build a neuron that shows the same membrane to counts and exports; its step is never run."""
     neuron = Synaptic(
         Zero(normalisation="raw", scale=1.0),  # gradients go through times
         alpha=math.exp(-1 / membrane.tau_syn),
@@ -287,6 +275,7 @@ def build_firing_neuron(membrane: Membrane) -> Synaptic:
 
 
 def build_integrating_readout(membrane: Membrane) -> SynapticReadout:
+    """Build a readout unit for the same membrane without a threshold; its step is never run."""
     neuron = SynapticReadout(
         alpha=math.exp(-1 / membrane.tau_syn),
         beta=math.exp(-1 / membrane.tau_mem),

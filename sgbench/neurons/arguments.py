@@ -102,6 +102,7 @@ def _shared_line(name: str) -> str | None:
 
 
 def _split_at_arguments(text: str) -> tuple[str, dict[str, str], str]:
+    """Split a docstring: the text before `Args:`, each argument's lines by its name, the text after."""
     section = re.search(r"^Args:\n((?: .*\n?)+)", text, re.MULTILINE)
     if section is not None:
         entries = re.split(r"^(?=    \w+:)", section[1], flags=re.MULTILINE)[1:]

@@ -165,6 +165,7 @@ class ClusterPool:
                 self.running[handle] = _StartedJob(job, group, reader, set(group.points))
 
     def _job(self, group: PointGroup, needs: JobNeeds) -> GroupJob:
+        """Make the job of a group, of the cluster's own class."""
         self.count += 1
         return self.cluster.job_type(
             points=[(point, self.specs[point]) for point in group.points],

@@ -259,6 +259,7 @@ class GroupWorker:
                 self.snapshots.append((member, snapshot, row, member.training.state_dict()))
 
     def _save(self) -> None:
+        """Write the checkpoints of all members that have not ended, from the last snapshot of whole epochs."""
         self.saved_s = time.perf_counter()
         for member, snapshot, row, state in self.snapshots:
             if member.point not in self.ended:

@@ -63,6 +63,7 @@ class GroupJob:
         """Do what follows a stop, after all runs are saved; a subclass may have the job queued again."""
 
     def _run(self, writer: ProgressWriter) -> None:
+        """Train the points as replicas, or one by one; refuse them all if this machine has another code."""
         differences = _differences(self.made_by, Code.here().made_by({}))
         if differences:
             line = f"{socket.gethostname()} has other versions than the sweep ({differences}); nothing was run there"

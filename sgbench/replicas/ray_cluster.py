@@ -47,6 +47,7 @@ class RayCluster:
         self.tasks: dict[str, Any] = {}
 
     def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
+        """Start a task for each job, with at most the memory of the largest node; return their ids."""
         largest = max((node["Resources"].get("memory", 0) for node in self.ray.nodes()), default=0)
         task = self.ray.remote(num_cpus=needs.threads, memory=min(needs.memory_bytes, int(largest)), max_retries=0)(
             _call

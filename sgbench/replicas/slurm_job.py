@@ -13,6 +13,7 @@ class SlurmGroupJob(GroupJob):
     """Runs a group of points; on SLURM's signal before a time-out or a preemption it saves and is queued again."""
 
     def __call__(self) -> None:
+        """Run the points, and stop them in time when SLURM or the sweep signals that the job will end."""
         preempt = _preemption_signal()
         self.requeue: Any = signal.getsignal(preempt)  # submitit's handler, which queues the job again and exits
         self.received_signal: int | None = None

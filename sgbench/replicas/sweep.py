@@ -82,6 +82,7 @@ class WorkerPool:
                 running.process.join()
 
     def _start(self, group: PointGroup) -> None:
+        """Start a process that runs a group, and remember the pipe on which it reports."""
         points = [(point, self.specs[point]) for point in group.points]
         receiving, sending = multiprocessing.Pipe(duplex=False)
         settings: dict[str, Any] = {

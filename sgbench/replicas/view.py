@@ -195,6 +195,7 @@ class SweepView:
         return f"{self._sum('done')}/{len(self.specs)} done, {counts}{best} | {clock(used_s)}{left}"
 
     def table(self) -> Table:
+        """Return the table of progress, with a row for each kind of point; running ones if not all fit."""
         table = Table(box=None, pad_edge=False, header_style="")
         table.add_column("", overflow="ellipsis", no_wrap=True)
         for head in ("done", "running", "failed", "epoch", "best validation"):

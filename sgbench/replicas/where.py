@@ -36,6 +36,7 @@ class Where:
         return None if self.on == "local" else math.ceil(points / POINTS_A_JOB)
 
     def cluster(self, workers: int | None) -> Cluster | None:
+        """Return a connection to the cluster, which runs so many jobs at a time; None on this machine."""
         if self.on == "local":
             return None
         if self.on == "slurm":

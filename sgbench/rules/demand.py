@@ -107,6 +107,7 @@ def sizes_of(counts: OpCounts, *, steps: int, cut: bool) -> Sizes:
 
 
 def _layer_size(layer: LayerCounts, steps: int) -> LayerSize:
+    """Compute a layer's size from the operations counted in so many steps of one sample."""
     reads = layer.state_reads.total
     if reads is None:
         raise InputError(f"layer {layer.name}: {layer.state_reads.reason}")

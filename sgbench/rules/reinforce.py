@@ -106,11 +106,7 @@ class Reinforce(LearningRule):
 
 
 class SpikeLogProbability:
-    """Sums the log probability of all spikes of a pass, step by step.
-
-    Args:
-        inside: whether a step is within the sample [T, B].
-    """
+    """Sums the log probability of all spikes of a pass, step by step; `inside`: whether a step is within the sample."""
 
     def __init__(self, inside: Tensor) -> None:
         self.inside = inside
@@ -131,11 +127,8 @@ class SpikeLogProbability:
 def score_spikes(network: Network, inside: Tensor) -> Iterator[SpikeLogProbability]:
     """Sum the log probability of a network's drawn spikes, and detach them, within a `with` block.
 
-    Within it the network runs on the engine `reference`, step by step.
-
-    Args:
-        network: a network that draws its spikes.
-        inside: whether a step is within the sample, for the samples that will run [T, B].
+    Within it the network runs on the engine `reference`, step by step. `inside`: whether a step is within the sample,
+    for the samples that will run [T, B].
     """
     scores = SpikeLogProbability(inside)
 
@@ -169,6 +162,7 @@ def repeat_batch(batch: Batch, times: int) -> Batch:
 
 
 def _require_firing_probability(layer: Any) -> None:
+    """Raise an `InputError` unless each spike of a layer is drawn with a probability that is known."""
     of_layer, all_at_once = surrogates(layer.neuron), layer.neuron.sees_all_steps
     if of_layer and all(isinstance(surrogate.firing, Chance) for surrogate in of_layer) and not all_at_once:
         return

@@ -162,6 +162,7 @@ def _sample_points(centres: Sequence[float]) -> np.ndarray:
 
 
 def _check_heights(tree: Node, axis: np.ndarray) -> np.ndarray:
+    """Return the slope at all points of an axis; raise an `InputError` where it is negative or not finite."""
     heights = evaluate_at(tree, axis)
     single = evaluate(tree, torch.from_numpy(axis).float(), 0.0).double().numpy()
     for values in (heights, single):
@@ -176,6 +177,10 @@ def _check_heights(tree: Node, axis: np.ndarray) -> np.ndarray:
 
 
 def _values_and_constancy(tree: Node, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a formula's value at each u, and whether it is constant around there by its form.
+
+    So a product is constant where a factor is the constant 0, and `where` if the branch that it takes is constant.
+    """
     operation, arguments, value = tree
     if not arguments:
         values = u if operation == "u" else torch.full_like(u, value)
@@ -217,17 +222,17 @@ def _find_support(tree: Node, axis: np.ndarray) -> tuple[float, float]:
             continue
         last = int(np.flatnonzero(~is_cut)[-1])
         inside, outside = float(points[last]), float(points[last + 1])
-        while (middle := (inside + outside) / 2) not in (inside, outside):
+        while (middle := (inside + outside) / 2) not in (inside, outside):  # until no number lies between
             inside, outside = (inside, middle) if _is_cut_to_zero(tree, middle)[0] else (middle, outside)
         ends.append(outside)
     return ends[0], ends[1]
 
 
 def _without_zero_tails(tree: Node, axis: np.ndarray) -> np.ndarray:
-    """Cut the ends of an axis where the slope is rounded to 0, as exp(-u^2) is: what oscillates there is nowhere."""
+    """Cut the ends of an axis where the slope is rounded to 0, as exp(-u^2) is; zeros of its parts there are no use."""
     with np.errstate(all="ignore"):
-        (there,) = np.nonzero(evaluate_at(tree, axis))
-    return axis[max(there[0] - 1, 0) : there[-1] + 2]
+        (nonzero,) = np.nonzero(evaluate_at(tree, axis))
+    return axis[max(nonzero[0] - 1, 0) : nonzero[-1] + 2]
 
 
 def _find_zeros(tree: Node, axis: np.ndarray, *, corners: bool = False) -> list[float]:
@@ -235,31 +240,32 @@ def _find_zeros(tree: Node, axis: np.ndarray, *, corners: bool = False) -> list[
 
     With corners=True only parts whose zeros may cause corners or jumps, such as the argument of `abs`.
     """
-    found: set[float] = set()
+    zeros: set[float] = set()
     for node in set(nodes(tree)):
-        if node.operation in CORNERS:
-            first, *rest = node.arguments
-            parts = Node("sub", (first, *rest)) if rest else first
+        if node.operation in CORNERS:  # where two arguments are equal, or the only one is 0
+            first, *others = node.arguments
+            part = Node("sub", node.arguments) if others else first
         elif corners or not node.arguments:
             continue
         else:
-            parts = node
-        if not any(each.operation == "u" for each in nodes(parts)):
+            part = node
+        if not any(each.operation == "u" for each in nodes(part)):
             continue
         with np.errstate(all="ignore"):
-            values = evaluate_at(parts, axis)
+            values = evaluate_at(part, axis)
         for index in np.flatnonzero(np.sign(values[1:]) * np.sign(values[:-1]) < 0):
-            found.add(_bisect(parts, float(axis[index]), float(axis[index + 1])))
-        found |= {float(u) for u in axis[values == 0][:2]} if (values == 0).sum() <= 2 else set()  # noqa: PLR2004
-        if len(found) > MOST_PLACES:
+            zeros.add(_bisect(part, float(axis[index]), float(axis[index + 1])))
+        exact = axis[values == 0]
+        zeros.update(exact.tolist() if len(exact) <= 2 else ())  # noqa: PLR2004 - more are an interval of zeros
+        if len(zeros) > MOST_PLACES:
             raise _error(tree, f"more than {MOST_PLACES} corners or zeros; cut it to an interval")
-    return sorted(found)
+    return sorted(zeros)
 
 
 def _bisect(tree: Node, low: float, high: float) -> float:
     """Find a zero of a formula between low and high, where its signs differ, to the last bit."""
     sign = math.copysign(1.0, evaluate_at(tree, low)[0])
-    while (middle := (low + high) / 2) not in (low, high):
+    while (middle := (low + high) / 2) not in (low, high):  # until no number lies between
         value = evaluate_at(tree, middle)[0]
         if value == 0:
             return middle
@@ -272,7 +278,7 @@ def _refine_peak(tree: Node, axis: np.ndarray, best: int) -> tuple[float, float]
     low, high = axis[max(best - 1, 0)], axis[min(best + 1, len(axis) - 1)]
     top, peak = float(axis[best]), float(evaluate_at(tree, axis[best])[0])
     for _ in range(14):
-        inner = np.linspace(low, high, 17)
+        inner = np.linspace(low, high, 17)  # each of 14 rounds divides the interval by 8
         heights = evaluate_at(tree, inner)
         index = int(heights.argmax())
         if heights[index] > peak:
@@ -335,6 +341,7 @@ def _integrate(
 
 
 def _integrate_panel(tree: Node, left: float, right: float) -> float:
+    """Integrate a formula from left to right by Gauss-Legendre quadrature."""
     half = (right - left) / 2
     return float(half * (WEIGHTS * evaluate_at(tree, left + half + half * NODES)).sum())
 

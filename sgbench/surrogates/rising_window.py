@@ -143,18 +143,16 @@ class A2sg(RisingWindow):
         Returns:
             The gradient by u, of the same shape.
         """
-        candidates = torch.stack([self._multiply(u, grad, width) for width in self.half_widths])
+        stretches = [self.half_width / width for width in self.half_widths]
+        heights = stretches if self._keeps_area() else [1.0] * len(stretches)
+        pairs = zip(stretches, heights, strict=True)
+        candidates = torch.stack([grad * self.derivative(stretch * u) * height for stretch, height in pairs])
         flat = candidates.flatten(1)
         scores = -(flat.var(1, correction=0) / flat.abs().mean(1))
         if later is not None:
             similarity = torch.cosine_similarity(flat, later.flatten()[None], dim=1, eps=0.0)
             scores = torch.where(similarity.isfinite().any(), similarity, scores)
         return candidates[scores.nan_to_num(-torch.inf).argmax()]
-
-    def _multiply(self, u: Tensor, grad: Tensor, half_width: float) -> Tensor:
-        """Multiply the gradient by the slope of a window of this half-width, whose height is normalised."""
-        stretch = self.half_width / half_width
-        return grad * self.derivative(stretch * u) * (stretch if self._keeps_area() else 1.0)
 
 
 @dataclass(frozen=True)

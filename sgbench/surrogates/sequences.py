@@ -50,8 +50,8 @@ class Sequences:
             return SurrogateStep()
         potentials = list(_potentials(u))
         for node, output in potentials[1:]:
-            if (again := node.metadata.get((self, output))) is not None:
-                return again
+            if (self, output) in node.metadata:  # the surrogate is called again in the same step
+                return node.metadata[self, output]  # type: ignore[no-any-return]
         step = SurrogateStep()
         before, feeding = self._before(u)
         if before is not None:
@@ -64,6 +64,11 @@ class Sequences:
         return step
 
     def _before(self, u: Tensor) -> tuple[SurrogateStep | None, list[SurrogateStep]]:
+        """Search torch's graph behind u, nearest nodes first; return the step before, or None, and steps that feed u.
+
+        The step before is reached without passing a spike. Steps whose spikes are reached feed u: they are of other
+        layers, or of this one's recurrence.
+        """
         feeding: list[SurrogateStep] = []
         first: tuple[Any, int] = u.grad_fn, u.output_nr
         waiting, seen = deque([first]), {first}
@@ -82,6 +87,7 @@ class Sequences:
         return None, feeding
 
     def keep(self, step: SurrogateStep, gradient: Tensor) -> None:
+        """Store the gradient of a step, and drop that of the step after the next, which nobody needs any more."""
         self.is_pulled_back = True
         step.gradient = gradient
         if step.after is not None and step.after.after is not None:
@@ -95,8 +101,9 @@ def _inputs(node: Any) -> list[tuple[Any, int]]:
 
 
 def _potentials(u: Tensor) -> Iterator[tuple[Any, int]]:
-    found = [(u.grad_fn, u.output_nr)] if u.grad_fn is not None else []
-    while len(found) == 1:
-        yield found[0]
-        node = found[0][0]
-        found = _inputs(node) if node.name() in OF_THRESHOLD else []
+    """Yield the graph's node of u, with the number of its output, and those before it up to the membrane potential."""
+    nodes = [(u.grad_fn, u.output_nr)] if u.grad_fn is not None else []
+    while len(nodes) == 1:
+        yield nodes[0]
+        node = nodes[0][0]
+        nodes = _inputs(node) if node.name() in OF_THRESHOLD else []
