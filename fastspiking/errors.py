@@ -84,12 +84,12 @@ def suggest(wrong: str, known: Iterable[str], list_command: str = "") -> str:
     """
     names = sorted(map(str, known))  # a file's keys may be numbers
     is_short = len(names) <= FEW_NAMES
-    meant = [name for name in names if wrong in STEEPNESS_NAMES and name in STEEPNESS_NAMES]
-    begun = [name for name in names if wrong and name.startswith(f"{wrong}_")]
-    near = [*meant, *begun, *difflib.get_close_matches(wrong, names, n=NEAR_NAMES)]
+    synonyms = [name for name in names if wrong in STEEPNESS_NAMES and name in STEEPNESS_NAMES]
+    longer = [name for name in names if wrong and name.startswith(f"{wrong}_")]
+    near = [*synonyms, *longer, *difflib.get_close_matches(wrong, names, n=NEAR_NAMES)]
     close = list(dict.fromkeys(near))[: 1 if is_short else NEAR_NAMES]
-    last = f" or '{close[-1]}'" if len(close) > 1 else ""
-    hint = f"did you mean {', '.join(map(repr, close[:-1] if last else close))}{last}? " if close else ""
+    *first, last = map(repr, close or [""])
+    hint = f"did you mean {', '.join(first) + ' or ' if first else ''}{last}? " if close else ""
     if is_short or not (close or list_command):
         return f"{hint}Known: {', '.join(names)}"
     return f"{hint}{len(names)} are known{': ' if list_command else ''}{list_command}"

@@ -200,7 +200,10 @@ def write_source(
 
 
 def _arriving_events(layer: EngineLayer, signal: Signal) -> ArrivingEvents | None:
-    """Return the events from which the loops sum the current themselves; None if torch or scan computes it first."""
+    """Return a layer's input events, if its loops are to sum the current from them step by step.
+
+    Return None if the current of all steps is computed before the loops: without a weight matrix, or for dense input.
+    """
     from fastspiking.alongside import ArrivingEvents
 
     synapses = layer.synapses()

@@ -101,6 +101,10 @@ class BackwardPass(BackwardArrays):
         self.sums = np.zeros((run.blocks, forward_pass.rows.numel()), number)
 
     def gradients(self) -> list[Tensor | None]:
+        """Run all steps backward: in parts with gradients of weights, at once, or step by step with a matrix.
+
+        Return the gradients of the fields of `Inputs`, then of each parameter tensor.
+        """
         forward_pass, run = self.forward_pass, self.run
         self.draw()
         self.in_rows = forward_pass.in_rows(backward_arrays(run.program), self.arrays)
@@ -111,6 +115,7 @@ class BackwardPass(BackwardArrays):
             self._call(0, run.steps)
         else:
             self._step_by_step(forward_pass.matrix)
+        # The parameters' gradients of all blocks of samples, [R, M] without padding.
         total = torch.from_numpy(self.sums.sum(0)).view(forward_pass.rows.shape)[:, : run.width]
         current = self.arrays["grad_current"] if run.arriving is None else None
         of_inputs = Inputs(

@@ -315,12 +315,12 @@ class Recorder:
     def _operands(self, tensor: Tensor, shape: torch.Size, parts: int) -> Sequence[Value]:
         """Return the value of each part of an operand that is broadcast to `shape`, which has `parts` parts.
 
-        A tensor that is not traced, such as a parameter, becomes a constant if it is one number throughout. Else
-        it becomes rows, which the loops read as arguments.
+        An operand that is not traced, such as a parameter, becomes a constant if it is one number throughout and does
+        not learn. Else it becomes rows: arrays with one number for each neuron, which the loops get as an argument.
         """
         if isinstance(tensor, TracedTensor) and tensor.stands_for is not None:
             tensor = tensor.stands_for
-        if isinstance(tensor, TracedTensor):
+        if isinstance(tensor, TracedTensor):  # one value serves all parts
             return tensor.values * parts if len(tensor.values) == 1 else tensor.values
         if not tensor.requires_grad and (tensor.numel() == 1 or self._is_uniform(tensor)):
             return [number(tensor.flatten()[0].item())] * parts
@@ -329,7 +329,7 @@ class Recorder:
         is_one = tensor.numel() == 1
         given = self.given.of(tensor, self.shape[1:] if is_one else shape[1:], parts=1 if is_one else parts)
         rows = [Value("row", detail=given.first + part) for part in range(given.parts)]
-        if tensor.dtype == torch.bool:
+        if tensor.dtype == torch.bool:  # rows are numbers
             rows = [Value("ne", (row, number(0))) for row in rows]
         return rows * parts if given.parts == 1 else rows
 

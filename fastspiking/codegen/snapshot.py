@@ -125,7 +125,10 @@ class Snapshot:
         return [name for one in self.held for name in one.put_back()]
 
     def _add(self, name: str, value: Any) -> Iterable[tuple[str, Any]]:
-        """Hold a copy of one value; return what it refers to, as names and values that are to be added next."""
+        """Store a copy of one value in `held`; return what it refers to, as names and values to be added next.
+
+        `is_ours` becomes false for a value that can hide more than is copied: code, or an object with slots.
+        """
         kind = type(value)
         if isinstance(value, Tensor):
             self.held.append(Numbers(name, value, value.detach().clone(), value.requires_grad))
@@ -141,7 +144,7 @@ class Snapshot:
         elif isinstance(value, CODE):
             self.is_ours = False
         else:
-            self.is_ours &= not any(vars(base).get("__slots__") for base in kind.__mro__)  # slots are not copied here
+            self.is_ours &= not any(vars(base).get("__slots__") for base in kind.__mro__)
             inner = getattr(value, "__dict__", {})
             self.held.append(Content("", inner, dict(inner)))
             return [*inner.items(), *((base.__name__, base) for base in kind.__mro__)]

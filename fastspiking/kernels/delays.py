@@ -231,11 +231,12 @@ def read_gradients(synapses, pieces, m, weight, delay, gaussian, out):
 def pull_back(events, synapses, gradient, out, low, high):
     """Write to `out` the gradients of the synapses of neurons [16 low, 16 high).
 
-    `gradient` [T B, F] is that of the currents.
+    `gradient` [T B, F] is that of the currents. For sixteen neurons m at a time, and for each group g of samples, the
+    gradients are copied next to each other, added up by input, and at last converted to those of the synapses.
     """
     batch, (_, inputs, lags) = events.batch, synapses.by_lag.shape
     length = events.steps + lags - 1  # steps of a sample and the zeros behind them
-    at_once = min(batch, max(1, NEAR_BYTES // (length * NARROW * gradient.itemsize)))
+    at_once = min(batch, max(1, NEAR_BYTES // (length * NARROW * gradient.itemsize)))  # samples of a group
     starts = np.empty(((batch + at_once - 1) // at_once, inputs + 1), np.int64)
     place, value = np.empty(events.index.size, np.int32), np.empty_like(events.value)
     sort_by_input(events, at_once, length, starts, place, value)

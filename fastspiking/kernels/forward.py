@@ -68,8 +68,8 @@ def advance_row(u, b, saved, r, q, terms, *step_arguments):
     The current begins with terms.begin[q], a row with or without padding. `step_arguments` are passed to
     `advance_lanes` behind `terms`. An array of `saved` of size 0 is not written.
     """
-    size, neurons, m, begin_size = u.shape[1], saved.x.shape[1], 0, terms.begin.shape[1]
-    while m + WIDE <= neurons:
+    size, neurons, m, begin_size = u.shape[1], saved.x.shape[1], 0, terms.begin.shape[1]  # with and without padding
+    while m + WIDE <= neurons:  # 64 neurons give one word of packed spikes
         now = load(wide(u), terms.begin, q, m)
         above, bits = advance_lanes(wide(u), now, m, b, u, terms, *step_arguments)
         store(saved.x, r, m, above)
@@ -79,7 +79,7 @@ def advance_row(u, b, saved, r, q, terms, *step_arguments):
             saved.words[r, m // WORD] = bits
         m += WIDE
     word, first_of_word = np.uint64(0), m
-    while m < size:
+    while m < size:  # the rest, by 16: its padding is 0, and is not written
         last_now = load_part(narrow(u), terms.begin, q, m, begin_size - m)
         last_above, bits = advance_lanes(narrow(u), last_now, m, b, u, terms, *step_arguments)
         store_part(saved.x, r, m, neurons - m, last_above)

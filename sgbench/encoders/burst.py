@@ -40,6 +40,7 @@ class Burst(Encoder):
     def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
         """Encode values [B, N] as bursts [T, B, N]."""
         exact = values.double()  # so that `slack` has to allow for the rounding of the values only
+        # A value that rounding moved just above a whole number of spikes, or of steps, does not round up to the next.
         count = torch.ceil(self.most * exact * (1 - slack(values))).long()
         longest, shortest = self.longest_s / self.dt_s, self.shortest_s / self.dt_s
         span = longest - shortest

@@ -61,6 +61,7 @@ class TimeShuffled(Encoder):
     def _shuffled_steps(
         self, step: Tensor, channel: Tensor, size: tuple[int, int], generator: torch.Generator
     ) -> Tensor:
+        """Return new steps of all spikes: steps are permuted for all channels together, or in each channel apart."""
         if self.order == "together":
             return torch.randperm(size[0], generator=generator)[step]
         return torch.rand(size, generator=generator).argsort(0)[step, channel]

@@ -23,6 +23,7 @@ class MaxSinceInput(Loss):
     """
 
     def logits(self, trajectory: Trajectory) -> Tensor:
+        """Return the largest outputs [B, C] over the steps from the first output that is not 0; over all if none is."""
         output, lengths = trajectory.output, trajectory.lengths
         inside = valid_steps(lengths, len(output))
         counts = inside & (output.detach() != 0).any(-1).cumsum(0).bool()

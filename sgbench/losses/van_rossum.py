@@ -66,6 +66,7 @@ class VanRossum(OutputLoss):
         return (curve / self._curve(self._peak_steps()).max()).to(dtype)
 
     def _curve(self, step: Tensor) -> Tensor:
+        """Compute the kernel before normalisation at these steps: one exponential, or the difference of two."""
         time = step * self.dt_s
         curve = torch.exp(-time / self.tau_decay_s)
         if self.tau_rise_s > 0:

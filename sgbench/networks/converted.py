@@ -147,6 +147,7 @@ def clip_floor_shift(rate: Tensor, levels: int) -> Tensor:
 
 
 def _integrate_and_fire() -> Leaky:
+    """Build neurons without a leak, whose one threshold learns, and whose reset subtracts it."""
     return Leaky(
         Zero(normalisation="raw", scale=1.0),  # no gradient goes through its spikes
         beta=1.0,

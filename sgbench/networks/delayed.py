@@ -60,7 +60,7 @@ class DelayedLayer(DenseLayer):
         super().__init__(name, n_in, n_out, neuron, bias=bias, recurrence="all_to_all" if recurrent else "none")
         self.longest = max_delay_steps
         self.kernel = kernel
-        self.sigma_steps = 1.0
+        self.sigma_steps = 1.0  # of a Gaussian; `Delayed.advance` sets it
         self.taps = 1 if kernel == "rounded" else max_delay_steps + 1
         self.delay_logit = nn.Parameter(torch.zeros(self.weight.shape, dtype=torch.float64))
         self.recurrent_delay_logit: nn.Parameter | None = None
@@ -75,7 +75,7 @@ class DelayedLayer(DenseLayer):
         for logit in (self.delay_logit, self.recurrent_delay_logit):
             if logit is not None:
                 share = torch.rand(logit.shape, generator=generator, dtype=torch.float64)
-                with torch.no_grad():
+                with torch.no_grad():  # away from 0 and 1, whose logits are infinite
                     logit.copy_(torch.logit(MARGIN + (1 - 2 * MARGIN) * share))
 
     @property
@@ -139,6 +139,7 @@ class DelayedLayer(DenseLayer):
         latest: deque[Tensor] = deque(maxlen=self.longest + 1)
 
         def feedback(s: Tensor) -> Tensor:
+            """Store the last spikes, and multiply all spikes that have not arrived yet by the weights of their lag."""
             latest.appendleft(s)
             spikes = torch.cat(list(latest), -1)
             rows = spikes.shape[-1]
@@ -234,6 +235,7 @@ class Delayed(Chain):
         self.advance(0.0)
 
     def advance(self, progress: float) -> None:
+        """Set the Gaussians' standard deviation for this share of training, from 0 to 1."""
         super().advance(progress)
         first, last = self.sigmas
         for layer in self.layers:

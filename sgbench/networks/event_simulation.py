@@ -76,6 +76,7 @@ class _EventSimulation(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_time: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor | None, None, None]:
+        """Return the gradients by arrival times, jumps and recurrent weights, given those by spike times."""
         arriving: loops.TimedArrivals = ctx.arriving
         batch, _, neurons = arriving.jumps.shape
         adjoints = loops.Adjoints(*np.zeros((3, batch, neurons)))

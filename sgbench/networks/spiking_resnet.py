@@ -128,18 +128,19 @@ class SpikingResnet(Network):
         states = [None] * len(self.layers) if state is None else list(state)
         runs: list[LayerRun] = []
 
-        def run(index: int, signal: Signal) -> Tensor:
+        def run_layer(index: int, signal: Signal) -> Tensor:
+            """Run one layer, keep its run, and return its output."""
             layer: Any = self.layers[index]
             (layer_run,) = self.engine.unroll([layer], signal, [states[index]], keep_u=POTENTIAL in keep, window=window)
             runs.append(layer_run)
             return layer_run.output  # type: ignore[return-value]
 
-        signal = run(0, x)
+        signal = run_layer(0, x)
         for block in self.blocks:
-            residual = run(block.second, run(block.first, signal))
-            straight = signal if block.shortcut is None else run(block.shortcut, signal)
+            residual = run_layer(block.second, run_layer(block.first, signal))
+            straight = signal if block.shortcut is None else run_layer(block.shortcut, signal)
             signal = self.join(residual, straight)
-        run(len(self.layers) - 1, signal)
+        run_layer(len(self.layers) - 1, signal)
         fires = [layer.neuron.output == "binary" for layer in self.layers]  # type: ignore[union-attr]
         spikes = [run.output for run, spiking in zip(runs, fires, strict=True) if spiking and SPIKES in keep]
         return Trajectory(

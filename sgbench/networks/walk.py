@@ -96,9 +96,10 @@ def _stack(steps: Sequence[Jacobians]) -> Jacobians:
         existing = [slope for slope in slopes if slope is not None]
         return torch.stack(existing) if existing else None
 
-    by_current = zip(*(step.by_current for step in steps), strict=True)
-    by_state = zip(*(step.by_state for step in steps), strict=True)
+    fields = range(len(steps[0].by_current))
     return Jacobians(
-        by_current=tuple(stack(slopes) for slopes in by_current),
-        by_state=tuple(tuple(stack(slopes) for slopes in zip(*row, strict=True)) for row in by_state),
+        by_current=tuple(stack([step.by_current[field] for step in steps]) for field in fields),
+        by_state=tuple(
+            tuple(stack([step.by_state[field][source] for step in steps]) for source in fields) for field in fields
+        ),
     )

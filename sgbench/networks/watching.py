@@ -129,6 +129,7 @@ def _parallel_by_steps(layer: Any, watcher: Watcher, input_: Tensor) -> Tensor:
 def _replace(
     before: BeforeCall, layer: Any, args: tuple[Any, ...], by_name: dict[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
+    """Return a call's arguments, by place and by name, with the first one replaced by what `before` makes of it."""
     if args:
         return (before(layer, args[0]), *args[1:]), by_name
     name = next(iter(by_name))
@@ -176,6 +177,7 @@ def shown_by(module: Any, output: Any) -> tuple[Tensor, Tensor] | None:
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield all tensors in nested lists, tuples and dictionaries, in their order."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, list | tuple | dict):

@@ -77,6 +77,7 @@ class AdLif(SpikingNeuron):
         return s, AdaptiveState(u=u, w=w, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
+        """Return the coefficients of u and of the adaptation w, which lowers the drive of u."""
         beta = self.beta()
         return self.linear_spec(
             second="w",

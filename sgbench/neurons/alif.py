@@ -85,6 +85,7 @@ class Alif(SpikingNeuron):
         return state.u - (self.threshold() + self.kappa() * state.a)
 
     def recurrence_spec(self) -> LinearSpec:
+        """Return the coefficients of u and of the adaptation a, which raises the threshold."""
         beta = self.beta()
         return self.linear_spec(
             second="a",

@@ -106,6 +106,7 @@ class Alpha(SpikingNeuron):
         return s, AlphaState(i=i, u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
+        """Return the coefficients of u and of the slower current i; the input enters u by their difference."""
         coupling = self.coupling()
         return self.linear_spec(
             second="i",

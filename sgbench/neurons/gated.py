@@ -63,6 +63,7 @@ def require_below_one(entry: str, threshold: Threshold) -> None:
 
 
 def require_gates(entry: str, surrogate: Surrogate) -> None:
+    """Raise an `InputError` unless the surrogate's spikes are 0 or 1, as those of gates are."""
     if surrogate.output != "binary":
         raise InputError(
             f"neuron={entry}: its gates are open or shut, and the surrogate sends {surrogate.output} spikes; "

@@ -87,13 +87,9 @@ class ParallelLeaky(SequenceNeuron):
 
     @property
     def operations(self) -> Operations:
-        rounds = 1 + self.iterations
-        return Operations(
-            multiplications=rounds + self.iterations,
-            additions=rounds + self.iterations,
-            comparisons=rounds,
-            state_words=rounds,
-        )
+        """Count a leaky integral and a comparison without reset, and again for each iteration, which adds the reset."""
+        rounds, sums = 1 + self.iterations, 1 + 2 * self.iterations
+        return Operations(multiplications=sums, additions=sums, comparisons=rounds, state_words=rounds)
 
 
 def leaky_integral(sequence: Tensor, decay: Tensor | float) -> Tensor:

@@ -72,11 +72,6 @@ class Psu(SequenceNeuron):
 
     @property
     def operations(self) -> Operations:
+        """Count two weighted sums over the steps, the reset's product and, if it is used, the sigmoid."""
         functions = int(self.estimate == "sigmoid")
-        return Operations(
-            multiplications=self.steps + 1,
-            additions=self.steps,
-            comparisons=1,
-            state_words=2 * self.steps,
-            functions=functions,
-        )
+        return Operations(self.steps + 1, self.steps, comparisons=1, state_words=2 * self.steps, functions=functions)

@@ -76,6 +76,7 @@ class Synaptic(SpikingNeuron):
         return s, SynapticState(i=i, u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
+        """Return the coefficients of u and of the synaptic current i, through which alone the input enters."""
         beta = self.beta()
         return self.linear_spec(
             decay=beta,

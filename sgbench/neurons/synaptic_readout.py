@@ -71,6 +71,7 @@ class SynapticReadout(Neuron):
         return state.u
 
     def recurrence_spec(self) -> LinearSpec:
+        """Return the coefficients of u and of the synaptic current i, of units that neither fire nor reset."""
         beta = self.beta()
         return LinearSpec(
             surrogate=None,

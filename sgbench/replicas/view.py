@@ -236,6 +236,7 @@ class SweepView:
         return mean, (name, f"{done}/{len(points)}", str(failed), text)
 
     def say(self, line: str) -> None:
+        """Print a line above the table, or in a notebook redraw all lines and the table."""
         self.printed_s = time.perf_counter()
         if self.redraw is None:
             self.console.print(Text(line), soft_wrap="sgbench " in line or not self.console.is_terminal)

@@ -49,6 +49,7 @@ class Bptt(LearningRule):
             raise InputError("rule.update=per_window: of how many steps is a window? use rule.window=10")
 
     def check(self, network: Network, objective: Objective) -> None:
+        """Raise an `InputError` for a window, or updates per window, where network or loss need all steps."""
         reason = network.needs_all_steps
         if self.window is not None and reason is not None:
             raise InputError(f"rule.window={self.window}: {reason}; use rule.window=null")
@@ -71,6 +72,7 @@ class Bptt(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """Run all steps, or window by window, and back-propagate; yield once per update of the weights."""
         if self.update == "per_window":
             yield from self._per_window(network, batch, objective.loss)
             return

@@ -71,6 +71,7 @@ class DirectFeedback(LearningRule):
         network.direct_feedback = Feedback(draw_direct_feedback(network, self.gain, generator))
 
     def check(self, network: Network, objective: Objective) -> None:
+        """Raise an `InputError` if `temporal` contradicts the gradient over recurrent spikes, or the network."""
         recurrent = [layer for layer in network.hidden_layers if layer.recurrent is not None]
         needs_cut = self.temporal != "bptt"
         if any(layer.cut != needs_cut for layer in recurrent):
@@ -96,6 +97,7 @@ class DirectFeedback(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """Send the outputs' error directly to each hidden layer, back-propagate within layers; yield once."""
         detached = run_detached(network, batch, objective.keep, window=1 if self.temporal == "none" else None)
         slopes = detached.slopes(objective, batch.target)
         delta = detached.to_currents(self._error(slopes.output, batch))

@@ -96,6 +96,7 @@ class EProp(LearningRule):
             network.adaptive_feedback = nn.ParameterList(drawn)
 
     def check(self, network: Network, objective: Objective) -> None:
+        """Raise an `InputError` for networks and objectives that feedback or form are not defined for."""
         if not network.spiking:
             raise InputError("rule=eprop: follows spikes step by step, and the network has none; use rule=bptt")
         require_chain("eprop", network)

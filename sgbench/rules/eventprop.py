@@ -61,6 +61,7 @@ class Eventprop(LearningRule):
     requires: ClassVar[tuple[str, ...]] = ("neuron=synaptic", "firing=step")
 
     def check(self, network: Network, objective: Objective) -> None:
+        """Raise an `InputError` for other networks, neurons and losses than those that the rule is defined for."""
         if not network.spiking:
             raise InputError("rule=eventprop: follows spikes step by step, and the network has none; use rule=bptt")
         if type(network).unroll is not Chain.unroll or not all(type(part) is DenseLayer for part in network.layers):
@@ -90,6 +91,7 @@ class Eventprop(LearningRule):
 
     @torch.no_grad()
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """Run the layers forward, then solve the adjoint equations backward, the readout first; yield once."""
         chain: list[DenseLayer] = [*network.hidden_layers, network.readout]
         inside = valid_steps(batch.lengths, batch.x.shape[0])[..., None]
         signal, passes = dense(batch.x), []

@@ -75,6 +75,7 @@ class FeedbackAlignment(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """Back-propagate; engines use the feedback weights that `begin` added to the layers. Yield once."""
         trajectory = network.unroll(batch.x, batch.lengths, keep=objective.keep)
         loss = objective.whole(trajectory, batch.target)
         loss.backward()

@@ -52,6 +52,7 @@ class Frozen(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """Back-propagate to the readout alone, or to nothing, and yield once."""
         learnt = [] if self.learn == "none" else list(network.readout.parameters())
         with torch.set_grad_enabled(bool(learnt)):
             trajectory: Trajectory = network.unroll(batch.x, batch.lengths, keep=objective.keep)

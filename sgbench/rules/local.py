@@ -116,6 +116,7 @@ class Local(LearningRule):
         return self.gain * neurons**-0.5 * normal
 
     def check(self, network: Network, objective: Objective) -> None:
+        """Raise an `InputError` for readout units that cannot serve every layer, or that "online" cannot run."""
         neuron = network.readout.neuron
         if neuron.currents > 1:
             raise InputError(

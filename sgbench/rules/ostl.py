@@ -73,6 +73,7 @@ class Ostl(LearningRule):
         require_chain("ostl", network)
 
     def check(self, network: Network, objective: Objective) -> None:
+        """Raise an `InputError` for networks that cannot run a second time step by step, to send errors back."""
         reason = network.needs_all_steps
         if reason is None and any(surrogate.stochastic for surrogate in surrogates(network)):
             reason = "its neurons draw by chance, and would draw otherwise the second time"

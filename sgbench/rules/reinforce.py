@@ -63,6 +63,7 @@ class Reinforce(LearningRule):
         require_chain("reinforce", network)
 
     def check(self, network: Network, objective: Objective) -> None:
+        """Raise an `InputError` unless every spike is drawn with a known probability, and there is no penalty."""
         for layer in network.layers:
             if layer.neuron.output == "binary":  # type: ignore[union-attr]
                 _require_firing_probability(layer)

@@ -49,6 +49,7 @@ class Rtrl(LearningRule):
     name: ClassVar[str] = "rtrl"
 
     def check(self, network: Network, objective: Objective) -> None:
+        """Raise an `InputError` for networks too large or without slopes, and for losses at the end alone."""
         self._check_network(network)
         require_slopes(self.name, network)
         if not objective.loss.online:

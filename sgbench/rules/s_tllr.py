@@ -72,6 +72,7 @@ class STllr(LearningRule):
         require_chain("s_tllr", network)
 
     def check(self, network: Network, objective: Objective) -> None:
+        """Raise an `InputError` for networks and objectives that cannot learn forward in time."""
         if not network.spiking:
             raise InputError("rule=s_tllr: follows spikes step by step, and the network has none; use rule=bptt")
         check_forward("s_tllr", network, objective, instead="rule=bptt")

@@ -83,6 +83,7 @@ class SuperSpike(LearningRule):
         network.direct_feedback = Feedback(drawn)
 
     def check(self, network: Network, objective: Objective) -> None:
+        """Raise an `InputError` for losses that compare no spike trains, and for unfit readouts and feedback."""
         if "spikes" not in objective.loss.targets:
             raise InputError(
                 "rule=superspike: learns spike trains, and the loss compares something else; use rule=bptt"

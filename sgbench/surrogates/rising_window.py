@@ -143,10 +143,9 @@ class A2sg(RisingWindow):
         Returns:
             The gradient by u, of the same shape.
         """
-        stretches = [self.half_width / width for width in self.half_widths]
-        heights = stretches if self._keeps_area() else [1.0] * len(stretches)
-        pairs = zip(stretches, heights, strict=True)
-        candidates = torch.stack([grad * self.derivative(stretch * u) * height for stretch, height in pairs])
+        # A window of another half-width is this one, stretched; its height follows the normalisation.
+        keeps_area, stretches = self._keeps_area(), [self.half_width / width for width in self.half_widths]
+        candidates = torch.stack([grad * self.derivative(x * u) * (x if keeps_area else 1.0) for x in stretches])
         flat = candidates.flatten(1)
         scores = -(flat.var(1, correction=0) / flat.abs().mean(1))
         if later is not None:

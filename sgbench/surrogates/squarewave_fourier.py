@@ -60,6 +60,7 @@ class SquarewaveFourier(Surrogate):
         return 2 * math.pi * (turns - torch.round(turns))
 
     def shape(self, u: Tensor) -> Tensor:
+        """Sum the derivatives of the series' sines, each of which is a cosine."""
         angle = self._angle(u)
         total = torch.cos(angle)
         for order in self._orders()[1:]:
@@ -67,6 +68,7 @@ class SquarewaveFourier(Surrogate):
         return 4 / self.period * total
 
     def shape_integral(self, u: Tensor) -> Tensor:
+        """Sum the series of a square wave: odd sines, each divided by its order."""
         angle = self._angle(u)
         total = torch.sin(angle)
         for order in self._orders()[1:]:
