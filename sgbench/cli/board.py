@@ -65,6 +65,7 @@ def register(commands: Any) -> None:
     show = actions.add_parser(
         "show", help="print boards without writing anything", parents=shared_options(machine=False)
     )
+    show.add_argument("protocol", nargs="?", default=argparse.SUPPRESS, metavar="PROTOCOL", help="as --protocol")
     add_source(show, default="runs", registry=True)
     forms = show.add_mutually_exclusive_group()
     forms.add_argument("--markdown", action="store_true", help="a short Markdown table, e.g. for a README")

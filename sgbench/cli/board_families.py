@@ -96,14 +96,14 @@ def _explained(args: argparse.Namespace, a: str, b: str) -> Explanation:
         try:
             explained = explain_two(a, b, tree=RecordTree(own, "runs", references_of(args), args.protocol))
         except InputError as error:
-            reason = f"; in your own runs: {error}"
+            reason = f"in your own runs: {error}; in published boards: "
         else:
             sys.stderr.write(printable(f"your own runs in {own}; of published boards: --from registry") + "\n")
             return explained
     try:
         return explain_two(a, b, tree=record_tree(args, only=args.protocol))
     except InputError as error:
-        raise InputError(f"{error}{reason}") from error
+        raise InputError(f"{reason}{error}") from error
 
 
 def _across(args: argparse.Namespace) -> int:

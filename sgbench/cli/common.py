@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from sgbench import HOMES
 from sgbench.errors import LONGEST_LINE, InputError, printable, shortened, suggest
-from sgbench.paths import conf_dir, default_runs_dir, whole_name
+from sgbench.paths import RECORD, conf_dir, default_runs_dir, whole_name
 from sgbench.tables import few
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class CommandParser(argparse.ArgumentParser):
         known = [command.strip(" '") for command in choices.group(2).split(",")]
         if name.isidentifier() and (conf_dir() / "sweep" / f"{name}.yaml").is_file():
             near = f"did you mean: sgbench sweep {name}"
+        elif name in ("explain", "across", "tuning", "build"):
+            near = f"did you mean: sgbench board {name}"
         elif name in HOMES:
             near = f"in Python it is sgbench.{name}; all commands: sgbench --help"
         else:
@@ -207,6 +209,8 @@ def source_of(args: argparse.Namespace) -> tuple[Path, Layout]:
     """Return the folder of records and its layout; print a note if the shipped boards are used."""
     layout = args.layout or args.layout_unless_told
     if args.root is not None:
+        if any(args.root.glob(f"*/[0-9]*/{RECORD}")):
+            raise InputError(f"{args.root} is one protocol; give --root {args.root.parent} --protocol {args.root.name}")
         told = args.layout is not None or not any(args.root.glob("*/records"))
         return args.root, layout if told else "leaderboards"
     root = default_runs_dir() if layout == "runs" else LEADERBOARDS
@@ -216,8 +220,8 @@ def source_of(args: argparse.Namespace) -> tuple[Path, Layout]:
 
     path, found = installed()
     shown = read_shipped(path) if found == "registry" else path
-    missing = "" if args.layout or layout != "runs" else f"no runs in {root} yet, so here is what came with sgbench: "
-    sys.stderr.write(printable(f"{missing}{shown}") + "\n")
+    missing = "" if args.layout or layout != "runs" else f"no runs in {root} yet; shown are "
+    print_lines(f"{missing}{shown}", sys.stderr)
     return path, found
 
 

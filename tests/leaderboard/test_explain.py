@@ -12,6 +12,7 @@ from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.leaderboard.pages.explain import explain, find_row
 from sgbench.leaderboard.rows import Board
+from tests.cli.filled_sweeps import SLOPES, fill
 from tests.leaderboard.factory import CLASSES, make_board, method, network_counts, protocol, record, target
 from tests.messages import lines_naming, raises_naming
 from tests.rooms import ROOT
@@ -141,6 +142,30 @@ def test_explain_as_typed_from_a_page(capsys: pytest.CaptureFixture[str]) -> Non
     assert "sgbench board explain digits_v1 atan triangle" in capsys.readouterr().err
     assert main(["board", "show", "--root", str(ROOT / "leaderboards"), "--protocol", "digits_v1"]) == 0
     assert "triangle(width_fwhm=1)" in capsys.readouterr().out
+
+
+def test_runs_just_made_as_a_newcomer_asks_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Must match: the runs of this folder, shown without an option; what is typed wrong ends in what to type."""
+    fill("surrogate_x_slope", SLOPES, tmp_path / "runs", [0.9] * 18)
+    monkeypatch.delenv("SGBENCH_RUNS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert main(["board", "show", "digits_v1"]) == 0
+    out = capsys.readouterr().out
+    assert "triangle(width_fwhm=0.5)" in out
+    for words in (["--root", "runs"], ["--from", "runs"], ["--from", "runs", "--root", "runs"], []):
+        assert main(["board", "show", *words]) == 0
+        assert capsys.readouterr().out == out
+    assert main(["board", "explain", "atan:1", "triangle(width_fwhm=2)"]) == 0
+    assert "A: atan(width_fwhm=1)  B: triangle(width_fwhm=2)" in capsys.readouterr().out
+    for words, remedy in (
+        (["board", "show", "--root", "runs/digits_v1"], "give --root runs --protocol digits_v1"),
+        (["board", "explain", "atan", "triangle"], "error: in your own runs: 'atan' names 3 methods"),
+        (["explain", "atan", "triangle"], "did you mean: sgbench board explain"),
+    ):
+        assert main(words) == 2
+        assert remedy in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("spelling", ["--to", "--out"])
