@@ -41,12 +41,9 @@ class SpikeTrains:
     def of(sample: object, channel: object, time_us: object, duration_us: object, n_channels: int) -> SpikeTrains:
         """Make spike trains from spikes in any order.
 
-        Args:
-            sample: index of each spike's sample, whole numbers from 0 on [spikes].
-            channel: of each spike [spikes].
-            time_us: of each spike, below 2^31 [spikes] [us].
-            duration_us: of each sample [samples] [us].
-            n_channels: number of channels N.
+        `sample`: index of each spike's sample, whole numbers from 0 on [spikes]. `channel`: of each spike [spikes].
+        `time_us`: of each spike, below 2^31 [spikes] [us]. `duration_us`: of each sample [samples] [us]. `n_channels`:
+        number of channels N.
         """
         sample, channel, time = (np.asarray(column, dtype=np.int64) for column in (sample, channel, time_us))
         durations = np.asarray(duration_us, dtype=np.int64)

@@ -48,12 +48,8 @@ class SparseSpikes:
     ) -> SparseSpikes:
         """Make sparse spikes from the row t * B + b (ascending) and the position along N of each event.
 
-        Args:
-            row: of each event [events].
-            index: position along N of each event, ascending within a row [events].
-            value: size of each event [events]; None if all are 1.
-            shape: (T, B, N).
-            dtype: of the dense form.
+        `row`: of each event [events]. `index`: position along N of each event, ascending within a row [events].
+        `value`: size of each event [events]; None if all are 1. `shape`: (T, B, N). `dtype`: of the dense form.
         """
         counts = torch.bincount(row, minlength=shape[0] * shape[1])
         indptr = torch.zeros(len(counts) + 1, dtype=torch.int64, device=row.device)

@@ -76,10 +76,8 @@ def all_valid(lengths: Tensor, steps: int, *, wait: bool = False) -> bool:
 
     Reading them would wait for the accelerator's queued work, which takes longer than applying a mask.
 
-    Args:
-        lengths: valid steps of each sample [B].
-        steps: number of steps T.
-        wait: whether to check on an accelerator too.
+    `lengths`: valid steps of each sample [B]. `steps`: number of steps T. `wait`: whether to check on an accelerator
+    too.
 
     >>> all_valid(torch.tensor([2, 2]), 2), all_valid(torch.tensor([1, 2]), 2)
     (True, False)

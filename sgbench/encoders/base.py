@@ -139,10 +139,8 @@ def over_time(values: Tensor, steps: int) -> Tensor:
 def drawn(probability: Tensor, steps: int, generator: torch.Generator) -> SparseSpikes:
     """Draw independent spikes [T, B, N].
 
-    Args:
-        probability: of a spike in every step [B, N], or in each step [B, S, N].
-        steps: number of steps T.
-        generator: draws sample by sample, so that the spikes do not depend on the batch size.
+    `probability`: of a spike in every step [B, N], or in each step [B, S, N]. `steps`: number of steps T. `generator`:
+    draws sample by sample, so that the spikes do not depend on the batch size.
     """
     batch, channels = probability.shape[0], probability.shape[-1]
     uniform = torch.rand((batch, steps, channels), generator=generator, dtype=torch.float32)
@@ -155,11 +153,8 @@ def drawn(probability: Tensor, steps: int, generator: torch.Generator) -> Sparse
 def packed(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) -> SparseSpikes:
     """Make sparse spikes [T, B, M] with at most one spike a channel.
 
-    Args:
-        step: step of each channel's spike, as float or whole number [B, M]; no spike if outside 0 to T - 1.
-        fires: whether the channel spikes, bool [B, M].
-        steps: number of steps T.
-        dtype: of the dense form.
+    `step`: step of each channel's spike, as float or whole number [B, M]; no spike if outside 0 to T - 1. `fires`:
+    whether the channel spikes, bool [B, M]. `steps`: number of steps T. `dtype`: of the dense form.
     """
     events = packed_steps(step, fires, steps, dtype)
     if events is not None:
@@ -184,13 +179,9 @@ def in_order(
 ) -> SparseSpikes:
     """Make sparse spikes [T, B, M] from spikes sorted by sample and then by channel.
 
-    Args:
-        step: of each spike, 0 to T - 1 [spikes].
-        sample: of each spike, ascending [spikes].
-        channel: of each spike, ascending within a sample [spikes].
-        shape: (T, B, M).
-        dtype: of the dense form.
-        value: size of each spike [spikes]; None if all are 1.
+    `step`: of each spike, 0 to T - 1 [spikes]. `sample`: of each spike, ascending [spikes]. `channel`: of each spike,
+    ascending within a sample [spikes]. `shape`: (T, B, M). `dtype`: of the dense form. `value`: size of each spike
+    [spikes]; None if all are 1.
     """
     order = stable_order(step.to(_smallest_integer_type(shape[0])))
     row = (step.long() * shape[1] + sample)[order]

@@ -140,7 +140,7 @@ class PotentialStep(NamedTuple):
         return own - self.reset, self.weights.abs().sum(0) - own.abs()
 
     def height_of_bound(self) -> float:
-        """Compute the smallest slope h at which `largest` is 1."""
+        """Compute the smallest slope h at which `largest_growth` is 1."""
         own, others = self._own_and_others()
         height = (1 - self.decay) / (own + others).clamp(min=0)
         turned = self.decay + height * own < 0  # the absolute value changes sign before this height

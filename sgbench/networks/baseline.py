@@ -138,12 +138,10 @@ class GatedBaseline(Baseline):
 
     Its number of parameters is given, or matches a spiking network that the arguments `match_*` describe.
 
-    Args:
-        provided: parts of the run to build from.
-        parameters: wanted number of parameters, or None to match the spiking network.
-        match_hidden: neurons per hidden layer of the spiking network; None if `parameters` is given.
-        match_recurrence: its recurrence, "none", "one_to_one" or "all_to_all"; None if `parameters` is given.
-        match_bias: whether its layers have biases; None if `parameters` is given.
+    `provided`: parts of the run to build from. `parameters`: wanted number of parameters, or None to match the spiking
+    network. `match_hidden`: neurons per hidden layer of the spiking network; None if `parameters` is given.
+    `match_recurrence`: its recurrence, "none", "one_to_one" or "all_to_all"; None if `parameters` is given.
+    `match_bias`: whether its layers have biases; None if `parameters` is given.
     """
 
     gates: ClassVar[int]  # number of weight matrices per unit: gates and new value
@@ -226,11 +224,9 @@ class InputView:
 class Size:
     """Chooses the widths of a baseline's hidden layers for a wanted number of parameters.
 
-    Args:
-        parameters: wanted number, or None for that of the spiking network that the other arguments describe.
-        hidden: its neurons per hidden layer.
-        recurrence: "none", "one_to_one" or "all_to_all".
-        bias: whether its layers have biases.
+    `parameters`: wanted number, or None for that of the spiking network that the other arguments describe. `hidden`:
+    its neurons per hidden layer. `recurrence`: "none", "one_to_one" or "all_to_all". `bias`: whether its layers have
+    biases.
     """
 
     def __init__(self, parameters: object, hidden: object, recurrence: object, bias: object) -> None:

@@ -21,16 +21,12 @@ class ConvLayer(Layer):
     Signals are flat: an image [C, H, W] is a vector in the order of its indices. Where a neuron takes several
     currents, those of its first gate come first for all neurons, then those of the next gate.
 
-    Args:
-        image: channels, height and width of the input.
-        channels: number of channels of the neurons.
-        make_neuron: makes a new layer of neurons of a given size.
-        kernel_size: side of the kernels, an odd number [pixels]; borders are padded with zeros by half of it.
-        stride: stride of the convolution into the layer [pixels].
-        recurrence: "none", "one_to_one" (a weight per neuron) or "all_to_all" (a convolution).
-        bias: whether a bias per channel is added to the current.
-        pooling: pooling of currents before the neurons, "none", "max" or "average".
-        pool_size: side of a pooling window [pixels].
+    `image`: channels, height and width of the input. `channels`: number of channels of the neurons. `make_neuron`:
+    makes a new layer of neurons of a given size. `kernel_size`: side of the kernels, an odd number [pixels]; borders
+    are padded with zeros by half of it. `stride`: stride of the convolution into the layer [pixels]. `recurrence`:
+    "none", "one_to_one" (a weight per neuron) or "all_to_all" (a convolution). `bias`: whether a bias per channel is
+    added to the current. `pooling`: pooling of currents before the neurons, "none", "max" or "average". `pool_size`:
+    side of a pooling window [pixels].
     """
 
     def __init__(  # noqa: PLR0913 - a convolution has so many

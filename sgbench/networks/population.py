@@ -16,10 +16,7 @@ class PopulationLayer(Layer):
 
     for the currents I, inputs x, weights w and biases b.
 
-    Args:
-        n_in: number of inputs.
-        population: number K of neurons per input.
-        bias: whether there are biases.
+    `n_in`: number of inputs. `population`: number K of neurons per input. `bias`: whether there are biases.
 
     >>> from sgbench.neurons.leaky_readout import LeakyReadout
     >>> layer = PopulationLayer("encoder", 2, 3, LeakyReadout(6, beta=0.5, learn_beta="none"), bias=False)

@@ -21,9 +21,8 @@ class SpikeReset:
     It stands in for the neuron's method `mem_reset`, which detaches: the reset of u' = beta u + I - theta s passes
     the surrogate's slope psi on, du'/du = beta - theta psi(u - theta), if `attached`, and else beta alone.
 
-    Args:
-        neuron: whose threshold and `spike_grad` are read in each call.
-        attached: whether the spikes carry their gradient.
+    `neuron`: whose threshold and `spike_grad` are read in each call. `attached`: whether the spikes carry their
+    gradient.
     """
 
     def __init__(self, neuron: Any, *, attached: bool) -> None:

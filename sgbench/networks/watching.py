@@ -162,9 +162,8 @@ def run_watched(network: nn.Module, batch: Any, watchers: Mapping[nn.Module, Wat
 def shown_by(module: Any, output: Any) -> tuple[Tensor, Tensor] | None:
     """Return spikes and potential minus threshold after a call of a spiking layer, both in the shape of its output.
 
-    Args:
-        module: a layer of snnTorch or sgbench; one that keeps its state itself has its potential in `mem`.
-        output: the result of the call, spikes alone or a tuple from spikes to the potential.
+    `module`: a layer of snnTorch or sgbench; one that keeps its state itself has its potential in `mem`. `output`: the
+    result of the call, spikes alone or a tuple from spikes to the potential.
 
     Returns:
         Both tensors, or None if the potential is not found.

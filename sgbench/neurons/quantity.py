@@ -23,12 +23,9 @@ class Quantity(nn.Module):
     its last. A longer list divides the neurons, in their order, into as many equal groups, and gives each group one
     value: [0, 0, 1, 1] is 0 in the first half and 1 in the second.
 
-    Args:
-        name: name of the parameter, for messages.
-        value: initial value, pair or list.
-        learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons, needed for a value per neuron.
-        low, high, open_low: allowed range, as in `require_number`.
+    `name`: name of the parameter, for messages. `value`: initial value, pair or list. `learn`: "none", "shared" (one
+    for the layer) or "per_neuron". `features`: number of neurons, needed for a value per neuron. `low`, `high`,
+    `open_low`: allowed range, as in `require_number`.
 
     Raises:
         InputError: a value out of range; several values with learn="shared", or a list whose length does not divide
@@ -102,8 +99,7 @@ class Decay(Quantity):
     Beyond :math:`|w| = 16` float32 would round the decay to 1 and its gradient to 0. There the decay and its slope
     stay those at the bound, so that gradients can still bring w back.
 
-    Args:
-        value: initial decay per step, or a pair; see `Quantity`.
+    `value`: initial decay per step, or a pair; see `Quantity`.
 
     Raises:
         InputError: a value outside [0, 1], or nearer than 1.2e-7 to 0 or 1 where it is to be learnt.
@@ -139,10 +135,8 @@ class EulerRate(Quantity):
 
     A learnt rate is stored as its logit w, :math:`dt/\tau = \sigma(w)`, as in `Decay`, so that tau stays above dt.
 
-    Args:
-        name: name of the time constant, for messages.
-        tau_s: initial time constant [s], or a pair; see `Quantity`.
-        dt_s: time step [s].
+    `name`: name of the time constant, for messages. `tau_s`: initial time constant [s], or a pair; see `Quantity`.
+    `dt_s`: time step [s].
 
     Raises:
         InputError: a time constant that is not above the time step.
@@ -174,8 +168,7 @@ def bounded_sigmoid(logit: Tensor) -> Tensor:
 class Number(Quantity):
     """Holds a parameter of neurons without bounds, fixed or learnt.
 
-    Args:
-        value: initial value, or a pair; see `Quantity`.
+    `value`: initial value, or a pair; see `Quantity`.
 
     >>> Number("a", 0.5, learn="none", features=None)()
     0.5
@@ -196,8 +189,7 @@ class Positive(Quantity):
 
     A learnt value is stored as its logarithm w, :math:`\theta = e^w`: no gradient step can make it negative.
 
-    Args:
-        value: initial value, or a pair; see `Quantity`.
+    `value`: initial value, or a pair; see `Quantity`.
 
     Raises:
         InputError: a value that is not above 0.
@@ -219,8 +211,7 @@ class Positive(Quantity):
 class Threshold(Positive):
     """Holds a firing threshold above 0; see `Positive`.
 
-    Args:
-        value: initial threshold [units of the potential].
+    `value`: initial threshold [units of the potential].
 
     >>> Threshold(1.0, learn="shared", features=None)().item()
     1.0

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.grouping import PointGroup
+from sgbench.replicas.grouping import PointGroup, memory_for, need_bytes
 from sgbench.replicas.jobs import STOP, GroupJob
-from sgbench.replicas.memory import memory_for, need_bytes
 from sgbench.replicas.messages import PruningThresholds, WorkerMessage
 from sgbench.replicas.progress import OVER, ProgressReader
 from sgbench.training.build import build

@@ -17,8 +17,8 @@ from sgbench.datasets.batches import SpikingData
 from sgbench.errors import SgbenchError, StorageError, one_printable_line
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
+from sgbench.replicas.grouping import count_fitting, need_bytes
 from sgbench.replicas.lockstep import Lockstep, validate_member, watch_member
-from sgbench.replicas.memory import count_fitting, need_bytes
 from sgbench.replicas.messages import PruningThresholds, Say, Stopped, WorkerMessage
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack

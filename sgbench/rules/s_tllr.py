@@ -113,9 +113,8 @@ class _TracePair:
     def advance(self, window: TimeWindow, error: Tensor) -> None:
         """Add the gradients of a window's steps to `.grad`, and advance both traces.
 
-        Args:
-            window: states of the layer in the window, with Jacobians.
-            error: learning signals for the layer's spikes [n, B, N].
+        `window`: states of the layer in the window, with Jacobians. `error`: learning signals for the layer's spikes
+        [n, B, N].
         """
         rule, slopes = self.rule, spike_slopes(window)
         signals = self._presynaptic(window)
