@@ -149,7 +149,7 @@ def unroll_blocks(
     `rows`: events of all steps that the first layer receives. `activations`: written with the saved values of each
     layer. `carries`: state of each layer before the first step; afterwards that of the last step.
     """
-    looped = layers[:-1] if ends_in_joined_readout(layers) else layers
+    looped = layers[:-1] if ends_in_joined_readout(layers) else layers  # the others are computed by these' loops
     readout, _ = no_readout(layers[0].number)
     calls: list[Callable[[int, int], tuple[int, int]]] = []
     arrived: list[list[int]] = []

@@ -132,12 +132,13 @@ class _Reader:
 
     def advance(self) -> str:
         """Go on to the next token, and return the one that was current."""
-        before = self.current
+        before, self.current, self.kind = self.current, "", 0
         match = TOKEN.match(self.text, self.offset)
-        if match is None and self.offset < len(self.text):
+        if match is not None:
+            self.kind = match.lastindex or 0  # the one group that has matched
+            self.current, self.offset = match[self.kind], match.end()
+        elif self.offset < len(self.text):
             raise self.refusal(f"{self.text[self.offset :].strip()[:1]!r} is no part of a formula")
-        self.current, self.kind = ("", 0) if match is None else (match[match.lastindex or 0], match.lastindex or 0)
-        self.offset = len(self.text) if match is None else match.end()
         return before
 
     def end(self) -> None:

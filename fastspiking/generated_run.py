@@ -219,9 +219,9 @@ def _over_all(run: Run, inputs: Inputs, passes: PassKinds) -> tuple[LayerRun, La
         inputs = inputs._replace(current=run.layout.flat(inputs.current).contiguous())
     dtype = next(tensor.dtype for tensor in inputs if tensor is not None)
     results = _Unrolled.apply(run, passes, *inputs, *run.rows(dtype))
-    output, centred, readout_output, readout_last, *last = results  # type: ignore[misc]
-    full = run.layout.full
-    state = type(run.begin)(*(full(field) for field in last))
+    output, centred, readout_output, readout_last, *last_state = results  # type: ignore[misc]
+    full = run.layout.full  # from flat features to the layer's own
+    state = type(run.begin)(*(full(field) for field in last_state))
     own = LayerRun(full(output) if run.keep_output else None, full(centred) if run.keep_u else None, state)
     return own, None if run.readout is None else run.readout.outcome(readout_output, readout_last)
 

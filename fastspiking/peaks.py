@@ -28,10 +28,10 @@ def largest(output: Tensor) -> Tensor:
 @functools.cache
 def _loops() -> Any:
     try:
-        from fastspiking.kernels import peaks
+        from fastspiking.kernels import sums
     except (ImportError, RuntimeError):
         return None
-    return peaks
+    return sums
 
 
 class _Largest(torch.autograd.Function):
@@ -53,5 +53,5 @@ class _Largest(torch.autograd.Function):
         gradient = torch.empty_like(output, memory_format=torch.contiguous_format)
         rows = [part.contiguous().view(len(output), peak.numel()).numpy() for part in (output, gradient)]
         lines = [part.contiguous().view(-1).numpy() for part in (peak, grad_peak, torch.zeros_like(peak))]
-        _loops().share(rows[0], *lines, rows[1])
+        _loops().share_among_peaks(rows[0], *lines, rows[1])
         return gradient

@@ -4,8 +4,10 @@ import sys
 from importlib.machinery import ModuleSpec
 
 MOVED = {
+    "sgbench.dropouts.mask": "sgbench.dropouts.base",
     "sgbench.engine": "fastspiking",
     "sgbench.leaderboard.registry": "sgbench.leaderboard.shipped",
+    "sgbench.neurons.takeoff": "sgbench.neurons.base",
     "sgbench.records.formula": "fastspiking.formula",
     "sgbench.signals": "fastspiking.signals",
     "sgbench.study": "sgbench.study_runner",

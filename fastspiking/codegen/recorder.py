@@ -276,7 +276,10 @@ class Recorder:
         return self._traced(like.shape, (Value("noise", detail=len(self.noises) - 1),))
 
     def _of_noise(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
-        """Record an operation on noise alone; torch computes it at the time of the draw, so bits are torch's."""
+        """Record an operation on noise alone, to be computed by torch when the numbers are drawn.
+
+        The result is a noise of the same draw, with one operation more.
+        """
         source = self.noises[int(args[0].values[0].detail)]  # type: ignore[arg-type]
         calls = (*source.calls, (func, tuple(args[1:]), kwargs))
         self.noises.append(Noise(source.stream, source.draw, calls, source.is_backward))

@@ -18,6 +18,7 @@ def _asking(write: int) -> Any:
     """Return a function of (rows, row, column), for loops, that prefetches that entry to write (1) or to read (0)."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # The address of the entry, row * width + column behind the array's begin, and a call of LLVM's prefetch.
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         _, width = cgutils.unpack_tuple(builder, array.shape)
         place = builder.add(builder.mul(arguments[1], width), arguments[2])

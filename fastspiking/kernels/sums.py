@@ -1,8 +1,8 @@
-"""Sums of the backward pass: adjoints times weights, and adjoints added to the rows of weight gradients."""
+"""Sums of the backward pass: adjoints times weights, adjoints added to weight gradients, and shares of maxima."""
 
 import numpy as np
 
-from fastspiking.kernels.codes import inner_backward, row_backward
+from fastspiking.kernels.codes import inner_backward, loop_backward, row_backward
 from fastspiking.kernels.vectors import NARROW, WIDE, load, narrow, spread, store, wide
 
 # Samples that are computed at a time; with recurrent weights all of a block, so that each weight is loaded once.
@@ -115,3 +115,22 @@ def gather_adjoints(total, group, reaching, first, place):
 def call_gather(total, group, reaching, first, place):
     """Set total[g] to the gradient of each sample's outputs: `gather_adjoints`, not inlined."""
     gather_adjoints(total, group, reaching, first, place)
+
+
+@loop_backward
+def share_among_peaks(output, largest, given, shares, gradient):
+    """Write to gradient [T, N] that of output [T, N], from the gradient `given` [N] of its maximum `largest` [N].
+
+    Every step that attains the maximum over time gets an equal share. Where the maximum is NaN no step attains it,
+    and the gradient is NaN. shares [N] is scratch memory, 0 at first.
+    """
+    one = shares.dtype.type(1)
+    zero = one - one
+    for t in range(output.shape[0]):
+        for n in range(shares.size):
+            shares[n] += one if output[t, n] == largest[n] else zero
+    for n in range(shares.size):
+        shares[n] = given[n] / shares[n]
+    for t in range(output.shape[0]):
+        for n in range(shares.size):
+            gradient[t, n] = (one if output[t, n] == largest[n] else zero) * shares[n]

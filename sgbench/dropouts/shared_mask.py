@@ -6,8 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sgbench.dropouts.base import Dropout
-from sgbench.dropouts.mask import Mask
+from sgbench.dropouts.base import Dropout, Mask
 from sgbench.errors import InputError, require_number
 
 

@@ -182,9 +182,7 @@ class Network(nn.Module, ABC):
     def begin_pass(self, lengths: Tensor, steps: int) -> None:
         """Set the mask of steps within samples in the layers that normalise, before a pass.
 
-        Args:
-            lengths: number of valid steps of each sample [B].
-            steps: number of steps of the pass.
+        `lengths`: number of valid steps of each sample [B]. `steps`: number of steps of the pass.
         """
         normalising = [layer for layer in self.hidden_layers if layer.normaliser is not None]
         if not normalising:

@@ -31,10 +31,8 @@ class DelayedLayer(DenseLayer):
 
     .. math:: I_i[t] \mathrel{+}= \sum_j V_{ij} \sum_{k=0}^{D} \kappa(k; d'_{ij}) \, s_j[t-1-k]
 
-    Args:
-        max_delay_steps: longest delay D [steps].
-        kernel: "gaussian", "triangle" or "rounded".
-        recurrent: whether the layer has all-to-all recurrence with delays.
+    `max_delay_steps`: longest delay D [steps]. `kernel`: "gaussian", "triangle" or "rounded". `recurrent`: whether the
+    layer has all-to-all recurrence with delays.
 
     Raises:
         InputError: recurrence among neurons that take all time steps at once.

@@ -10,8 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils.parametrize import register_parametrization
 
 from fastspiking.signals.spikes import Signal, dense
-from sgbench.dropouts.base import Dropout
-from sgbench.dropouts.mask import Mask
+from sgbench.dropouts.base import Dropout, Mask
 from sgbench.errors import InputError
 from sgbench.inits.base import Init
 from sgbench.networks.pool import Pool
@@ -30,12 +29,9 @@ class Layer(nn.Module):
     currents I; all but W are optional. After training, a normalisation that is equal in all steps is folded into
     the weights.
 
-    Args:
-        name: name of the layer in records and messages.
-        neurons: number of neurons.
-        neuron: the neurons, used by this layer only.
-        recurrence: "none", or the kind of recurrent weights.
-        recurrence_gradient: "full", or "cut" (no gradient through the recurrent spikes).
+    `name`: name of the layer in records and messages. `neurons`: number of neurons. `neuron`: the neurons, used by this
+    layer only. `recurrence`: "none", or the kind of recurrent weights. `recurrence_gradient`: "full", or "cut" (no
+    gradient through the recurrent spikes).
 
     Raises:
         InputError: recurrence among neurons that take all time steps at once.
@@ -208,12 +204,8 @@ class DenseLayer(Layer):
     Neurons with several currents have as many weights per input. The weights are [currents N, inputs], the rows of
     one kind of current after those of another.
 
-    Args:
-        n_in: number of inputs.
-        n_out: number of neurons.
-        recurrence: "none", "one_to_one" (a vector V) or "all_to_all" (a matrix V); V s[t-1] is added to the
-            current.
-        bias: whether a bias is added to the current.
+    `n_in`: number of inputs. `n_out`: number of neurons. `recurrence`: "none", "one_to_one" (a vector V) or
+    "all_to_all" (a matrix V); V s[t-1] is added to the current. `bias`: whether a bias is added to the current.
 
     Raises:
         InputError: recurrence among neurons that take all time steps at once.

@@ -5,9 +5,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from sgbench.neurons.arguments import require_argument
-from sgbench.neurons.base import AdaptiveState, Operations, SpikingNeuron
+from sgbench.neurons.base import AdaptiveState, Operations, SpikingNeuron, Takeoff
 from sgbench.neurons.quantity import EulerRate, Number, Threshold, Value
-from sgbench.neurons.takeoff import Takeoff
 from sgbench.surrogates.base import Surrogate
 
 

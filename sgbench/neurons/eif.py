@@ -3,9 +3,8 @@
 from torch import Tensor
 
 from sgbench.neurons.arguments import require_argument
-from sgbench.neurons.base import Operations, SpikingNeuron, SpikingState
+from sgbench.neurons.base import Operations, SpikingNeuron, SpikingState, Takeoff
 from sgbench.neurons.quantity import EulerRate, Threshold, Value
-from sgbench.neurons.takeoff import Takeoff
 from sgbench.surrogates.base import Surrogate
 
 

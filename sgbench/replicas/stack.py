@@ -47,7 +47,7 @@ class Stack:
     def collect(self, row: int) -> None:
         """Move the gradients of the network of a row into the stack, and clear them in the network."""
         for position, (parameter, slot) in enumerate(zip(self.parameters[row], self.slots[row], strict=True)):
-            if parameter.grad is None:
+            if parameter.grad is None:  # which is not 0: an optimiser leaves such a weight as it is, without decay
                 slot.zero_()
                 if self.absent is None:
                     self.absent = torch.zeros_like(self.values, dtype=torch.bool)

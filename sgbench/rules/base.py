@@ -93,9 +93,7 @@ class LearningRule(ABC):
     def begin(self, network: Network, generator: torch.Generator) -> None:  # noqa: B027 - most need nothing
         """Add to the network what the rule needs, such as feedback weights, before training and any use of it.
 
-        Args:
-            network: the initialised network, in float64.
-            generator: random generator for the rule alone.
+        `network`: the initialised network, in float64. `generator`: random generator for the rule alone.
 
         Raises:
             InputError: the rule is not defined for this network.
@@ -110,9 +108,7 @@ class LearningRule(ABC):
 
         The neurons' own arithmetic is left out: it grows with neurons, not with synapses.
 
-        Args:
-            network: the network of the run.
-            sizes: its numbers of neurons, synapses and steps.
+        `network`: the network of the run. `sizes`: its numbers of neurons, synapses and steps.
         """
         _ = network, sizes
         return None
@@ -120,8 +116,7 @@ class LearningRule(ABC):
     def add_rule_to_remedies(self, refusal: str) -> str:
         """Add " and rule=bptt" to those remedies in an error message that drop an override this rule requires.
 
-        Args:
-            refusal: a one-line message with remedies after its last "use ", alternatives separated by " or ".
+        `refusal`: a one-line message with remedies after its last "use ", alternatives separated by " or ".
         """
         reason, use, remedies = refusal.rpartition("use ")
         if not use:
@@ -150,9 +145,7 @@ def learnt_by(group: str, neuron: Neuron) -> tuple[str, str]:
 
     Both are joined by " and "; the first is empty if no parameter is learnt.
 
-    Args:
-        group: configuration group of the neurons, "neuron" or "readout".
-        neuron: the layer's neurons.
+    `group`: configuration group of the neurons, "neuron" or "readout". `neuron`: the layer's neurons.
 
     >>> from sgbench.neurons.leaky_readout import LeakyReadout
     >>> learnt_by("readout", LeakyReadout(4, beta=0.9, learn_beta="shared"))

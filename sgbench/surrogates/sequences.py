@@ -43,10 +43,10 @@ class Sequences:
         """Whether a backward pass has begun since the last call."""
 
     def step_of(self, u: Tensor) -> SurrogateStep:
-        """Return the step of a call at potentials minus threshold u."""
+        """Return the step of a call at potentials minus threshold u, and link it to the step before it."""
         if self.is_pulled_back:
             self.last, self.is_pulled_back = None, False
-        if not u.requires_grad:
+        if not u.requires_grad:  # no graph, and no backward pass
             return SurrogateStep()
         potentials = list(_potentials(u))
         for node, output in potentials[1:]:
@@ -57,7 +57,7 @@ class Sequences:
         if before is not None:
             before.after, step.is_first = step, False
         elif self.last is not None and self.last.is_first and self.last not in feeding:
-            self.last.after = step
+            self.last.after = step  # neurons without memory: steps follow each other as they are called
         for node, output in potentials:
             node.metadata[self, output] = step
         self.last = step

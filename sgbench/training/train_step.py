@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastspiking.signals.streams import generator
 from fastspiking.signals.trajectory import SPIKES, Batch, Trajectory
-from sgbench.dropouts.mask import masks
+from sgbench.dropouts.base import masks
 from sgbench.errors import NonFiniteError
 from sgbench.networks.base import Network, check_finite, must_be_finite, surrogates
 from sgbench.rules.base import LearningRule, Objective, Progress

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fastspiking.signals.trajectory import SPIKES
 from sgbench.composition import catalogue
-from sgbench.dropouts.mask import Mask, masks
+from sgbench.dropouts.base import Mask, masks
 from sgbench.networks.base import Network
 from tests.entries import made
 from tests.networks.parts import FULL, LENGTHS, conv, mlp, spikes

@@ -11,7 +11,7 @@ import torch
 import sgbench
 from fastspiking.signals.trajectory import SPIKES
 from sgbench.composition.compose import compose
-from sgbench.dropouts.mask import masks
+from sgbench.dropouts.base import masks
 from sgbench.dropouts.shared_mask import SharedMask
 from sgbench.errors import InputError
 from sgbench.networks.mlp import Mlp
