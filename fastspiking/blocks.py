@@ -80,7 +80,10 @@ class BlockPasses:
         if any(gradient is not None for gradient in others) or self._is_dense():
             return Chunks().backward(links)
         activations, grad_outputs = [link.saved for link in links], [each.output for each in gradients]
-        sums = pull_back_blocks(layers, self.input.rows(), activations, grad_outputs)
+        return self._in_shape(pull_back_blocks(layers, self.input.rows(), activations, grad_outputs))
+
+    def _in_shape(self, sums: Sequence[Sums]) -> list[Tensor | None]:
+        """Return the gradients of each layer's weight, bias and recurrent weights in a row, without padding."""
         weight_gradients: list[Tensor | None] = []
         for layer, own, learns_bias in zip(self.layers, sums, self.learns_bias, strict=True):
             bias, wires = (torch.from_numpy(field)[..., : layer.plan.shape[2]] for field in (own.bias, own.wires))

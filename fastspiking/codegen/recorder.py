@@ -147,6 +147,12 @@ class Recorder:
         if all(type(tensor) is TracedTensor and tensor.is_whole for tensor in tensors):  # most operations, quickly
             operands = [each.values[0] if type(each) is TracedTensor else each for each in args]
             return self._traced(self.shape, (rule(*operands, **named),))
+        return self._broadcast(name, rule, args, named, tensors)
+
+    def _broadcast(
+        self, name: str, rule: Any, args: Sequence[Any], named: dict[str, Any], tensors: Sequence[Tensor]
+    ) -> TracedTensor:
+        """Record an elementwise operation whose tensors have several parts, no samples, or a sum over samples."""
         shape = broadcast_shape(tensors)
         has_samples = not all(isinstance(tensor, TracedTensor) and tensor.is_row for tensor in tensors)
         sums = [tensor for tensor in tensors if isinstance(tensor, TracedTensor) and tensor.is_sum]

@@ -1,12 +1,14 @@
 """Stacked passes of replicas in lockstep: forward, loss and backward of all members at once."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastspiking import density
 from fastspiking.blocks import RepeatedChain
+from fastspiking.choose import Engine
 from fastspiking.fused import stages_of
 from fastspiking.signals.spikes import SparseSpikes
 from fastspiking.signals.trajectory import Batch, Trajectory
@@ -44,14 +46,19 @@ def _refusal(member: Replica) -> str | None:
         return f"network={choices['network']} is no chain of layers"
     if any(True for layer in network.layers for _ in layer.neuron.parameters()):  # type: ignore[union-attr, operator]
         return "numbers of its neurons learn"
-    for layer in network.layers:
-        engine, reason = network.engine.pick(layer)  # type: ignore[arg-type]
-        if engine != "fused":
-            return f"layer '{layer.name}' runs on {engine} ({reason})"
-        has_more = layer.dropout is not None or layer.normaliser is not None or layer.weight_bits is not None
-        if has_more or layer.synapses() is None:  # type: ignore[operator]
-            more = "" if layer.weight_bits is None else f": weights={choices['weights']} rounds them"
-            return f"layer '{layer.name}' is more than weights and neurons{more}"
+    refusals = (_layer_refusal(layer, network.engine, choices["weights"]) for layer in network.layers)
+    return next((refusal for refusal in refusals if refusal is not None), None)
+
+
+def _layer_refusal(layer: Any, engine: Engine, weights: str) -> str | None:
+    """Return the property of a layer that prevents stacked passes, or None."""
+    name, reason = engine.pick(layer)
+    if name != "fused":
+        return f"layer '{layer.name}' runs on {name} ({reason})"
+    has_more = layer.dropout is not None or layer.normaliser is not None or layer.weight_bits is not None
+    if has_more or layer.synapses() is None:
+        more = "" if layer.weight_bits is None else f": weights={weights} rounds them"
+        return f"layer '{layer.name}' is more than weights and neurons{more}"
     return None
 
 
