@@ -71,11 +71,9 @@ class BlockPasses:
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
         """Compute gradients by blocks; by chunks of time if other results than the outputs have gradients."""
         layers, gradients = list(self.layers), [link.gradients for link in links]
-        last = gradients[-1]
-        if last.x is not None and last.output is None:  # only the last layer's potentials get a gradient
-            readout = layers[-1].as_readout()
-            if readout is not None:
-                layers[-1], gradients[-1] = readout, last._replace(output=last.x, x=None)
+        last, readout = gradients[-1], layers[-1].as_readout()
+        if last.x is not None and last.output is None and readout is not None:  # potentials alone get a gradient
+            layers[-1], gradients[-1] = readout, last._replace(output=last.x, x=None)
         others = [gradient for each in gradients for gradient in (each.x, each.u, each.w, each.s)]
         if any(gradient is not None for gradient in others) or self._is_dense():
             return Chunks().backward(links)

@@ -86,8 +86,8 @@ def suggest(wrong: str, known: Iterable[str], list_command: str = "") -> str:
     is_short = len(names) <= FEW_NAMES
     synonyms = [name for name in names if wrong in STEEPNESS_NAMES and name in STEEPNESS_NAMES]
     longer = [name for name in names if wrong and name.startswith(f"{wrong}_")]
-    near = [*synonyms, *longer, *difflib.get_close_matches(wrong, names, n=NEAR_NAMES)]
-    close = list(dict.fromkeys(near))[: 1 if is_short else NEAR_NAMES]
+    near = dict.fromkeys([*synonyms, *longer, *difflib.get_close_matches(wrong, names, n=NEAR_NAMES)])
+    close = list(near)[: 1 if is_short else NEAR_NAMES]
     *first, last = map(repr, close or [""])
     hint = f"did you mean {', '.join(first) + ' or ' if first else ''}{last}? " if close else ""
     if is_short or not (close or list_command):

@@ -231,5 +231,4 @@ def _feature_shape(layer: EngineLayer, numbers: Sequence[Tensor]) -> tuple[int, 
     shapes = [tensor.shape for tensor in numbers if tensor.dim() > 1]
     if shapes:  # a value for each channel [C, 1, 1]
         return tuple(max(size, NEURONS) if size == 1 else size for size in shapes[0])
-    largest = max((tensor.numel() for tensor in numbers), default=NEURONS)
-    return (largest // currents or NEURONS,)
+    return (max((tensor.numel() for tensor in numbers), default=NEURONS) // currents or NEURONS,)

@@ -101,8 +101,7 @@ def need_bytes(spec: RunSpec, network: Network) -> int:
     weights = list(network.parameters())
     count = sum(weight.numel() for weight in weights)
     neurons = sum(int(layer.weight.shape[0]) for layer in network.layers)  # type: ignore[union-attr, index]
-    numbers = COPIES * count + protocol.steps * protocol.batch_size * neurons
-    return numbers * weights[0].element_size()
+    return (COPIES * count + protocol.steps * protocol.batch_size * neurons) * weights[0].element_size()
 
 
 def count_fitting(need: int, memory_bytes: int | None) -> int | None:

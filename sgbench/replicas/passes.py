@@ -21,10 +21,9 @@ from sgbench.rules.bptt import Bptt
 
 def why_not_stacked(members: Sequence[Replica]) -> str | None:
     """Return why replicas cannot share a stacked pass, or None if they can."""
-    for member in members:
-        reason = _refusal(member)
-        if reason is not None:
-            return reason
+    reason = next(filter(None, map(_refusal, members)), None)
+    if reason is not None:
+        return reason
     first = members[0].spec.method
     for member in members[1:]:
         other = member.spec.method
