@@ -32,6 +32,7 @@ class Mask(nn.Module, ABC):
 
 
 def masks(network: nn.Module) -> list[Mask]:
+    """Return the masks of all layers of a network."""
     return [module for module in network.modules() if isinstance(module, Mask)]
 
 
