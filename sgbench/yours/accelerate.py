@@ -1,4 +1,10 @@
-"""Runs a user's own spiking network on sgbench's engine, as its author wrote it."""
+"""Runs a user's own spiking network on sgbench's engine, as its author wrote it.
+
+`accelerate` works like a tracing compiler. The first call of each form is recorded as a straight line of operations
+(`traced.record`), from which what repeats in each time step is found (`traced.schedule`) and runs for all steps at
+once, neurons on the engine (`traced.plan`). A later call replays that plan if its input has the same form and all
+else that the recorded call read is unchanged (`traced.guards`); otherwise it is recorded anew, or runs as written.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +24,13 @@ from fastspiking.layer import traced
 from sgbench.errors import InputError, one_printable_line, suggest
 from sgbench.tables.shown import ShownTable, ShownText
 from sgbench.tables.table import Table, plain_table
-from sgbench.yours.traced.compare import difference
+from sgbench.yours.traced.guards import Guards
 from sgbench.yours.traced.plan import Plan
-from sgbench.yours.traced.reads import Reads
 from sgbench.yours.traced.record import Recorded, record
-from sgbench.yours.traced.requirements import stands_apart
+from sgbench.yours.traced.recordable import reason_to_bypass
 from sgbench.yours.traced.simplify import simplify
-from sgbench.yours.traced.state import NetworkState
-from sgbench.yours.traced.trace import Leaf, Meta, Unproven, tensors_in
+from sgbench.yours.traced.trace import Leaf, Meta, NotReplayable, tensors_in
+from sgbench.yours.traced.verify import NetworkState, difference
 from sgbench.yours.unroll import UnrolledPass, is_a_step
 
 log = logging.getLogger("sgbench")
@@ -33,29 +38,34 @@ MOST_PLANS = 16
 """Number of recorded calls that are kept; the one used longest ago goes first."""
 PATIENCE = 4
 """Number of calls in a row that fit no recorded one, after which calls are recorded ever more rarely."""
+MOST_SKIPPED = 1024  # calls that run as written before one is recorded again
 TIMING_ROUNDS = 3
+REPLAY_FAILURES = (NotReplayable, InputError, RuntimeError, TypeError, ValueError, LookupError)
 
 
-class AcceleratedEntry:
-    """Holds one recorded call: how it runs, and on which values that depends."""
+class CacheEntry:
+    """Holds one recorded call: the form of its input as `key`, its plan, and the guards on which that depends.
 
-    def __init__(self, key: Any, plan: Plan | None, reads: Reads, why: str) -> None:
-        self.key, self.plan, self.reads, self.why = key, plan, reads, why
+    `plan` is None for a call that runs as written, `why` then says the reason.
+    """
 
-    def differs(self, inputs: list[Tensor]) -> str:
+    def __init__(self, key: Any, plan: Plan | None, guards: Guards, why: str) -> None:
+        self.key, self.plan, self.guards, self.why = key, plan, guards, why
+
+    def changed(self, inputs: list[Tensor]) -> str:
         """Return what is no longer as it was when the call was recorded, or "" if the call can be replayed."""
-        if self.plan is None:
+        if self.plan is None:  # it runs as written, whatever has changed
             return ""
-        fetch = self.reads.fetch
+        fetch = self.guards.fetch
         try:
             for ref, leaf in self.plan.leaves.items():
                 if Meta.of(fetch(leaf, inputs)) != self.plan.trace.metas[ref.number]:
                     return ".".join(str(each) for each in leaf.place if each != "")
-            if any(fetch(one, inputs) is not fetch(other, inputs) for one, other in self.reads.twins):
+            if any(fetch(one, inputs) is not fetch(other, inputs) for one, other in self.guards.aliases):
                 return "shared tensors"
-        except (AttributeError, KeyError, IndexError, TypeError):
+        except (AttributeError, KeyError, IndexError, TypeError):  # it is no longer where it was
             return "an attribute"
-        return self.reads.changed()
+        return self.guards.changed()
 
 
 class Accelerated(nn.Module, ShownTable):
@@ -70,9 +80,11 @@ class Accelerated(nn.Module, ShownTable):
         self.network, self.engine, self.strict = network, engine, strict
         self.times_faster: float | None = None
         self.training = network.training
-        self._entries: list[AcceleratedEntry] = []
-        self._misses = self._waits = 0
-        self._last_miss = self._written = ""
+        self._entries: list[CacheEntry] = []
+        self._misses = 0  # calls in a row that were recorded, since none before fitted
+        self._calls_to_skip = 0  # further calls that run as written before one is recorded again
+        self._changed = ""  # what the last call found changed
+        self._bypassed = ""  # why the last call ran as written, whatever was recorded
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Accelerated:
         made = memo[id(self)] = Accelerated(copy.deepcopy(self.network, memo), self.engine, strict=self.strict)
@@ -84,28 +96,35 @@ class Accelerated(nn.Module, ShownTable):
         return {**self.__dict__, "_entries": []}
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        why = self._must_be_written()
+        why = self._reason_to_bypass()
         inputs = list(tensors_in((args, kwargs)))
         key = None if why else self._key(args, kwargs)
         if key is None:
-            return self._as_written(why or "its input is no tensor or plain value", args, kwargs)
-        for entry in self._entries:
-            if entry.key == key:
-                self._last_miss = entry.differs(inputs)
-                if not self._last_miss:
-                    self._misses, self._written = 0, ""
-                    self._entries = [entry, *(each for each in self._entries if each is not entry)]
-                    return self._replay(entry, inputs, args, kwargs)
-        if self._waits > 0:
-            self._waits -= 1
-            name = self._last_miss or "the form of its input"
-            return self._as_written(f"{name} was another in each of the last calls", args, kwargs)
+            return self._run_as_written(why or "its input is no tensor or plain value", args, kwargs)
+        entry = self._find(key, inputs)
+        if entry is not None:
+            return self._replay(entry, inputs, args, kwargs)
+        if self._calls_to_skip > 0:
+            self._calls_to_skip -= 1
+            name = self._changed or "the form of its input"
+            return self._run_as_written(f"{name} was another in each of the last calls", args, kwargs)
         self._misses += 1
         if self._misses > PATIENCE:
-            self._waits = min(2 ** (self._misses - PATIENCE), 1024)
+            self._calls_to_skip = min(2 ** (self._misses - PATIENCE), MOST_SKIPPED)
         return self._record(key, args, kwargs)
 
-    def _must_be_written(self) -> str:
+    def _find(self, key: Any, inputs: list[Tensor]) -> CacheEntry | None:
+        """Return the recorded call that this one can replay, moved to the front; None if there is none."""
+        for entry in self._entries:
+            if entry.key == key:
+                self._changed = entry.changed(inputs)
+                if not self._changed:
+                    self._misses, self._bypassed = 0, ""
+                    self._entries = [entry, *(each for each in self._entries if each is not entry)]
+                    return entry
+        return None
+
+    def _reason_to_bypass(self) -> str:
         """Return why this call runs as written whatever was recorded, or ""."""
         if traced():
             return "torch.func or torch.compile runs it"
@@ -113,72 +132,79 @@ class Accelerated(nn.Module, ShownTable):
             return "it runs under torch.inference_mode"
         if torch.is_autocast_enabled() or torch.is_autocast_enabled("cpu"):
             return "it runs under autocast"
-        return stands_apart(self.network)
+        return reason_to_bypass(self.network)
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return the forms of the input, and modes; None if the input holds what cannot be compared."""
+        """Return the form of a call: shapes, types and plain values of its input, aliases in it, and modes.
+
+        None if the input holds what cannot be compared.
+        """
         modules = [(name, type(module), module.training) for name, module in self.network.named_modules()]
         aliases = [id(tensor) for tensor in tensors_in((args, kwargs))]
         try:
-            token = Reads(self.network).token((args, kwargs))
-        except Unproven:
+            fingerprint = Guards(self.network).fingerprint((args, kwargs))
+        except NotReplayable:
             return None
         same = tuple(aliases.index(each) for each in aliases)
-        return token, tuple(modules), same, torch.is_grad_enabled(), torch.get_default_dtype()
+        return fingerprint, tuple(modules), same, torch.is_grad_enabled(), torch.get_default_dtype()
 
-    def _as_written(self, why: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _run_as_written(self, why: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._refuse([f"as written: {why}"])
-        self._written = why
+        self._bypassed = why
         return self.network(*args, **kwargs)
 
     def _refuse(self, lines: list[str]) -> None:
+        """Under `strict`, raise an `InputError` with the first line of what does not run on the engine."""
         if self.strict and lines:
             raise InputError(f"accelerate: {lines[0]}")
 
-    def _replay(self, entry: AcceleratedEntry, inputs: list[Tensor], args: Any, kwargs: Any) -> Any:
+    def _replay(self, entry: CacheEntry, inputs: list[Tensor], args: Any, kwargs: Any) -> Any:
         if entry.plan is None:
-            return self._as_written(entry.why, args, kwargs)
+            return self._run_as_written(entry.why, args, kwargs)
         self._refuse(entry.plan.by_steps)
-        entry.reads.reset_others()
-        out, writes = entry.plan.run(inputs, entry.reads.fetch)
-        entry.reads.write(writes)
+        entry.guards.reset_others()
+        out, writes = entry.plan.run(inputs, entry.guards.fetch)
+        entry.guards.write(writes)
         return out
 
     def _record(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self._written = ""
+        self._bypassed = ""
         before = NetworkState(self.network)
         recorded = record(self.network, args, kwargs)
-        entry = self._entry(key, recorded, before, list(tensors_in((args, kwargs))))
+        entry = self._verified_entry(key, recorded, before, list(tensors_in((args, kwargs))))
         self._entries = [entry, *self._entries][:MOST_PLANS]
         self._refuse([f"as written: {entry.why}"] if entry.plan is None else entry.plan.by_steps)
         return recorded.out
 
-    def _entry(self, key: Any, recorded: Recorded, before: NetworkState, inputs: list[Tensor]) -> AcceleratedEntry:
-        """Return how a recorded call runs: at once, if that gives the same results and gradients."""
-        reads = recorded.reads
+    def _verified_entry(self, key: Any, recorded: Recorded, before: NetworkState, inputs: list[Tensor]) -> CacheEntry:
+        """Plan how a recorded call runs at once, and keep the plan if it gives the same results and gradients.
+
+        The plan starts from the state `before` the call; afterwards the network is as the recorded call left it.
+        """
+        guards = recorded.guards
         if recorded.failed:
-            return AcceleratedEntry(key, None, reads, recorded.failed)
+            return CacheEntry(key, None, guards, recorded.failed)
         after = NetworkState(self.network)
-        expected = recorded.out, {place: reads.fetch(Leaf("attribute", place), []) for place in recorded.trace.writes}
+        expected = recorded.out, {place: guards.fetch(Leaf("attribute", place), []) for place in recorded.trace.writes}
         try:
             before.put_back()
             simplify(recorded.trace)
             plan = Plan(self.network, recorded.trace, self.engine)
-            tensors = {ref: reads.fetch(leaf, inputs) for ref, leaf in plan.leaves.items()}
-            found = plan.run(inputs, reads.fetch)
+            tensors = {ref: guards.fetch(leaf, inputs) for ref, leaf in plan.leaves.items()}
+            found = plan.run(inputs, guards.fetch)
             why = difference(expected, found, [each for each in tensors.values() if each.requires_grad])
-        except (Unproven, InputError, RuntimeError, NotImplementedError, TypeError, ValueError, LookupError) as error:
+        except REPLAY_FAILURES as error:  # whatever goes wrong here, the network itself has run
             log.debug("accelerate: not replayed", exc_info=True)
-            return AcceleratedEntry(key, None, reads, f"it cannot be replayed ({one_printable_line(error)})")
+            return CacheEntry(key, None, guards, f"it cannot be replayed ({one_printable_line(error)})")
         finally:
             after.put_back()
-        return AcceleratedEntry(key, None if why else plan, reads, why)
+        return CacheEntry(key, None if why else plan, guards, why)
 
     @property
     def as_written(self) -> str:
         """Return why the last call ran as written, or "" if it did not."""
-        if self._written or not self._entries:
-            return self._written or "it was not called yet"
+        if self._bypassed or not self._entries:
+            return self._bypassed or "it was not called yet"
         return self._entries[0].why
 
     @property

@@ -3,6 +3,7 @@
 import copy
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from torch import nn
@@ -103,7 +104,8 @@ def compare_in(  # noqa: PLR0913 - each has a default
     if width_fwhm == AUTO:
         found = {name: setup.calibration(make()) for name, make in surrogate_makers.items() if name != OWN}
         made = {name: create(f"surrogate/{name}", width_fwhm=width.width_fwhm) for name, width in found.items()}
-        surrogate_makers = {name: _copier(None) for name in surrogate_makers if name == OWN} | _make_makers(made)
+        own = {name: make for name, make in surrogate_makers.items() if name == OWN}
+        surrogate_makers = own | _make_makers(made)
         notes = [*notes, *(f"{name}: {width.word}, {width.about}" for name, width in found.items())]
     scores = _train_all(setup, surrogate_makers, seeds, progress)
     examples = {name: make() for name, make in surrogate_makers.items()}
@@ -161,10 +163,7 @@ def _make_makers(
         wrong = next((name for name, maker in given.items() if not callable(maker)), None)
         if wrong is not None:
             raise InputError(f"surrogates: '{wrong}' is no function of the potential")
-        return {name: _copier(surrogate) for name, surrogate in given.items()}
+        return {name: partial(copy.deepcopy, surrogate) for name, surrogate in given.items()}
     parameters: dict[str, Any] = {} if width_fwhm is None else {"width_fwhm": width_fwhm}
-    return {name: _copier(None if name == OWN else create(f"surrogate/{name}", **parameters)) for name in given}
-
-
-def _copier(surrogate: Any) -> Callable[[], Any]:
-    return lambda: copy.deepcopy(surrogate)
+    made = {name: None if name == OWN else create(f"surrogate/{name}", **parameters) for name in given}
+    return {name: partial(copy.deepcopy, surrogate) for name, surrogate in made.items()}

@@ -11,7 +11,7 @@ from sgbench.errors import InputError
 from sgbench.networks.watching import rest
 from sgbench.neurons.base import Neuron
 from sgbench.yours.spiking_modules import state_names
-from sgbench.yours.traced.trace import found_in, mapped
+from sgbench.yours.traced.trace import tree_map, tree_values
 
 FEWEST_AXES = 2
 """Axes that every input over time has, time and batch; features follow."""
@@ -103,12 +103,11 @@ def _hidden(network: nn.Module, *, everywhere: bool) -> Iterator[None]:
 
 def _stacked(outs: list[Any]) -> Any:
     """Return the outputs of all steps in the form of one, each tensor stacked over time, all else in lists."""
-    steps = zip(*map(found_in, outs), strict=True)
-    return mapped(outs[0], lambda _: _over_time(next(steps)), None)
+    steps = zip(*map(tree_values, outs), strict=True)
 
-
-def _over_time(values: tuple[Any, ...]) -> Any:
-    return torch.stack(values) if isinstance(values[0], Tensor) else list(values)
+    return tree_map(
+        outs[0], lambda first: torch.stack(next(steps)) if isinstance(first, Tensor) else list(next(steps)), None
+    )
 
 
 def unroll(network: nn.Module, steps: int | None = None) -> UnrolledNetwork:

@@ -24,7 +24,7 @@ from torch.nn.utils import parametrize
 import sgbench
 from sgbench.errors import InputError
 from sgbench.yours.accelerate import PATIENCE, accelerate
-from sgbench.yours.traced.compare import difference
+from sgbench.yours.traced.verify import difference
 from tests.messages import raises_naming
 from tests.yours.as_written import B, C, H, N, T, dense, events, over_time, written
 from tests.yours.test_accelerate import close
@@ -371,6 +371,41 @@ def test_an_unhashable_input_runs_as_written() -> None:
     fast = accelerate(network)
     close(fast(x, iter([2.0])), network(x, iter([2.0])))
     assert "plain value" in fast.runs_on
+
+
+OTHER_INPUTS: dict[str, Callable[[Tensor], Any]] = {
+    "int64": lambda x: x.long(),
+    "bool": lambda x: x > 0,
+    "float64": lambda x: x.double(),
+    "float16": lambda x: x.half(),
+    "bfloat16": lambda x: x.bfloat16(),
+    "numpy array": lambda x: x.numpy(),
+    "list of arrays": lambda x: [step.numpy() for step in x],
+    "list of tensors": list,
+    "nested list": lambda x: x.tolist(),
+    "None": lambda _: None,
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_INPUTS)
+@pytest.mark.parametrize("recorded", [False, True], ids=["first call", "after a recorded call"])
+def test_input_of_another_type_ends_as_in_the_plain_network(kind: str, *, recorded: bool) -> None:
+    """Must match: the plain network's result, or the kind and text of its error, whatever was recorded before."""
+    network, x = made(), events()
+    given = OTHER_INPUTS[kind](x)
+    fast = accelerate(network, x if recorded else None)
+    ends = []
+    for each in (network, fast):
+        try:
+            ends.append(each(given))
+        except Exception as error:
+            ends.append((type(error), str(error)))
+    plain, ours = ends
+    if isinstance(plain[0], type):
+        assert ours == plain
+    else:
+        close(ours, plain)
+    close(fast(x), network(x))  # and float32 goes on as before
 
 
 def test_under_another_machinery_it_is_as_written() -> None:

@@ -1,4 +1,4 @@
-"""Runs sequences of neurons' calls on the engine, with the weights before them."""
+"""Presents a user's neurons to the engine as a layer: with the weights before them, and their feedback."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ SPARSE_SHARE = 0.25
 """Largest share of non-zero inputs for which matrix products process them one by one, as events."""
 
 
-class WithWeights(nn.Module):
-    """Holds neurons for one pass of the engine, with the weights that they have now; without any, of a current."""
+class EngineLayer(nn.Module):
+    """A layer as the engine takes it: neurons, the weights and bias before them, and their own recurrent weights.
+
+    Without weights its input is the neurons' current. `wired`: module of the feedback, such as an RLeaky's linear
+    layer or its one factor for each neuron; None without feedback.
+    """
 
     cut = False
     recurrence = "none"
@@ -41,8 +45,9 @@ class WithWeights(nn.Module):
         self.back = (wired,)
         if isinstance(wired, nn.Linear):
             self.recurrence, self.recurrent = "all_to_all", wired.weight
-            extra, matrix = wired.bias, wired.weight
-            self.given = weight, extra if bias is None else bias if extra is None else bias + extra
+            own_bias, matrix = wired.bias, wired.weight  # the feedback's bias flows in each step, as the input's does
+            if own_bias is not None:
+                self.given = weight, own_bias if bias is None else bias + own_bias
             self.back = (lambda s: s @ matrix.T,)
         elif isinstance(wired, nn.Conv2d):
             self.recurrence, self.recurrent = "convolution", wired.weight
@@ -82,6 +87,7 @@ class NeuronLayer:
             self._require_shapes(getattr(module, "recurrent", None))
 
     def _require_shapes(self, wired: Any) -> None:
+        """Raise an `InputError` unless each parameter, and the feedback, has a value for all neurons or each."""
         for key, value in self.neuron.numbers.items():
             if isinstance(value, Tensor):
                 try:
@@ -97,11 +103,11 @@ class NeuronLayer:
         if isinstance(wired, nn.Linear) and len(self.features) != 1:
             raise InputError(f"module '{self.name}' feeds back along the last axis of several")
 
-    def layer(self, module: Any, weight: Tensor | None, bias: Tensor | None) -> WithWeights:
+    def layer(self, module: Any, weight: Tensor | None, bias: Tensor | None) -> EngineLayer:
         if not self.is_ours:
             self.neuron.refresh(module)
         wired = None if self.is_ours else getattr(module, "recurrent", None)
-        return WithWeights(self.name, self.neuron, weight, bias, wired, self.features.numel())
+        return EngineLayer(self.name, self.neuron, weight, bias, wired, self.features.numel())
 
     def results(
         self, module: Any, output: Tensor, centred: Tensor | None, *, with_spikes: bool
@@ -112,7 +118,7 @@ class NeuronLayer:
         """
         if self.is_ours:
             return output, output if centred is None else centred
-        if not self.sends_ones:
+        if not self.sends_ones:  # an integrator, whose output is its potential
             spikes, potential = module.spike_grad(output - module.threshold) if with_spikes else None, output
         else:
             spikes, potential = output, None if centred is None else centred + self.neuron.numbers["threshold"]

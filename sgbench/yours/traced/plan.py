@@ -1,4 +1,8 @@
-"""The plan by which a recorded call runs again, with its runs on the engine."""
+"""The plan by which a recorded call runs again: the back end of `accelerate`.
+
+`Plan` turns the units of `schedule` into steps: groups of operations on stacked tensors, and runs of the engine, into
+which linear layers and the next neurons are fused where only spikes pass between them. `run` executes the steps.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +20,26 @@ from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
 from sgbench.yours.spiking_modules import state_names
 from sgbench.yours.traced.layers import SPARSE_SHARE, sends_plain_ones
-from sgbench.yours.traced.operations import name_of
-from sgbench.yours.traced.replay import ConvolvedImages, Group, ReplayedPart, square, window
-from sgbench.yours.traced.schedule import PIECES, Unit, ancestors, attached, components, needs_of, schedule
+from sgbench.yours.traced.recordable import name_of
+from sgbench.yours.traced.replay import ConvolvedImages, Group, NeuronSequence, pooled_side, stride_and_padding
+from sgbench.yours.traced.schedule import (
+    PIECES,
+    Unit,
+    ancestors,
+    before_detach,
+    dependencies_of,
+    schedule,
+    strongly_connected,
+)
 from sgbench.yours.traced.simplify import uses_of
-from sgbench.yours.traced.stacking import Gather, Key, ReplayValues, Single
-from sgbench.yours.traced.trace import CentredCall, Ref, Trace, Unproven, refs_in
+from sgbench.yours.traced.stacking import Gather, Key, OneByOne, ReplayValues
+from sgbench.yours.traced.trace import CentredCall, NotReplayable, Ref, Trace, refs_in
 
 
 class EngineRun:
-    """Runs sequences of neurons' calls that spikes join, with the weights between them, on the engine."""
+    """Runs layers one after another by one call of the engine: sequences of neurons with the weights before them."""
 
-    def __init__(self, parts: list[ReplayedPart], plan: Plan) -> None:
+    def __init__(self, parts: list[NeuronSequence], plan: Plan) -> None:
         self.parts, self.grad = parts, parts[0].unit.first.grad
         first = parts[0]
         self.input = first.input if first.linear is None else Gather([n.args[0] for n in first.linear.nodes], plan)
@@ -37,6 +49,7 @@ class EngineRun:
 
     @property
     def reads(self) -> set[Ref]:
+        """Return the tensors that it takes, weights and initial states among them."""
         given = {ref for node in self.nodes for ref in (*refs_in(node.args), *refs_in(node.kwargs))}
         return given | {ref for part in self.parts for ref in part.states or () if ref is not None}
 
@@ -47,9 +60,9 @@ class EngineRun:
             x = x.unsqueeze(1) if self.parts[0].unbatched else x
             states = [self._state(part, values) for part in self.parts]
             runs = self._unrolled(x, states, values)
-            found = zip(self.parts, runs, states, strict=True)
-            fired = [part.neurons.has_fired(part.of(plan), run.output, state) for part, run, state in found]
-            if any(fired):
+            triples = zip(self.parts, runs, states, strict=True)
+            fired = [part.neurons.has_fired(part.of(plan), run.output, state) for part, run, state in triples]
+            if any(fired):  # neurons taken for silent integrators are not: run them again, with their reset
                 runs = self._unrolled(x, states, values)
             for part, run in zip(self.parts, runs, strict=True):
                 self._keep(part, run, values)
@@ -70,7 +83,11 @@ class EngineRun:
         )
 
     def engine_for(self, values: ReplayValues) -> str:
-        """Return the engine that is asked for; spikes that do not fit the potentials need the reference."""
+        """Return the engine to use: the one asked for, or the reference engine where an initial state needs it.
+
+        The other engines compute the last spikes from the potential. A user may hand in spikes that do not follow
+        from it.
+        """
         for part in self.parts:
             if part.states is not None and len(part.states) > 1 and "spk" in part.final:
                 module: Any = part.of(values.plan)
@@ -81,14 +98,15 @@ class EngineRun:
                     return "reference"
         return self.engine
 
-    def _state(self, part: ReplayedPart, values: ReplayValues) -> Any:
+    def _state(self, part: NeuronSequence, values: ReplayValues) -> Any:
         if part.states is None:
             return None
         states = tuple(values.get(ref) for ref in part.states if ref is not None)
         given = tuple(each[None] for each in states) if part.unbatched else states
         return part.neurons.neuron.state(given) if state_names(part.of(values.plan)) else part.unit.first.func(*given)
 
-    def _keep(self, part: ReplayedPart, run: Any, values: ReplayValues) -> None:
+    def _keep(self, part: NeuronSequence, run: Any, values: ReplayValues) -> None:
+        """Store what later steps read of a layer: spikes and potentials of all steps, stacked, and its last state."""
         out, u = (each.squeeze(1) if part.unbatched and each is not None else each for each in (run.output, run.u))
         if out is not None:
             spikes, potential = part.neurons.results(part.of(values.plan), out, u, with_spikes=part.needs_spikes)
@@ -102,32 +120,36 @@ class EngineRun:
 
 
 class Plan:
-    """Says how a recorded call runs on other values."""
+    """Says how a recorded call runs on other values.
+
+    A tensor of the trace is found by its `Ref`: in `slots` as member n of a stack that a step makes for all time
+    steps at once, or else on its own.
+    """
 
     def __init__(self, network: nn.Module, trace: Trace, engine: str) -> None:
         self.network, self.trace, self.engine = network, trace, engine
         self.grad = torch.is_grad_enabled()
         self.makers = trace.makers()
-        self.slots: dict[Ref, tuple[Key, int]] = {}
-        self.members: dict[Key, list[Ref]] = {}
-        self.pieces: dict[int, Key] = {}
+        self.slots: dict[Ref, tuple[Key, int]] = {}  # (stack, position in it) of a tensor
+        self.members: dict[Key, list[Ref]] = {}  # tensors of each stack, in order
+        self.pieces: dict[int, Key] = {}  # stacks made by unbind, split or chunk, by id of the node
         self.by_steps: list[str] = []  # parts that run step by step, and why
         self.steps: list[Any] = []
-        self.outer_uses = uses_of(trace)
+        self.outer_uses = uses_of(trace)  # how often each tensor is read, but for states that the engine hands on
         self.centred = {tuple(node.args[0]): node.out for node in trace.nodes if isinstance(node.func, CentredCall)}
         for state in self.centred:
             self.outer_uses.subtract(state)
         self.calls = Counter(node.where for node in trace.nodes if node.kind == "neurons")
         self._compile(schedule(trace))
-        used = self._drop_idle()
+        used = self._drop_dead_steps()
         self.leaves = {ref: leaf for ref, leaf in trace.leaves.items() if ref in used}
 
-    def _drop_idle(self) -> set[Ref]:
-        """Drop steps that only made resting states; return all tensors that the others read."""
+    def _drop_dead_steps(self) -> set[Ref]:
+        """Drop steps whose results nobody reads, such as zeros for resting states; return all tensors that are read."""
         used, kept = set(self.trace.results()), []
         for step in reversed(self.steps):
-            acts = any(node.kind in ("random", "effect") for node in step.nodes)
-            if acts or not used.isdisjoint(ref for node in step.nodes for ref in node.outs):
+            has_effect = any(node.kind in ("random", "effect") for node in step.nodes)
+            if has_effect or not used.isdisjoint(ref for node in step.nodes for ref in node.outs):
                 kept.append(step)
                 used |= step.reads if isinstance(step, EngineRun) else {r for node in step.nodes for r in node.inputs}
         self.steps = kept[::-1]
@@ -139,48 +161,55 @@ class Plan:
     def _compile(self, units: list[Unit]) -> None:
         for unit in units:
             if unit.neurons:
-                for node in unit.nodes:
-                    for ref in node.states if node is not unit.first else ():
-                        self.outer_uses[ref] -= 1  # type: ignore[index]
-                        source = attached(ref, self.makers)
-                        if source != ref and not self.outer_uses[ref]:  # type: ignore[index]
-                            self.outer_uses[source] -= 1  # type: ignore[index]
+                self._discount_states(unit)
         for unit in units:
             if unit.loops:
-                self._by_steps(unit)
+                self._emit_loop(unit)
             elif unit.neurons:
-                self._neurons(unit)
+                self._emit_neurons(unit)
             elif unit.batched:
-                self._group(unit)
+                self._emit_group(unit)
             else:
-                self._single(unit)
-        self._convolve()
-        self._join()
+                self._emit_single(unit)
+        self._fuse_convolutions()
+        self._fuse_layers()
 
-    def _by_steps(self, loop: Unit) -> None:
+    def _discount_states(self, sequence: Unit) -> None:
+        """Take from `outer_uses` the states that pass from call to call, and what only their detached forms read."""
+        for node in sequence.nodes[1:]:
+            for ref in node.states:
+                self.outer_uses[ref] -= 1  # type: ignore[index]
+                source = before_detach(ref, self.makers)
+                if source != ref and not self.outer_uses[ref]:  # type: ignore[index]
+                    self.outer_uses[source] -= 1  # type: ignore[index]
+
+    def _emit_loop(self, loop: Unit) -> None:
+        """Run operations as recorded that need each other's results in turn, and say so in `by_steps`."""
         names = list(dict.fromkeys(node.where for node in loop.nodes if node.kind == "neurons"))
         listed = ", ".join(names) or loop.nodes[0].where or "forward"
         self.by_steps.append(f"{listed}: step by step, since what it receives depends on what it sent a step before")
-        self.steps.append(Single(loop.nodes, self))
+        self.steps.append(OneByOne(loop.nodes, self))
 
-    def _neurons(self, unit: Unit) -> None:
+    def _emit_neurons(self, unit: Unit) -> None:
+        """Run a sequence of neurons on the engine; step by step if the engine refuses them."""
         try:
-            self.steps.append(ReplayedPart(unit, self))
+            self.steps.append(NeuronSequence(unit, self))
         except InputError as reason:
             if unit.cuts:
-                raise Unproven(str(reason)) from reason
+                raise NotReplayable(str(reason)) from reason
             for ref in (ref for node in unit.nodes for ref in node.outs):
                 self.slots.pop(ref, None)
             self.by_steps.append(f"{unit.first.where}: step by step: {reason}")
-            self.steps.append(Single(unit.nodes, self))
+            self.steps.append(OneByOne(unit.nodes, self))
 
-    def _group(self, unit: Unit) -> None:
+    def _emit_group(self, unit: Unit) -> None:
+        """Run equal operations at once; as recorded where their arguments cannot be stacked."""
         if isinstance(unit.first.func, CentredCall) and all(node.out in self.slots for node in unit.nodes):
             return  # the engine returns it
         try:
             group = Group(unit, self)
         except NotImplementedError:
-            self.steps.append(Single(unit.nodes, self))
+            self.steps.append(OneByOne(unit.nodes, self))
             return
         for at, node in enumerate(unit.nodes):
             for slot, ref in enumerate(node.outs):
@@ -188,7 +217,7 @@ class Plan:
                 self.members.setdefault((unit.number, slot), []).append(ref)
         self.steps.append(group)
 
-    def _single(self, unit: Unit) -> None:
+    def _emit_single(self, unit: Unit) -> None:
         node = unit.first
         outs = node.outs
         if isinstance(node.func, CentredCall) and node.out in self.slots:
@@ -197,14 +226,14 @@ class Plan:
             key = self.pieces[id(node)] = (unit.number, "pieces")
             self.members[key] = outs
             self.slots |= {ref: (key, at) for at, ref in enumerate(outs)}
-        self.steps.append(Single([node], self))
+        self.steps.append(OneByOne([node], self))
 
-    def _convolve(self) -> None:
-        """Let convolutions run over events, with the pooling that alone receives their results."""
+    def _fuse_convolutions(self) -> None:
+        """Replace convolutions by those over events, each fused with a max pooling that alone reads its results."""
         groups = [step for step in self.steps if isinstance(step, Group) and step.picks is None and step.dims]
-        pools = {step.columns[0].whole(self): step for step in groups if window(step) > 1}
+        pools = {step.columns[0].whole(self): step for step in groups if pooled_side(step) > 1}
         for step in groups:
-            if square(step) == (0, 0):
+            if stride_and_padding(step) == (0, 0):
                 continue
             pool = pools.get((step.number, 0))
             if pool and (pool.node.grad != step.node.grad or any(self.outer_uses[node.out] > 1 for node in step.nodes)):
@@ -213,42 +242,48 @@ class Plan:
             if pool:
                 self.steps.remove(pool)
 
-    def _join(self) -> None:
-        """Take linear layers into the engine, and join sequences that only they are between."""
+    def _fuse_layers(self) -> None:
+        """Fuse into each sequence the linear layer before it, and into one run the sequences that only these separate.
+
+        Two sequences are joined if the sender emits plain spikes, both have the same gradient mode and window, and
+        weights and initial states depend on no neurons, which then have not run yet.
+        """
         by_number = {step.number: step for step in self.steps if isinstance(step, Group)}
-        parts = [step for step in self.steps if isinstance(step, ReplayedPart)]
+        parts = [step for step in self.steps if isinstance(step, NeuronSequence)]
         by_spikes = {part.spikes_key: part for part in parts}
         taken: set[int] = set()
         runs = {id(part): [part] for part in parts}
         for part in parts:
             key = part.input.whole(self)
             group = by_number.get(key[0]) if key is not None else None
-            if group is None or not self._is_plain(group, part):
+            if group is None or not self._is_only_input_of(group, part):
                 continue
             part.linear = group
             taken.add(id(group))
             sender = by_spikes.get(group.columns[0].whole(self))
-            if (
-                sender is None
-                or sender.unbatched
-                or not (sender.neurons.sends_ones and sends_plain_ones(sender.of(self)))
-            ):
+            if sender is None or sender.unbatched:
+                continue
+            if not (sender.neurons.sends_ones and sends_plain_ones(sender.of(self))):
                 continue
             chain = runs[id(sender)]
             alike = (sender.unit.first.grad, sender.window) == (part.unit.first.grad, part.window)
-            if alike and chain[-1] is sender and self._static([*group.columns[1:], *(part.states or ())]):
+            fixed = [*group.columns[1:], *(part.states or ())]
+            if alike and chain[-1] is sender and self._independent_of_neurons(fixed):
                 inner = {node.args[0] for node in part.linear.nodes}
                 used = ((ref, self.outer_uses[ref]) for ref in self.members[sender.spikes_key])
                 sender.needs_spikes = any(count - (ref in inner) > 0 for ref, count in used)
                 chain.append(part)
                 runs[id(part)] = chain
-        self._arrange(runs, taken)
+        self._order_engine_runs(runs, taken)
 
-    def _arrange(self, runs: dict[int, list[ReplayedPart]], taken: set[int]) -> None:
-        """Put runs of the engine in place of their sequences: a joined one where its last sequence was."""
+    def _order_engine_runs(self, runs: dict[int, list[NeuronSequence]], taken: set[int]) -> None:
+        """Put runs of the engine in place of their sequences, and order all steps by what they read.
+
+        `runs`: sequences of each run, by id of each of them; `taken`: ids of the linear layers that are in runs.
+        """
         steps = []
         for step in self.steps:
-            if isinstance(step, ReplayedPart):
+            if isinstance(step, NeuronSequence):
                 chain = runs[id(step)]
                 if chain[-1] is step:
                     steps.append(EngineRun(chain, self))
@@ -256,11 +291,11 @@ class Plan:
                 steps.append(step)
         place = {id(node): number for number, node in enumerate(self.trace.nodes)}
         nodes = [list(step.nodes) for step in steps]
-        needs = [each - {at} for at, each in enumerate(needs_of(nodes, self.trace, place))]
-        self.steps = [steps[at] for members in components(needs) for at in members]
+        needs = [each - {at} for at, each in enumerate(dependencies_of(nodes, self.trace, place))]
+        self.steps = [steps[at] for members in strongly_connected(needs) for at in members]
 
-    def _is_plain(self, group: Group, part: ReplayedPart) -> bool:
-        """Return whether a group is a linear layer that only a sequence of neurons receives."""
+    def _is_only_input_of(self, group: Group, part: NeuronSequence) -> bool:
+        """Return whether a group is a linear layer with fixed weights whose results only this sequence reads."""
         node = group.node
         if name_of(node.func) != "linear" or node.grad != part.unit.first.grad or group.picks is not None:
             return False
@@ -269,7 +304,7 @@ class Plan:
         alone = all(self.outer_uses[node.out] == 1 for node in group.nodes)
         return fixed and alone and rank == (1 if part.unbatched else 2) and isinstance(node.args[0], Ref)
 
-    def _static(self, refs: Sequence[Any]) -> bool:
+    def _independent_of_neurons(self, refs: Sequence[Any]) -> bool:
         """Return whether tensors are computed from no neurons."""
         found = ancestors(self.trace, [ref for ref in refs if isinstance(ref, Ref)])
         return not any(self.makers[ref].kind == "neurons" for ref in found if ref in self.makers)
@@ -277,6 +312,10 @@ class Plan:
     # --- running
 
     def run(self, inputs: list[Tensor], fetch: Callable[[Any, list[Tensor]], Tensor]) -> tuple[Any, dict[Any, Any]]:
+        """Replay the call: return what it returns, and what it stores in the network by (path, attribute).
+
+        `inputs`: tensors of the input in order; `fetch(leaf, inputs)`: present value of a leaf.
+        """
         values = ReplayValues(self)
         for ref, leaf in self.leaves.items():
             values.single[ref] = fetch(leaf, inputs)

@@ -1,4 +1,8 @@
-"""Runs a recorded call again on other values: groups at once, neurons on the engine, the rest as recorded."""
+"""The steps of a replay that run all time steps at once: groups of equal operations, convolutions, and neurons.
+
+Arguments that differ from step to step are stacked along a new first axis, and the operation runs on the stack: as
+it is where it broadcasts, else through `torch.vmap`.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -13,44 +17,53 @@ from sgbench.errors import InputError
 from sgbench.yours.snntorch_neurons import can_integrate, is_far
 from sgbench.yours.spiking_modules import state_names
 from sgbench.yours.traced.layers import NeuronLayer
-from sgbench.yours.traced.operations import name_of
-from sgbench.yours.traced.schedule import HOLE, Unit, resting, with_holes
+from sgbench.yours.traced.recordable import name_of
+from sgbench.yours.traced.schedule import STEP_NUMBER, Unit, is_rest_state, without_step_numbers
 from sgbench.yours.traced.stacking import ELEMENTWISE, IMAGE_AXES, Gather, ReplayValues
-from sgbench.yours.traced.trace import CentredCall, Ref, found_in, mapped, module_at, refs_in, tensors_in
+from sgbench.yours.traced.trace import CentredCall, Ref, module_at, refs_in, tensors_in, tree_map, tree_values
 
 
 class Group:
-    """Runs equal operations at once, on arguments that are stacked along a new first axis."""
+    """Runs equal operations at once, on arguments that are stacked along a new first axis.
+
+    Each argument that is a tensor, or a number that differs, is a column: one `Ref` that all members share, or what
+    stacks those of each. `dims` has its stacked axis as `torch.vmap` takes it (None: shared), `ranks` its number of
+    axes in a single member.
+
+    Raises:
+        NotImplementedError: the arguments cannot be stacked.
+    """
 
     def __init__(self, unit: Unit, plan: Any) -> None:
         node = self.node = unit.first
         if isinstance(node.func, CentredCall):
             raise NotImplementedError("a method of neurons")
         self.unit, self.nodes, self.number = unit, unit.nodes, unit.number
-        self.columns: list[Any] = []  # a tensor of all members, or how to stack those of each
+        self.columns: list[Any] = []
         self.dims: list[int | None] = []
         self.ranks: list[int] = []
-        lists = [list(found_in((each.args, each.kwargs))) for each in unit.nodes]
-        holes = list(found_in(with_holes(node, plan.trace)))
+        lists = [list(tree_values((each.args, each.kwargs))) for each in unit.nodes]  # flat arguments by member
+        holes = list(tree_values(without_step_numbers(node, plan.trace)))
         self.out_rank = len(plan.trace.metas[node.outs[0].number].shape)
-        self.picks: Any = None
+        self.picks: Any = None  # of x[..., t, ...] for many t: (x, the other indices or None, axis, all t)
         if holes != lists[0] and name_of(node.func) in ("__getitem__", "select"):
             self._pick(unit, plan)
             return
-        places: dict[int, Ref] = {}  # numbers of the columns, by the places of the arguments
+        places: dict[int, Ref] = {}  # number of the column by flat position of the argument
         for at, first in enumerate(lists[0]):
             column = [each[at] for each in lists]
             if isinstance(first, Ref):
                 gather = Gather(column, plan)
                 self._add(column[0] if gather.same else gather, len(plan.trace.metas[first.number].shape))
-            elif at < len(holes) and holes[at] is HOLE and any(each != first for each in column):
+            elif at < len(holes) and holes[at] is STEP_NUMBER and any(each != first for each in column):
                 dtype = plan.trace.metas[node.outs[0].number].dtype
                 self._add(torch.tensor(column, dtype=dtype), 0)
             else:
                 continue
             places[at] = Ref(len(places))
         count = itertools.count()
-        self.template = mapped((node.args, node.kwargs), lambda each: places.get(next(count), each), None)
+        # The arguments again, with the number of a column in place of each that has one.
+        self.template = tree_map((node.args, node.kwargs), lambda each: places.get(next(count), each), None)
         self.writes = node.writes
 
     def _add(self, column: Any, rank: int) -> None:
@@ -59,6 +72,7 @@ class Group:
         self.ranks.append(rank)
 
     def _pick(self, unit: Unit, plan: Any) -> None:
+        """Set `picks` for members that index one tensor by an integer each, so that all are read by one index."""
         bases = {each.args[0] for each in unit.nodes}
         if len(bases) != 1:
             raise NotImplementedError("steps of several tensors")
@@ -74,11 +88,12 @@ class Group:
                 raise NotImplementedError("other indices")
             index = [each[at] for each in lists]
             kept = tuple(slice(None) if place == at else each for place, each in enumerate(lists[0]))
-            spared = len(shape) - sum(each is not None and each is not Ellipsis for each in lists[0])
-            axis = sum(spared if each is Ellipsis else 1 for each in lists[0][:at])
-            source = sum(spared if each is Ellipsis else each is not None for each in lists[0][:at])
-            size = shape[source]
-        index = [each % size for each in index]
+            # Axes that an Ellipsis stands for; None adds an axis to the result and takes none of the tensor.
+            of_ellipsis = len(shape) - sum(each is not None and each is not Ellipsis for each in lists[0])
+            axis = sum(of_ellipsis if each is Ellipsis else 1 for each in lists[0][:at])
+            axis_before = sum(of_ellipsis if each is Ellipsis else each is not None for each in lists[0][:at])
+            size = shape[axis_before]
+        index = [each % size for each in index]  # counted from the begin
         self.picks = base, kept, axis, index
 
     def run(self, values: ReplayValues) -> None:
@@ -88,7 +103,7 @@ class Group:
                 x = values.get(base)
                 x = (x if kept is None else x[kept]).movedim(axis, 0)
                 begin = index[0]
-                if index == list(range(begin, begin + len(index))):
+                if index == list(range(begin, begin + len(index))):  # a slice needs no copy
                     out: Any = x if len(index) == len(x) else x[begin : begin + len(index)]
                 else:
                     out = x[index]
@@ -99,12 +114,13 @@ class Group:
             values.stacks[self.number, slot] = tensor
 
     def _call(self, columns: list[Tensor]) -> Any:
+        """Run the operation on all members: directly where it broadcasts over the first axis, else by `torch.vmap`."""
         name = name_of(self.node.func)
         stacked_rank = [rank for rank, dim in zip(self.ranks, self.dims, strict=True) if dim == 0]
         if self.writes is not None:
             if self.dims[self.writes] is None:
                 raise NotImplementedError("a copy for each member")
-            columns[self.writes] = columns[self.writes].clone()
+            columns[self.writes] = columns[self.writes].clone()  # what it changes stays as it was for other readers
         elif name == "linear" and self.dims[0] == 0 and not any(dim == 0 for dim in self.dims[1:]):
             return self._filled(columns)
         elif (
@@ -112,6 +128,7 @@ class Group:
             and all(rank in (0, self.out_rank) for rank in stacked_rank)
             and all(rank <= self.out_rank for rank in self.ranks)
         ):
+            # Numbers of each member become columns that broadcast over the axes of a member.
             shaped = [
                 column.view(-1, *[1] * self.out_rank) if dim == 0 and rank == 0 and self.out_rank else column
                 for column, dim, rank in zip(columns, self.dims, self.ranks, strict=True)
@@ -125,6 +142,7 @@ class Group:
         return torch.vmap(member, in_dims=tuple(self.dims))(*columns)
 
     def named(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Map the operation's arguments by these names, positional ones included."""
         return dict(zip(names, self.node.args, strict=False)) | self.node.kwargs
 
     def weights(self, values: ReplayValues) -> list[Tensor | None]:
@@ -133,7 +151,7 @@ class Group:
         return [None if given.get(key) is None else values.get(given[key]) for key in ("weight", "bias")]
 
     def _filled(self, columns: Sequence[Tensor]) -> Any:
-        args, kwargs = mapped(self.template, lambda ref: columns[ref.number])
+        args, kwargs = tree_map(self.template, lambda ref: columns[ref.number])
         return self.node.func(*args, **kwargs)
 
 
@@ -147,7 +165,7 @@ class ConvolvedImages:
     def __init__(self, images: Group, pooled: Group | None) -> None:
         self.images, self.pooled, self.number, self.nodes, self.pool = images, pooled, images.number, images.nodes, 1
         if pooled is not None:
-            self.number, self.nodes, self.pool = pooled.number, [*images.nodes, *pooled.nodes], window(pooled)
+            self.number, self.nodes, self.pool = pooled.number, [*images.nodes, *pooled.nodes], pooled_side(pooled)
 
     def run(self, values: ReplayValues) -> None:
         """Convolve and pool the images of all members; by torch where they are not on the CPU."""
@@ -158,13 +176,13 @@ class ConvolvedImages:
                     group.run(values)
                 return
             weights = self.images.weights(values)
-            of = Convolution(tuple(x.shape[2:]), *weights, *square(self.images), self.pool)  # type: ignore[arg-type]
+            of = Convolution(tuple(x.shape[2:]), *weights, *stride_and_padding(self.images), self.pool)  # type: ignore[arg-type]
             sizes = of.geometry.filters, of.geometry.rows, of.geometry.columns
             values.stacks[self.number, 0] = convolve(x.flatten(2), of).unflatten(2, sizes)
 
 
-def square(group: Group) -> tuple[int, int]:
-    """Return the stride and padding of convolutions that loops know; a stride of 0 for all other operations."""
+def stride_and_padding(group: Group) -> tuple[int, int]:
+    """Return stride and padding of a plain square convolution, which event loops know; (0, 0) for anything else."""
     if name_of(group.node.func) != "conv2d" or group.dims[0] != 0 or 0 in group.dims[1:]:
         return 0, 0
     given = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1} | group.named(CONVOLUTION)
@@ -173,8 +191,8 @@ def square(group: Group) -> tuple[int, int]:
     return (stride, padding) if plain and stride > 0 else (0, 0)
 
 
-def window(group: Group) -> int:
-    """Return the side of the windows of a max pooling that loops know; 1 for all other operations."""
+def pooled_side(group: Group) -> int:
+    """Return the side of the windows of a plain square max pooling, which event loops know; 1 for anything else."""
     if group.node.func is not max_pool2d or group.dims != [0]:
         return 1
     usual = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False}
@@ -185,13 +203,17 @@ def window(group: Group) -> int:
 
 
 def one_side(value: Any) -> int:
-    """Return a number that may be given twice; -1 for anything else."""
+    """Return n of the forms n and (n, n) that torch takes for the sides of a square; -1 for anything else."""
     values = set(value) if isinstance(value, tuple | list) else {value}
     return values.pop() if len(values) == 1 and all(isinstance(each, int) for each in values) else -1
 
 
-class ReplayedPart:
-    """Holds one sequence of calls of neurons within a run of the engine."""
+class NeuronSequence:
+    """Prepares one sequence of neurons' calls for the engine, and registers its stacked results in the plan.
+
+    Raises:
+        InputError: the engine cannot run it, with the reason.
+    """
 
     def __init__(self, unit: Unit, plan: Any) -> None:
         self.unit, self.number, node = unit, unit.number, unit.first
@@ -207,21 +229,23 @@ class ReplayedPart:
         self.window = window_of(unit)
         names = state_names(module)
         self.neurons = NeuronLayer(node.where, module, features)
-        names = names or getattr(node.func, "_fields", ())
+        names = names or getattr(node.func, "_fields", ())  # of the catalogue, a state is a named tuple
+        # snnTorch's names of states, and those of the engine.
         self.fields = {"mem": "u", "syn": "i", "syn_exc": "exc", "syn_inh": "inh", "spk": "s"}
         makers = plan.makers
-        rest = all(resting(ref, plan.trace, makers, node.args[0]) for ref in node.states if ref is not None)
-        self.states = None if rest else node.states
+        rest = all(is_rest_state(ref, plan.trace, makers, node.args[0]) for ref in node.states if ref is not None)
+        self.states = None if rest else node.states  # None: the engine starts at rest
         self.spikes_dtype = plan.trace.metas[next(refs_in(node.out)).number].dtype
         self.final = dict(zip(names, unit.nodes[-1].after, strict=True))
         self.spikes_key, self.potential_key = (self.number, "spikes"), (self.number, "potential")
-        self.linear: Group | None = None  # before it
+        self.linear: Group | None = None  # the linear layer before it, once the plan has fused it
         self.input = Gather([each.args[0] for each in unit.nodes], plan)
         self.needs_spikes = self.needs_potential = False
         plan.members[self.spikes_key] = [next(refs_in(each.out)) for each in unit.nodes]
         ours = self.neurons.is_ours
         potentials = [plan.centred.get(each.after) if ours else each.after[-1] for each in unit.nodes]
         plan.members[self.potential_key] = [Ref(-1) if ref is None else ref for ref in potentials]
+        # The engine returns spikes and potentials of all steps if asked to, and the whole state of the last step alone.
         for at, each in enumerate(unit.nodes):
             spikes, potential = next(refs_in(each.out)), potentials[at]
             last = each is unit.nodes[-1]

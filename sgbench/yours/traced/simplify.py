@@ -1,4 +1,9 @@
-"""Simplifies a trace: computes once what is the same, drops what nobody uses, and sums up what is added in turn."""
+"""Passes that simplify a trace before it is scheduled, as an optimising compiler makes them.
+
+In their order: random masks are drawn apart from the values that they multiply; equal operations are computed once
+(common subexpressions); unused ones are dropped (dead code); a sum that grows step by step becomes one sum, and a
+table that is filled step by step one assignment, since such chains would tie each step to the one before.
+"""
 
 import functools
 from collections import Counter
@@ -9,16 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgbench.yours.traced.operations import name_of
+from sgbench.yours.traced.recordable import name_of
 from sgbench.yours.traced.trace import Meta, Ref, Trace, TraceNode, refs_in, renamed
 
 ADDS = frozenset({"add", "__add__", "__radd__", "add_", "__iadd__"})
 DROPOUTS = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout"})
 LIKE = frozenset({"rand_like", "randn_like", "randint_like"})
-FEWEST_TERMS = 3
+FEWEST_TERMS = 3  # below, a chain of sums stays as it is
 
 
 def simplify(trace: Trace) -> None:
+    """Run all passes on a trace, which is changed in place."""
     trace.nodes = [each for node in trace.nodes for each in _drawn_first(node, trace)]
     _compute_once(trace)
     _drop_unused(trace)
@@ -73,6 +79,7 @@ def frozen(value: Any, role: Callable[[Ref], Any]) -> Any:
 
 
 def _compute_once(trace: Trace) -> None:
+    """Drop operations that repeat an earlier one with the same arguments, and rename their results to its."""
     names: dict[Ref, Ref] = {}
     seen: dict[Any, TraceNode] = {}
     kept = []
@@ -82,7 +89,7 @@ def _compute_once(trace: Trace) -> None:
             try:
                 key = node.func, frozen((node.args, node.kwargs), lambda ref: ref), node.grad, node.writes
                 first = seen.setdefault(key, node)
-            except TypeError:
+            except TypeError:  # an argument that has no hash
                 first = node
             if first is not node:
                 names |= dict(zip(refs_in(node.out), refs_in(first.out), strict=True))
@@ -110,11 +117,13 @@ def uses_of(trace: Trace) -> Counter[Ref]:
     return Counter([*(ref for node in trace.nodes for ref in node.inputs), *trace.results()])
 
 
-def accumulate(start: Any, total: Tensor) -> Tensor:
-    return start + total.sum(0)
+def accumulate(start: Any, terms: Tensor) -> Tensor:
+    """Return a start plus stacked terms [K, ...]."""
+    return start + terms.sum(0)
 
 
 def _sum_up(trace: Trace) -> None:
+    """Replace chains of sums, total = total + term in each step, by one `accumulate(start, terms)`."""
     uses, makers = uses_of(trace), trace.makers()
 
     def is_sum(node: TraceNode | None) -> bool:
@@ -125,6 +134,7 @@ def _sum_up(trace: Trace) -> None:
         return all(trace.metas[each.number].dtype == made.dtype for each in node.args)  # type: ignore[union-attr]
 
     def walk(node: TraceNode) -> tuple[list[Ref], Ref, list[TraceNode]]:
+        """Follow a chain back from its last sum; return its terms in order, its start, and its operations."""
         terms: list[Ref] = []
         inner = [node]
         while True:
@@ -176,6 +186,7 @@ def _place_together(trace: Trace) -> None:
     uses, makers = uses_of(trace), trace.makers()
 
     def place_of(node: TraceNode | None) -> tuple[int, int] | None:
+        """Return (axis, step) of an assignment table[:, step] = tensor of that shape; None for any other operation."""
         if node is None or node.kind != "op" or name_of(node.func) != "__setitem__":
             return None
         base, index, value = node.args

@@ -1,4 +1,8 @@
-"""ReplayValues of a replay, and operations that run at once on the stacked values of all steps."""
+"""Values of one replay: tensors on their own, and stacks [time steps, ...] of which others are members.
+
+`Gather` takes members of stacks together without copies where they lie side by side, `OneByOne` runs operations as
+they were recorded.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,10 +11,10 @@ import torch
 from torch import Tensor
 
 from sgbench.yours.spiking_modules import state_names, states_of
-from sgbench.yours.traced.operations import name_of
+from sgbench.yours.traced.recordable import name_of
 from sgbench.yours.traced.schedule import PIECES
 from sgbench.yours.traced.simplify import accumulate, put_steps
-from sgbench.yours.traced.trace import CentredCall, Ref, TraceNode, mapped, module_at, refs_in, tensors_in
+from sgbench.yours.traced.trace import CentredCall, Ref, TraceNode, module_at, refs_in, tensors_in, tree_map
 
 ELEMENTWISE = frozenset({
     "add", "__add__", "__radd__", "sub", "__sub__", "__rsub__", "rsub", "mul", "__mul__", "__rmul__", "div",
@@ -20,8 +24,9 @@ ELEMENTWISE = frozenset({
     "__pow__",
 })  # fmt: skip
 """Operations that may run on stacked tensors as they are."""
-IMAGE_AXES = 4
-Key = tuple[int, Any]
+IMAGE_AXES = 4  # sample, channel, row, column
+Key = tuple[int, Any]  # of a stack: the number of the unit that makes it, and which of its results
+MOST_RANGES = 4  # separate ranges of members; with more, and more than half as many as members, one stack is quicker
 
 
 class ReplayValues:
@@ -33,6 +38,7 @@ class ReplayValues:
         self.stacks: dict[Key, Tensor] = {}
 
     def get(self, ref: Ref) -> Tensor:
+        """Return a tensor; the first of a stack's members that is asked for takes the whole stack apart."""
         found = self.single.get(ref)
         if found is None:
             key, _ = self.plan.slots[ref]
@@ -43,16 +49,19 @@ class ReplayValues:
         return found
 
     def filled(self, value: Any) -> Any:
-        return mapped(value, self.get)
+        return tree_map(value, self.get)
 
 
 class Gather:
-    """Collects several tensors to one, stacked along a new first axis. `plan`: knows in which groups they are."""
+    """Collects several tensors to one, stacked along a new first axis; `plan` knows in which stacks they are.
+
+    `same`: whether they are one and the same tensor, which is expanded and not copied.
+    """
 
     def __init__(self, refs: Sequence[Ref], plan: Any) -> None:
         self.refs = list(refs)
         self.same = all(ref == refs[0] for ref in refs)
-        self.runs: list[tuple[Key | None, int, int]] = []  # group and range of members, or a single tensor
+        self.runs: list[tuple[Key | None, int, int]] = []  # (stack, first member, end); no stack: one tensor
         if self.same:
             return
         for at, ref in enumerate(refs):
@@ -73,7 +82,7 @@ class Gather:
         if self.same:
             one = values.get(self.refs[0])
             return one.unsqueeze(0).expand(len(self.refs), *one.shape)
-        if len(self.runs) > max(4, len(self.refs) // 2):
+        if len(self.runs) > max(MOST_RANGES, len(self.refs) // 2):
             return torch.stack([values.get(ref) for ref in self.refs])
         parts, at = [], 0
         for key, first, last in self.runs:
@@ -86,7 +95,7 @@ class Gather:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-class Single:
+class OneByOne:
     """Runs operations one after another as they were recorded."""
 
     def __init__(self, nodes: Sequence[TraceNode], plan: Any) -> None:
@@ -121,6 +130,7 @@ class Single:
 
 def gather_of(node: TraceNode, plan: Any) -> Gather | None:
     """Return how an operation's list of tensors is collected, if it takes one; else None."""
+    # Position of the list among the arguments.
     at = {accumulate: 1, put_steps: 3, torch.stack: 0, torch.cat: 0, torch.concat: 0}.get(node.func)
     if at is None or len(node.args) <= at:
         return None
@@ -132,6 +142,7 @@ def gather_of(node: TraceNode, plan: Any) -> Gather | None:
 
 
 def stacked_call(node: TraceNode, stacked: Tensor, values: ReplayValues) -> Tensor:
+    """Run an operation on a list of tensors, which are given as one stack [K, ...]."""
     if node.func is accumulate:
         return accumulate(values.filled(node.args[0]), stacked)
     if node.func is put_steps:
@@ -145,10 +156,10 @@ def stacked_call(node: TraceNode, stacked: Tensor, values: ReplayValues) -> Tens
 
 def pieces_of(node: TraceNode, values: ReplayValues) -> Tensor:
     """Return the pieces of a tensor that unbind, split or chunk make, stacked."""
-    given = [*node.args, *(node.kwargs[key] for key in node.kwargs)]
     x = values.get(node.args[0])
     unbinds = name_of(node.func) == "unbind"
-    axis = node.kwargs.get("dim", given[(1 if unbinds else 2)] if len(node.args) > (1 if unbinds else 2) else 0)
+    at = 1 if unbinds else 2  # after the tensor, or after the size or number of pieces
+    axis = node.kwargs.get("dim", node.args[at] if len(node.args) > at else 0)
     if unbinds:
         return x.movedim(axis, 0)
     count = len(node.outs)
@@ -157,6 +168,7 @@ def pieces_of(node: TraceNode, values: ReplayValues) -> Tensor:
 
 
 def changed_copy(node: TraceNode, args: Any, kwargs: Any) -> Tensor:
+    """Run an operation that changes an argument in place on a copy of that argument, and return the copy."""
     at, copies = -1, []
 
     def copied(value: Tensor) -> Tensor:
@@ -166,12 +178,13 @@ def changed_copy(node: TraceNode, args: Any, kwargs: Any) -> Tensor:
             copies.append(value.clone())
         return copies[0] if at == node.writes else value
 
-    args, kwargs = mapped(args, copied, Tensor), mapped(kwargs, copied, Tensor)
+    args, kwargs = tree_map(args, copied, Tensor), tree_map(kwargs, copied, Tensor)
     node.func(*args, **kwargs)
     return copies[0]
 
 
 def run_neurons(node: TraceNode, values: ReplayValues) -> None:
+    """Call neurons for one step from their recorded state, and store spikes and the state after it."""
     module: Any = module_at(values.plan.network, node.where)
     states = [values.get(ref) for ref in node.states if ref is not None]
     current = values.get(node.args[0])

@@ -1,14 +1,20 @@
-"""Says what torch's functions do besides computing a tensor: shapes, draws, changes, statistics."""
+"""What a recording of tensor operations can hold, and what it cannot see.
+
+Tables and predicates say which functions of torch answer from shapes alone, change a tensor in place, draw random
+numbers or read values; others find hooks, hidden draws and values of other kinds, which no recorded operation shows.
+"""
 
 import inspect
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sgbench.yours.traced.trace import tensors_in
+from sgbench.yours.traced.trace import NotReplayable, tensors_in, tree_values
 
 ABOUT_SHAPE = frozenset({
     "dim", "size", "__len__", "numel", "nelement", "stride", "ndimension", "element_size", "is_contiguous",
@@ -35,7 +41,7 @@ REFUSED = frozenset({
 """Functions of tensors that do more than to compute another one."""
 STATISTICS = frozenset({"batch_norm", "instance_norm"})
 """Functions that keep running means in buffers."""
-COUNTERS = frozenset({"num_batches_tracked"})
+COUNTERS = frozenset({"num_batches_tracked"})  # buffers that a normalisation counts up in place; so does a replay
 
 
 def name_of(func: Any) -> str:
@@ -60,14 +66,16 @@ def kept_statistics(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
 
 
 def storage_of(tensor: Tensor) -> int:
+    """Return what views of one memory share; sparse tensors have no single storage and stand for themselves."""
     return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else id(tensor)
 
 
-def is_change(tensors: list[Tensor], versions: list[int]) -> bool:
+def has_changed(tensors: list[Tensor], versions: list[int]) -> bool:
     return any(tensor._version != version for tensor, version in zip(tensors, versions, strict=True))
 
 
-def draws() -> Tensor:
+def rng_state() -> Tensor:
+    """Return the state of torch's generator, which tells by a change that something was drawn."""
     return torch.default_generator.get_state()
 
 
@@ -80,6 +88,7 @@ def has_boolean_index(func: Any, args: Any) -> bool:
 
 @contextmanager
 def functions_recorded(recorder: Any) -> Iterator[None]:
+    """Let `recorder` see each call of a `torch.autograd.Function`, whose inside is no operation of torch."""
     # The class that `Function.apply` hands on to, since authors keep that method: spike_fn = Surrogate.apply.
     owner: Any = torch.autograd.Function.__base__
 
@@ -91,3 +100,40 @@ def functions_recorded(recorder: Any) -> Iterator[None]:
         yield
     finally:
         del owner.apply
+
+
+def other_rng_states() -> tuple[Any, ...]:
+    """Return the states of Python's and NumPy's generators, in a form that `==` compares."""
+    inner = np.random.get_state(legacy=False)  # noqa: NPY002 - somebody's forward may use it
+    state: Any = inner["state"]
+    return random.getstate(), state["key"].tobytes(), state["pos"], inner["has_gauss"]
+
+
+PLAIN_OUTPUTS = (int, float, bool, str, complex, type(None), torch.dtype, torch.device, torch.Size)
+
+
+def require_plain(value: Any, verb: str) -> None:
+    """Raise `Unproven` for anything but tensors, numbers and text in lists, tuples and dictionaries."""
+    for each in tree_values(value):
+        if not isinstance(each, (Tensor, *PLAIN_OUTPUTS)):
+            raise NotReplayable(f"it {verb} a {type(each).__name__}")
+
+
+HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def has_hooks(module: nn.Module) -> bool:
+    return any(getattr(module, hooks, None) for hooks in HOOKS)
+
+
+def reason_to_bypass(network: nn.Module) -> str:
+    """Return which module needs its own `__call__`, and why, so that no replay may stand in for it; "" if none does."""
+    for path, module in network.named_modules():
+        name = path or type(module).__name__
+        if has_hooks(module):
+            return f"module '{name}' has hooks"
+        if "forward" in vars(module):
+            return f"module '{name}' has a replaced forward"
+        if isinstance(module, torch.jit.ScriptModule):
+            return f"module '{name}' is compiled by TorchScript"
+    return ""
