@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> ShownDiagnosi
         loss: runs `net` over all steps of a batch, and returns the mean loss as a scalar tensor.
 
     Raises:
-        InputError: no spiking layer is found or called, or none shows its potential.
+        InputError: no spiking layer is found or called, none shows its potential, or `loss` does not take (net, batch).
         NonFiniteError: weights are NaN or infinite.
 
     >>> import snntorch as snn
@@ -69,6 +70,13 @@ def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> ShownDiagnosi
     for name, weight in net.named_parameters():
         if not bool(weight.isfinite().all()):
             raise NonFiniteError(f"'{name}' is not finite, so nothing can be diagnosed; begin from new weights")
+    try:
+        inspect.signature(loss).bind(net, batch)
+    except (TypeError, ValueError) as reason:
+        raise InputError(
+            f"diagnose_module: loss is called as loss(net, batch), which this one cannot be ({reason}); give e.g. "
+            "lambda net, batch: net(batch).square().mean()"
+        ) from reason
     recorded = ModuleRecorder(net)
     losses = []
     with undisturbed(net), torch.enable_grad():

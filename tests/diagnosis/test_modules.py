@@ -129,6 +129,13 @@ def test_what_cannot_be_seen_is_refused_in_a_line() -> None:
         sgbench.diagnose_module(net, x, lambda net, x: net.dense[0](x).mean())
     with pytest.raises(InputError, match="one number as a tensor"):
         sgbench.diagnose_module(net, x, lambda net, x: net(x))
+    for loss in (
+        lambda net: net(x).mean(),
+        lambda net, x, target: net(x).mean() - target,
+        nn.functional.mse_loss(x, x),
+    ):
+        with raises_naming(InputError, "loss(net, batch)", "lambda net, batch: "):
+            sgbench.diagnose_module(net, x, loss)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"sgbench\.diagnose"):
         sgbench.diagnose_module(network([5, 2], fast_sigmoid), x, squares)
     with torch.no_grad():

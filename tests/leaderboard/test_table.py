@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import random
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from sgbench.leaderboard.labels import call, parameter_text
 from sgbench.leaderboard.pages.picture import picture_of, png
 from sgbench.leaderboard.pages.picture_digest import digest, stale
 from sgbench.leaderboard.pages.table import to_markdown
-from sgbench.leaderboard.pages.values import to_csv
+from sgbench.leaderboard.pages.values import to_csv, to_json
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.varying import names_apart, varying_parameters
 from sgbench.records.counts import Count
@@ -25,9 +28,12 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.tables import inert
 from sgbench.tables.text import folded_cell
+from tests.documents import ROOT
 from tests.leaderboard.factory import CLASSES, make_board, method, network_counts, protocol, record, target
 from tests.leaderboard.gallery import GOLDEN_TABLE, gallery, golden_table
 from tests.messages import lines_naming
+
+BOARDS = ROOT / "leaderboards"
 
 
 def board(records: list[RunRecord], targets: dict[str, EnergyTarget] | None = None) -> Board:
@@ -85,6 +91,52 @@ def test_figures_by_hand() -> None:
     assert (row["rank_low"], row["rank_high"], row["alike"]) == ("1", "1", "")
     assert (row["seeds"], row["failed_seeds"]) == ("3", "")
     assert (row["parameters"], row["training_time_s"], row["surrogate"]) == ("296", "3", "atan(width_fwhm=1)")
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent for path in BOARDS.glob("*/table.csv")), ids=lambda path: path.name
+)
+def test_intervals_of_committed_boards_are_the_pages_own(folder: Path) -> None:
+    """Must match: ends of intervals in `table.csv` and on the page, rounded as there; a share ends at 0 and 100 %."""
+    rows = list(csv.DictReader(io.StringIO((folder / "table.csv").read_text(encoding="utf-8"))))
+    by_loss = any("test_loss_mean" in row for row in rows)
+    name, factor = ("test_loss", 1) if by_loss else ("test_accuracy", 100)
+    shown = page_scores((folder / "table.md").read_text(encoding="utf-8"))
+    assert len(shown) == len(rows)
+    for row, (_, *ends) in zip(rows, shown, strict=True):
+        stored = [row[f"{name}_interval_{end}"] for end in ("low", "high")]
+        assert len(ends) == sum(bool(end) for end in stored)
+        for text, value in zip(ends, stored, strict=False):
+            digits = len(text.partition(".")[2])
+            assert abs(float(text) - factor * float(value)) <= 0.5000001 * 10**-digits
+            assert by_loss or 0 <= float(value) <= 1
+
+
+def page_scores(page: str) -> list[list[str]]:
+    """The numbers of the score column of each row of a page: mean, and the ends of its interval if it has one."""
+    found, at = [], None
+    for line in page.splitlines():
+        row = [cell.strip() for cell in line.split(" | ")]
+        if any("(mean, 95 % CI)" in cell for cell in row):
+            at = next(place for place, cell in enumerate(row) if "(mean, 95 % CI)" in cell)
+        elif not line.startswith("|"):
+            at = None
+        elif at is not None and not row[at].startswith(("--", ":-")):
+            found.append(re.findall(r"\d+(?:\.\d+)?(?:e-?\d+)?", re.sub(r"\[[\d, ]+\]", "", row[at])))
+    return found
+
+
+def test_json_has_the_numbers_of_the_csv() -> None:
+    """Must match: each cell of the gallery, perfect scores and single seeds among them."""
+    records = [*gallery(), *(record(seed=seed, accuracy=1.0) for seed in range(3))]
+    made = make_board(records, protocol=protocol(), targets=load_targets(), classes=CLASSES)
+    rows = json.loads(to_json(made))
+    for row, line in zip(rows, csv.DictReader(io.StringIO(to_csv(made))), strict=True):
+        assert {
+            key: "" if value is None else value if isinstance(value, str) else float(value)
+            for key, value in row.items()
+        } == {key: float(text) if isinstance(row[key], float | int) else text for key, text in line.items()}
+        assert (row["test_accuracy_interval_high"] or 0) <= 1
 
 
 def test_costs_are_means_over_finished_seeds() -> None:
