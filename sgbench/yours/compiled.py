@@ -11,7 +11,7 @@ from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
 from sgbench.yours.snntorch_neurons import SnnTorchNeuron
 from sgbench.yours.spiking_modules import state_names
-from sgbench.yours.traced.layers import EngineLayer
+from sgbench.yours.traced.layers import WeightedNeurons
 from sgbench.yours.traced.recordable import has_hooks
 
 FEWEST_AXES = 2
@@ -45,7 +45,7 @@ class CompiledNeuron(nn.Module, ShownTable):
                 f"compile: currents have shape {tuple(current.shape)}; [time, batch, ...] is needed, all time "
                 f"steps at once"
             )
-        layer = EngineLayer("neuron", self._neuron())
+        layer = WeightedNeurons("neuron", self._neuron())
         run = Engine("auto", current.device).unroll([layer], current, [state], keep_u=True)[0]
         if run.output is None:
             raise AssertionError("the last layer's output is always there")
@@ -60,7 +60,7 @@ class CompiledNeuron(nn.Module, ShownTable):
     @property
     def runs_on(self) -> str:
         """Return the engine that runs the neurons, and the reason."""
-        return ": ".join(Engine("auto").describe([EngineLayer("neuron", self._neuron())]))
+        return ": ".join(Engine("auto").describe([WeightedNeurons("neuron", self._neuron())]))
 
     def _neuron(self) -> Neuron:
         if has_hooks(self.neuron):

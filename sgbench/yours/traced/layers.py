@@ -16,7 +16,7 @@ SPARSE_SHARE = 0.25
 """Largest share of non-zero inputs for which matrix products process them one by one, as events."""
 
 
-class EngineLayer(nn.Module):
+class WeightedNeurons(nn.Module):
     """A layer as the engine takes it: neurons, the weights and bias before them, and their own recurrent weights.
 
     Without weights its input is the neurons' current. `wired`: module of the feedback, such as an RLeaky's linear
@@ -103,11 +103,11 @@ class NeuronLayer:
         if isinstance(wired, nn.Linear) and len(self.features) != 1:
             raise InputError(f"module '{self.name}' feeds back along the last axis of several")
 
-    def layer(self, module: Any, weight: Tensor | None, bias: Tensor | None) -> EngineLayer:
+    def layer(self, module: Any, weight: Tensor | None, bias: Tensor | None) -> WeightedNeurons:
         if not self.is_ours:
             self.neuron.refresh(module)
         wired = None if self.is_ours else getattr(module, "recurrent", None)
-        return EngineLayer(self.name, self.neuron, weight, bias, wired, self.features.numel())
+        return WeightedNeurons(self.name, self.neuron, weight, bias, wired, self.features.numel())
 
     def results(
         self, module: Any, output: Tensor, centred: Tensor | None, *, with_spikes: bool
