@@ -1,6 +1,6 @@
 """Specifications with other entries of the catalogue, a tenth of the time of composing each with Hydra.
 
-Hydra's own part, the merging, has tests of its own; `spec_from_config_in_place` is the product's.
+Hydra's own part, the merging, has tests of its own; `spec_from_config` is the product's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import yaml
 from omegaconf import OmegaConf
 
 from sgbench.composition import catalogue
-from sgbench.composition.compose import raw_config, spec_from_config_in_place
+from sgbench.composition.compose import raw_config
+from sgbench.composition.overrides import Overrides
+from sgbench.composition.tree import spec_from_config
 from sgbench.records.spec import RunSpec, entry_group
 
 
@@ -27,7 +29,7 @@ def spec_with(choices: dict[str, str], values: dict[str, Any] | None = None) -> 
         chosen["neuron@readout" if choice == "readout" else choice] = name
     for name, value in (values or {}).items():
         OmegaConf.update(config, name, value)
-    return spec_from_config_in_place(config, _shelf(), choices=chosen)
+    return spec_from_config(config, _shelf(), choices=chosen)
 
 
 def spec_of(*words: str) -> RunSpec:
@@ -65,7 +67,7 @@ def class_of(group: str, name: str) -> Any:
 @functools.cache
 def _default() -> bytes:
     """The merged tree without words, without its `hydra` node, and what it chooses, pickled."""
-    config = raw_config(())
+    config = raw_config(Overrides.of(()))
     chosen = dict(OmegaConf.to_container(config.hydra.runtime.choices))
     OmegaConf.set_struct(config, None)
     del config["hydra"]  # half of the tree, and looked at only for the choices

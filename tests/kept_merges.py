@@ -28,6 +28,7 @@ from hydra._internal.defaults_list import DefaultsList, Overrides
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf, open_dict, read_write
 
+from sgbench.composition.overrides import Overrides as Typed
 from tests.rooms import PACKAGE, ROOT
 
 FOLDER = ROOT / ".pytest_cache" / "merged"
@@ -79,12 +80,11 @@ def _without_folders(merge: Callable[..., Any]) -> Callable[..., Any]:
     """Keep what a function merges of shipped files alone."""
 
     @functools.wraps(merge)
-    def merged_once(words: Sequence[str], folders: Sequence[Path]) -> Any:
+    def merged_once(overrides: Typed, folders: Sequence[Path]) -> Any:
+        words = tuple(overrides.texts)
         passing = any(tempfile.gettempdir() in word for word in words)  # comes once, so it is not worth its place
         return (
-            merge(words, folders)
-            if folders or passing
-            else _kept("checked", lambda given: merge(given, []), tuple(words))
+            merge(overrides, folders) if folders or passing else _kept("checked", lambda _: merge(overrides, []), words)
         )
 
     return merged_once

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sgbench.composition import catalogue
-from sgbench.composition.words import seed_override
+from sgbench.composition.overrides import seed_override
 from sgbench.leaderboard.deviation import VERSION, ProtocolReference
 from sgbench.records.base import Value
 from sgbench.records.method import same

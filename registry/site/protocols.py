@@ -8,7 +8,7 @@ from registry.site.protocol_charts import cost_charts, protocol_charts
 from registry.site.render import address, svg
 from registry.site.sources import Sources, method_path, plain, protocol_path
 from registry.site.tuning_maps import board_maps
-from sgbench.composition.words import seed_override
+from sgbench.composition.overrides import seed_override
 from sgbench.leaderboard.deviation import experiment_of
 from sgbench.leaderboard.pages.checked import cannot_rank, checked_text
 from sgbench.leaderboard.pages.empty import too_few, without_rows

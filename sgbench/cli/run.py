@@ -71,8 +71,11 @@ def run_command(arguments: Sequence[str]) -> int:
         sys.stdout.write(HELP)
         return 0
     from sgbench.composition.hydra_flags import asks_to_show
+    from sgbench.composition.overrides import Overrides
+    from sgbench.composition.plan import plan
     from sgbench.sweeps.notes import notes_before_running
     from sgbench.sweeps.remembered import remember, to_remember
+    from sgbench.training.calibration import calibrate_plan
 
     rest, allowed = _split_off(list(arguments), "--allow-target")
     rest, folders = _split_off(rest, "--config-dir", "-cd")
@@ -85,19 +88,22 @@ def run_command(arguments: Sequence[str]) -> int:
     search_path = [f"hydra.searchpath=[{paths}]"] if searched else []
     if asks_to_show(rest):
         return show(rest, search_path, config_dirs)
+    words = [argument for argument in rest if argument not in ("-m", "--multirun")]
+    _refuse_flags(words)
+    overrides, multirun = Overrides.of(words), len(words) < len(rest)
     with uncollected():
-        planned = _plan(rest, config_dirs, allowed)
+        planned = plan(overrides, multirun=multirun, config_dirs=config_dirs, allow_targets=allowed)
+        planned = calibrate_plan(planned)  # measures `width_fwhm=auto`
         parts, widths = build_and_check(planned)
-        lines = list(notes_before_running(planned, rest, widths))
+        lines = list(notes_before_running(planned, overrides, widths))
     for line in lines:
         print_lines(line)
     if planned.config is not None:
         return _run_single(planned, planned.config, parts)
     first = planned.specs[0]
     if first.group is not None and not planned.is_open:
-        remember(Path(first.paths.runs_dir), first.group, to_remember(rest, config_dirs, allowed))
-    overrides = [argument for argument in rest if not argument.startswith("-")]
-    return run_sweep(planned, [*overrides, *search_path], Job(planned, config_dirs, allowed))
+        remember(Path(first.paths.runs_dir), first.group, to_remember(overrides, config_dirs, allowed))
+    return run_sweep(planned, [*overrides.texts, *search_path], Job(planned, config_dirs, allowed))
 
 
 def _split_off(arguments: list[str], *flags: str) -> tuple[list[str], list[str]]:
@@ -116,21 +122,14 @@ def _split_off(arguments: list[str], *flags: str) -> tuple[list[str], list[str]]
     return others, values
 
 
-def _plan(arguments: list[str], config_dirs: Sequence[Path], allowed: Sequence[str]) -> RunPlan:
-    """Compose and check all points of the arguments, with `width_fwhm=auto` measured."""
-    from sgbench.composition.plan import plan
-    from sgbench.training.calibration import calibrate_plan
-
-    overrides = [argument for argument in arguments if argument not in ("-m", "--multirun")]
-    for argument in overrides:
+def _refuse_flags(arguments: Sequence[str]) -> None:
+    for argument in arguments:
         if argument.startswith("-"):
-            others = " ".join(text for text in overrides if not text.startswith("-")) or "OVERRIDE ..."
+            others = " ".join(text for text in arguments if not text.startswith("-")) or "OVERRIDE ..."
             raise InputError(
                 f"{argument}: this flag is not known; see: sgbench run --help; to count the runs without starting "
                 f"them: sgbench sweep status {others}"
             )
-    multirun = len(overrides) < len(arguments)
-    return calibrate_plan(plan(overrides, multirun=multirun, config_dirs=config_dirs, allow_targets=allowed))
 
 
 def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> int:

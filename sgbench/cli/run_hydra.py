@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import math
@@ -56,7 +57,7 @@ def run_sweep(planned: RunPlan, arguments: Sequence[str], job: Job) -> int:
 
 def _launch(arguments: Sequence[str], job: Job) -> int:
     from sgbench.composition.hydra_internals import launch
-    from sgbench.composition.words import one_line
+    from sgbench.composition.overrides import one_line
 
     try:
         launch(arguments, job)
@@ -133,7 +134,9 @@ class Job:
     def _spec(self, config: Any) -> RunSpec:
         from hydra.core.hydra_config import HydraConfig
 
-        from sgbench.composition.compose import register_resolvers, spec_from_config
+        from sgbench.composition.catalogue import CatalogueReader
+        from sgbench.composition.compose import register_resolvers
+        from sgbench.composition.tree import spec_from_config
         from sgbench.training.calibration import calibrate
 
         job = HydraConfig.get()
@@ -141,10 +144,9 @@ class Job:
         if spec is not None:
             return spec
         register_resolvers()
-        spec = spec_from_config(
-            config, choices=dict(job.runtime.choices), config_dirs=self.config_dirs, allow_targets=self.allowed
-        )
-        return calibrate(spec)
+        reader = CatalogueReader(self.config_dirs, self.allowed)
+        # Hydra and its callbacks read the tree after the job, so what is modified is a copy.
+        return calibrate(spec_from_config(copy.deepcopy(config), reader, choices=dict(job.runtime.choices)))
 
     def launch_replicas(
         self,

@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def tune(args: argparse.Namespace) -> int:
+    from sgbench.composition.overrides import Overrides
     from sgbench.tuning.outcome_text import result_lines, summarise_studies
     from sgbench.tuning.request import Request, make_task
     from sgbench.tuning.search import Search
@@ -70,7 +71,7 @@ def tune(args: argparse.Namespace) -> int:
     if args.workers is not None and args.workers < 1:
         raise InputError(f"--workers {args.workers}: at least 1 is needed")
     request = Request(
-        overrides=tuple(args.overrides),
+        overrides=Overrides.of(args.overrides),
         studies=args.studies,
         trials=args.trials,
         strategy=args.by,

@@ -184,11 +184,6 @@ def _cited_in(text: str) -> Iterator[Citation]:
             yield _work(_key(work.get("authors", name).partition(" and ")[0]) + year, {**work, "year": year})
 
 
-def is_identified(citation: Citation) -> bool:
-    by_id = any(name in citation.fields for name in IDENTIFIERS)
-    return by_id or (citation.kind == "software" and "version" in citation.fields)
-
-
 def cite_entries(entries: Iterable[Entry]) -> list[Citation]:
     """Collect the citations of entries, each once, in order of first mention, and last that of this package.
 

@@ -71,18 +71,18 @@ def _values(key: str, earlier: Sequence[str]) -> Iterable[str]:
         return FIXED[key]
     if dot and group in catalogue.groups():
         chosen = _chosen(group, earlier)
-        return choices_in_comment(catalogue.paths(group)[chosen].read_text(), name) if chosen else ()
+        return _choices_in_comment(catalogue.paths(group)[chosen].read_text(), name) if chosen else ()
     return catalogue.paths(key.partition("@")[0])
 
 
-def choices_in_comment(text: str, name: str) -> list[str]:
+def _choices_in_comment(text: str, name: str) -> list[str]:
     """List the values that a parameter may take, from the comment behind it in the text of an entry's YAML file.
 
     The list is empty if the comment names no choices, as for a number.
 
-    >>> choices_in_comment("recurrence: none # none, one_to_one or all_to_all", "recurrence")
+    >>> _choices_in_comment("recurrence: none # none, one_to_one or all_to_all", "recurrence")
     ['none', 'one_to_one', 'all_to_all']
-    >>> choices_in_comment("bias: false", "bias"), choices_in_comment("beta: 0.9 # decay per step", "beta")
+    >>> _choices_in_comment("bias: false", "bias"), _choices_in_comment("beta: 0.9 # decay per step", "beta")
     (['true', 'false'], [])
     """
     line = re.search(rf"^{re.escape(name)}: (\S+)(?:\s+# (.*))?$", text, re.MULTILINE)

@@ -48,11 +48,11 @@ def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
 
 
 def parameter_rows(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> list[tuple[str, str]]:
-    numbers = resolved_defaults(entry, config_dirs)
+    numbers = _resolved_defaults(entry, config_dirs)
     return [(key, _value_text(numbers.get(key, value))) for key, value in {**entry.own, **entry.parameters}.items()]
 
 
-def resolved_defaults(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> dict[str, Any]:
+def _resolved_defaults(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> dict[str, Any]:
     """Map each parameter of an entry to its default, with references resolved under the protocol `digits_v1`.
 
     Defaults that refer to another choice are left out. The result is empty if no default has a reference, or if

@@ -9,12 +9,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sgbench.composition.hydra_node import PLUGIN_KINDS, is_own
-from sgbench.composition.words import RESOLVERS, function_names, one_line
+from sgbench.composition.overrides import RESOLVERS, Overrides, function_names, one_line
 from sgbench.errors import InputError, shortened
 from sgbench.paths import ALLOW_ENV, allowed
 
@@ -40,9 +39,11 @@ TYPE_IT = "in files of others only hydra.mode, launcher and sweeper are read; le
 Merge = Callable[[tuple[str, ...]], DictConfig]  # from overrides to the merged tree
 
 
-def check_foreign(config: DictConfig, overrides: Sequence[Override], merge: Merge) -> None:
+def check_foreign(config: DictConfig, overrides: Overrides, merge: Merge) -> None:
     """Raise an error if a file that is neither sgbench's nor a plugin's sets what it may not."""
-    if not _is_foreign(config):
+    # The folders of others: named as an argument, or `./sgbench_conf`.
+    sources = config.hydra.runtime.config_sources
+    if not any(str(source.provider).startswith("hydra.searchpath") for source in sources):
         return
     ours = _merge_without_foreign(config, overrides, merge)
     for key in _differences(
@@ -59,16 +60,10 @@ def check_foreign(config: DictConfig, overrides: Sequence[Override], merge: Merg
     _check_references(config, ours)
 
 
-def _is_foreign(config: DictConfig) -> bool:
-    """Return whether the tree was merged with a folder of others: named as an argument, or `./sgbench_conf`."""
-    sources = config.hydra.runtime.config_sources
-    return any(str(source.provider).startswith("hydra.searchpath") for source in sources)
-
-
-def _merge_without_foreign(config: DictConfig, overrides: Sequence[Override], merge: Merge) -> DictConfig:
+def _merge_without_foreign(config: DictConfig, overrides: Overrides, merge: Merge) -> DictConfig:
     kinds = _kinds_of_plugins(config)
     own = {("hydra", kind) for kind in PLUGIN_KINDS if kind not in kinds} | {("hydra", "callbacks")}
-    parts = [(re.split(r"[./]", override.key_or_group), override) for override in overrides]
+    parts = [(re.split(r"[./]", override.key_or_group), override) for override in overrides.parsed]
     typed = [one for names, one in parts if names[0] in ("hydra", "paths") and tuple(names[:2]) not in own]
     keys = {override.key_or_group for override in typed}
     chosen = [
@@ -139,9 +134,9 @@ def _check_sweep_points(config: DictConfig) -> None:
             )
 
 
-def _check_loggers(config: DictConfig, overrides: Sequence[Override]) -> None:
+def _check_loggers(config: DictConfig, overrides: Overrides) -> None:
     loggers = config.get("logger")
-    typed = {override.key_or_group for override in overrides}
+    typed = {override.key_or_group for override in overrides.parsed}
     for name, node in _plain_values(loggers).items() if OmegaConf.is_dict(loggers) else ():
         if isinstance(node, dict) and node.get("uri") is not None and f"logger.{name}.uri" not in typed:
             raise InputError(

@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from sgbench.composition.compose import raw_config
-from sgbench.composition.words import parse_overrides
+from sgbench.composition.overrides import Overrides
 from sgbench.errors import InputError
 
 CFG, INFO, HELP, COMPLETION = "--cfg", "--info", "--hydra-help", "--shell-completion"
@@ -86,13 +86,9 @@ def _require_usable(
         if overrides:
             raise InputError(f"{overrides[0]}: {show_flag} stands alone; leave out the overrides")
     else:
-        _require_point(show_flag, flags.get(PACKAGE), overrides, config_dirs)
-
-
-def _require_point(show_flag: str, package: str | None, overrides: Sequence[str], config_dirs: Sequence[Path]) -> None:
-    swept = next((override for override in parse_overrides(overrides) if override.is_sweep_override()), None)
-    if swept is not None:
-        raise InputError(f"{swept.input_line}: {show_flag} is of a single point; give one value")
-    config = raw_config(overrides, config_dirs)
-    if package is not None and OmegaConf.select(config, package, throw_on_missing=False) is None:
-        raise InputError(f"--package {package}".rstrip() + ": the configuration has no such key with a value")
+        typed, package = Overrides.of(overrides), flags.get(PACKAGE)
+        if typed.swept:
+            raise InputError(f"{typed.swept[0].input_line}: {show_flag} is of a single point; give one value")
+        config = raw_config(typed, config_dirs)
+        if package is not None and OmegaConf.select(config, package, throw_on_missing=False) is None:
+            raise InputError(f"--package {package}".rstrip() + ": the configuration has no such key with a value")

@@ -5,7 +5,7 @@ must not import sgbench.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,54 +15,43 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl  # the compose A
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # no public function lists a sweep's points
 from hydra._internal.hydra import Hydra  # hydra.main prints tracebacks, and takes no loader
 from hydra._internal.utils import create_config_search_path  # a loader needs one, and the public class is abstract
-from hydra.core.override_parser.types import Override
 from hydra.core.utils import configure_log, run_job, setup_globals
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
+from sgbench.composition.catalogue import require_bounded_files
 from sgbench.composition.foreign import check_foreign
 from sgbench.composition.hydra_node import check_hydra_node
-from sgbench.composition.unfolding import require_bounded_files
-from sgbench.composition.words import parse_overrides
+from sgbench.composition.overrides import Overrides
 from sgbench.paths import conf_dir
-from sgbench.records.spec import Protocol
 
 Result = TypeVar("Result")
 CONFIG, VERSION = "config", "1.3"
 """Name of the root file in `conf/`, and the version of Hydra whose defaults are used."""
-OPTIONAL_PROTOCOL_KEYS = frozenset(f"protocol.{key}" for key in Protocol.LATER)
-"""Keys that a protocol's file may leave out; Hydra refuses to override a key that no file has."""
 
 
-def mark_added_keys(overrides: Sequence[str]) -> list[str]:
-    """Mark overrides of keys that a protocol's file may leave out by the prefix `++`, so that Hydra adds the key.
-
-    >>> mark_added_keys(["protocol.draw=per_seed", "protocol.steps=10"])
-    ['++protocol.draw=per_seed', 'protocol.steps=10']
-    """
-    return [f"++{text}" if text.partition("=")[0] in OPTIONAL_PROTOCOL_KEYS else text for text in overrides]
-
-
-class CheckedLoader(ConfigLoaderImpl):
+class _CheckedLoader(ConfigLoaderImpl):
     """Merges files as Hydra does, and raises an error if the tree would make Hydra run code of other people.
 
     A private class of Hydra is extended, because Hydra merges the files again in each process of a sweep.
     """
 
     def load_configuration(self, config_name: str | None, overrides: list[str], **settings: Any) -> Any:
-        """Merge files and overrides, and check what they set; arguments are those of Hydra's loader.
+        """Merge and check what Hydra itself asks for: the points of a sweep, in the process that runs them."""
+        return self.load_checked(Overrides.of(overrides), config_name, **settings)
 
-        Overrides of keys that a protocol's file may leave out get the prefix `++`, so that Hydra adds the keys. The
-        tree lists the overrides as they were typed.
+    def load_checked(self, overrides: Overrides, config_name: str | None = CONFIG, **settings: Any) -> Any:
+        """Merge files and overrides, and check what they set; `settings` are those of Hydra's loader.
+
+        The tree lists the overrides as they were typed.
         """
-        marked = mark_added_keys(overrides)
-        config = super().load_configuration(config_name, overrides=marked, **settings)
+        config = super().load_configuration(config_name, overrides=overrides.marked.texts, **settings)
+        typed = overrides.texts
         config.hydra.overrides.task = [
-            text if text in overrides else text.removeprefix("++") for text in config.hydra.overrides.task
+            text if text in typed else text.removeprefix("++") for text in config.hydra.overrides.task
         ]
-        parsed = parse_overrides(overrides)
-        check_hydra_node(config.hydra, parsed)
-        check_foreign(config, parsed, merge_ours)
+        check_hydra_node(config.hydra, overrides)
+        check_foreign(config, overrides, merge_ours)
         return config
 
 
@@ -74,25 +63,21 @@ def merge_ours(overrides: tuple[str, ...]) -> DictConfig:
     )
 
 
-def checked_loader() -> CheckedLoader:
+def checked_loader() -> _CheckedLoader:
     version.setbase(VERSION)
     setup_globals()
-    return CheckedLoader(create_config_search_path(str(conf_dir())))
+    return _CheckedLoader(create_config_search_path(str(conf_dir())))
 
 
-def merge(overrides: Iterable[str], folders: Sequence[Path]) -> DictConfig:
+def merge(overrides: Overrides, folders: Sequence[Path]) -> DictConfig:
     """Merge the catalogue, folders of others, and overrides into Hydra's tree with its `hydra` node.
 
     Hydra's public compose API is not used, because it makes a loader of its own that does not check the files.
     """
     require_bounded_files(folders)
     searched = ",".join(f"file://{folder}" for folder in folders)
-    return checked_loader().load_configuration(
-        CONFIG,
-        [*overrides, *([f"hydra.searchpath=[{searched}]"] if folders else [])],
-        run_mode=RunMode.RUN,
-        from_shell=False,
-    )
+    search_path = [f"hydra.searchpath=[{searched}]"] if folders else []
+    return checked_loader().load_checked(overrides.plus(search_path), run_mode=RunMode.RUN, from_shell=False)
 
 
 def launch(overrides: Sequence[str], task: Callable[[Any], object]) -> None:
@@ -107,20 +92,20 @@ def launch(overrides: Sequence[str], task: Callable[[Any], object]) -> None:
     hydra.multirun(CONFIG, task, [*overrides, "hydra.mode=MULTIRUN"])
 
 
-def set_values(config: DictConfig, overrides: Sequence[Override]) -> None:
+def set_values(config: DictConfig, overrides: Overrides) -> None:
     """Set values in a merged tree, in place, as Hydra does after merging.
 
     Hydra's public compose API would merge all files again for every set of values.
     """
-    ConfigLoaderImpl._apply_overrides_to_config(list(overrides), config)
+    ConfigLoaderImpl._apply_overrides_to_config([*overrides.parsed], config)
 
 
-def points_of(overrides: Sequence[Override]) -> list[list[str]]:
+def points_of(overrides: Overrides) -> list[list[str]]:
     """List the overrides of each point of a sweep, in the order of Hydra's basic sweeper.
 
     No public function of Hydra lists the points of a sweep without launching them.
     """
-    (points,) = BasicSweeper.split_arguments(list(overrides), None)
+    (points,) = BasicSweeper.split_arguments([*overrides.parsed], None)
     return points
 
 

@@ -1,14 +1,14 @@
 """Checks the classes that Hydra's own settings name: those of installed plugins, and those that the user allows."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from hydra.core.config_store import ConfigNode, ConfigStore
-from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
+from sgbench.composition.overrides import Overrides
 from sgbench.errors import InputError, suggest
 from sgbench.paths import ALLOW_HYDRA, allowed
 
@@ -40,13 +40,13 @@ SEARCH_SPACE_FUNCTION = "custom_search_space"
 LOGGING = ("hydra.job_logging", "hydra.hydra_logging")
 
 
-def check_hydra_node(node: DictConfig, overrides: Sequence[Override]) -> None:
+def check_hydra_node(node: DictConfig, overrides: Overrides) -> None:
     """Raise an error if Hydra's settings name a class that is neither an installed plugin's nor allowed.
 
     Hydra instantiates `launcher`, `sweeper` and every callback. `logging.config` calls every class or function that
     a logging configuration names.
     """
-    for key in (override.key_or_group for override in overrides):
+    for key in (override.key_or_group for override in overrides.parsed):
         if key == "hydra":
             raise InputError("hydra: its keys are set one by one, e.g. hydra.launcher.workers=2")
         for logging in LOGGING:
@@ -55,7 +55,11 @@ def check_hydra_node(node: DictConfig, overrides: Sequence[Override]) -> None:
                 raise InputError(f"{logging}: may name a class; choose {choice}=none, default or disabled")
     # Unresolved, so that no value set later can change what is checked here.
     tree: Any = OmegaConf.to_container(node)
-    _check_callbacks(tree.get("callbacks") or {})
+    callbacks = tree.get("callbacks") or {}
+    if not isinstance(callbacks, dict):
+        raise InputError("hydra.callbacks: a mapping from names to callbacks is needed")
+    for name, settings in callbacks.items():
+        _check_own(f"hydra.callbacks.{name}", settings)
     for kind in PLUGIN_KINDS:
         if is_own(tree.get(kind)):
             _check_own(f"hydra.{kind}", tree[kind])
@@ -71,13 +75,6 @@ def check_hydra_node(node: DictConfig, overrides: Sequence[Override]) -> None:
 def is_own(settings: Any) -> bool:
     """Return whether settings of a launcher or a sweeper are of a class that the user allows."""
     return ALLOW_HYDRA in os.environ and isinstance(settings, dict) and settings.get("_target_") in allowed(ALLOW_HYDRA)
-
-
-def _check_callbacks(callbacks: Any) -> None:
-    if not isinstance(callbacks, dict):
-        raise InputError("hydra.callbacks: a mapping from names to callbacks is needed")
-    for name, settings in callbacks.items():
-        _check_own(f"hydra.callbacks.{name}", settings)
 
 
 def _check_own(key: str, settings: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import IntervalSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sgbench.composition.catalogue import CatalogueReader
-from sgbench.composition.compose import compose, raw_config, spec_from_config_in_place
-from sgbench.composition.hydra_internals import mark_added_keys, points_of, set_values
+from sgbench.composition.compose import compose, raw_config
+from sgbench.composition.hydra_internals import points_of, set_values
 from sgbench.composition.hydra_node import has_unknown_points
+from sgbench.composition.overrides import Overrides, Words, one_line
 from sgbench.composition.points import combine_points, extra_points
-from sgbench.composition.words import count_values, one_line, parse_overrides
+from sgbench.composition.tree import spec_from_config
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir, with_own
 from sgbench.records.spec import RunSpec
@@ -46,131 +46,107 @@ class RunPlan:
     specs: tuple[RunSpec, ...]
     is_sweep: bool
     config_dirs: tuple[Path, ...]
-    points: tuple[tuple[str, ...], ...] = ()
+    points: tuple[Overrides, ...] = ()
     config: DictConfig | None = None
     is_open: bool = False
     fixed_keys: frozenset[str] = frozenset()
 
-    def spec_at(self, index: int, overrides: Sequence[str]) -> RunSpec | None:
-        if index >= len(self.points) or self.points[index] != _without_hydra(overrides):
+    def spec_at(self, index: int, job: Words) -> RunSpec | None:
+        """Return the spec of a job of Hydra, by its index and its overrides; None if it is no point of the plan."""
+        if index >= len(self.points) or self.points[index].texts != Overrides.of(job).without_hydra.texts:
             return None
         return self.specs[index]
 
 
 def plan(
-    overrides: Sequence[str],
-    *,
-    multirun: bool = False,
-    config_dirs: Sequence[Path] = (),
-    allow_targets: Sequence[str] = (),
+    overrides: Words, *, multirun: bool = False, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
 ) -> RunPlan:
     """Compose every point that a command will run; where another sweeper chooses the points, one example.
 
     >>> len(plan(["surrogate=atan,triangle", "seed=0,1"], multirun=True).specs)
     4
     """
-    parsed = parse_overrides(overrides)
-    swept = [override for override in parsed if override.is_sweep_override()]
-    config = _merge_single_values(parsed, config_dirs)
-    multirun = multirun or str(config.hydra.mode).endswith("MULTIRUN")
+    typed = Overrides.of(overrides)
+    config = raw_config(typed.single, config_dirs)
     folders = tuple(config_dirs)
-    if not multirun:
-        if swept:
-            raise InputError(_explain_several_values(swept[0]))
-        copied = pickle.loads(pickle.dumps(config))  # noqa: S301 - ours, and twice to five times as fast as deepcopy
-        spec = spec_from_config_in_place(copied, CatalogueReader(folders, allow_targets))
-        return RunPlan((spec,), is_sweep=False, config_dirs=folders, config=config)
-    composer = PointComposer(folders, allow_targets)
-    if config.hydra.get("callbacks") and str(config.hydra.launcher.get("_target_")) == REPLICAS_LAUNCHER:
+    if not multirun and not str(config.hydra.mode).endswith("MULTIRUN"):
+        return _plan_run(typed, config, CatalogueReader(folders, allow_targets), folders)
+    if config.hydra.get("callbacks") and config.hydra.launcher.get("_target_") == REPLICAS_LAUNCHER:
         raise InputError("hydra.callbacks: replicas train together and are no jobs; use hydra/launcher=basic or joblib")
+    composer = PointComposer(folders, allow_targets)
     if has_unknown_points(config.hydra):
-        return _plan_with_unknown_points(_prepend_sweep_parameters(parsed, config), config, composer)
-    points = _list_points(parsed, config)
+        return _plan_open_sweep(_with_sweep_parameters(typed, config), config, composer)
+    points = _list_points(typed, config)
     return RunPlan(
-        specs=tuple(composer.spec(point) for point in points),
+        specs=tuple(map(composer.spec, points)),
         is_sweep=True,
         config_dirs=folders,
-        points=tuple(map(_without_hydra, points)),
+        points=tuple(point.without_hydra for point in points),
     )
 
 
-def _without_hydra(point: Sequence[str]) -> tuple[str, ...]:
-    """List a point's overrides except those of `hydra`, which Hydra does not pass to a job."""
-    return tuple(text for text in point if not text.lstrip("+~").startswith(("hydra.", "hydra/")))
+def sweep_points(overrides: Overrides, config_dirs: Sequence[Path] = ()) -> list[Overrides]:
+    """List the overrides of each point of a sweep, without composing the points."""
+    return _list_points(overrides, raw_config(overrides.single, config_dirs))
 
 
-def sweep_points(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> list[list[str]]:
-    parsed = parse_overrides(overrides)
-    return _list_points(parsed, _merge_single_values(parsed, config_dirs))
+def _plan_run(
+    overrides: Overrides, config: DictConfig, reader: CatalogueReader, config_dirs: tuple[Path, ...]
+) -> RunPlan:
+    for override in overrides.swept:
+        remedy = "several values need a sweep; add -m"
+        if override.key_or_group == "logger":
+            remedy = f"several loggers at once are logger=[{override.get_value_string()}]"
+        raise InputError(f"{override.input_line}: {remedy}")
+    copied = pickle.loads(pickle.dumps(config))  # noqa: S301 - ours, and twice to five times as fast as deepcopy
+    spec = spec_from_config(copied, reader)
+    return RunPlan((spec,), is_sweep=False, config_dirs=config_dirs, config=config)
 
 
-def _merge_single_values(overrides: Sequence[Override], config_dirs: Sequence[Path]) -> DictConfig:
-    plain = [override.input_line or "" for override in overrides if not override.is_sweep_override()]
-    return raw_config(plain, config_dirs)
-
-
-def _prepend_sweep_parameters(overrides: Sequence[Override], config: DictConfig) -> list[Override]:
+def _with_sweep_parameters(overrides: Overrides, config: DictConfig) -> Overrides:
+    """Return the overrides behind those that a sweep's file lists as its parameters, so that typed ones win."""
     parameters: Any = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})) or {}
-    return [*parse_overrides([f"{key}={value}" for key, value in parameters.items()]), *overrides]
+    return Overrides.of(f"{key}={value}" for key, value in parameters.items()).plus(overrides)
 
 
-def _plan_with_unknown_points(overrides: Sequence[Override], config: DictConfig, composer: PointComposer) -> RunPlan:
+def _plan_open_sweep(overrides: Overrides, config: DictConfig, composer: PointComposer) -> RunPlan:
     """Plan a sweep whose sweeper chooses points while it runs; one example is composed and checked.
 
     The launcher `replicas`, which needs known points, is refused.
     """
-    if str(config.hydra.launcher.get("_target_")) == REPLICAS_LAUNCHER:
+    if config.hydra.launcher.get("_target_") == REPLICAS_LAUNCHER:
         raise InputError(
             f"hydra/launcher=replicas: runs points that are known beforehand, but {config.hydra.sweeper._target_} "
             f"chooses them as it goes; use hydra/launcher=basic or joblib"
         )
     return RunPlan(
-        (composer.spec(_first_values(overrides)),),
+        (composer.spec(overrides.first_values()),),
         is_sweep=True,
         config_dirs=composer.config_dirs,
         is_open=True,
-        fixed_keys=frozenset(override.key_or_group for override in overrides if not override.is_sweep_override()),
+        fixed_keys=frozenset(override.key_or_group for override in overrides.single.parsed),
     )
 
 
-def _first_values(overrides: Sequence[Override]) -> list[str]:
-    point = {}
-    for override in overrides:
-        text, value = override.input_line or "", override.value()
-        if isinstance(value, IntervalSweep):
-            text = f"{override.get_key_element()}={value.start}"
-        elif override.is_sweep_override():
-            text = f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
-        point[override.key_or_group] = text
-    return list(point.values())
-
-
-def _list_points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]]:
-    all_overrides = _prepend_sweep_parameters(overrides, config)
-    interval = next(
-        (override.input_line for override in all_overrides if isinstance(override.value(), IntervalSweep)), None
-    )
-    if interval is not None:
-        raise InputError(f"{interval}: an interval needs a sweeper that searches it, e.g. hydra/sweeper=optuna")
-    # A typed override of a key replaces that of the sweep's file.
-    count = math.prod({override.key_or_group: count_values(override) for override in all_overrides}.values())
+def _list_points(typed: Overrides, config: DictConfig) -> list[Overrides]:
+    """List the overrides of each point: the grid of all values, combined with the points that a sweep's file lists."""
+    overrides = _with_sweep_parameters(typed, config)
+    for override in overrides.swept:
+        if isinstance(override.value(), IntervalSweep):
+            raise InputError(
+                f"{override.input_line}: an interval needs a sweeper that searches it, e.g. hydra/sweeper=optuna"
+            )
+    count = overrides.count_points()
     if count > MOST_POINTS:
         raise InputError(f"{count} points are too many for one sweep, which has at most {MOST_POINTS}; split it")
     if count == 0:
-        empty = next(override.input_line for override in all_overrides if count_values(override) == 0)
+        empty = next(override.input_line for override in overrides.swept if not Overrides((override,)).count_points())
         raise InputError(f"{empty}: has no values; write e.g. range(0,10,2), whose end is above its start")
     try:
-        grid = points_of(all_overrides)
+        grid = points_of(overrides)
     except HydraException as error:
         raise InputError(one_line(error)) from error
-    return combine_points(grid, extra_points(config.hydra.sweeper.get("points")))
-
-
-def _explain_several_values(override: Override) -> str:
-    if override.key_or_group == "logger":
-        names = (override.input_line or "").partition("=")[2]
-        return f"{override.input_line}: several loggers at once are logger=[{names}]"
-    return f"{override.input_line}: several values need a sweep; add -m"
+    return list(map(Overrides.of, combine_points(grid, extra_points(config.hydra.sweeper.get("points")))))
 
 
 class PointComposer:
@@ -185,43 +161,25 @@ class PointComposer:
         self.config_dirs = tuple(config_dirs)
         self._allow_targets = allow_targets
         self._catalogue = CatalogueReader(config_dirs, allow_targets)
-        self._groups = _group_names(config_dirs)
+        # Names that Hydra may take for groups; one too many costs time but changes no result.
+        children = (child.name for folder in [conf_dir(), *with_own(config_dirs)] for child in folder.iterdir())
+        self._groups = {*children, *ConfigStore.instance().repo}
         self._merged: dict[tuple[str, ...], bytes] = {}
 
-    def spec(self, point: Sequence[str]) -> RunSpec:
+    def spec(self, point: Words) -> RunSpec:
         """Compose the overrides of one point, with the result and the errors of `compose`."""
+        overrides = Overrides.of(point)
         try:
-            choices, values = self._split(mark_added_keys(point))
+            choices, values = overrides.marked.split_choices(self._groups)
             config = self._merge(choices)
             set_values(config, values)
-            return spec_from_config_in_place(config, self._catalogue)
+            return spec_from_config(config, self._catalogue)
         except (HydraException, OmegaConfBaseException, ValueError):
-            return compose(point, config_dirs=self.config_dirs, allow_targets=self._allow_targets)
+            return compose(overrides, config_dirs=self.config_dirs, allow_targets=self._allow_targets)
 
-    def _split(self, point: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
-        """Split a point into the overrides that choose files to merge and those that set values afterwards."""
-        overrides = parse_overrides(point)
-        # Groups in other folders may have any name, so then every override may be a choice.
-        has_searchpath = any(override.key_or_group == "hydra.searchpath" for override in overrides)
-        is_choice = [has_searchpath or _is_choice(override, self._groups) for override in overrides]
-        choices = tuple(text for text, chosen in zip(point, is_choice, strict=True) if chosen)
-        return choices, [override for override, chosen in zip(overrides, is_choice, strict=True) if not chosen]
-
-    def _merge(self, choices: tuple[str, ...]) -> DictConfig:
+    def _merge(self, choices: Overrides) -> DictConfig:
         """Return a new tree of the files that overrides choose, from a cache of pickles."""
-        if choices not in self._merged:
-            self._merged[choices] = pickle.dumps(raw_config(choices, self.config_dirs))
-        return pickle.loads(self._merged[choices])  # noqa: S301 - written by the line above
-
-
-def _group_names(config_dirs: Sequence[Path]) -> set[str]:
-    """Collect the names that Hydra may take for groups; a name too many costs time but changes no result."""
-    children = (child.name for folder in [conf_dir(), *with_own(config_dirs)] for child in folder.iterdir())
-    return {*children, *ConfigStore.instance().repo}
-
-
-def _is_choice(override: Override, groups: set[str]) -> bool:
-    key = override.key_or_group
-    if key.split(".")[0] == "hydra":
-        return True
-    return ("/" in key or key in groups) and not isinstance(override.value(), dict)
+        key = tuple(choices.texts)
+        if key not in self._merged:
+            self._merged[key] = pickle.dumps(raw_config(choices, self.config_dirs))
+        return pickle.loads(self._merged[key])  # noqa: S301 - written by the line above

@@ -169,15 +169,12 @@ def _points_at(
     ranges: Mapping[str, tuple[float, float, str]], points: Sequence[Sequence[float]]
 ) -> Iterator[Overrides]:
     for coordinates in points:
-        yield [
-            f"{key}={_number_at(*ends, share):.12g}"
-            for (key, ends), share in zip(ranges.items(), coordinates, strict=True)
-        ]
-
-
-def _number_at(low: float, high: float, scale: str, share: float) -> float:
-    value = low * (high / low) ** share if scale == "log" else low + share * (high - low)
-    return min(max(float(f"{value:.{SIGNIFICANT_DIGITS}g}"), low), high)
+        point = []
+        for (key, (low, high, scale)), share in zip(ranges.items(), coordinates, strict=True):
+            number = low * (high / low) ** share if scale == "log" else low + share * (high - low)
+            rounded = min(max(float(f"{number:.{SIGNIFICANT_DIGITS}g}"), low), high)
+            point.append(f"{key}={rounded:.12g}")
+        yield point
 
 
 def _require_keys(where: str, given: Any, known: Sequence[str]) -> None:

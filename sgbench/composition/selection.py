@@ -74,7 +74,7 @@ def canonical_name(entry: Entry) -> str:
     return str(entry.meta.get("canonical") or entry.name).removeprefix(f"{entry.group}/")
 
 
-def declared_fact(entry: Entry, known: Mapping[str, Entry], key: str, default: Any = None) -> Any:
+def _declared_fact(entry: Entry, known: Mapping[str, Entry], key: str, default: Any = None) -> Any:
     """Return a value of an entry's `meta`; a preset inherits it from its canonical entry in `known`.
 
     If neither states the key, return `default`.
@@ -109,8 +109,8 @@ def _property(entry: Entry, known: Mapping[str, Entry], option: str) -> Any:
         return library_of(entry) if is_preset(entry) else None
     flag = FLAGS.get(option)
     if flag is None:
-        return declared_fact(entry, known, option)
-    return bool(declared_fact(entry, known, flag.key, flag.default))
+        return _declared_fact(entry, known, option)
+    return bool(_declared_fact(entry, known, flag.key, flag.default))
 
 
 def _known_value(group: str, known: Mapping[str, Entry], key: str, typed: str) -> str:

@@ -1,6 +1,6 @@
 """Names the methods of a sweep by the settings in which its points differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sgbench.composition.plan import RunPlan
 from sgbench.records.method import method_id
@@ -29,15 +29,10 @@ def choices_first(keys: Sequence[str]) -> list[str]:
 
 def name_methods(planned: RunPlan) -> dict[str, str]:
     """Map the id of each method to the settings that are swept, seeds aside; empty if only surrogates are swept."""
-    settings = [_settings(point) for point in planned.points]
-    keys = choices_first(list(dict.fromkeys(key for setting in settings for key in setting)))
+    settings = [point.settings for point in planned.points]
+    keys = choices_first(list(dict.fromkeys(key for setting in settings for key in setting if key != SEED_KEY)))
     swept = [key for key in keys if len({setting.get(key) for setting in settings}) > 1]
     if set(swept) <= {SURROGATE_KEY}:
         return {}
     names = (", ".join(f"{key}={setting[key]}" for key in swept if key in setting) for setting in settings)
     return dict(zip((method_id(spec.method) for spec in planned.specs), names, strict=True))
-
-
-def _settings(overrides: Sequence[str]) -> Mapping[str, str]:
-    pairs = (text.lstrip("+~").partition("=") for text in overrides)
-    return {key: value for key, _, value in pairs if key != SEED_KEY}

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sgbench.composition import catalogue
+from sgbench.composition.overrides import Overrides, seed_override
 from sgbench.composition.plan import RunPlan
-from sgbench.composition.unused import WITHOUT_SPIKES
-from sgbench.composition.words import seed_override
+from sgbench.composition.tree import WITHOUT_SPIKES
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import SHOWN, ProtocolReference, References, experiment_of, setting_deviations
 from sgbench.records.method import method_id
@@ -21,9 +21,7 @@ WIDTH_RATIO = 5.0
 """Ratio of surrogates' widths from which on a note says that a sweep compares widths as much as shapes."""
 
 
-def notes_before_running(
-    planned: RunPlan, overrides: Sequence[str], widths: Mapping[str, float | None]
-) -> Iterator[str]:
+def notes_before_running(planned: RunPlan, overrides: Overrides, widths: Mapping[str, float | None]) -> Iterator[str]:
     """Yield lines on finished runs, settings without effect, unequal widths and missing ranks, before a plan runs.
 
     `overrides`: those of the command line; `widths`: maps surrogates to their full width at half maximum [threshold
@@ -63,9 +61,9 @@ def _note_on_widths(widths: Mapping[str, float | None]) -> Iterator[str]:
         )
 
 
-def _note_on_idle_settings(planned: RunPlan, overrides: Sequence[str]) -> Iterator[str]:
+def _note_on_idle_settings(planned: RunPlan, overrides: Overrides) -> Iterator[str]:
     plain = next((spec for spec in planned.specs if spec.method.is_baseline), None)
-    idle = [text for text in overrides if text.partition("=")[0].partition(".")[0] in ABOUT_SPIKES]
+    idle = [text for text in overrides.texts if text.partition("=")[0].partition(".")[0] in ABOUT_SPIKES]
     if plain is not None and idle:
         yield f"note: {', '.join(idle)}: no effect with network={plain.method.label}, which has no spiking neurons"
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.composition import catalogue
+from sgbench.composition.overrides import Overrides
 from sgbench.errors import InputError
 from sgbench.records.calibration import is_auto
 
 if TYPE_CHECKING:
+    from sgbench.composition.overrides import Words
     from sgbench.records.spec import RunSpec
 
 WIDTHS = ("width_fwhm", "surrogate.width_fwhm")
@@ -59,7 +61,7 @@ class SweepGrid:
 
 
 def read_grid(
-    name: str, overrides: Sequence[str], *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
+    name: str, overrides: Words, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
 ) -> SweepGrid:
     """Compose the combinations of a shipped sweep with Hydra overrides, without running any.
 
@@ -70,16 +72,19 @@ def read_grid(
     (['surrogate'], [(0, 1), (0, 1)])
     """
     catalogue.entry("sweep", name, config_dirs)
-    return grid_of(name, [f"sweep={name}", *overrides], config_dirs=config_dirs, allow_targets=allow_targets)
+    return grid_of(
+        name, Overrides.of([f"sweep={name}"]).plus(overrides), config_dirs=config_dirs, allow_targets=allow_targets
+    )
 
 
 def grid_of(
-    title: str, overrides: Sequence[str], *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
+    title: str, overrides: Words, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
 ) -> SweepGrid:
     """Compose the combinations of any swept Hydra overrides as a grid named `title`; see `read_grid`."""
     from sgbench.composition.plan import plan
 
-    combinations = _combinations(overrides, config_dirs)
+    typed = Overrides.of(overrides)
+    combinations = _combinations(typed, config_dirs)
     keys = list(dict.fromkeys(key for settings, _ in combinations for key in settings))
     values_by_key = {
         key: tuple(dict.fromkeys(settings.get(key, NOT_SET) for settings, _ in combinations)) for key in keys
@@ -88,7 +93,7 @@ def grid_of(
     axis_keys = [axis.key for axis in axes]
     # A method does not depend on the seed, so each combination is planned with one seed.
     one_seed = [f"{SEED}={seeds[0]}" for _, seeds in combinations[:1] if seeds]
-    planned = plan([*overrides, *one_seed], multirun=True, config_dirs=config_dirs, allow_targets=allow_targets)
+    planned = plan(typed.plus(one_seed), multirun=True, config_dirs=config_dirs, allow_targets=allow_targets)
     if any(is_auto(spec.method.parameters["surrogate"]) for spec in planned.specs):
         from sgbench.training.calibration import calibrate_plan  # imports torch, which is slow
 
@@ -102,15 +107,14 @@ def grid_of(
 
 def count_runs(entry: catalogue.Entry) -> int:
     from sgbench.composition.points import count_points
-    from sgbench.composition.words import count_values, parse_overrides
 
     node: Any = entry.parameters.get("hydra") or {}
     sweeper = node.get("sweeper") or {}
-    overrides = parse_overrides([f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()])
-    return math.prod(map(count_values, overrides)) * count_points(sweeper.get("points"))
+    overrides = Overrides.of(f"{key}={value}" for key, value in (sweeper.get("params") or {}).items())
+    return overrides.count_points() * count_points(sweeper.get("points"))
 
 
-def _combinations(overrides: Sequence[str], config_dirs: Sequence[Path]) -> list[tuple[dict[str, str], list[str]]]:
+def _combinations(overrides: Overrides, config_dirs: Sequence[Path]) -> list[tuple[dict[str, str], list[str]]]:
     """List (settings, seeds) of each combination of all keys but the seed, in the order of Hydra's basic sweeper.
 
     `settings` maps keys to values; values and seeds are texts, as in overrides.
@@ -118,10 +122,10 @@ def _combinations(overrides: Sequence[str], config_dirs: Sequence[Path]) -> list
     from sgbench.composition.plan import sweep_points
 
     seeds_of: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for job in sweep_points(overrides, config_dirs):
-        pairs = [(key, value) for key, _, value in (text.partition("=") for text in job)]
-        seeds = seeds_of.setdefault(tuple(pair for pair in pairs if pair[0] != SEED), [])
-        seeds += [value for key, value in pairs if key == SEED]
+    for point in sweep_points(overrides, config_dirs):
+        settings = point.settings
+        seed = settings.pop(SEED, None)
+        seeds_of.setdefault(tuple(settings.items()), []).extend([] if seed is None else [seed])
     return [(dict(pairs), seeds) for pairs, seeds in seeds_of.items()]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from sgbench.composition.overrides import Overrides
 from sgbench.errors import InputError, StorageError, suggest
 from sgbench.records.base import Strict
 from sgbench.records.files import read_model, to_json, write_atomic
@@ -43,10 +44,10 @@ def recall(runs_dir: Path, group: str) -> Remembered:
     return read_model(path, Remembered)
 
 
-def to_remember(overrides: Sequence[str], config_dirs: Sequence[Path], allow_targets: Sequence[str]) -> Remembered:
-    """Build the stored form of a sweep from its overrides and options; flags such as -m are left out."""
+def to_remember(overrides: Overrides, config_dirs: Sequence[Path], allow_targets: Sequence[str]) -> Remembered:
+    """Build the stored form of a sweep from its overrides and options."""
     return Remembered(
-        words=tuple(text for text in overrides if not text.startswith("-")),
+        words=tuple(overrides.texts),
         config_dirs=tuple(str(folder.resolve()) for folder in config_dirs),
         allow_targets=tuple(allow_targets),
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sgbench.composition.compose import compose
+from sgbench.composition.overrides import Overrides
 from sgbench.composition.plan import sweep_points
 from sgbench.errors import InputError
 from sgbench.paths import RECORD
@@ -37,10 +38,11 @@ def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequen
         RunBusyError: another process is writing this run.
         StorageError: the run's folder cannot be written.
     """
-    sweeps = [word for word in overrides if word.startswith("sweep=") and word != "sweep=null"]
-    if sweeps and len(sweep_points(overrides, config_dirs)) > 1:
-        raise InputError(f"run({sweeps[0]!r}): run makes one run; use sgbench.sweep({sweeps[0][6:]!r}) for all of them")
-    return run_spec(calibrate(compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets)))
+    typed = Overrides.of(overrides)
+    sweep = typed.settings.get("sweep", "null")
+    if sweep != "null" and len(sweep_points(typed, config_dirs)) > 1:
+        raise InputError(f"run('sweep={sweep}'): run makes one run; use sgbench.sweep({sweep!r}) for all of them")
+    return run_spec(calibrate(compose(typed, config_dirs=config_dirs, allow_targets=allow_targets)))
 
 
 def run_spec(spec: RunSpec, parts: Parts | None = None) -> RunRecord:

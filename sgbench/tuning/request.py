@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sgbench.composition.overrides import Overrides
 from sgbench.composition.plan import PointComposer
-from sgbench.composition.words import parse_overrides
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, setting_deviations
 from sgbench.leaderboard.score import Measure
@@ -25,7 +25,7 @@ FIRST_SEEDS = 3
 class Request:
     """Names the method and the budget of a search."""
 
-    overrides: tuple[str, ...]  # Hydra overrides of the method; no seed and none of the searched numbers
+    overrides: Overrides  # Hydra overrides of the method; no seed and none of the searched numbers
     studies: int = 3  # independent searches
     trials: int = 5  # settings of each study
     strategy: Strategy = "sobol"  # how settings are chosen
@@ -64,9 +64,9 @@ class Task:
 
     def specs(self, setting: dict[str, float], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
         """Compose one run for each seed with a setting, which maps keys of searched numbers to values."""
-        overrides = [*self.request.overrides, *setting_overrides(setting), *TUNING_OVERRIDES]
+        added = [*setting_overrides(setting), *TUNING_OVERRIDES, f"seed={seeds[0]}"]
         try:
-            first = self.composer.spec([*overrides, f"seed={seeds[0]}"])
+            first = self.composer.spec(self.request.overrides.plus(added))
         except InputError as error:
             raise InputError(f"setting {' '.join(setting_overrides(setting))}: {error}") from error
         return tuple(first.model_copy(update={"seed": seed}) for seed in seeds)
@@ -83,9 +83,9 @@ def make_task(request: Request) -> Task:
     reference = References(request.config_dirs, request.allow_targets).of(name)
     protocol = reference.protocol
     space = search_space(spec.method, protocol)
-    searched = [text for text in request.overrides if text.lstrip("+").partition("=")[0] in {*space, "width_fwhm"}]
-    if searched:
-        raise InputError(f"{searched[0]}: is what is searched under {name}; leave it out")
+    for override in request.overrides.parsed:
+        if override.key_or_group in {*space, "width_fwhm"}:
+            raise InputError(f"{override.input_line}: is what is searched under {name}; leave it out")
     if request.seeds is not None and not 1 <= request.seeds <= len(protocol.trial_seeds):
         raise InputError(
             f"--seeds {request.seeds}: {name} has settings chosen with {len(protocol.trial_seeds)} seeds, "
@@ -97,15 +97,15 @@ def make_task(request: Request) -> Task:
             f"--studies {request.studies} --trials {request.trials}: {settings} settings, {name} allows {most}"
         )
     middle = setting_overrides({key: interval.at(0.5) for key, interval in space.items()})
-    base = composer.spec([*request.overrides, *middle, f"seed={protocol.trial_seeds[0]}"])
+    base = composer.spec(request.overrides.plus([*middle, f"seed={protocol.trial_seeds[0]}"]))
     deviation = next(setting_deviations(base.method, reference), None)
     if deviation is not None:
         raise InputError(f"{name}: {deviation.text}; no board would rank what comes of it, so leave that out")
     return Task(request, composer, base, protocol, space, reference.measure)
 
 
-def _check_overrides(overrides: Sequence[str]) -> None:
-    for override in parse_overrides(overrides):
+def _check_overrides(overrides: Overrides) -> None:
+    for override in overrides.parsed:
         line = override.input_line or ""
         if override.is_sweep_override():
             raise InputError(f"{line}: one method is tuned at a time; name one value")

@@ -11,16 +11,23 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.composition import catalogue
 from sgbench.composition.citations import (
+    IDENTIFIERS,
+    Citation,
     bibliography,
     cite_entries,
     cite_source,
     cited_by,
-    is_identified,
     libraries,
     works,
 )
 
 ENTRY = re.compile(r"@(article|book|misc|software)\{([a-z0-9.-]+),\n((?:  [a-z]+ = \{.*\},\n)+)\}\n")
+
+
+def is_identified(citation: Citation) -> bool:
+    """Whether a citation leads to a work by an id, or to a library by its version."""
+    by_id = any(name in citation.fields for name in IDENTIFIERS)
+    return by_id or (citation.kind == "software" and "version" in citation.fields)
 
 
 def every_entry() -> list[catalogue.Entry]:

@@ -11,7 +11,7 @@ import yaml
 from sgbench.cli.completion import GROUP_OF, candidates, commands_of
 from sgbench.cli.main import main, parser
 from sgbench.composition import catalogue
-from sgbench.composition.completion import DEFAULTS, FIXED, SHELLS, choices_in_comment, script
+from sgbench.composition.completion import DEFAULTS, FIXED, SHELLS, _choices_in_comment, script
 from sgbench.paths import conf_dir
 from sgbench.replicas.where import PLACES
 from tests.messages import lines_naming
@@ -118,7 +118,7 @@ def test_words_of_a_parameter_are_its_default_and_others() -> None:
         for name, entry in catalogue.entries(group).items():
             text = catalogue.paths(group)[name].read_text()
             for key, value in entry.parameters.items():
-                words = [] if isinstance(value, bool) else choices_in_comment(text, key)
+                words = [] if isinstance(value, bool) else _choices_in_comment(text, key)
                 if words:
                     count += 1
                     assert value in (*words, None) or str(value).startswith("$"), (group, name, key)

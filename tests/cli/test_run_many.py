@@ -87,7 +87,7 @@ def test_a_job_of_a_sweep_takes_its_spec_from_the_plan(
     def refuse(*_: Any, **__: Any) -> None:
         raise InputError("composed once more")
 
-    monkeypatch.setattr("sgbench.composition.compose.spec_from_config", refuse)
+    monkeypatch.setattr("sgbench.composition.tree.spec_from_config", refuse)
     assert main(["run", "-m", *WORDS, "hydra.job.name=other", *words, "seed=0,1"]) == 0
     assert {path.parts[-2] for path in runs_dir.rglob("record.json")} == {"0", "1"}
 

@@ -9,8 +9,8 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
+from sgbench.composition.overrides import Overrides
 from sgbench.composition.plan import plan
-from sgbench.composition.words import parse_overrides
 from sgbench.errors import InputError
 from sgbench.sweeps.checked import build_and_check
 from sgbench.sweeps.notes import notes_before_running
@@ -103,7 +103,7 @@ def test_flags_of_hydra_that_show_something(words: list[str], shown: str, capfd:
 def test_a_word_calls_nothing_of_the_machine(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a variable of the environment holds would be in a record that nobody else can repeat."""
     monkeypatch.setenv("HOME", "/from/outside")
-    for way in (compose, plan, parse_overrides):
+    for way in (compose, plan, Overrides.of):
         with pytest.raises(InputError, match="not for overrides"):
             way([f"group={value}"])
 
@@ -168,7 +168,7 @@ def notes_of(*words: str) -> list[str]:
     """What a sweep says of widths before it runs."""
     planned = plan([*WORDS, *words], multirun=True)
     _, widths = build_and_check(planned)
-    return [line for line in notes_before_running(planned, words, widths) if "widths" in line]
+    return [line for line in notes_before_running(planned, Overrides.of(words), widths) if "widths" in line]
 
 
 def test_wandb_without_a_key_is_refused_before_anything_runs(

@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 
 from sgbench.cli.main import main
+from sgbench.composition.overrides import Overrides
 from sgbench.composition.plan import plan, sweep_points
 from sgbench.composition.points import combine_points, extra_points
 from sgbench.errors import InputError
@@ -40,7 +41,7 @@ GROUP = ["group=mine", "surrogate=atan,triangle", "seed=0,1"]
 def test_values_in_step_meet_the_grid() -> None:
     """Two settings x two seeds, where a grid of the same would be eight points; each is composed and checked."""
     words = ["seed=0,1", ZIP]
-    assert [point[:3] for point in sweep_points(words)] == [
+    assert [point.texts[:3] for point in sweep_points(Overrides.of(words))] == [
         ["surrogate=atan", "optimizer.lr=0.01", "seed=0"],
         ["surrogate=atan", "optimizer.lr=0.01", "seed=1"],
         ["surrogate=triangle", "optimizer.lr=0.02", "seed=0"],
@@ -133,7 +134,7 @@ def runs(root: Path, accuracies: list[float | None]) -> list[Any]:
 def test_status_of_a_multirun_by_its_words_and_by_its_group(tmp_path: Path, capsys: Capture) -> None:
     """One done, one failed, one under way (its folder is held), one missing; both ways tell the same."""
     specs = runs(tmp_path, [0.9, None])
-    remember(tmp_path, "mine", to_remember(["-m", *GROUP], [], []))
+    remember(tmp_path, "mine", to_remember(Overrides.of(GROUP), [], []))
     with locked(folder_of(specs[2])):
         assert main(["sweep", "status", *GROUP[1:], "--root", str(tmp_path)]) == 0
         by_words = capsys.readouterr().out
@@ -154,8 +155,8 @@ def test_a_group_that_was_never_run(tmp_path: Path, capsys: Capture) -> None:
     """One line: the nearest name, or how a sweep gets one."""
     assert main(["sweep", "show", "group=mine", "--root", str(tmp_path)]) == 2
     assert lines_naming(capsys.readouterr().err, "group=NAME")
-    remember(tmp_path, "mine", to_remember(GROUP, [], []))
-    remember(tmp_path, "../x", to_remember(GROUP, [], []))  # no file's name: not written
+    remember(tmp_path, "mine", to_remember(Overrides.of(GROUP), [], []))
+    remember(tmp_path, "../x", to_remember(Overrides.of(GROUP), [], []))  # no file's name: not written
     assert [path.name for path in (tmp_path / ".sweeps").iterdir()] == ["mine.json"]
     assert main(["sweep", "show", "group=min", "--root", str(tmp_path)]) == 2
     assert "did you mean 'mine'" in capsys.readouterr().err
@@ -207,8 +208,8 @@ def test_a_folder_that_keeps_no_locks_is_said(tmp_path: Path, monkeypatch: pytes
     """A lock that lets two handles in, as some shared file systems do; must differ: this file system."""
     planned = plan(["seed=0,1", f"paths.runs_dir={tmp_path}"], multirun=True)
     assert keeps_locks(tmp_path)
-    assert not [line for line in notes_before_running(planned, [], {}) if "keeps no locks" in line]
+    assert not [line for line in notes_before_running(planned, Overrides.of([]), {}) if "keeps no locks" in line]
     monkeypatch.setattr("sgbench.training.run_folder.FileLock", lambda *_, **__: contextlib.nullcontext())
     assert not keeps_locks(tmp_path)
-    assert [line for line in notes_before_running(planned, [], {}) if "keeps no locks" in line]
+    assert [line for line in notes_before_running(planned, Overrides.of([]), {}) if "keeps no locks" in line]
     assert list(tmp_path.iterdir()) == []

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from sgbench.composition.compose import raw_config, register_resolvers
 from sgbench.composition.hydra_internals import run_as_job
+from sgbench.composition.overrides import Overrides
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
 from tests.rooms import ROOT, syntax
@@ -115,7 +116,7 @@ def test_a_task_is_called_as_hydra_calls_it(words: list[str], runs_dir: Path, mo
     left = []
     for kind in ("ours", "hydra's"):
         if kind == "ours":
-            assert run_as_job(raw_config(words), look) == "done"
+            assert run_as_job(raw_config(Overrides.of(words)), look) == "done"
         else:
             monkeypatch.setattr(sys, "argv", ["sgbench", *words])
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(look)()
@@ -137,7 +138,7 @@ def test_an_error_of_a_task_comes_out_as_it_is(error: BaseException, capfd: pyte
         raise error
 
     with pytest.raises(type(error)) as told:
-        run_as_job(raw_config([]), fail)
+        run_as_job(raw_config(Overrides.of([])), fail)
     assert told.value is error
     assert capfd.readouterr() == ("", "")
     assert not HydraConfig.initialized()

@@ -17,10 +17,11 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from sgbench.composition import compose
+from sgbench.composition.overrides import Overrides
 from sgbench.paths import conf_dir
 from tests import kept_merges
 
-WORDS = ["surrogate=triangle", "neuron.beta=0.8"]
+WORDS = Overrides.of(["surrogate=triangle", "neuron.beta=0.8"])
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def hydra_itself() -> Iterator[None]:
 def outcome(words: list[str]) -> str:
     """What is merged of words, as text; or how they are refused."""
     try:
-        return OmegaConf.to_yaml(inspect.unwrap(compose.merge)(words, []))
+        return OmegaConf.to_yaml(inspect.unwrap(compose.merge)(Overrides.of(words), []))
     except HydraException as error:
         return f"{type(error).__name__}: {error}"
 
@@ -120,7 +121,7 @@ def test_a_default_that_names_another_choice_gets_that(folder, tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
     for name in ("one", "other"):
-        given = [f"experiment={name}"], [tmp_path / "own"]
+        given = Overrides.of([f"experiment={name}"]), [tmp_path / "own"]
         found = inspect.unwrap(compose.merge)(*given)
         with hydra_itself():
             assert found == inspect.unwrap(compose.merge)(*given)
@@ -135,10 +136,10 @@ def test_files_of_others_are_read_each_time(folder, tmp_path):
     text = (conf_dir() / "surrogate" / "atan.yaml").read_text()
     for name in ("one", "other"):
         own.write_text(text.replace("_target_:", f"name_of_file: {name}\n_target_:"))
-        assert compose.merge(["surrogate=mine"], [own.parent.parent]).surrogate.name_of_file == name
+        assert compose.merge(Overrides.of(["surrogate=mine"]), [own.parent.parent]).surrogate.name_of_file == name
     own.unlink()
     with pytest.raises(HydraException):
-        compose.merge(["surrogate=mine"], [own.parent.parent])
+        compose.merge(Overrides.of(["surrogate=mine"]), [own.parent.parent])
 
 
 def test_a_text_of_yaml_is_parsed_once(tmp_path):
@@ -170,7 +171,7 @@ def test_refused_words_keep_nothing(folder):
     """Must differ: an entry that does not exist is refused each time, and no file is there."""
     for _ in range(2):
         with pytest.raises(HydraException):
-            compose.merge(["surrogate=no_such_entry"], [])
+            compose.merge(Overrides.of(["surrogate=no_such_entry"]), [])
     assert list(folder.rglob("*.pickle")) == []
 
 

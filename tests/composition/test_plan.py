@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 import sgbench.composition.compose
+from sgbench.cli.run_hydra import Job
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
+from sgbench.composition.overrides import Overrides
 from sgbench.composition.plan import plan
-from sgbench.composition.words import parse_overrides
 from sgbench.errors import InputError
 from sgbench.records.spec import RunSpec
 from tests.messages import raises_naming
@@ -57,7 +60,7 @@ BAD = {
 
 def points(words: Sequence[str]) -> list[list[str]]:
     """The points of Hydra's basic sweeper."""
-    (found,) = BasicSweeper.split_arguments(parse_overrides(words), None)
+    (found,) = BasicSweeper.split_arguments([*Overrides.of(words).parsed], None)
     return found
 
 
@@ -72,9 +75,9 @@ def merges(every_merge_is_hydras: None, monkeypatch: pytest.MonkeyPatch) -> list
     counted: list[list[str]] = []
     merge = sgbench.composition.compose.merge
 
-    def count(words: Sequence[str], folders: Sequence[Path]) -> object:
-        counted.append(list(words))
-        return merge(words, folders)
+    def count(overrides: Overrides, folders: Sequence[Path]) -> object:
+        counted.append(overrides.texts)
+        return merge(overrides, folders)
 
     monkeypatch.setattr(sgbench.composition.compose, "merge", count)
     return counted
@@ -211,12 +214,15 @@ def test_one_point_is_no_sweep(merges: list[list[str]]) -> None:
         plan(["seed=3,4"])
 
 
-def test_a_spec_leaves_the_tree_as_it_was() -> None:
+def test_a_job_leaves_the_tree_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """Expected: what Hydra hands to a job can be read again afterwards."""
-    config = sgbench.composition.compose.raw_config(["surrogate=atan", "seed=3"])
-    first = sgbench.composition.compose.spec_from_config(config)
+    config = sgbench.composition.compose.raw_config(Overrides.of(["surrogate=atan", "seed=3"]))
+    unplanned = {"job": SimpleNamespace(num=9), "overrides": SimpleNamespace(task=["seed=3"])}
+    monkeypatch.setattr(HydraConfig, "get", lambda: SimpleNamespace(**unplanned, runtime=config.hydra.runtime))
+    job = Job(plan(["surrogate=atan"]), [], [])
+    first = job._spec(config)
     assert "hydra" in config
-    assert sgbench.composition.compose.spec_from_config(config) == first
+    assert job._spec(config) == first == compose(["surrogate=atan", "seed=3"])
 
 
 def test_an_override_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +239,14 @@ def test_an_override_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
             return OverridesParser.create().parse_overrides(overrides)
 
     words = ["protocol.epochs=3711", "surrogate.alpha=1.0625,1.1875", "seed=777,778"]  # no other test has read them
-    for module in ("words", "hydra_internals"):
+    for module in ("overrides", "hydra_internals"):
         monkeypatch.setattr(f"sgbench.composition.{module}.OverridesParser", Counted, raising=False)
     assert len(plan(words, multirun=True).specs) == 4
     assert [seen.count(word) for word in words] == [1, 1, 1]
+
+
+def test_points_are_counted_for_each_place_of_a_group() -> None:
+    """By hand: the neuron of the hidden layers and that of the readout are two keys, with 2 values each."""
+    typed = Overrides.of(["neuron=leaky,lapicque", "neuron@readout=leaky,lapicque"])
+    assert typed.count_points() == 4 == len(plan(typed, multirun=True).specs)
+    assert [override.package for override in typed.first_values().parsed] == [None, "readout"]

@@ -14,6 +14,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import MISSING
 
 from sgbench.composition.compose import compose, raw_config
+from sgbench.composition.overrides import Overrides
 from sgbench.composition.plan import plan
 from sgbench.errors import InputError
 from sgbench.sweeps.outcome import cost_to_minimise
@@ -57,7 +58,7 @@ def _strangers() -> Iterator[None]:
 def test_a_nested_group_of_another_plugin_leaves_all_as_it_was() -> None:
     """Expected: the same spec as without, where every command used to end in a traceback."""
     assert compose(["surrogate=triangle"]).method.choices["surrogate"] == "triangle"
-    node = raw_config(["hydra/sweeper=searching"]).hydra.sweeper
+    node = raw_config(Overrides.of(["hydra/sweeper=searching"])).hydra.sweeper
     assert (node._target_, node.sampler._target_) == ("strangers.Sweeper", "strangers.Sampler")
 
 
@@ -75,7 +76,7 @@ def test_a_nested_group_of_another_plugin_leaves_all_as_it_was() -> None:
 def test_what_a_plugin_does_not_register_is_refused(word: str, said: str) -> None:
     """A part of a sweeper may be one that is registered, and no other class."""
     with pytest.raises(InputError, match=said):
-        raw_config(["hydra/sweeper=searching", word])
+        raw_config(Overrides.of(["hydra/sweeper=searching", word]))
 
 
 @pytest.mark.slow

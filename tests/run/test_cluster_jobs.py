@@ -15,6 +15,7 @@ import pytest
 
 from sgbench.cli.main import main
 from sgbench.composition.compose import raw_config
+from sgbench.composition.overrides import Overrides
 from sgbench.composition.plan import plan
 from sgbench.errors import InputError, StorageError
 from sgbench.records.content import EpochScores
@@ -287,9 +288,9 @@ def test_a_wrong_setting_is_one_line(settings: dict, said: str) -> None:
 def test_settings_of_the_cluster_are_any_keys(word: str) -> None:
     """Expected: as written. Must differ: a key of ours that is misspelt."""
     words = [*WORDS, "hydra/launcher=replicas", f"hydra.launcher.{word}"]
-    assert raw_config(words).hydra.launcher.slurm == {"account": "mine"}
+    assert raw_config(Overrides.of(words)).hydra.launcher.slurm == {"account": "mine"}
     with raises_naming(InputError, "'hydra.launcher.partitoin'", "'partition'"):
-        raw_config([*words, "hydra.launcher.partitoin=main"])
+        raw_config(Overrides.of([*words, "hydra.launcher.partitoin=main"]))
 
 
 @pytest.mark.parametrize("on", ["slurm", "ray"])

@@ -13,6 +13,7 @@ import pytest
 
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
+from sgbench.composition.overrides import Overrides
 from sgbench.errors import InputError
 from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import JOURNALS, read_journals
@@ -34,7 +35,7 @@ Score = Callable[[RunSpec], float | None]
 def task(root: Path, *words: str, **request: object) -> Task:
     """A search under digits_tuned_v2 that writes into a folder."""
     words = ("protocol=digits_tuned_v2", "surrogate=atan", f"paths.runs_dir={root}", *words)
-    return make_task(Request(words, **request))  # type: ignore[arg-type]
+    return make_task(Request(Overrides.of(words), **request))  # type: ignore[arg-type]
 
 
 def near_one(spec: RunSpec) -> float:

@@ -1,15 +1,19 @@
-"""Reads the overrides of a command line with Hydra's parser, and refuses in one line what it cannot use."""
+"""The overrides of a command, parsed once by Hydra's parser; what it cannot use is refused in one line."""
+
+from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
 from sgbench.errors import InputError, shortened
+from sgbench.records.spec import Protocol
 
 SHOWN = 100  # characters of an override in a message
 LONGEST_KEY = 200  # characters
@@ -21,13 +25,97 @@ RESOLVERS = ("decay", "unless")
 """Functions that a reference in an override may call; files of the catalogue may call others too."""
 
 
-def parse_overrides(overrides: Iterable[str]) -> list[Override]:
-    return [_parsed(text) for text in overrides]
+OPTIONAL_KEYS = frozenset(f"protocol.{key}" for key in Protocol.LATER)
+"""Keys that a protocol's file may leave out; Hydra refuses to override a key that no file has."""
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """Holds the overrides of a command or of one point of a sweep, parsed and checked, in the order given.
+
+    A command line or a Python call makes one from its words; what merges files, plans a sweep or writes notes reads it.
+
+    >>> typed = Overrides.of(["surrogate=atan", "surrogate.alpha=1,2", "seed=range(3)"])
+    >>> [override.key_or_group for override in typed.swept], typed.single.texts, typed.count_points()
+    (['surrogate.alpha', 'seed'], ['surrogate=atan'], 6)
+    """
+
+    parsed: tuple[Override, ...]
+
+    @classmethod
+    def of(cls, words: Words) -> Overrides:
+        """Parse words of the form key=value; an InputError names the first that cannot be used."""
+        if isinstance(words, Overrides):
+            return words
+        return cls(tuple(_parse_word(word) for word in words))
+
+    def plus(self, words: Words) -> Overrides:
+        """Return these overrides with others behind them, which win where both set a key."""
+        return Overrides((*self.parsed, *Overrides.of(words).parsed))
+
+    @property
+    def texts(self) -> list[str]:
+        """Return the overrides as they were typed."""
+        return [override.input_line or "" for override in self.parsed]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Map each key, without Hydra's prefixes, to the text of its value."""
+        pairs = (text.lstrip("+~").partition("=") for text in self.texts)
+        return {key: value for key, _, value in pairs}
+
+    @property
+    def swept(self) -> tuple[Override, ...]:
+        """Return the overrides that have several values."""
+        return tuple(override for override in self.parsed if override.is_sweep_override())
+
+    @property
+    def single(self) -> Overrides:
+        """Return the overrides that have one value."""
+        return Overrides(tuple(override for override in self.parsed if not override.is_sweep_override()))
+
+    @property
+    def marked(self) -> Overrides:
+        """Return the same with the prefix `++` at keys that a protocol's file may leave out, so that Hydra adds them.
+
+        >>> Overrides.of(["protocol.draw=per_seed", "protocol.steps=10"]).marked.texts
+        ['++protocol.draw=per_seed', 'protocol.steps=10']
+        """
+        return Overrides.of(f"++{text}" if text.partition("=")[0] in OPTIONAL_KEYS else text for text in self.texts)
+
+    @property
+    def without_hydra(self) -> Overrides:
+        """Return the overrides that Hydra passes to a job: all but its own."""
+        return Overrides(tuple(override for override in self.parsed if not override.is_hydra_override()))
+
+    def split_choices(self, groups: Collection[str]) -> tuple[Overrides, Overrides]:
+        """Return the overrides that choose files, by the names of all groups, and those that set values in them."""
+        # Groups in other folders may have any name, so then every override may be a choice.
+        adds_folders = any(override.key_or_group == "hydra.searchpath" for override in self.parsed)
+        choices = [override for override in self.parsed if adds_folders or _chooses_file(override, groups)]
+        values = [override for override in self.parsed if not (adds_folders or _chooses_file(override, groups))]
+        return Overrides(tuple(choices)), Overrides(tuple(values))
+
+    def first_values(self) -> Overrides:
+        """Return one override for each key, with the first of its values."""
+        return Overrides.of({override.get_key_element(): _first_value(override) for override in self.parsed}.values())
+
+    def count_points(self) -> int:
+        """Count the points of the grid without listing them; of two overrides of a key the later one counts.
+
+        >>> Overrides.of(["seed=range(1e9)", "neuron=leaky,lif", "neuron@readout=li,leaky"]).count_points()
+        4000000000
+        """
+        return math.prod({override.get_key_element(): _count_values(override) for override in self.parsed}.values())
+
+
+Words = Overrides | Iterable[str]
+"""What a function that users call takes: words as they are typed, or what was made of them."""
 
 
 @lru_cache(MOST_KEPT)
-def _parsed(text: str) -> Override:
-    """Parse and check an override; each text once, since composing, planning and merging ask for the same ones."""
+def _parse_word(text: str) -> Override:
+    """Parse and check an override; each text once, since the points of a sweep share most of theirs."""
     _require_readable(text)
     try:
         (override,) = OverridesParser.create().parse_overrides([text])
@@ -35,6 +123,23 @@ def _parsed(text: str) -> Override:
         raise InputError(f"{_quoted(text)}: not of the form key=value: {_explain_form(text, error)}") from error
     _require_values(text, override)
     return override
+
+
+def _chooses_file(override: Override, groups: Collection[str]) -> bool:
+    key = override.key_or_group
+    if key.split(".")[0] == "hydra":
+        return True
+    return ("/" in key or key in groups) and not isinstance(override.value(), dict)
+
+
+def _first_value(override: Override) -> str:
+    """Write an override with the first of its values, or with the start of an interval."""
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return f"{override.get_key_element()}={value.start}"
+    if override.is_sweep_override():
+        return f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
+    return override.input_line or ""
 
 
 def _explain_form(text: str, error: Exception) -> str:
@@ -121,10 +226,10 @@ def _start_stop_step(sweep: RangeSweep) -> tuple[float, float, float]:
     return sweep.start or 0, sweep.stop or 0, sweep.step or 0
 
 
-def count_values(override: Override) -> int:
+def _count_values(override: Override) -> int:
     """Count the values of an override without listing them; 0 for an empty range.
 
-    >>> [count_values(override) for override in parse_overrides(["seed=range(1e9)", "seed=1,2", "seed=1"])]
+    >>> [_count_values(override) for override in Overrides.of(["seed=range(1e9)", "seed=1,2", "seed=1"]).parsed]
     [1000000000, 2, 1]
     """
     value = override.value()
