@@ -71,7 +71,7 @@ def outcome(*, failed: bool, accuracy: float | None, classes: int | None) -> str
 
 def pilots(path: Path, data_dir: str | None) -> Iterator[Finished]:
     """Read a table of runs that were made for another purpose."""
-    from sgbench.inspection.stored_run import stored_run
+    from sgbench.training.stored_run import stored_run
 
     with path.open() as file:
         rows = list(csv.DictReader(file))
@@ -102,8 +102,8 @@ def pilots(path: Path, data_dir: str | None) -> Iterator[Finished]:
 
 
 def of_study(folder: Path, block: str, data_dir: str | None) -> Iterator[Finished]:
-    from sgbench.inspection.stored_run import rebuild_run
     from sgbench.study_runner.store import Store
+    from sgbench.training.stored_run import rebuild_run
 
     words = [f"paths.data_dir={data_dir}"] if data_dir else []
     for entry in Store(folder, folder.name).entries([block]):
@@ -141,7 +141,7 @@ def first_seeds(runs: Iterable[Finished], count: int) -> Iterator[Finished]:
 
 
 def features(finished: Finished) -> dict[str, Any]:
-    from sgbench.inspection.diagnosed import diagnose_run
+    from sgbench.training.diagnose import diagnose_run
 
     diagnosis = diagnose_run(finished.make(), "initial", ("flow", "activity"), 1)
     layers = [{name: getattr(layer, name) for name in OF_LAYERS} for layer in diagnosis.layers]

@@ -19,9 +19,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batches", type=int, default=4, help="of a diagnosis, default: 4")
     args = parser.parse_args()
-    from sgbench.inspection.diagnosed import diagnose_run
-    from sgbench.inspection.stored_run import prepare_pass, stored_run
     from sgbench.records.diagnosis import PANELS
+    from sgbench.training.diagnose import diagnose_run
+    from sgbench.training.stored_run import prepare_pass, stored_run
     from sgbench.training.train_step import TrainLoop
 
     run = stored_run(args.words)

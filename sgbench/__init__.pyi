@@ -2,26 +2,26 @@
 
 from sgbench import callbacks as callbacks
 from sgbench import metrics as metrics
-from sgbench.custom import CustomSurrogate
 from sgbench.diagnosis.modules import diagnose_module
 from sgbench.errors import InputError, NonFiniteError, RunBusyError, SgbenchError, StorageError
-from sgbench.inspection.diagnosed import diagnose
-from sgbench.notebook.browse import list_entries as list
-from sgbench.notebook.browse import show_entry as show
-from sgbench.notebook.records import board, explain, load_records
-from sgbench.notebook.sweep import sweep
-from sgbench.notebook.table import plot
+from sgbench.leaderboard.api import board, explain, load_records
 from sgbench.recommendation.recommend import recommend
 from sgbench.study_runner.judge.judged import judge
+from sgbench.sweeps.api import sweep
 from sgbench.training.creation import create
 from sgbench.training.data_module import data
+from sgbench.training.diagnose import diagnose
+from sgbench.training.entries import list_entries as list
+from sgbench.training.entries import show_entry as show
 from sgbench.training.runner import run
+from sgbench.training.stored_run import plot
 from sgbench.version import __version__
 from sgbench.yours.accelerate import accelerate
 from sgbench.yours.benchmark import benchmark
 from sgbench.yours.calibrate import calibrate
 from sgbench.yours.compare_in import compare_in
 from sgbench.yours.compiled import compile
+from sgbench.yours.custom import CustomSurrogate
 from sgbench.yours.energy_of import energy_of
 from sgbench.yours.unroll import unroll
 from sgbench.yours.use import use

@@ -4,16 +4,43 @@ import sys
 from importlib.machinery import ModuleSpec
 
 MOVED = {
+    "sgbench.custom": "sgbench.yours.custom",
     "sgbench.dropouts.mask": "sgbench.dropouts.base",
     "sgbench.engine": "fastspiking",
+    "sgbench.inspection": "",
+    "sgbench.inspection.chip_run": "sgbench.exchange.chip_run",
+    "sgbench.inspection.data_summary": "sgbench.datasets.summary",
+    "sgbench.inspection.diagnosed": "sgbench.training.diagnose",
+    "sgbench.inspection.diagnosis_text": "sgbench.diagnosis.text",
+    "sgbench.inspection.entry_check": "sgbench.yours.entry_check",
+    "sgbench.inspection.neuron_picture": "sgbench.plots.entries.neuron",
+    "sgbench.inspection.portrait": "sgbench.training.entries",
+    "sgbench.inspection.robustness": "sgbench.training.robustness",
+    "sgbench.inspection.run_picture": "sgbench.training.stored_run",
+    "sgbench.inspection.sample_picture": "sgbench.plots.entries.samples",
+    "sgbench.inspection.stored_run": "sgbench.training.stored_run",
+    "sgbench.inspection.surrogate_comparison": "sgbench.plots.entries.surrogate_comparison",
+    "sgbench.inspection.surrogate_curves": "sgbench.plots.entries.surrogate_curves",
+    "sgbench.inspection.surrogate_facts": "sgbench.plots.entries.surrogate_curves",
+    "sgbench.inspection.surrogate_picture": "sgbench.plots.entries.surrogate",
     "sgbench.leaderboard.registry": "sgbench.leaderboard.shipped",
+    "sgbench.metrics.evaluation": "sgbench.training.evaluation",
+    "sgbench.metrics.spiking": "sgbench.metrics",
     "sgbench.neurons.takeoff": "sgbench.neurons.base",
+    "sgbench.notebook": "",
+    "sgbench.notebook.browse": "sgbench.training.entries",
+    "sgbench.notebook.records": "sgbench.leaderboard.api",
+    "sgbench.notebook.sweep": "sgbench.sweeps.api",
+    "sgbench.notebook.table": "sgbench.sweeps.api",
     "sgbench.records.formula": "fastspiking.formula",
     "sgbench.signals": "fastspiking.signals",
     "sgbench.study": "sgbench.study_runner",
     "sgbench.surrogates.drawn": "fastspiking.drawn",
 }
-"""Maps former names of modules, and of packages with all that is in them, to those of today."""
+"""Maps former names of modules, and of packages with all that is in them, to those of today.
+
+A package whose modules went to several others maps to "", and is empty.
+"""
 
 
 class MovedModules:
@@ -21,7 +48,8 @@ class MovedModules:
 
     def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
         """Return a spec for a former name; None leaves all others to Python."""
-        return None if today(name) is None else ModuleSpec(name, self)  # type: ignore[arg-type]
+        now = today(name)
+        return None if now is None else ModuleSpec(name, self, is_package=not now)  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> None:
         """Leave it to Python to make an empty module, which `exec_module` replaces."""
@@ -33,7 +61,7 @@ class MovedModules:
 
         former: str = module.__name__  # type: ignore[attr-defined]
         name = today(former)
-        if name is not None:
+        if name:
             warnings.warn(f"{former} is now {name}; its former name goes", DeprecationWarning, stacklevel=2)
             sys.modules[former] = importlib.import_module(name)
 
@@ -45,7 +73,7 @@ def today(name: str) -> str | None:
     ('fastspiking.kernels.forward', 'fastspiking.signals', None)
     """
     for former, now in MOVED.items() if name.startswith("sgbench.") else ():
-        if name == former or name.startswith(f"{former}."):
+        if name == former or (now and name.startswith(f"{former}.")):
             return now + name.removeprefix(former)
     return None
 

@@ -34,8 +34,17 @@ def test_a_former_name_is_the_same_module() -> None:
 
 @pytest.mark.usefixtures("forgotten")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_every_former_name_answers() -> None:
+    """Must match: each module is the one of today, also those of packages that were divided."""
+    for former, now in MOVED.items():
+        module = importlib.import_module(former)
+        assert module is importlib.import_module(now or former)
+
+
+@pytest.mark.usefixtures("forgotten")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_never_was_is_not_found() -> None:
     """Must differ: a module that no release had, and one that only begins like a package that moved."""
-    for name in ("sgbench.engine.nothing", "sgbench.engines"):
+    for name in ("sgbench.engine.nothing", "sgbench.engines", "sgbench.inspection.nothing"):
         with pytest.raises(ModuleNotFoundError):
             importlib.import_module(name)

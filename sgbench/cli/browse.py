@@ -42,7 +42,7 @@ def register(commands: Any) -> None:
 
 def check_own_entry(args: argparse.Namespace) -> int:
     """Print a line for each contract that an entry in the user's own folder breaks; return 1 if any is broken."""
-    from sgbench.inspection.entry_check import check_entry
+    from sgbench.yours.entry_check import check_entry
 
     problems = check_entry(args.path, args.allow_target)
     print_lines(problems or f"{args.path}: keeps the contracts of its group")
@@ -102,7 +102,7 @@ def show_entry(args: argparse.Namespace) -> int:
     entry = catalogue.entry(group, name, args.config_dir)
 
     def figure() -> Figure:
-        from sgbench.inspection.portrait import portrait
+        from sgbench.training.entries import portrait
 
         return portrait(entry, config_dirs=args.config_dir, allow_targets=args.allow_target)
 
@@ -119,7 +119,7 @@ def _show_run(args: argparse.Namespace) -> int:
     record = read_model(folder / RECORD, RunRecord)
 
     def figure() -> Figure:
-        from sgbench.inspection.run_picture import figure_of_run
+        from sgbench.training.stored_run import figure_of_run
 
         options = {"config_dirs": args.config_dir, "allow_targets": args.allow_target}
         return figure_of_run(folder, samples=args.samples, **options)

@@ -35,7 +35,7 @@ def compare(args: argparse.Namespace) -> int:
     names = _checked_names(args)
     width = _checked_width(args.width)
     check_picture(args)
-    from sgbench.inspection.surrogate_comparison import comparison
+    from sgbench.plots.entries.surrogate_comparison import comparison
     from sgbench.training.creation import create
 
     surrogates = {
@@ -80,14 +80,14 @@ def _checked_width(text: str) -> float:
 
 def _figure(surrogates: Mapping[str, Surrogate], width: float) -> Figure:
     """Draw surrogates, mapped by name, as they are and at one width [threshold units]."""
-    from sgbench.inspection.surrogate_comparison import comparison_figure, comparison_picture
+    from sgbench.plots.entries.surrogate_comparison import comparison_figure, comparison_picture
 
     return comparison_figure(comparison_picture(surrogates, width))
 
 
 def comparison_text(rows: list[dict[str, Any]], width: float, columns: int | None = None) -> str:
     """Write the facts about surrogates, from `comparison` at a width [threshold units], as a table."""
-    from sgbench.inspection.surrogate_facts import interval, listed_or_none
+    from sgbench.plots.entries.surrogate_curves import interval, listed_or_none
 
     head = [*COLUMNS, f"area at width {number_text(width)}"]
     cells = [

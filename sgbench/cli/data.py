@@ -198,14 +198,14 @@ def show_data(args: argparse.Namespace) -> int:
         raise InputError(f"--samples {args.samples}: at least 1 is needed")
     entry = catalogue.entry("dataset", args.name, args.config_dir)
     dataset, splits, sha256 = load_data_set(args.name, args)
-    from sgbench.inspection.data_summary import summary_rows
+    from sgbench.datasets.summary import summary_rows
 
     rows = [["what", entry.line], ["source", dataset.source], ["licence", dataset.licence]]
     rows += [["parameters", ", ".join(f"{key}={value}" for key, value in entry.parameters.items()) or "none"]]
     rows += [*summary_rows(dataset, splits), ["sha256", sha256]]
     print_lines(aligned(rows, text_columns=2, width=screen(args)))
     if args.plot is not None:
-        from sgbench.inspection.sample_picture import draw
+        from sgbench.plots.entries.samples import draw
 
         draw(args.name, dataset, splits[args.split], args.split, args.plot, count=args.samples)
         print_lines(f"picture: {args.plot}")

@@ -14,7 +14,7 @@ from sgbench.records.diagnosis import PANELS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from sgbench.inspection.stored_run import StoredRun
+    from sgbench.training.stored_run import StoredRun
 
 ABOUT = """Diagnose a run or a network that has not been trained, on batches of its validation split.
 
@@ -63,8 +63,8 @@ def _panels_parser() -> argparse.ArgumentParser:
 def _panels(args: argparse.Namespace) -> int:
     """Print the diagnoses of a run by layer, with advice."""
     from sgbench.diagnosis.panels import checked_panels
-    from sgbench.inspection.diagnosed import diagnose_run
-    from sgbench.inspection.diagnosis_text import diagnosis_text
+    from sgbench.diagnosis.text import diagnosis_text
+    from sgbench.training.diagnose import diagnose_run
 
     panels = checked_panels(args.panel.split(","))
     run = _stored_run(args)
@@ -91,8 +91,8 @@ def _line_parser() -> argparse.ArgumentParser:
 
 def _line(args: argparse.Namespace) -> int:
     """Print the loss and its slopes along the line from initial to selected weights."""
-    from sgbench.inspection.diagnosed import scan_line
-    from sgbench.inspection.diagnosis_text import line_text
+    from sgbench.diagnosis.text import line_text
+    from sgbench.training.diagnose import scan_line
 
     run = _stored_run(args)
     line = scan_line(run, batches=args.batches, points=args.points, first=args.first, last=args.last)
@@ -111,8 +111,8 @@ def _plane_parser() -> argparse.ArgumentParser:
 
 def _plane(args: argparse.Namespace) -> int:
     """Print a summary of the loss over a plane of weights, and draw it with --plot."""
-    from sgbench.inspection.diagnosed import scan_plane
-    from sgbench.inspection.diagnosis_text import plane_text
+    from sgbench.diagnosis.text import plane_text
+    from sgbench.training.diagnose import scan_plane
 
     run = _stored_run(args)
     plane = scan_plane(
@@ -142,8 +142,8 @@ def _loop_parser() -> argparse.ArgumentParser:
 
 def _loop(args: argparse.Namespace) -> int:
     """Print the closed-loop integrals of a run's surrogate gradient."""
-    from sgbench.inspection.diagnosed import integrate_loops
-    from sgbench.inspection.diagnosis_text import loops_text
+    from sgbench.diagnosis.text import loops_text
+    from sgbench.training.diagnose import integrate_loops
 
     run = _stored_run(args)
     loops = integrate_loops(
@@ -162,8 +162,8 @@ def _widths_parser() -> argparse.ArgumentParser:
 
 def _widths(args: argparse.Namespace) -> int:
     """Print for each layer the statistics from which adaptive surrogates choose their width."""
-    from sgbench.inspection.diagnosed import measure_widths
-    from sgbench.inspection.diagnosis_text import widths_text
+    from sgbench.diagnosis.text import widths_text
+    from sgbench.training.diagnose import measure_widths
 
     run = _stored_run(args)
     measures = measure_widths(run, weights=args.weights, batches=args.batches)
@@ -222,8 +222,8 @@ def _robustness_parser() -> argparse.ArgumentParser:
 
 def _robustness(args: argparse.Namespace) -> int:
     """Print the validation score of a finished run at each severity of each disturbance."""
-    from sgbench.inspection.diagnosis_text import robustness_text
-    from sgbench.inspection.robustness import NAMES, measure_robustness
+    from sgbench.diagnosis.text import robustness_text
+    from sgbench.training.robustness import NAMES, measure_robustness
 
     what = NAMES if args.what is None else tuple(args.what.split(","))
     levels = _parse_levels(args.levels, what)
@@ -232,7 +232,7 @@ def _robustness(args: argparse.Namespace) -> int:
     tree = [curve._asdict() | {"points": [point._asdict() for point in curve.points]} for curve in curves]
 
     def figure() -> Figure:
-        from sgbench.inspection.robustness import robustness_figure
+        from sgbench.training.robustness import robustness_figure
 
         return robustness_figure(curves)
 
@@ -265,7 +265,7 @@ def _parse_levels(text: str | None, what: Sequence[str]) -> list[float] | None:
 
 def _stored_run(args: argparse.Namespace) -> StoredRun:
     """Load the run that the arguments name by its folder, or build the network of their overrides."""
-    from sgbench.inspection.stored_run import stored_run
+    from sgbench.training.stored_run import stored_run
 
     return stored_run(args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
 

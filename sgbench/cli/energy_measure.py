@@ -18,7 +18,6 @@ from sgbench.energy.text import amount, joules_interval
 from sgbench.energy.training_cost import TrainingCost, training_cost
 from sgbench.energy.validate import EnergyVerdict, load_cases, validate, verdicts_figure
 from sgbench.errors import InputError, require_number
-from sgbench.inspection.stored_run import StoredRun, load_selected, rebuild_run, stored_run
 from sgbench.records.content import Learning
 from sgbench.records.files import read_bytes, write_atomic
 from sgbench.records.record import RunRecord
@@ -26,6 +25,7 @@ from sgbench.tables import aligned
 from sgbench.tables.markdown import markdown
 from sgbench.training.epoch_loop import Training
 from sgbench.training.run_diagnosis import learning_of
+from sgbench.training.stored_run import StoredRun, load_selected, rebuild_run, stored_run
 
 NEAR_FACTOR = 2.0  # predictions within this factor of the measurement are counted as near
 TABLE_BEGIN, TABLE_END = "<!-- energy:validate -->", "<!-- /energy -->"

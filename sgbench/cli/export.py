@@ -13,8 +13,8 @@ from sgbench.cli.common import answer, shared_options
 from sgbench.errors import InputError, suggest
 
 if TYPE_CHECKING:
-    from sgbench.inspection.stored_run import StoredRun
     from sgbench.networks.base import Network
+    from sgbench.training.stored_run import StoredRun
 
 LIBRARY_READERS = ("snntorch", "spikingjelly", "norse", "sinabs", "nir")
 USAGE_HINT = f"--for {'|'.join(LIBRARY_READERS)} or a chip, with --to FILE, is needed; or --nir FILE.nir alone"
@@ -48,7 +48,7 @@ def register(commands: Any) -> None:
 
 
 def export_command(args: argparse.Namespace) -> int:
-    from sgbench.inspection.stored_run import load_selected, read_record, rebuild_run
+    from sgbench.training.stored_run import load_selected, read_record, rebuild_run
 
     reader, path = _reader_and_path(args)
     if reader == "nir":
@@ -87,7 +87,7 @@ def _reader_and_path(args: argparse.Namespace) -> tuple[str, Path]:
 
 def _require_chip_name(name: str, config_dirs: Sequence[Path]) -> None:
     from sgbench.energy.price import load_targets
-    from sgbench.inspection.chip_run import find_chip
+    from sgbench.exchange.chip_run import find_chip
 
     known = load_targets(config_dirs, everything=True)
     if name not in known:
@@ -157,8 +157,8 @@ def _write_whole_numbers(
 ) -> dict[str, Any]:
     import numpy as np
 
+    from sgbench.exchange.chip_run import compare_with_simulation, find_chip, precision_of, require_chip
     from sgbench.exchange.whole_numbers import whole_layers
-    from sgbench.inspection.chip_run import compare_with_simulation, find_chip, precision_of, require_chip
     from sgbench.records.files import write_atomic
 
     target = find_chip(name, args.config_dir)

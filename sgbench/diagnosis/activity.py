@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fastspiking.signals.trajectory import valid_steps
 from sgbench.diagnosis.traces import LayerTrace
-from sgbench.metrics.evaluation import SATURATED_RATE
+from sgbench.records.content import SATURATED_RATE
 
 IN_WINDOW = 0.01  # share of a surrogate's peak above which its slope counts as non-zero
 SILENT_BY_DESIGN = "the neurons of this layer do not fire"

@@ -63,6 +63,9 @@ SplitName = Literal["train", "validation", "test"]
 Version = Annotated[Literal[1], BeforeValidator(whole)]
 
 
+SATURATED_RATE = 0.9  # spikes per step above which a neuron counts as saturated
+
+
 class LayerActivity(Strict):
     """Holds spiking activity of one layer over a whole split."""
 
@@ -70,7 +73,7 @@ class LayerActivity(Strict):
     rate_per_step: Amount  # spikes per neuron and time step
     rate_hz: Amount
     dead_fraction: Fraction  # neurons without one spike on the whole split
-    saturated_fraction: Fraction  # neurons that fire in more than 90 % of all steps
+    saturated_fraction: Fraction  # neurons with a rate above SATURATED_RATE
 
 
 class Scores(Grown):

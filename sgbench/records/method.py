@@ -129,3 +129,12 @@ def canonical(value: Value) -> str:
         return f"{value + 0.0:.12g}"  # the sum turns -0.0 into 0.0
     except OverflowError:
         return str(value)  # a whole number beyond the range of a float
+
+
+def with_new_parameters(method: Method, composed: Method) -> Method:
+    """Add to a method the parameters that only `composed` has, with neutral values, so that its id stays."""
+    parameters = {}
+    for group, own in method.parameters.items():
+        missing = {key: f"{group}.{key}" for key in composed.parameters[group] if key not in own}
+        parameters[group] = own | {key: NEUTRAL[name] for key, name in missing.items() if name in NEUTRAL}
+    return method.model_copy(update={"parameters": parameters})

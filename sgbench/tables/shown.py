@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from html import escape
 
-from sgbench.errors import printable
+from sgbench.errors import InputError, printable
 from sgbench.tables.html import as_html
 from sgbench.tables.latex import as_latex
 from sgbench.tables.table import Table
@@ -79,3 +79,16 @@ def screen_lines(lines: Iterable[str], most: int = LINES) -> list[str]:
         fits = len(line) <= COLUMNS
         wrapped += [line] if fits else textwrap.wrap(line, COLUMNS, subsequent_indent=indent)
     return few(wrapped, PRINT, most=most)
+
+
+def data_frame(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> object:
+    """Make a pandas DataFrame from names of columns and rows of values.
+
+    Raises:
+        InputError: pandas is not installed.
+    """
+    try:
+        import pandas as pd  # pyright: ignore[reportMissingImports] - who asks for it has it
+    except ImportError as error:
+        raise InputError("to_pandas(): pandas is not installed: pip install pandas") from error
+    return pd.DataFrame([list(row) for row in rows], columns=list(columns))

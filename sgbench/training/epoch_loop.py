@@ -13,7 +13,6 @@ from sgbench.energy.modules import PlainCounter, counter_of
 from sgbench.errors import InputError, SgbenchError, StorageError
 from sgbench.firing.base import is_smooth
 from sgbench.firing.curve import stepping
-from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import surrogates
 from sgbench.optimizers.sam import Sam
 from sgbench.records.content import EpochScores, RateCurve
@@ -21,6 +20,7 @@ from sgbench.records.flat import epoch_numbers
 from sgbench.records.spec import Method
 from sgbench.schedules.base import Moment
 from sgbench.training.build import DTYPES, Parts
+from sgbench.training.evaluation import Evaluation
 from sgbench.training.run_diagnosis import RunAgreement, RunDiagnoses
 from sgbench.training.selection import BestEpoch, Watched
 from sgbench.training.train_step import Epochs, Part, SteppingOptimizer, TrainLoop

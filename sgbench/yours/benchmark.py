@@ -6,9 +6,8 @@ from typing import Any, Literal
 
 from sgbench.composition import catalogue
 from sgbench.errors import InputError, require_number
-from sgbench.notebook.sweep import sweep
-from sgbench.notebook.table import SweepTable
 from sgbench.records.calibration import AUTO
+from sgbench.sweeps.api import SweepTable, sweep
 from sgbench.yours.arrays import Unit, read_data
 from sgbench.yours.entry import Terms, WrittenEntry, entry_lines, write_entry
 from sgbench.yours.samples import prepare

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sgbench.leaderboard.score import Measure
-from sgbench.notebook.table import data_frame
 from sgbench.plots.style import Drawn
 from sgbench.plots.sweep_numbers import TEST, SweepPicture, SweepRow, SweptAxis
 from sgbench.statistics.intervals import Summary, summarise
 from sgbench.statistics.rank_places import ABOUT_LETTERS, RankPlace
 from sgbench.sweeps.outcome import Guessing, chance_warning
 from sgbench.tables import number_text
-from sgbench.tables.shown import ShownTable
+from sgbench.tables.shown import ShownTable, data_frame
 from sgbench.tables.table import Table, plain_table
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from fastspiking.spec import LinearSpec
-from sgbench.custom import CustomSurrogate
 from sgbench.errors import InputError
 from sgbench.networks.snntorch_modules import SpikeReset, reset_gradient_of
 from sgbench.neurons.base import Neuron, Operations
@@ -15,6 +14,7 @@ from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
 from sgbench.surrogates.sigmoid import Sigmoid
+from sgbench.yours.custom import CustomSurrogate
 
 RECURRENT = ("RLeaky", "RSynaptic")
 WITH_CURRENT = ("Synaptic", "RSynaptic")

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from sgbench.composition import catalogue
-from sgbench.inspection.entry_check import EPS, unit_of_u
 from sgbench.surrogates.base import NORMALISATIONS, Surrogate
 from sgbench.surrogates.bell import BellSurrogate
+from sgbench.yours.entry_check import EPS, unit_of_u
 from tests.entries import spec_with
 
 WIDTHS = (0.05, 0.6, 4.0)

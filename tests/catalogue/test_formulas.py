@@ -11,10 +11,10 @@ import torch
 from fastspiking.formula import MOST_NODES, canonical_formula, nodes, parse_formula
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
-from sgbench.inspection.entry_check import unit_of_u
 from sgbench.records.method import method_id
 from sgbench.surrogates.curve import measure, primitive
 from sgbench.surrogates.formula import Formula
+from sgbench.yours.entry_check import unit_of_u
 from tests.catalogue.formulas import HOSTILE, WRITTEN
 from tests.catalogue.shapes import make
 from tests.messages import raises_naming

@@ -13,7 +13,7 @@ import sgbench
 from fastspiking import scan
 from fastspiking.signals.streams import generator
 from sgbench.errors import InputError
-from sgbench.inspection.entry_check import measured_fwhm
+from sgbench.yours.entry_check import measured_fwhm
 from tests.catalogue.shapes import make
 from tests.messages import raises_naming
 from tests.run.tiny import WORDS

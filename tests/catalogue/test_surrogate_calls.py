@@ -15,9 +15,9 @@ from torch import Tensor
 import sgbench
 from fastspiking.signals.streams import generator
 from sgbench.composition import catalogue
-from sgbench.inspection.entry_check import grid
 from sgbench.surrogates.activation_derivative import ACTIVATIONS
 from sgbench.surrogates.base import Surrogate
+from sgbench.yours.entry_check import grid
 from tests.catalogue.shapes import (
     NAMES,
     PLAIN,

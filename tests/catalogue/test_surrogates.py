@@ -13,7 +13,8 @@ import torch
 
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
-from sgbench.inspection.entry_check import (
+from sgbench.surrogates.base import NORMALISATIONS
+from sgbench.yours.entry_check import (
     AREA_TOLERANCE,
     PEAK_TOLERANCE,
     WIDTH_TOLERANCE,
@@ -23,7 +24,6 @@ from sgbench.inspection.entry_check import (
     measured_peak,
     unit_of_u,
 )
-from sgbench.surrogates.base import NORMALISATIONS
 from tests.catalogue.shapes import (
     EPS,
     PLAIN,

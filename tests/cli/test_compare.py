@@ -14,7 +14,7 @@ import torch
 
 import sgbench
 from sgbench.cli.main import main
-from sgbench.inspection import surrogate_curves as curves
+from sgbench.plots.entries import surrogate_curves as curves
 from tests.cli import odd_shapes
 
 Capture = pytest.CaptureFixture[str]

@@ -16,7 +16,7 @@ from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.datasets.idx_images import FILES
 from sgbench.errors import InputError
-from sgbench.inspection.sample_picture import choose_samples
+from sgbench.plots.entries.samples import choose_samples
 from sgbench.training.build import build
 from tests.datasets.fakes import fake_idx_images
 from tests.messages import lines_naming, raises_naming

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import sgbench
-from sgbench.inspection.neuron_picture import (
+from sgbench.plots.entries.neuron import (
     HIGHEST_CURRENT,
     least_current,
     mean_rates,

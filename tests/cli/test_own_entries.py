@@ -14,10 +14,10 @@ import pytest
 
 from sgbench.cli.main import main, parser
 from sgbench.composition import catalogue
-from sgbench.inspection.entry_check import WIDTH_TOLERANCE, measured_fwhm, surrogate_problems
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.creation import create
 from sgbench.training.provenance import source_sha256
+from sgbench.yours.entry_check import WIDTH_TOLERANCE, measured_fwhm, surrogate_problems
 from tests.documents import WORKED_ENTRIES, files_shown, sections
 from tests.messages import lines_naming
 

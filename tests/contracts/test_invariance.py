@@ -21,9 +21,9 @@ from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.energy.modules import counter_of
 from sgbench.losses.base import Loss
-from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import Network
 from sgbench.training.build import build
+from sgbench.training.evaluation import Evaluation
 from tests.thinned import thinned
 
 LENGTHS = torch.tensor([6, 1, 4, 5, 3])

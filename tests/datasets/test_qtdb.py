@@ -27,10 +27,10 @@ from sgbench.leaderboard.store.prediction_tables import check_predictions
 from sgbench.leaderboard.store.predictions import parse_predictions
 from sgbench.losses.label_per_step import LabelPerStep
 from sgbench.losses.per_step import PerStep
-from sgbench.metrics.evaluation import Evaluation
 from sgbench.records.files import parse_model, to_json
 from sgbench.records.record import RunRecord
 from sgbench.training.build import build
+from sgbench.training.evaluation import Evaluation
 from sgbench.training.runner import run_spec
 from tests.datasets.fakes import fake_qtdb
 from tests.messages import raises_naming

@@ -27,8 +27,8 @@ from sgbench.diagnosis.exact import exact
 from sgbench.diagnosis.panels import diagnose_network
 from sgbench.diagnosis.relaxed import relaxed
 from sgbench.diagnosis.score_function import estimated_gradients
+from sgbench.diagnosis.text import diagnosis_text
 from sgbench.errors import InputError
-from sgbench.inspection.diagnosis_text import diagnosis_text
 from sgbench.networks.base import Chain, DenseLayer
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.synaptic import Synaptic

@@ -13,9 +13,9 @@ from sgbench.diagnosis.flow import flow, signal_to_noise, weights_gradient
 from sgbench.diagnosis.jacobian import step_jacobian
 from sgbench.diagnosis.levels import DETACHED
 from sgbench.diagnosis.panels import diagnose_network
+from sgbench.diagnosis.text import diagnosis_text
 from sgbench.diagnosis.traces import trace
 from sgbench.errors import InputError, NonFiniteError
-from sgbench.inspection.diagnosis_text import diagnosis_text
 from sgbench.records.diagnosis import Diagnosis
 from tests.diagnosis.made import Sum, batch, fast_sigmoid, network, objective, rectangle, sigmoid, zero
 from tests.messages import missing

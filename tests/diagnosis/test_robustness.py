@@ -16,9 +16,9 @@ from sgbench.diagnosis import disturbed_network as of_network
 from sgbench.diagnosis.robustness import DISTURBANCES, Disturbed, RobustnessCurve, checked_levels, checked_names
 from sgbench.errors import InputError
 from sgbench.losses.base import OutputLoss
-from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import Network
 from sgbench.records.content import Scores
+from sgbench.training.evaluation import Evaluation
 from tests.diagnosis.made import network, rectangle
 from tests.messages import missing, raises_naming
 

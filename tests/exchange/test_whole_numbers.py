@@ -11,15 +11,15 @@ from fastspiking.signals.spikes import dense
 from fastspiking.signals.trajectory import SPIKES
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
+from sgbench.exchange.chip_run import compare_with_simulation, find_chip, precision_of, require_chip
 from sgbench.exchange.whole_numbers import Precision, WholeLayer, read_layers, run_layers, whole_layers
-from sgbench.inspection.chip_run import compare_with_simulation, find_chip, precision_of, require_chip
-from sgbench.inspection.stored_run import StoredRun
 from sgbench.leaderboard.score import measures
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import parse_model
 from sgbench.records.shards import ShardLine, read_shard, shard_lines
 from sgbench.training.build import Parts, build
 from sgbench.training.run_folder import folder_of
+from sgbench.training.stored_run import StoredRun
 from tests.messages import raises_naming
 
 ROOT = Path(__file__).parents[2]

@@ -20,8 +20,8 @@ from fastspiking.choose import Engine
 from fastspiking.codegen.program import record
 from fastspiking.codegen.snapshot import Snapshot
 from sgbench.composition import catalogue
-from sgbench.custom import CustomSurrogate
 from sgbench.neurons.quantity import Number
+from sgbench.yours.custom import CustomSurrogate
 from tests.fastspiking.cases import Given, Wired, assert_same, error, neuron, result
 from tests.fastspiking.test_networks import Saturating, SaturatingState
 

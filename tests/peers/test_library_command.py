@@ -21,7 +21,7 @@ from fastspiking.signals.trajectory import SPIKES
 from sgbench.cli.main import main
 from sgbench.exchange.libraries import LIBRARIES
 from sgbench.exchange.nir_import import from_nir
-from sgbench.inspection.stored_run import load_selected, read_record, rebuild_run
+from sgbench.training.stored_run import load_selected, read_record, rebuild_run
 from tests.documents import ROOT, blocks
 
 pytestmark = [

@@ -14,12 +14,12 @@ from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.score import guesses, measure_of, measures
-from sgbench.notebook.table import SweepTable
 from sgbench.records.chance import is_at_chance, reach_of_guessing
 from sgbench.records.content import Scores
 from sgbench.records.files import read_model, to_json
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
+from sgbench.sweeps.api import SweepTable
 from sgbench.sweeps.points import grid_of
 from sgbench.sweeps.results import read_results
 from tests.cli.filled_sweeps import fill

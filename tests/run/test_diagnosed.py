@@ -14,10 +14,10 @@ from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.diagnosis.advice import OF_RUNS
 from sgbench.errors import InputError
-from sgbench.inspection.stored_run import folder_with_record, load_selected, stored_run
 from sgbench.records.diagnosis import Diagnosis
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
+from sgbench.training.stored_run import folder_with_record, load_selected, stored_run
 from tests.messages import lines_naming, raises_naming
 from tests.run.tiny import WORDS, comparable
 

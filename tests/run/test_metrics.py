@@ -17,7 +17,7 @@ import sgbench
 from sgbench.diagnosis.robustness import Point, area
 from sgbench.errors import InputError
 from sgbench.metrics import EnergyPerInference, Robustness, SpikeRate, SynapticOperations, TimeToFirstSpike
-from sgbench.metrics.evaluation import Activity
+from sgbench.training.evaluation import Activity
 from tests.messages import raises_naming
 
 

@@ -11,11 +11,11 @@ import pytest
 import sgbench
 from sgbench.cli.main import main
 from sgbench.errors import InputError
-from sgbench.inspection import run_picture
-from sgbench.inspection.run_picture import RunPicture, why_no_rates
-from sgbench.inspection.stored_run import load_selected, stored_run
+from sgbench.plots import run as run_pictures
+from sgbench.plots.run import RunPicture, why_no_rates
 from sgbench.records.files import to_json
 from sgbench.records.record import RunRecord
+from sgbench.training.stored_run import figure_of_run, load_selected, stored_run
 from tests.messages import lines_naming, raises_naming
 
 
@@ -24,7 +24,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[RunPicture]:
     """What is drawn, instead of a file."""
     pictures: list[RunPicture] = []
 
-    monkeypatch.setattr(run_picture, "run_figure", pictures.append)
+    monkeypatch.setattr(run_pictures, "run_figure", pictures.append)
     return pictures
 
 
@@ -33,7 +33,7 @@ def test_the_numbers_are_those_of_the_record_and_of_the_network(
 ) -> None:
     """Independent: the spikes of the first validation sample, stepped by hand through the first layer."""
     (path,) = runs_dir.rglob("record.json")
-    run_picture.figure_of_run(path.parent, samples=2)
+    figure_of_run(path.parent, samples=2)
     (picture,) = drawn
     assert picture.record == finished
     assert picture.rates[0].where == ("validation", "test")
@@ -66,14 +66,14 @@ def test_an_older_record_says_why_it_has_no_rates_by_epoch(
     older = finished.model_copy(update={"validation_rates": None})
     path.write_bytes(to_json(older))
     assert b"validation_rates" not in path.read_bytes()
-    run_picture.figure_of_run(path.parent, samples=0)
+    figure_of_run(path.parent, samples=0)
     assert "before they were kept" in why_no_rates(drawn[0].record)
     assert drawn[0].rates[0].by_epoch is None
     assert finished.validation_rates is not None
     cut = finished.validation_rates[0].model_copy(update={"rate_per_step": (0.1,)})
     path.write_bytes(to_json(finished.model_copy(update={"validation_rates": (cut,)})))
     with raises_naming(InputError, "hidden0", "1", "3"):
-        run_picture.figure_of_run(path.parent, samples=0)
+        figure_of_run(path.parent, samples=0)
 
 
 def test_the_command_draws_a_run_and_refuses_by_name_what_is_gone(

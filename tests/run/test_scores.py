@@ -17,12 +17,12 @@ from sgbench.errors import SgbenchError
 from sgbench.losses.base import Loss
 from sgbench.losses.max_over_time import MaxOverTime
 from sgbench.losses.per_step import PerStep
-from sgbench.metrics.evaluation import Activity, Evaluation
 from sgbench.networks.mlp import Mlp
 from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective
 from sgbench.rules.bptt import Bptt
+from sgbench.training.evaluation import Activity, Evaluation
 from sgbench.training.train_step import TrainLoop
 from tests.messages import raises_naming
 from tests.run.two_layers import STEPS, make_batch, make_network

@@ -14,7 +14,7 @@ import yaml
 
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
-from sgbench.notebook.records import load_records
+from sgbench.leaderboard.api import load_records
 from sgbench.paths import RECORD
 from sgbench.records.files import read_model
 from sgbench.records.flat import epoch_numbers, flat

@@ -8,8 +8,8 @@ import torch
 from registry.site.entry_facts import CURVES, SYMBOLS, EntryFacts, library_version, preset_cells
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, is_preset, library_of
-from sgbench.inspection.surrogate_facts import facts, interval, listed_or_none
 from sgbench.neurons.base import Neuron
+from sgbench.plots.entries.surrogate_curves import facts, interval, listed_or_none
 from sgbench.surrogates.base import Surrogate
 from sgbench.tables import NONE, number_text
 from sgbench.tables.table import Cell, Table, texts

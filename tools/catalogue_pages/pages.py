@@ -22,17 +22,17 @@ from sgbench.composition.catalogue import Entry
 from sgbench.composition.compose import compose
 from sgbench.composition.selection import is_preset
 from sgbench.errors import InputError, SgbenchError, one_printable_line
-from sgbench.inspection.neuron_picture import neuron_figure, neuron_picture
-from sgbench.inspection.portrait import formula_of
-from sgbench.inspection.surrogate_picture import surrogate_figure, surrogate_picture
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import Neuron
 from sgbench.paths import conf_dir
 from sgbench.plots import style
 from sgbench.plots.drawn_from import numbers_digest
+from sgbench.plots.entries.neuron import neuron_figure, neuron_picture
+from sgbench.plots.entries.surrogate import surrogate_figure, surrogate_picture
 from sgbench.records.spec import RunSpec
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import construct
+from sgbench.training.entries import formula_of
 from tools.catalogue_pages import page_text
 from tools.catalogue_pages.docstrings import described
 from tools.catalogue_pages.page_text import Subject

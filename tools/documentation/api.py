@@ -32,7 +32,7 @@ def api_pages() -> Iterator[tuple[str, str]]:
         f"```{{toctree}}\n:hidden:\n\n{names}\n```\n",
     )
     yield FIRST, _python_page()
-    loose = sorted(path for path in PACKAGE.glob("*.py") if path.stem not in ("__init__", "__main__"))
+    loose = sorted(path for path in PACKAGE.glob("*.py") if path.stem not in ("__init__", "__main__", *sgbench.__all__))
     yield "modules", "# Loose modules\n\n" + "\n".join(_automodule(path) for path in loose)
     for room in rooms:
         files = sorted(path for path in room.glob("*.py") if path.stem != "__init__")
@@ -57,7 +57,8 @@ def _python_page() -> str:
     for name in (each for each in sgbench.__all__ if not each.startswith("__")):
         value = getattr(sgbench, name)
         kind = "autoclass" if inspect.isclass(value) else "automodule" if inspect.ismodule(value) else "autofunction"
-        members = "   :members:\n" if kind == "autoclass" else ""
+        # callbacks is a room, which has a page of its own
+        members = "   :members:\n" if kind == "autoclass" or name == "metrics" else ""
         parts.append(f"```{{eval-rst}}\n.. {kind}:: sgbench.{name}\n   :no-index:\n{members}```\n")
     head = "# `import sgbench`\n\nWhat is named here is loaded by its first use, not by importing `sgbench`.\n\n"
     return head + "\n".join(parts)

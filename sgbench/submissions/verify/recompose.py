@@ -5,7 +5,7 @@ from pathlib import Path
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, method_deviations
-from sgbench.records.method import NEUTRAL
+from sgbench.records.method import with_new_parameters
 from sgbench.records.spec import Method, RunSpec, choice_overrides
 
 
@@ -28,12 +28,3 @@ def recompose(method: Method, seed: int, *, runs_dir: Path, references: Referenc
     paths = spec.paths.model_copy(update={"runs_dir": str(runs_dir)})
     complete = with_new_parameters(method, spec.method)
     return spec.model_copy(update={"method": complete, "paths": paths, "loggers": {}, "group": None})
-
-
-def with_new_parameters(method: Method, composed: Method) -> Method:
-    """Add to a method the parameters that only `composed` has, with neutral values, so that its id stays."""
-    parameters = {}
-    for group, own in method.parameters.items():
-        missing = {key: f"{group}.{key}" for key in composed.parameters[group] if key not in own}
-        parameters[group] = own | {key: NEUTRAL[name] for key, name in missing.items() if name in NEUTRAL}
-    return method.model_copy(update={"parameters": parameters})

@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from sgbench.inspection import surrogate_curves as curves
-from sgbench.inspection.surrogate_curves import SampledCurve
-from sgbench.inspection.surrogate_facts import facts_line
+from sgbench.plots.entries import surrogate_curves as curves
+from sgbench.plots.entries.surrogate_curves import SampledCurve, facts_line
 from sgbench.plots.style import BLUE, INK, SOFT, VERMILION
 from sgbench.surrogates.base import Surrogate
 

@@ -1,4 +1,4 @@
-"""Lists the catalogue and shows entries in Python."""
+"""Lists, shows and draws entries of the catalogue, in Python as on the command line."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from sgbench.tables.table import Table, plain_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+PLOTTED = ("surrogate", "neuron")
+"""Groups of entries that have a picture."""
 
 
 class EntryList(ShownTable, Sequence[str]):
@@ -79,8 +82,6 @@ class EntryView(Drawn, ShownTable):
         return (self.entry.line, *([f"formula: {formula}"] if formula else []), *(f"source: {one}" for one in sources))
 
     def figure(self) -> Figure:
-        from sgbench.inspection.portrait import portrait
-
         return portrait(self.entry, config_dirs=self.config_dirs)
 
 
@@ -120,3 +121,22 @@ def show_entry(name: str, *, config_dirs: Sequence[Path] = ()) -> EntryView:
     if not entry_name:
         raise InputError(f"'{name}': GROUP/NAME is needed, e.g. surrogate/atan")
     return EntryView(catalogue.entry(group, entry_name, config_dirs), config_dirs)
+
+
+def portrait(entry: catalogue.Entry, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()) -> Figure:
+    from sgbench.plots.entries.neuron import neuron_figure, neuron_picture
+    from sgbench.plots.entries.surrogate import surrogate_figure, surrogate_picture
+    from sgbench.training.creation import create
+
+    if entry.group not in PLOTTED:
+        raise InputError(f"{entry.group}/{entry.name}: no picture; there are some of {' and '.join(PLOTTED)}")
+    options = {"features": 1} if entry.group == "neuron" else {}
+    module = create(f"{entry.group}/{entry.name}", config_dirs=config_dirs, allow_targets=allow_targets, **options)
+    if entry.group == "surrogate":
+        return surrogate_figure(surrogate_picture(entry.name, module))
+    return neuron_figure(neuron_picture(entry.name, module, formula_of(entry)))
+
+
+def formula_of(entry: catalogue.Entry) -> str:
+    """Return the formula of an entry as a line of matplotlib's mathematics; empty without one."""
+    return str(entry.meta.get("formula", ""))

@@ -1,6 +1,7 @@
 """Diagnoses the network of a run, given by its record or by overrides."""
 
 import itertools
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -24,9 +25,10 @@ from sgbench.diagnosis.panels import checked_panels, diagnose_network
 from sgbench.diagnosis.traces import trace
 from sgbench.diagnosis.widths import WidthMeasures, width_measures
 from sgbench.errors import InputError, require_count, require_number
-from sgbench.inspection.stored_run import StoredRun, load_selected, prepare_pass, stored_run
 from sgbench.records.diagnosis import PANELS, Diagnosis, LinePoint
+from sgbench.training.stored_run import StoredRun, load_selected, prepare_pass, stored_run
 
+log = logging.getLogger("sgbench")
 WEIGHTS = ("initial", "selected")
 REMEDIES = (
     "train longer (protocol.epochs=100) or with another learning rate (optimizer.lr=0.01), start louder "

@@ -1,9 +1,6 @@
-"""Draws a run: learning curves of its record, and spikes and potentials of replayed samples."""
+"""Draws a run: learning curves and rates of its record, spikes and potentials of samples."""
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,15 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from fastspiking.signals.trajectory import POTENTIAL, SPIKES
-from sgbench.errors import InputError, require_count
-from sgbench.inspection.stored_run import StoredRun, load_selected, prepare_pass, read_record, rebuild_run
 from sgbench.plots.style import BLUE, COLOURS, GREEN, SOFT, VERMILION
 from sgbench.records.record import RunRecord
 
 Array = NDArray[Any]
-SHOWN_NEURONS = 3
-"""Neurons of each layer whose potentials are drawn: those that fire most."""
 
 
 @dataclass(frozen=True)
@@ -51,34 +43,7 @@ class RunPicture:
     samples: tuple[ShownSample, ...]
 
 
-def figure_of_run(
-    folder: Path,
-    *,
-    samples: int = 1,
-    overrides: Sequence[str] = (),
-    config_dirs: Sequence[Path] = (),
-    allow_targets: Sequence[str] = (),
-) -> Figure:
-    """Draw a run: learning curves and rates from its record, spikes and potentials of replayed samples.
-
-    `folder`: folder of the run. `samples`: number of validation samples to replay with the selected weights; 0 for
-    none. `overrides`: Hydra overrides of the run's execution, e.g. "paths.data_dir=DIR". `config_dirs`: folders with
-    entries of your own. `allow_targets`: exact names of classes outside the catalogue that may be imported.
-    """
-    record = read_record(folder)
-    if not record.curve:
-        raise InputError(f"{folder}: no epoch was finished to draw; see: sgbench diagnose {folder}")
-    shown: tuple[ShownSample, ...] = ()
-    if require_count("--samples", samples, low=0):
-        try:
-            run = rebuild_run(folder, record, overrides=overrides, config_dirs=config_dirs, allow_targets=allow_targets)
-            shown = _replay_samples(run, samples)
-        except InputError as error:
-            raise InputError(f"{error}; --samples 0 draws the learning curves alone") from error
-    return run_figure(RunPicture(record, _layer_rates(record), shown))
-
-
-def _layer_rates(record: RunRecord) -> tuple[LayerRates, ...]:
+def layer_rates(record: RunRecord) -> tuple[LayerRates, ...]:
     """Collect for each layer its rates by epoch, in diagnoses during training, and on validation and test."""
     known: dict[str, list[tuple[str, float]]] = {}
     for diagnosis in record.diagnosis or ():
@@ -107,41 +72,6 @@ def why_no_rates(record: RunRecord) -> str:
     if record.validation is not None and not record.validation.activity:
         return "no layer fires"
     return "no rates by epoch: the record is from before they were kept"
-
-
-def _replay_samples(run: StoredRun, count: int) -> tuple[ShownSample, ...]:
-    network = load_selected(run)
-    epoch = 0 if run.record is None else run.record.best_epoch or 0
-    prepare_pass(run, "validation", epoch)
-    run.parts.data.setup()
-    (batch,) = itertools.islice(run.parts.data.evaluation("validation"), 1)
-    trajectory = network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES, POTENTIAL}))
-    names = [str(layer.name) for layer in network.layers]
-    firing = [str(layer.name) for layer in network.layers if layer.neuron.output == "binary"]  # type: ignore[union-attr]
-    shown = []
-    for sample in range(min(count, len(batch.lengths))):
-        end = int(batch.lengths[sample])
-        spikes = {
-            name: spikes[:end, sample].detach().flatten(1).numpy()
-            for name, spikes in zip(firing, trajectory.spikes, strict=True)
-        }
-        potentials = {
-            name: _select_neurons(potential[:end, sample].detach().flatten(1).numpy(), spikes.get(name))
-            for name, potential in zip(names, trajectory.u, strict=True)
-        }
-        title = f"validation sample {int(batch.position[sample])}"
-        if batch.target.ndim == 1:
-            title += f", class {int(batch.target[sample])}"
-        shown.append(ShownSample(title, spikes, potentials))
-    return tuple(shown)
-
-
-def _select_neurons(potentials: Any, spikes: Any) -> Any:
-    """Select from potentials [T, N] the neurons with most spikes [T, N]; the first ones if `spikes` is None."""
-    if spikes is None:
-        return potentials[:, :SHOWN_NEURONS]
-    most = np.argsort(-spikes.sum(0), kind="stable")[:SHOWN_NEURONS]
-    return potentials[:, most]
 
 
 def run_figure(picture: RunPicture) -> Figure:

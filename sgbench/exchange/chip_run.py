@@ -13,8 +13,8 @@ from sgbench.energy.fit import ChipFit, fit
 from sgbench.energy.price import chosen_targets
 from sgbench.errors import InputError
 from sgbench.exchange.whole_numbers import FINE, Precision, WholeLayer, run_layers
-from sgbench.inspection.stored_run import StoredRun, prepare_pass
 from sgbench.records.energy import Chip, EnergyTarget
+from sgbench.training.stored_run import StoredRun, prepare_pass
 
 BITS_OF_QUANTISER = {"int8": 8, "int4": 4, "ternary": 2}
 """Maps quantisers of weights in training to the bits of a weight."""

@@ -6,9 +6,7 @@ from torch import Tensor, nn
 from fastspiking.signals.trajectory import UNLABELLED, Batch, Trajectory, all_valid, labels_inside, valid_steps
 from sgbench.errors import SgbenchError
 from sgbench.networks.base import Network
-from sgbench.records.content import LayerActivity, Scores
-
-SATURATED_RATE = 0.9  # spikes per step above which a neuron counts as saturated
+from sgbench.records.content import SATURATED_RATE, LayerActivity, Scores
 
 
 def spikes_and_steps(spikes: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

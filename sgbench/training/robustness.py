@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 
 from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis.robustness import DISTURBANCES, Disturbed, RobustnessCurve, Score, checked_names
+from sgbench.diagnosis.text import severity_text
 from sgbench.errors import InputError, require_count
-from sgbench.inspection.diagnosis_text import severity_text
-from sgbench.inspection.stored_run import StoredRun, load_selected, stored_run
-from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import Network
 from sgbench.plots.style import BLUE, SOFT
 from sgbench.records.content import Scores
+from sgbench.training.evaluation import Evaluation
+from sgbench.training.stored_run import StoredRun, load_selected, stored_run
 from sgbench.training.train_step import Epochs, TrainLoop
 
 NAMES = tuple(DISTURBANCES)

@@ -9,10 +9,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgbench.inspection import surrogate_curves as curves
-from sgbench.inspection.surrogate_curves import SampledCurve
-from sgbench.inspection.surrogate_facts import facts, without_infinities
-from sgbench.inspection.surrogate_picture import U_LABEL
+from sgbench.plots.entries import surrogate_curves as curves
+from sgbench.plots.entries.surrogate import U_LABEL
+from sgbench.plots.entries.surrogate_curves import SampledCurve, facts, without_infinities
 from sgbench.plots.style import COLOURS
 from sgbench.surrogates.base import Surrogate
 from sgbench.tables import number_text

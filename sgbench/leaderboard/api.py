@@ -1,4 +1,4 @@
-"""Loads records and boards in Python."""
+"""Loads records, makes boards and explains them in Python, as objects that print, draw and convert themselves."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.shipped import installed
 from sgbench.leaderboard.store.reading import Finding, Layout, by_cause
 from sgbench.leaderboard.store.tree import RecordTree, candidates
-from sgbench.notebook.table import data_frame
 from sgbench.paths import default_runs_dir
 from sgbench.plots.board import board_figure
 from sgbench.plots.style import Drawn
 from sgbench.records.method import by_method
 from sgbench.records.record import RunRecord
 from sgbench.tables import few
-from sgbench.tables.shown import ShownTable
+from sgbench.tables.shown import ShownTable, data_frame
 from sgbench.tables.table import Table, plain_table
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import sgbench
 from sgbench import errors
 from sgbench.cli.main import main
 from sgbench.leaderboard.pages.values import to_csv
-from sgbench.notebook.table import SweepTable
 from sgbench.paths import RECORD
+from sgbench.sweeps.api import SweepTable
 from sgbench.sweeps.points import grid_of
 from sgbench.sweeps.results import read_results
 from tests.messages import raises_naming

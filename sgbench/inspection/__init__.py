@@ -1,1 +1,0 @@
-"""Computes and draws curves and facts of an entry, data set or run that `show`, `compare` or `diagnose` tell."""
