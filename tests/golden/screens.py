@@ -83,7 +83,7 @@ def _made_for(command: str) -> Iterator[None]:
         if command.startswith(SHOW):
             name, *words = shlex.split(command.removeprefix(SHOW))
             fill(name, words[:-2], Path("runs"), ACCURACIES)
-        with patch("sgbench.inspection.diagnosed.diagnose_run", return_value=diagnosis):
+        with patch("sgbench.training.diagnose.diagnose_run", return_value=diagnosis):
             yield
 
 
