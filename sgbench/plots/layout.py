@@ -10,8 +10,9 @@ from sgbench.plots.style import SHAPES
 
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 44
-WIDE, ROW, LETTER, MOST_LEFT, MOST_LETTERS = 1120, 20, 8.4, 520, 67
-"""Width of a chart with row names, height of a row, width of a letter, and the most width and letters of names."""
+WIDE, ROW, LETTER, NARROW_LEFT, MOST_LEFT, MOST_LETTERS = 1120, 20, 9.4, 384, 540, 56
+"""Width of a chart with long row names, height of a row, width of a letter on a phone, where letters are larger than
+elsewhere, the most width of names in a chart that is not wide and in one that is, and their most letters."""
 LONG = 15  # rows above which numbers stand at the axis above them too
 LABEL_HEIGHT, LABEL_LETTER, CLEAR = 14, 7.4, 7  # of a label's text, and its distance from any mark
 GLYPHS = {
@@ -156,7 +157,7 @@ class _Frame:
         margin = MARGIN if any(series.is_marked for series in chart.series) else 0.0
         rows, letters = len(chart.y.names), max(map(len, chart.y.names), default=0)
         self.left = min(MOST_LEFT, round(LETTER * letters) + (40 if chart.y.label else 20)) if rows else LEFT
-        self.width = WIDE if letters * LETTER > WIDTH / 2 else WIDTH
+        self.width = WIDE if self.left > NARROW_LEFT else WIDTH
         self.top = BOTTOM - TOP if rows > LONG else TOP
         self.height = self.top + BOTTOM + ROW * rows if rows else HEIGHT
         self.bottom = self.height - BOTTOM
@@ -339,7 +340,7 @@ def _shortened(name: str) -> str:
     """Shorten a long name in its middle, since ends distinguish names; the tooltip has the whole name.
 
     >>> _shortened("short"), _shortened("b" * 40 + "a" * 40).count("a")
-    ('short', 33)
+    ('short', 28)
     """
     half = MOST_LETTERS // 2
     return name if len(name) <= MOST_LETTERS else f"{name[: half - 3]}...{name[-half:]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -39,6 +40,17 @@ def test_intervals_of_seeds_that_scatter_are_inside() -> None:
     low, high = ends(rows)
     assert low < min(one.mean.low for one in rows if one.mean)
     assert high > max(one.mean.high for one in rows if one.mean)
+
+
+def test_whiskers_of_several_curves_stand_side_by_side() -> None:
+    """By hand: two curves at a width of 0.5 and 1 stand a sixteenth of an octave left and right of each."""
+    seeds = (47.0, 53.0, 55.0, 57.0, 62.0)
+    rows = [row(surrogate, width, seeds) for surrogate in ("atan", "triangle") for width in ("0.5", "1")]
+    figure = Figure()
+    draw_curves(figure, SweepPicture("t", (SURROGATE, WIDTH), WIDTH, None, tuple(rows), 5), WIDTH)
+    atan, triangle = (np.asarray(line.get_xdata()).tolist() for line in figure.axes[0].get_lines()[:2])
+    assert atan == pytest.approx([0.5 * 2 ** (-1 / 16), 2 ** (-1 / 16)])
+    assert triangle == pytest.approx([0.5 * 2 ** (1 / 16), 2 ** (1 / 16)])
 
 
 def test_an_interval_of_two_seeds_does_not_dwarf_them() -> None:

@@ -4,6 +4,7 @@
 
 const PAIR = /(-?[\d.]+) (-?[\d.]+)/g;
 const REACH = 40; // of a pointer, in units of a drawing
+const NAMES_SHARE = 0.55; // of a narrow screen, for names of rows
 const FOOT = 12; // height above a frame that has no numbers there
 /** From a value to its place on an axis, and back: logarithms, and those of the errors of accuracies in %. */
 const SCALES = {
@@ -190,6 +191,12 @@ function addRow(panel, target) {
   target.row?.addEventListener("pointerleave", () => panel.light(target, false));
 }
 
+/** Where a wide chart has to be scrolled, begin with the ends of its rows' names beside their marks. */
+function showBoth(svg) {
+  const left = (Number(svg.dataset.frame.split(" ")[0]) * svg.clientWidth) / svg.viewBox.baseVal.width;
+  svg.parentNode.scrollLeft = left - NAMES_SHARE * svg.parentNode.clientWidth;
+}
+
 /** Let a figure's charts answer. */
 function answerIn(figure) {
   const said = make("output", { className: "said", hidden: true });
@@ -197,6 +204,7 @@ function answerIn(figure) {
   for (const svg of figure.querySelectorAll(".panel > svg")) {
     const panel = new ChartPanel(svg, said);
     for (const target of panel.targets) addRow(panel, target);
+    if (svg.matches(".wide")) showBoth(svg);
   }
   figure.append(said);
 }

@@ -45,8 +45,8 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
         for name, more in REMEDIES.items() if _is_whole(evidence, MORE) else ():
             cells = mapped_cells(evidence, task, BLOCK, more)
             said.append(_remedy(name, plain, cells))
-            if len({width for _, width in cells}) > 1:
-                panels.append(replace(panel(evidence, task, cells), title=f"the same, {name}"))
+            if len(widths := sorted({f"{width:g}" for _, width in cells})) > 1:
+                panels.append(replace(panel(evidence, task, cells), title=f"at widths {' and '.join(widths)}, {name}"))
             rows += [[*row(task, shape, width, runs), name] for (shape, width), runs in cells.items()]
     picture = StudyPicture(
         "long_sequences.png",
