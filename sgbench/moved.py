@@ -7,6 +7,7 @@ MOVED = {
     "sgbench.custom": "sgbench.yours.custom",
     "sgbench.dropouts.mask": "sgbench.dropouts.base",
     "sgbench.engine": "fastspiking",
+    "sgbench.firing.chance": "sgbench.firing.base",
     "sgbench.inspection": "",
     "sgbench.inspection.chip_run": "sgbench.exchange.chip_run",
     "sgbench.inspection.data_summary": "sgbench.datasets.summary",
@@ -27,6 +28,7 @@ MOVED = {
     "sgbench.metrics.evaluation": "sgbench.training.evaluation",
     "sgbench.metrics.spiking": "sgbench.metrics",
     "sgbench.neurons.takeoff": "sgbench.neurons.base",
+    "sgbench.normalisations.normaliser": "sgbench.normalisations.base",
     "sgbench.notebook": "",
     "sgbench.notebook.browse": "sgbench.training.entries",
     "sgbench.notebook.records": "sgbench.leaderboard.api",
@@ -36,6 +38,7 @@ MOVED = {
     "sgbench.signals": "fastspiking.signals",
     "sgbench.study": "sgbench.study_runner",
     "sgbench.surrogates.drawn": "fastspiking.drawn",
+    "sgbench.surrogates.undefined": "sgbench.surrogates.base",
 }
 """Maps former names of modules, and of packages with all that is in them, to those of today.
 

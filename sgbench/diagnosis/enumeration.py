@@ -20,7 +20,7 @@ from sgbench.diagnosis.agreement import Gradients, agreements, compare, layer_gr
 from sgbench.diagnosis.relaxed import GivenSpikes
 from sgbench.diagnosis.traces import on_the_reference
 from sgbench.errors import InputError, require_number
-from sgbench.firing.chance import Chance
+from sgbench.firing.base import Chance
 from sgbench.firing.escape import Escape
 from sgbench.networks.base import Network
 from sgbench.records.diagnosis import Agreement

@@ -68,3 +68,23 @@ class Firing(ABC):
 def is_smooth(firing: object) -> bool:
     """Return whether a surrogate's `firing` is one that sends smooth values in evaluation too."""
     return isinstance(firing, Firing) and firing.smooth
+
+
+class Chance(Firing):
+    """Draws a spike, 0 or 1, with a probability that depends on the potential; uses the surrogate's generator."""
+
+    stochastic: ClassVar[bool] = True
+
+    @abstractmethod
+    def probability(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """Compute the probability of a spike, from the potential minus the threshold u; of the shape of u."""
+
+    def log_probability(self, spikes: Tensor, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """Compute the logarithm of the probability that these spikes are drawn at u; never minus infinity."""
+        fires = self.probability(u, surrogate)
+        of_drawn = torch.where(spikes > 0, fires, 1 - fires)
+        return of_drawn.clamp_min(torch.finfo(u.dtype).tiny).log()
+
+    def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """Draw a spike for each neuron."""
+        return (surrogate.uniform(u) < self.probability(u, surrogate)).to(u.dtype)

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sgbench.firing.chance import Chance
+from sgbench.firing.base import Chance
 from sgbench.surrogates.base import Surrogate
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sgbench.errors import require_choice, require_number
-from sgbench.firing.chance import Chance
+from sgbench.firing.base import Chance
 from sgbench.surrogates.base import Surrogate
 
 NOISES = ("logistic", "gaussian", "exponential")

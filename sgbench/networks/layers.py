@@ -15,8 +15,7 @@ from sgbench.errors import InputError
 from sgbench.inits.base import Init
 from sgbench.networks.pool import Pool
 from sgbench.neurons.base import Neuron
-from sgbench.normalisations.base import Normalisation
-from sgbench.normalisations.normaliser import Normaliser
+from sgbench.normalisations.base import Normalisation, Normaliser
 from sgbench.quantisers.base import Quantiser
 
 

@@ -1,7 +1,6 @@
 """Batch normalisation over time and batch."""
 
-from sgbench.normalisations.base import Normalisation
-from sgbench.normalisations.normaliser import CurrentLayer, ScaledBatchNorm
+from sgbench.normalisations.base import CurrentLayer, Normalisation, ScaledBatchNorm
 
 
 class BatchNorm(Normalisation):

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from sgbench.errors import InputError, require_count
-from sgbench.normalisations.base import Normalisation
-from sgbench.normalisations.normaliser import CurrentLayer, Normaliser, normalise_valid
+from sgbench.normalisations.base import CurrentLayer, Normalisation, Normaliser, normalise_valid
 
 
 class Bntt(Normalisation):

@@ -2,8 +2,7 @@
 
 from typing import ClassVar
 
-from sgbench.normalisations.base import Normalisation
-from sgbench.normalisations.normaliser import CurrentLayer
+from sgbench.normalisations.base import CurrentLayer, Normalisation
 
 
 class NoNormalisation(Normalisation):

@@ -3,8 +3,7 @@
 import torch
 
 from sgbench.errors import InputError, require_number
-from sgbench.normalisations.base import Normalisation
-from sgbench.normalisations.normaliser import CurrentLayer, ScaledBatchNorm
+from sgbench.normalisations.base import CurrentLayer, Normalisation, ScaledBatchNorm
 
 
 class Tdbn(Normalisation):

@@ -12,7 +12,7 @@ from fastspiking.choose import Engine
 from fastspiking.signals.spikes import dense
 from fastspiking.signals.trajectory import Batch, valid_steps
 from sgbench.errors import InputError, require_choice, require_count
-from sgbench.firing.chance import Chance
+from sgbench.firing.base import Chance
 from sgbench.networks.base import Network, surrogates
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.apart import require_chain

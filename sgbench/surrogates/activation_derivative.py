@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sgbench.errors import require_choice
-from sgbench.surrogates.base import Surrogate
-from sgbench.surrogates.undefined import nan_where_nan
+from sgbench.surrogates.base import Surrogate, nan_where_nan
 
 
 class _Activation(NamedTuple):

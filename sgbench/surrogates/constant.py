@@ -5,8 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from sgbench.surrogates.base import Surrogate
-from sgbench.surrogates.undefined import nan_where_nan
+from sgbench.surrogates.base import Surrogate, nan_where_nan
 
 
 class Constant(Surrogate):

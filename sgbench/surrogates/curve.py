@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastspiking.formula import Node, formula_text, nodes
 from sgbench.errors import InputError
-from sgbench.surrogates.undefined import nan_where_nan
+from sgbench.surrogates.base import nan_where_nan
 
 DECADES = (-9, 9)
 """Powers of ten between which |u| is sampled."""

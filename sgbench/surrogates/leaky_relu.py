@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from sgbench.errors import require_number
-from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
-from sgbench.surrogates.undefined import nan_where_nan
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate, nan_where_nan
 
 
 class LeakyRelu(Surrogate):

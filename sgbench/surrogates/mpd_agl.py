@@ -5,8 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from sgbench.errors import require_number
-from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
-from sgbench.surrogates.undefined import nan_where_nan
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate, nan_where_nan
 
 
 class MpdAgl(Surrogate):

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from sgbench.errors import require_count, require_number
-from sgbench.surrogates.base import LARGEST, SMALLEST, Output, Surrogate
-from sgbench.surrogates.undefined import nan_where_nan
+from sgbench.surrogates.base import LARGEST, SMALLEST, Output, Surrogate, nan_where_nan
 
 
 class Multilevel(Surrogate):

@@ -5,8 +5,7 @@ import math
 from torch import Tensor
 
 from sgbench.errors import require_number
-from sgbench.surrogates.base import LARGEST, Surrogate
-from sgbench.surrogates.undefined import nan_where_nan
+from sgbench.surrogates.base import LARGEST, Surrogate, nan_where_nan
 
 
 class OneSidedWindow(Surrogate):

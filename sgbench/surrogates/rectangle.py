@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from sgbench.surrogates.base import nan_where_nan
 from sgbench.surrogates.bell import SlopedBell
-from sgbench.surrogates.undefined import nan_where_nan
 
 
 class Rectangle(SlopedBell):

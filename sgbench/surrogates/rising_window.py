@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from sgbench.errors import InputError, require_count, require_number
-from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate, nan_where_nan
 from sgbench.surrogates.sequences import Sequences, SurrogateStep
-from sgbench.surrogates.undefined import nan_where_nan
 
 LEAST_OFFSET = 0.5  # below it the slope would be negative at the window's lower end
 

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from sgbench.errors import require_number
-from sgbench.surrogates.base import Surrogate
-from sgbench.surrogates.undefined import nan_where_nan
+from sgbench.surrogates.base import Surrogate, nan_where_nan
 
 
 class StochasticBackward(Surrogate):
