@@ -141,6 +141,7 @@ def first_seeds(runs: Iterable[Finished], count: int) -> Iterator[Finished]:
 
 
 def features(finished: Finished) -> dict[str, Any]:
+    """Return what a diagnosis of a run's initial weights tells of each layer, and its outlook."""
     from sgbench.training.diagnose import diagnose_run
 
     diagnosis = diagnose_run(finished.make(), "initial", ("flow", "activity"), 1)

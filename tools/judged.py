@@ -133,21 +133,21 @@ def judged(name: str, entry: JudgedEntry) -> JudgedCandidate:
 
 
 def files() -> dict[str, bytes]:
+    """Map the path of each page and file under docs/judged to its content, written from the stored runs."""
     written: dict[str, bytes] = {}
-    rows = [["candidate", "what it is", "one layer", "several layers", "recurrent", "wall-clock hours", "CPU hours"]]
+    kinds = ("one layer", "several layers", "recurrent")  # of networks
+    rows = [["candidate", "what it is", *kinds, "wall-clock hours", "CPU hours"]]
     for name, entry in entries().items():
         result = judged(name, entry)
         written |= {f"{name}/{file}": data for file, data in files_of(result, {}).items()}
         verdicts = result.verdicts()
         words = [
-            "not run"
-            if kind not in verdicts
-            else f"{verdicts[kind].word} ({verdicts[kind].difference:+z.1f}"
-            f"{', at chance' if result.unlearnt(kind) else ''})"
-            for kind in ("one layer", "several layers", "recurrent")
+            f"{verdicts[kind].word} ({verdicts[kind].difference:+z.1f}{', at chance' if result.unlearnt(kind) else ''})"
+            if kind in verdicts
+            else "not run"
+            for kind in kinds
         ]
-        hours = sum(run.fit_s for run in result.runs) / HOUR_S
-        cost = [number_text(hours), f"{entry.core_minutes / 60:.2f}"]
+        cost = [number_text(sum(run.fit_s for run in result.runs) / HOUR_S), f"{entry.core_minutes / 60:.2f}"]
         rows.append([f"[{name}]({name}/verdict.md)", entry.line, *words, *cost])
     page = (PAGES / "README.md").read_text()
     for part, table in (

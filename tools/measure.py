@@ -54,18 +54,19 @@ class Count:
         self._functions(tree, public=True)
 
     def _functions(self, tree: ast.AST, *, public: bool) -> None:
+        """Count the functions and classes below a node; `public`: whether all around it can be imported by name."""
         for node in ast.iter_child_nodes(tree):
-            inside = public
+            is_public = public
             if isinstance(node, Function | ast.ClassDef):
-                inside = public and not (node.name.startswith("_") and not node.name.endswith("__"))
-                self.numbers["public"] += inside
+                is_public = public and not (node.name.startswith("_") and not node.name.endswith("__"))
+                self.numbers["public"] += is_public
                 self.numbers["heads"] += _head(node)
             if isinstance(node, Function):
                 has_docs = ast.get_docstring(node) is not None
-                self.numbers.update(functions=1, private=not inside, private_with_docs=has_docs and not inside)
+                self.numbers.update(functions=1, private=not is_public, private_with_docs=has_docs and not is_public)
                 self.bodies.append(_body(node))
-                inside = False
-            self._functions(node, public=inside)
+                is_public = False
+            self._functions(node, public=is_public)
 
     def row(self) -> dict[str, int]:
         bodies = sorted(self.bodies) or [0]

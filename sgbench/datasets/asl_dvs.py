@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from sgbench.datasets.base import Split
-from sgbench.datasets.by_rule import shares
+from sgbench.datasets.by_rule import divide_classes
 from sgbench.datasets.event_files import EventFiles, FileToFetch, below, camera_recordings
 from sgbench.datasets.formats.event_bin import Pixels
 from sgbench.datasets.formats.event_store import Recording
@@ -62,7 +62,7 @@ class AslDvs(EventFiles, entry="asl_dvs"):
             classes[name[0]].append(name)
         labelled: dict[Split, list[tuple[str, int]]] = {
             split: [(name, LETTERS.index(name[0])) for name in names]
-            for split, names in shares(classes, (1, 1)).items()
+            for split, names in divide_classes(classes, (1, 1)).items()
         }
         image = (2, HEIGHT, WIDTH)
         return {split: camera_recordings(root, files, read_mat, image) for split, files in labelled.items()}

@@ -15,13 +15,13 @@ def scattered(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (hashlib.sha256(name.encode()).digest(), name))
 
 
-def shares(classes: Mapping[str, Iterable[str]], tenths: tuple[int, int]) -> dict[Split, list[str]]:
+def divide_classes(classes: Mapping[str, Iterable[str]], tenths: tuple[int, int]) -> dict[Split, list[str]]:
     """Divide each class among the splits.
 
     `classes`: maps each class to the names of its samples. `tenths`: tenths of each class for validation and for test,
     at least one sample each; training gets the rest. Returns the sorted names of each split.
 
-    >>> parts = shares({"a": ["1", "2", "3", "4"], "b": ["5", "6", "7"]}, (1, 1))
+    >>> parts = divide_classes({"a": ["1", "2", "3", "4"], "b": ["5", "6", "7"]}, (1, 1))
     >>> [len(parts[split]) for split in ("train", "validation", "test")]
     [3, 2, 2]
     """

@@ -112,6 +112,7 @@ class EventCamera:
             pixel_change = change.reshape(-1)[pixel]
             pixel_theta = theta.reshape(-1)[pixel % theta.size]
             count = np.floor(np.abs(pixel_change) / pixel_theta).astype(np.int64)
+            # The level that the next change is measured from moves by whole thresholds, the rest is carried over.
             last.reshape(-1)[pixel] += np.sign(pixel_change) * count * pixel_theta
             found.append((pixel, (pixel_change > 0).astype(np.int64), count, np.full(len(pixel), step)))
         pixels, polarity, count, steps = (np.concatenate(parts) for parts in zip(*found, strict=True))

@@ -62,7 +62,10 @@ class DelayedResponse(SymbolTask, entry="delayed_response"):
         )
 
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-        """Draw cue, silence and last symbol [samples, silence + 2], and classes [samples]."""
+        """Draw cue, silence and last symbol [samples, silence + 2], and classes [samples], equally many of each.
+
+        The last symbol is a second cue, and the class whether both match; or a sign to answer, and the class the cue.
+        """
         if self.is_match:
             target = permutation(random, count) % 2
             cue = whole(random, self.cues, count)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from sgbench.datasets.base import Split
-from sgbench.datasets.by_rule import shares
+from sgbench.datasets.by_rule import divide_classes
 from sgbench.datasets.event_files import EventFiles, FileToFetch, below, camera_recordings
 from sgbench.datasets.formats import event_bin
 from sgbench.datasets.formats.event_store import Recording
@@ -45,7 +45,7 @@ class NCaltech101(EventFiles, entry="n_caltech101"):
         return [f"{INSIDE}/{name}" for name in below(root / INSIDE, "*/*.bin", self.remedy)]
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Assign each class's recordings to splits by the hash of their names."""
+        """Return the labelled recordings of each split; validation and test get a tenth of each class."""
         classes: dict[str, list[str]] = {}
         for name in self.originals(root):
             classes.setdefault(name.split("/")[1], []).append(name)
@@ -54,9 +54,9 @@ class NCaltech101(EventFiles, entry="n_caltech101"):
         labels = {name: number for number, name in enumerate(sorted(classes))}
         labelled: dict[Split, list[tuple[str, int]]] = {
             split: [(name, labels[name.split("/")[1]]) for name in names]
-            for split, names in shares(classes, (1, 1)).items()
+            for split, names in divide_classes(classes, tenths=(1, 1)).items()
         }
-        image = (2, 180, 240)
+        image = (2, 180, 240)  # polarities, rows, columns
         return {split: camera_recordings(root, files, _read, image) for split, files in labelled.items()}
 
 

@@ -47,7 +47,7 @@ class Redrawn(DataSet):
         lengths = None
         if all(part.lengths is not None for part in parts):
             lengths = torch.cat([part.lengths for part in parts if part.lengths is not None])
-        order = dealt(target, self.seed)
+        order = stratified_order(target, self.seed)
         ends = np.cumsum([len(part.target) for part in parts])[:-1]
         return {
             name: Samples(values[positions], target[positions], None if lengths is None else lengths[positions])
@@ -68,23 +68,25 @@ def draw(data_set: DataSet, seed: int) -> DataSet:
     return Redrawn(data_set, seed)
 
 
-def dealt(target: Tensor, seed: int) -> Tensor:
-    """Return a random order of samples in which every stretch has the classes in proportion, int64 [samples].
+def stratified_order(target: Tensor, seed: int) -> Tensor:
+    """Return a random order of samples, int64 [samples]; any slice of it has all classes in proportion.
+
+    The members of a class are shuffled and spread evenly over 0..1, and all samples are sorted by these positions.
 
     `target`: class of each sample [samples]; classes of steps [samples, steps] are not stratified.
 
-    >>> dealt(torch.tensor([0, 0, 1, 1]), seed=0).sort().values.tolist()
+    >>> stratified_order(torch.tensor([0, 0, 1, 1]), seed=0).sort().values.tolist()
     [0, 1, 2, 3]
     """
     random = np.random.Generator(np.random.PCG64(seed))
     label = target.numpy() if target.ndim == 1 else np.zeros(len(target), dtype=np.int64)
-    rank = np.empty(len(label))
+    position = np.empty(len(label))
     for one_class in np.unique(label):
         members = np.flatnonzero(label == one_class)
         shuffled = np.argsort(random.random(len(members)), kind="stable")
-        rank[members[shuffled]] = (np.arange(len(members)) + 0.5) / len(members)
+        position[members[shuffled]] = (np.arange(len(members)) + 0.5) / len(members)
     tie = random.random(len(label))
-    return torch.from_numpy(np.lexsort((tie, rank)))
+    return torch.from_numpy(np.lexsort((tie, position)))  # by position first
 
 
 def _join(values: list[Values]) -> Values:

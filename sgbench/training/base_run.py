@@ -44,8 +44,7 @@ from sgbench.training.run_folder import TEST_ACCESS, forget_checkpoints, read_ac
 if TYPE_CHECKING:
     from sgbench.training.loggers import RunLogger
 
-WHY = "to see why: sgbench diagnose RUN"
-"""Advice in the message of a failure by numbers that are not finite; RUN is the folder of the run."""
+DIAGNOSE_ADVICE = "to see why: sgbench diagnose RUN"  # where numbers are not finite; RUN is the run's folder
 log = logging.getLogger("sgbench")
 
 
@@ -209,20 +208,25 @@ class BaseRun:
         return selected
 
     def make_failed_record(self, error: Exception) -> RunRecord:
+        """Make the record of a run that this error ended, and write its traceback to failure.txt.
+
+        Raises:
+            StorageError: the disk is full, which says nothing of the run.
+        """
         full = disk_full(error)
         if full is not None:
             raise full from error
         write_atomic(self.folder / "failure.txt", "".join(traceback.format_exception(error)).encode())
         message = f"epoch {self.training.epoch}: {one_printable_line(error)}"[:2000]  # a record stores no more
         if isinstance(error, NonFiniteError):
-            message = f"{message[:1900]}; {WHY}"
+            message = f"{message[:1900]}; {DIAGNOSE_ADVICE}"
         return self._record(failure=Failure(kind=type(error).__name__, message=message))
 
     def _learning(self, counts: OpCounts | None) -> Learning | None:
         if counts is None:
             return None
-        parts, method = self.parts, self.spec.method
-        return learning_of(parts.network, parts.rule, method, counts, tuple(self.agreement.found) or None)
+        agreement = tuple(self.agreement.found) or None
+        return learning_of(self.parts.network, self.parts.rule, self.spec.method, counts, agreement)
 
     def _record(
         self,

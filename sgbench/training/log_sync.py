@@ -101,10 +101,10 @@ def _spec_of(record: RunRecord, root: Path, group: str | None) -> RunSpec:
 
 def _forget(spec: RunSpec, folder: Path, kind: Kind) -> None:
     """Delete a logger's local copies of a run; of Weights & Biases the offline ones."""
-    if kind != "wandb":
+    if kind == "wandb":
+        _forget_offline(folder, run_name(spec))
+    else:
         shutil.rmtree(folder / kind, ignore_errors=True)
-        return
-    _forget_offline(folder, run_name(spec))
 
 
 def _forget_offline(folder: Path, name: str) -> None:

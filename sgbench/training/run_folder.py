@@ -60,7 +60,8 @@ def finished_record(spec: RunSpec) -> RunRecord | None:
 
 
 def _require_own_sources(record: RunRecord, spec: RunSpec) -> None:
-    stated = record.provenance.own_sources
+    """Raise an InputError if the source of a user's own class has changed since a record was made."""
+    stated = record.provenance.own_sources  # hashes by choice, e.g. "surrogate"
     if not stated:
         return
     for choice, now in own_sources(spec.targets).items():

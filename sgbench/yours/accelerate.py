@@ -168,6 +168,7 @@ class Accelerated(nn.Module, ShownTable):
         return out
 
     def _record(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the network as written, remember how the next such call can run, and return its result."""
         self._bypassed = ""
         before = NetworkState(self.network)
         recorded = record(self.network, args, kwargs)
@@ -294,6 +295,7 @@ def _times_faster(fast: Accelerated, args: tuple[Any, ...], state: NetworkState)
     """Measure how many times as fast as the network's own forward it is, forward and backward, in CPU time."""
 
     def timed_s(run: Callable[..., Any]) -> float:
+        """Return the CPU time of a forward and backward pass [s]; forward alone if nothing learns."""
         begun_s = time.process_time()
         learnt = [out for out in tensors_in(run(*args)) if out.requires_grad]
         sources = [each for each in fast.network.parameters() if each.requires_grad]

@@ -227,6 +227,7 @@ def to_array(numbers: Any) -> NDArray[Any]:
 
 
 def _is_events(sample: Any) -> bool:
+    """Return whether a sample is events: a structured array with named fields, or a pair (times, channels)."""
     if getattr(getattr(sample, "dtype", None), "names", None):
         return True
     if not isinstance(sample, tuple) or len(sample) != PAIR:

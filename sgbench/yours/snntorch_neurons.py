@@ -113,6 +113,7 @@ class SnnTorchNeuron(Neuron):
         return type(self.initial_state(states[-1]))(*states, own if spikes is None else spikes)
 
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Compute one step in the order of snnTorch's own operations, so that the numbers are the same to the bit."""
         numbers = self.numbers
         threshold = numbers["threshold"]
         reset = self._reset(state.u, threshold)
@@ -129,9 +130,9 @@ class SnnTorchNeuron(Neuron):
             if self.reset != "none":
                 u = u - reset * (threshold if self.reset == "subtract" else u)
         spikes = self.surrogate(u - threshold)
-        if self.at_once:
-            again = spikes - reset
-            u = u - again * (threshold if self.reset == "subtract" else u)
+        if self.at_once:  # without reset_delay the new spikes reset too, unless the last ones did
+            undone = spikes - reset
+            u = u - undone * (threshold if self.reset == "subtract" else u)
         states = (current, u, spikes) if self.kind in WITH_CURRENT else (u, spikes)
         return spikes, type(state)(*states)
 
@@ -279,10 +280,14 @@ PROBES = (0.0, 1e-7, -1e-7, 1e-3, -1e-3, 0.1, -0.1, 0.37, -0.63, 1.0, -1.0, 1.9,
 
 
 def _require_slope(spike_grad: Any, name: str) -> None:
-    """Raise an InputError unless a function fires above 0, and pulls back by a slope of each element alone."""
+    """Raise an InputError unless a function of ours can replace it, as far as trying it out can tell.
+
+    It has to send 1 above 0 and 0 elsewhere, and its gradient has to be the incoming one times a slope of each
+    element alone: that holds if other incoming gradients, in another order and shape, are scaled by the same slopes.
+    """
     before = torch.default_generator.get_state()
 
-    def tried(u: Tensor, pull: Tensor) -> tuple[Tensor, Tensor]:
+    def forward_and_backward(u: Tensor, pull: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             free = u.clone().requires_grad_()
             spikes = spike_grad(free)
@@ -293,16 +298,16 @@ def _require_slope(spike_grad: Any, name: str) -> None:
         return spikes.detach(), gradient
 
     u = torch.tensor(PROBES)
-    ones = torch.ones_like(u)
-    spikes, slope = tried(u, ones)
-    mixed, order = torch.linspace(-2.0, 3.0, len(u)), torch.arange(len(u)).flip(0)
-    again = tried(u[order].view(2, -1), mixed[order].view(2, -1))[1].flatten()[order]
+    spikes, slope = forward_and_backward(u, torch.ones_like(u))
+    pull = torch.linspace(-2.0, 3.0, len(u))
+    reverse = torch.arange(len(u)).flip(0)
+    gradient = forward_and_backward(u[reverse].view(2, -1), pull[reverse].view(2, -1))[1].flatten()[reverse]
     if not torch.equal(torch.default_generator.get_state(), before):
         torch.default_generator.set_state(before)
         raise InputError(f"module '{name}' has a surrogate that draws random numbers")
     if spikes.shape != u.shape or not torch.equal(spikes.to(u.dtype), (u > 0).to(u.dtype)):
         raise InputError(f"module '{name}' has a surrogate that fires otherwise than above the threshold")
-    if not torch.allclose(again, slope * mixed, rtol=1e-5, atol=1e-7, equal_nan=True):
+    if not torch.allclose(gradient, slope * pull, rtol=1e-5, atol=1e-7, equal_nan=True):
         raise InputError(f"module '{name}' has a surrogate whose gradient is no slope of each neuron's potential")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import sgbench
 from sgbench.datasets.base import SPLITS, sizes
-from sgbench.datasets.by_rule import shares
+from sgbench.datasets.by_rule import divide_classes
 from sgbench.datasets.cifar10_dvs import CLASSES, SPLIT_FILE, Cifar10Dvs
 from sgbench.datasets.formats import aedat4
 from sgbench.errors import InputError
@@ -71,7 +71,7 @@ def test_the_split_of_cifar10_dvs_is_a_file_of_the_package(tmp_path, monkeypatch
     table = json.loads(SPLIT_FILE.read_text())
     assert list(table) == list(CLASSES)
     for name, parts in table.items():
-        made = shares({name: [f"{name}/{number}" for number in range(1000)]}, (1, 1))
+        made = divide_classes({name: [f"{name}/{number}" for number in range(1000)]}, (1, 1))
         for split in ("validation", "test"):
             assert parts[split] == sorted(int(own.split("/")[1]) for own in made[split])
             assert len(set(parts[split])) == 100

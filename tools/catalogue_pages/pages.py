@@ -148,7 +148,11 @@ def pictures(subjects: Iterable[Subject]) -> Iterator[SiteFile]:
 
 
 def subject(entry: Entry, default: RunSpec, presets: Sequence[Entry] = ()) -> Subject:
-    """An entry with what a run would get of it."""
+    """Return a surrogate or neuron with its page's facts, made as a run makes it.
+
+    A neuron is needed to tell which engines run it: a surrogate is put into the default neuron of `default`, and a
+    neuron gets the default surrogate. `presets`: entries that are this surrogate at other settings.
+    """
     method, target, group = default.method, str(entry.target), entry.group
     protocol = {"dt_s": method.protocol.dt_s, "steps": method.protocol.steps}
     tree = OmegaConf.create({"protocol": protocol, "width_fwhm": None, group: entry.parameters})
@@ -160,17 +164,15 @@ def subject(entry: Entry, default: RunSpec, presets: Sequence[Entry] = ()) -> Su
         else:
             surrogate = construct(GROUP, default.targets[GROUP], method.parameters[GROUP])
             neuron_target, numbers = target, values[group]
-        drawn_from = torch.Generator().manual_seed(0)
-        neuron = construct(
-            NEURON, neuron_target, numbers, surrogate=surrogate, features=1, generator=drawn_from
-        ).float()
+        weights = torch.Generator().manual_seed(0)
+        neuron = construct(NEURON, neuron_target, numbers, surrogate=surrogate, features=1, generator=weights).float()
     except (SgbenchError, OmegaConfBaseException) as error:
         raise InputError(f"{entry.path}: {one_printable_line(error)}") from error
     module, _, name = target.rpartition(".")
-    of_class = described(getattr(importlib.import_module(module), name))
+    class_facts = described(getattr(importlib.import_module(module), name))
     engines = _engines(neuron, surrogate if group == GROUP else None)
     made = surrogate if group == GROUP else neuron
-    return Subject(entry, facts_of(entry, presets), made, of_class, engines, presets)
+    return Subject(entry, facts_of(entry, presets), made, class_facts, engines, presets)
 
 
 def _engines(neuron: Neuron, surrogate: Surrogate | None) -> str:

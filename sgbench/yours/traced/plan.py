@@ -134,13 +134,14 @@ class Plan:
         self.members: dict[Key, list[Ref]] = {}  # tensors of each stack, in order
         self.pieces: dict[int, Key] = {}  # stacks made by unbind, split or chunk, by id of the node
         self.by_steps: list[str] = []  # parts that run step by step, and why
-        self.steps: list[Any] = []
+        self.steps: list[Any] = []  # what `run` executes, in order
         self.outer_uses = uses_of(trace)  # how often each tensor is read, but for states that the engine hands on
+        # Of neurons of the catalogue: state to potential minus threshold, which the engine returns without their state.
         self.centred = {tuple(node.args[0]): node.out for node in trace.nodes if isinstance(node.func, CentredCall)}
         for state in self.centred:
             self.outer_uses.subtract(state)
         self.calls = Counter(node.where for node in trace.nodes if node.kind == "neurons")
-        self._compile(schedule(trace))
+        self._compile(schedule(trace))  # fills slots, members, pieces and steps
         used = self._drop_dead_steps()
         self.leaves = {ref: leaf for ref, leaf in trace.leaves.items() if ref in used}
 

@@ -60,9 +60,10 @@ def kept_statistics(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
     if name not in STATISTICS:
         return []
     given = inspect.signature(func).bind(*args, **kwargs).arguments
-    updates = given.get("training" if name == "batch_norm" else "use_input_stats", name != "batch_norm")
-    means = [given.get("running_mean"), given.get("running_var")]
-    return [mean for mean in means if isinstance(mean, Tensor)] if updates else []
+    # The option that lets it update them, and what torch takes where it is not given.
+    option, default = ("training", False) if name == "batch_norm" else ("use_input_stats", True)
+    means = [given.get("running_mean"), given.get("running_var")] if given.get(option, default) else []
+    return [mean for mean in means if isinstance(mean, Tensor)]
 
 
 def storage_of(tensor: Tensor) -> int:
