@@ -16,10 +16,9 @@ from fastspiking.signals.spikes import Signal
 from fastspiking.signals.streams import generator
 from fastspiking.signals.trajectory import Batch
 from sgbench.augmentations.base import Augmentation
-from sgbench.datasets.base import DataSet, Samples, Split
+from sgbench.datasets.base import DataSet, Samples, Split, first_samples
 from sgbench.datasets.checks import check
 from sgbench.datasets.kept import Kept, keep, numbers
-from sgbench.datasets.part import first_samples
 from sgbench.encoders.base import Encoder, Values
 from sgbench.errors import InputError
 

@@ -9,12 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sgbench.datasets.base import SPLITS, Samples, Split
+from sgbench.datasets.base import SPLITS, Samples, Split, first_samples
 from sgbench.datasets.event_files import EventFiles
 from sgbench.datasets.fashion_mnist import FashionMnist
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.datasets.generated import three_sizes
-from sgbench.datasets.part import first_samples
 
 Pictures = NDArray[np.uint8]  # [pictures, rows, columns]
 Floats = NDArray[np.float64]

@@ -15,9 +15,16 @@ from sgbench.records.calibration import AUTO
 from sgbench.statistics.rank_places import places
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.creation import create
-from sgbench.yours.own_data import read_own_data
 from sgbench.yours.own_table import OwnRow, OwnTable
-from sgbench.yours.own_training import ENGINE, OWN_OPTIMISER, Loss, RunScores, TrainingSetup, cross_entropy
+from sgbench.yours.own_training import (
+    ENGINE,
+    OWN_OPTIMISER,
+    Loss,
+    RunScores,
+    TrainingSetup,
+    cross_entropy,
+    read_own_data,
+)
 
 OWN = "own"
 """Name of the surrogates that a module has."""

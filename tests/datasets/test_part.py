@@ -7,8 +7,7 @@ import torch
 
 from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.composition.compose import compose
-from sgbench.datasets.base import Samples
-from sgbench.datasets.part import first_samples
+from sgbench.datasets.base import Samples, first_samples
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
 from sgbench.records.method import method_id
 from sgbench.replicas.grouping import batches_key
