@@ -102,8 +102,12 @@ def recommend(  # noqa: PLR0913 - its keywords are those of the command
         return advise_budget(read_block(shipped_block()), Budget(target, *limits), own=own, config_dirs=config_dirs)
     if any(limit is not None for limit in (*limits, run)):
         raise InputError("recommend: a budget needs a target, e.g. target='loihi1'")
-    if bool(overrides) == (network is not None) or (network is None) != (batch is None):
-        raise InputError("recommend: give the overrides of a run, or a network with a batch that it takes")
+    if (
+        bool(overrides) == (network is not None)
+        or (network is None) != (batch is None)
+        or not all(isinstance(word, str) for word in overrides)
+    ):
+        raise InputError("recommend: give the overrides of a run, or network=... and batch=..., input that it takes")
     measured = (
         measure_overrides(overrides, config_dirs, allow_targets) if network is None else measure_module(network, batch)
     )

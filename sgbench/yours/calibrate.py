@@ -77,7 +77,7 @@ def calibrate(
         InputError: passing steps choose no width for such a network; one line that says why.
     """
     if bool(overrides) == (network is not None) or (network is None) != (batch is None):
-        raise InputError("calibrate: give the overrides of a run, or a network with a batch that it takes")
+        raise InputError("calibrate: give the overrides of a run, or network=... and batch=..., input that it takes")
     if target is not None:
         require_number("target", target, low=0, open_low=True)
     if network is not None:

@@ -99,6 +99,8 @@ def compare_in(  # noqa: PLR0913 - each has a default
         InputError: the module has no neurons of snnTorch, keeps state between batches, is one that came back, or
             data do not fit.
     """
+    if isinstance(make_module, nn.Module):
+        raise InputError("make_module: each run needs a new module; give its class, or a function that makes one")
     if reset_gradient is not None:
         require_choice("reset_gradient", reset_gradient, ("attached", "detached"))
     surrogate_makers = _make_makers(surrogates, None if width_fwhm == AUTO else width_fwhm)
@@ -115,10 +117,10 @@ def compare_in(  # noqa: PLR0913 - each has a default
         surrogate_makers = own | _make_makers(made)
         notes = [*notes, *(f"{name}: {width.word}, {width.about}" for name, width in found.items())]
     scores = _train_all(setup, surrogate_makers, seeds, progress)
-    examples = {name: make() for name, make in surrogate_makers.items()}
-    widths = {name: each.fwhm if isinstance(each, Surrogate) else None for name, each in examples.items()}
-    rows = _rows(scores, widths)
-    return OwnTable(rows, (*notes, _conditions(setup, scores)), guess=data.guess)
+    widths = {
+        name: each.fwhm if isinstance(each := make(), Surrogate) else None for name, make in surrogate_makers.items()
+    }
+    return OwnTable(_rows(scores, widths), (*notes, _conditions(setup, scores)), guess=data.guess)
 
 
 def _conditions(setup: TrainingSetup, scores: Mapping[str, Mapping[int, RunScores]]) -> str:

@@ -285,3 +285,14 @@ def test_what_cannot_be_compared_is_one_line(options: dict[str, Any], said: str)
     """Before anything trains."""
     with pytest.raises(InputError, match=said):
         compare(**options)
+
+
+def test_what_a_newcomer_gives_in_the_wrong_place_is_named() -> None:
+    """Must match: a module where a maker of modules is needed; a network where overrides stand."""
+    network = nn.Sequential(nn.Linear(4, 2), snn.Leaky(beta=0.9, init_hidden=True, output=True))
+    data = (torch.ones(4, 3, 4), torch.arange(4) % 2)
+    wrong: Any = (network, data[0])
+    with raises_naming(InputError, "make_module", "a function that makes one"):
+        sgbench.compare_in(network, data, surrogates=["own", "atan"])
+    with raises_naming(InputError, "network=...", "batch=..."):
+        sgbench.recommend(*wrong)
