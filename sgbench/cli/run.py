@@ -23,30 +23,23 @@ if TYPE_CHECKING:
 
 HELP = """usage: sgbench run [-m] [--config-dir DIR] [--allow-target NAME] [OVERRIDE ...]
 
-Run one point of the space, or with -m (or sweep=NAME) every combination of the
-values given.
+Run one setting, or with -m (or sweep=NAME) every combination of the values.
 
   group=entry         choose an entry, e.g. surrogate=atan (see: sgbench list)
-  group.key=value     set a parameter, e.g. neuron.beta=0.9
-                      (see: sgbench show neuron/leaky)
+  group.key=value     set a parameter, e.g. neuron.beta=0.9 (see: sgbench show)
   neuron@readout=...  choose the readout's neuron
   seed=3              seed of data order, encoding, initialisation and noise
-  width_fwhm=1.0      one full width at half maximum for every surrogate that
-                      has one; auto measures it first
+  width_fwhm=1.0      surrogates' full width at half maximum; auto measures it
   force=true          repeat a finished run
-  trainer.watch_test_score=true
-                      also report what selection on the test set would have
-                      shown; bars submission
-  trainer.profile=true
-                      report where the time of the fit goes, with a trace
-  trainer.diagnose=[flow,activity]
-                      also report how gradients flow, as sgbench diagnose does
+  trainer.watch_test_score=true  also report what selection on the test set
+                      would have shown; bars submission
+  trainer.profile=true  report where the time of the fit goes, with a trace
+  trainer.diagnose=[flow,activity]  also report how gradients flow
   logger=[csv,wandb]  copy curves and scores to loggers
   paths.runs_dir=DIR  where runs are written (or SGBENCH_RUNS); paths.data_dir
                       is where data lies (or SGBENCH_DATA)
 
-  --first N           try with the first N samples of each split; no board ranks
-                      such a run
+  --first N           try with N samples of each split; for no board
   -m, --multirun      sweep over values, e.g. surrogate=atan,triangle seed=0,1,2
                       (sgbench sweep status OVERRIDE ... counts its runs)
   --config-dir DIR    a folder with entries of your own, laid out like conf/
@@ -59,8 +52,7 @@ values given.
   --cfg job           print the composed configuration and stop
   --hydra-help        Hydra's own flags
 
-A finished run is not repeated; an interrupted one continues from its last
-epoch.
+A finished run is not repeated; an interrupted one goes on from its last epoch.
 exit codes: 0 all finished, 1 a run failed, 2 bad input, 130 stopped
 """
 
