@@ -192,6 +192,11 @@ def _sentences(
     last: LayerDiagnosis | None = None,
     unheard: Collection[str] = (),
 ) -> Iterator[str]:
+    """Yield a sentence for each kind of problem, with the layers that have it and the remedy.
+
+    `attached`: names of layers with an attached reset. `last`: the layer from which gradients come; None for the last
+    of `layers`. `unheard`: names of layers whose spikes reach no other layer, so silence is no problem.
+    """
     if not layers:
         return
     end = last or layers[-1]

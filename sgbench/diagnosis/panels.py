@@ -171,6 +171,7 @@ def _reasons(fields: dict[str, Any], panels: Sequence[str]) -> dict[str, str]:
 
 
 def _layer(traced: Sequence[TracedBatch], index: int, panels: Sequence[str]) -> LayerDiagnosis:
+    """Measure one layer over all batches; what was not measured is None and has a reason."""
     traces: list[LayerTrace] = [traced_batch.layers[index] for traced_batch in traced]
     lengths = [traced_batch.lengths for traced_batch in traced]
     values: dict[str, Any] = {}

@@ -56,6 +56,7 @@ def fit(counts: OpCounts, *, target: EnergyTarget, neurons: dict[str, str]) -> C
 
 
 def _unsupported(counts: OpCounts, target: EnergyTarget, chip: Chip, neurons: dict[str, str]) -> Iterator[str]:
+    """Yield what the network has and the chip lacks: neurons, real input, connections to a neuron, operations."""
     for role, name in neurons.items():
         if chip.neurons is not None and name.split("/")[0] not in chip.neurons:
             supported = ", ".join(chip.neurons) or "none of the catalogue's"

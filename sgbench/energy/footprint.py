@@ -36,6 +36,7 @@ class Footprint:
 
 
 def footprint(counts: OpCounts) -> Footprint:
+    """Compute memory, sparsity and mean activity of a network from its operation counts."""
     weights = _sum(_weights(counts))
     zeros = _sum(group.zero_weights for layer in counts.layers for group in layer.synapses)
     words = math.fsum(_state_words(counts))
@@ -71,6 +72,7 @@ def _biases(counts: OpCounts) -> int:
 
 
 def _state_words(counts: OpCounts) -> Iterator[float]:
+    """Yield each layer's number of state variables: those that an update reads, times its neurons."""
     for layer in counts.layers:
         updates = layer.neuron_updates.total
         if layer.state_reads.total is not None and updates:
@@ -83,6 +85,7 @@ def _sum(numbers: Iterator[int | None]) -> int | None:
 
 
 def _mean(counts: list[Count], squares: Count | None, samples: int) -> Mean:
+    """Compute the mean of a sample and its interval; `squares`: sum over samples of the squared counts."""
     for count in counts:
         if count.total is None:
             raise InputError(f"not counted: {count.reason}")

@@ -220,8 +220,13 @@ def _window_elements(layer: Any, x: Tensor, output: Tensor) -> int:
 
 
 def _elements_along(layer: Any, axis: int, dims: int, size: int, windows: int) -> int:
+    """Count the values in all windows along one axis of x, without padding; a value in two windows counts twice.
+
+    `dims`: number of axes that are pooled; `size`: length of the axis; `windows`: number of windows along it.
+    """
+
     def along(name: str) -> int:
-        value = getattr(layer, name, 1)
+        value = getattr(layer, name, 1)  # a number for all axes, or one for each
         return value if isinstance(value, int) else value[axis if len(value) == dims else 0]
 
     kernel, stride, padding, dilation = map(along, ("kernel_size", "stride", "padding", "dilation"))

@@ -161,6 +161,7 @@ class ModuleCounter:
             self.around.append(module)
 
     def _end(self, module: nn.Module, args: tuple[Any, ...], by_name: dict[str, Any], output: Any) -> None:
+        """Count a module that has run; of a container only its parts count, and of an unknown module nothing."""
         if self.names[module] not in self.unknown and not _is_known(module):
             self.around.pop()
             return
@@ -338,6 +339,7 @@ class PlainCounter:
         return counts.model_copy(update={"input_events": Count(total=self.events), "layers": (first, *rest)})
 
     def _layer(self, layer: LayerCounts) -> LayerCounts:
+        """Add to a layer's counts its number of neurons, each updated at every step."""
         name = layer.name.removesuffix(".l0")  # of a recurrent module's first layer
         neurons = self.neurons[name]
         updates = Count(total=neurons * self.steps)

@@ -8,6 +8,7 @@ from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 
 
 def pooled(counts: Sequence[OpCounts]) -> OpCounts:
+    """Sum the counts of several seeds of one network; a count that one of them lacks is unknown in the sum."""
     if not counts:
         raise InputError("no operation counts to pool")
     first = counts[0]

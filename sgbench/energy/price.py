@@ -172,6 +172,7 @@ def _occurring(missing: Iterable[str], operations: tuple[OperationCount, ...]) -
 def _terms(
     operations: tuple[OperationCount, ...], counts: OpCounts, target: EnergyTarget
 ) -> tuple[list[Term], tuple[str, ...]]:
+    """Price each operation of each layer; return the terms of the sum, and why others could not be priced."""
     layers = {layer.name: layer for layer in counts.layers}
     prices: dict[str, Price | MemoryPrice] = {item.operation: item for item in target.prices}
     prices |= {name: item for item in target.memories for name in item.operations}

@@ -80,7 +80,11 @@ def duels(methods: Mapping[str, Mapping[str, Parts | None]]) -> tuple[Duel, ...]
 
 
 def cheaper_share(a: Parts, b: Parts) -> float | None:
-    """Return the fraction of corners in which a needs less energy than b; ties count half, None if all are ties."""
+    """Return the fraction of price combinations in which a needs less energy than b.
+
+    Each price is at the low or the high end of its interval, in all combinations; `MOST_VARIED` prices vary at most,
+    the smallest of them together. Ties count half; None if all are ties.
+    """
     zero = BoundedValue(0, 0, 0)
     pairs = [(a.get(name, zero), b.get(name, zero)) for name in sorted({*a, *b})]
     lows = [of_a.low - of_b.low for of_a, of_b in pairs]  # difference of a and b at low prices

@@ -91,6 +91,7 @@ def _verdict(name: str, case: EnergyCase, point: CasePoint, target: str, energy:
 
 
 def _predictions(name: str, case: EnergyCase, target: EnergyTarget) -> list[BoundedValue]:
+    """Predict the energy of each measured point; what is fitted for a point is fitted to the other points alone."""
     if case.compare == "left_out_line":
         if len(target.fitted_to) != len(case.points):
             raise InputError(f"energy case '{name}': {target.name} was fitted to other points")

@@ -70,9 +70,10 @@ def _kind(node: Any) -> str:
 
 
 def _inlined(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Collect all nodes and edges, with those of nested graphs, whose names get the nested graph's in front.
+    """Flatten nested graphs: return all nodes by name, and all edges as pairs of names.
 
-    Edges to a nested graph lead to what its input leads to, and edges from it start where its output is reached.
+    An inner node `b` of the nested graph `a` is called "a/b". The nested graph's own Input and Output nodes go: an
+    edge into `a` goes to the successors of its Input, and an edge out of `a` comes from the predecessors of its Output.
     """
     nodes: dict[str, Any] = {}
     edges = [(str(a), str(b)) for a, b in dict.fromkeys(map(tuple, graph.edges))]
@@ -85,12 +86,12 @@ def _inlined(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         new_name = {
             inner: name if _kind(inner_node) in ends else f"{name}/{inner}" for inner, inner_node in inner_nodes.items()
         }
-        first = [new_name[b] for a, b in inner_edges if _kind(inner_nodes[a]) == "Input"]
-        last = [new_name[a] for a, b in inner_edges if _kind(inner_nodes[b]) == "Output"]
+        after_input = [new_name[b] for a, b in inner_edges if _kind(inner_nodes[a]) == "Input"]
+        before_output = [new_name[a] for a, b in inner_edges if _kind(inner_nodes[b]) == "Output"]
         nodes |= {new_name[inner]: each for inner, each in inner_nodes.items() if _kind(each) not in ends}
         rerouted = [edge for edge in edges if name not in edge]
-        rerouted += [(a, b) for a, target in edges if target == name for b in first]
-        rerouted += [(a, b) for source, b in edges if source == name for a in last]
+        rerouted += [(a, b) for a, target in edges if target == name for b in after_input]
+        rerouted += [(a, b) for source, b in edges if source == name for a in before_output]
         renamed = [(new_name[a], new_name[b]) for a, b in inner_edges]
         edges = rerouted + [edge for edge in renamed if name not in edge]
     return nodes, edges
@@ -209,6 +210,11 @@ def _layer(name: str, source: GraphLayer, make_surrogate: MakeSurrogate, clock: 
 
 
 def _recurrent_weights(recurrent: Any, layer: DenseLayer | ConvLayer, gain: Tensor, row_gain: Tensor) -> nn.Parameter:
+    """Multiply the weights from a layer's spikes to itself by the gain of its neurons.
+
+    NIR has either `scale`, one weight from each neuron to itself, or `weight`, those among all neurons. `gain`: of
+    each neuron; `row_gain`: of each row of `weight`, which is an output channel in a convolution.
+    """
     if hasattr(recurrent, "scale"):
         scale = np.broadcast_to(np.reshape(recurrent.scale, -1), (layer.neurons,))
         return _times(scale, gain)

@@ -182,6 +182,7 @@ def _reset(module: _Module, wiring: str, *, reset_delay: bool) -> str:
 def _convolution(
     name: str, weights: _Module, image: Image | None, stride: int, make: object, options: dict[str, object]
 ) -> ConvLayer:
+    """Make an empty convolution with the shape of the weights; `make` makes its neurons from their count and shape."""
     rows, channels, height, width = weights.tensors["weight"].shape
     if image is None:
         raise InputError(f"module '{weights.name}': a convolution needs image=[channels, height, width]")

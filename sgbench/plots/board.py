@@ -87,6 +87,7 @@ class BoardPicture:
 
 
 def board_figure(picture: BoardPicture) -> Figure:
+    """Draw a board in three panels that share its rows: scores, spikes, and energies on each target."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -199,6 +200,7 @@ def _draw_spikes(axes: Axes, rows: Sequence[BoardRow]) -> None:
 
 
 def _draw_energies(axes: Axes, rows: Sequence[BoardRow], targets: Sequence[EnergyColumn]) -> None:
+    """Draw the energy of each method on each target with its interval, and in a row how many targets lack one."""
     values: list[float] = []
     for number, target in enumerate(targets):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]

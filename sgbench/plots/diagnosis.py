@@ -94,6 +94,7 @@ def _draw_shares(panel: Axes, diagnosis: Diagnosis) -> None:
 
 
 def _draw_cosines(panel: Axes, diagnosis: Diagnosis) -> None:
+    """Draw a row a layer, and in it a dot for the cosine of its gradient with each reference."""
     lines = [line for line in diagnosis.agreements or () if line.cosine is not None]
     layers = [layer.name for layer in diagnosis.layers]
     references = list(dict.fromkeys(line.reference for line in lines))

@@ -42,6 +42,7 @@ def charts_figure(charts: Charts, *, columns: int = 2, panel: tuple[float, float
     figure = Figure(figsize=(columns * width + left, rows * height + 0.7), layout="constrained")
     grid: Any = figure.subplots(rows, columns, sharey=bool(names), squeeze=False)
     letters = int(width / LETTER_INCHES)
+    # A series has the same colour in all panels; one with a tone has its colour from that.
     known = dict.fromkeys(line.key or line.name for chart in panels for line in chart.series if not line.tone)
     places = {name: place for place, name in enumerate(known)}
     for place, axes in enumerate(grid.flat):
@@ -75,7 +76,10 @@ def _titled(axis: ChartAxis) -> str:
 
 
 def draw_chart(axes: Axes, chart: Chart, places: dict[str, int]) -> None:
-    """Draw one chart without title and labels; `places` numbers its names, by which others than shapes have a look."""
+    """Draw one chart without title and labels.
+
+    `places`: numbers the series by name; a series that is not one of the known shapes takes its colour by this number.
+    """
     points = [point for series in chart.series for point in series.points]
     across = [point.x for point in points]
     _scale(axes, "x", chart.x, [*across, *chart.x_lines], [end for point in points for end in point.x_ends or ()])
@@ -86,9 +90,9 @@ def draw_chart(axes: Axes, chart: Chart, places: dict[str, int]) -> None:
     else:
         up, ends = [point.y for point in points], [end for point in points for end in point.y_ends or ()]
         _scale(axes, "y", chart.y, [*up, *chart.y_lines], ends)
-    for number, at in enumerate((*chart.x_lines, *chart.y_lines)):
-        line = axes.axvline if number < len(chart.x_lines) else axes.axhline
-        line(at, color=SOFT, linestyle="--", linewidth=1.2, zorder=1, label=chart.lines or None)
+    for draw_line, values in ((axes.axvline, chart.x_lines), (axes.axhline, chart.y_lines)):
+        for value in values:
+            draw_line(value, color=SOFT, linestyle="--", linewidth=1.2, zorder=1, label=chart.lines or None)
     for series in chart.series:
         if series.points:
             _series(axes, chart, series, places)

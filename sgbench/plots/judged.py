@@ -56,6 +56,7 @@ def judged_figure(rows: Sequence[JudgedRow]) -> Figure:
 
 
 def _scores(row: JudgedRow) -> Chart:
+    """Chart the test accuracies with their intervals, one row a surrogate, the candidate in a colour of its own."""
     points = [ChartPoint(score.value, place, x_ends=ends_of(score)) for place, (_, score) in enumerate(row.scores)]
     is_own = [name == CANDIDATE for name, _ in row.scores]
     series = tuple(

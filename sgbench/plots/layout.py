@@ -153,6 +153,7 @@ class _Frame:
     """Converts values of a chart to coordinates [px]."""
 
     def __init__(self, chart: Chart) -> None:
+        # A chart with names is as high as its rows and as wide at the left as its longest name.
         points = [point for series in chart.series for point in series.points]
         margin = MARGIN if any(series.is_marked for series in chart.series) else 0.0
         rows, letters = len(chart.y.names), max(map(len, chart.y.names), default=0)
@@ -212,6 +213,7 @@ class _Labels:
         return replace(mark, label="")
 
     def _is_free(self, box: tuple[float, float, float, float], own: tuple[float, float]) -> bool:
+        """Return whether a box lies in the frame and covers no label and no mark but its own."""
         left, right, top, bottom = box
         frame = self.frame
         if left < frame.left or right > frame.width or top < 0 or bottom > frame.bottom:
@@ -292,7 +294,10 @@ def _marker(series: Series) -> str:
 
 
 def _series(frame: _Frame, labels: _Labels, series: Series, index: int, style_class: str) -> DrawnSeries:
-    """Lay out a series: its line, its intervals as a band or as whiskers, and its marks, one by one or as dots."""
+    """Lay out a series: its line, its intervals as a band or as whiskers, and its marks.
+
+    If a mark has a link, a label, a shade or lies beyond the frame, each is drawn by itself; else all are one path.
+    """
     points = series.points
     line = f"M{frame.path((point.x, point.y) for point in points)}" if series.is_line else ""
     with_ends = [(point, point.y_ends) for point in points if point.y_ends is not None]
@@ -304,8 +309,8 @@ def _series(frame: _Frame, labels: _Labels, series: Series, index: int, style_cl
     whiskers = [] if series.has_band else [[(point.x, end) for end in ends] for point, ends in with_ends]
     whiskers += [[(end, point.y) for end in point.x_ends] for point in points if point.x_ends is not None]
     whisker_path = "".join(f"M{frame.path(ends)}" for ends in whiskers)
-    is_alone = [point.link or point.label or point.shade is not None or frame.beyond(point) for point in points]
-    has_marks = series.is_marked and any(is_alone)
+    is_special = [point.link or point.label or point.shade is not None or frame.beyond(point) for point in points]
+    has_marks = series.is_marked and any(is_special)
     marker = _marker(series)
     marks = [_mark(frame, point, frame.beyond(point) or marker) for point in points] if series.is_marked else []
     dots = "" if has_marks else "".join(mark.path for mark in marks)

@@ -77,9 +77,6 @@ def diagnose_run(run: StoredRun, weights: str, panels: Sequence[str], batches: i
 
     `run`: a run; with "selected", its network keeps the selected weights. `weights`: "initial" or "selected". `panels`:
     names from `PANELS`. `batches`: most batches of the validation split.
-
-    Raises:
-        InputError: an unknown name, or missing weights or data.
     """
     panels = checked_panels(panels)
     require_count("--batches", batches)
@@ -110,9 +107,6 @@ def measure_widths(run: StoredRun, *, weights: str, batches: int) -> list[WidthM
     """Measure in each layer and step of a run's network the statistics from which adaptive widths are chosen.
 
     `run`: a rebuilt run. `weights`: "initial" or "selected". `batches`: most batches of the validation split.
-
-    Raises:
-        InputError: an unknown name, or missing weights or data.
     """
     require_count("--batches", batches)
     _load_weights(run, weights)
@@ -151,11 +145,7 @@ def _report_nothing_learnt(found: Diagnosis, run: StoredRun) -> Diagnosis:
 
 
 def validation_batches(run: StoredRun, count: int) -> list[Batch]:
-    """Load the first `count` batches of the validation split onto the run's device.
-
-    Raises:
-        InputError: files of the data set are missing.
-    """
+    """Load the first `count` batches of the validation split onto the run's device."""
     run.parts.data.setup()
     return [
         Batch(batch.x.to(run.parts.device), *(part.to(run.parts.device) for part in batch[1:]))
@@ -169,9 +159,6 @@ def scan_line(run: StoredRun, *, batches: int, points: int, first: float, last: 
     `run`: a finished run. `batches`: number of validation batches over which the loss is averaged. `points`: number of
     points on the line. `first`: alpha of the first point; the initial weights have alpha = 0. `last`: alpha of the last
     point; the selected weights have alpha = 1.
-
-    Raises:
-        InputError: fewer than three points, `last` not above `first`, or missing weights or data.
     """
     prepare_pass(run, "train", 0)
     loss = whole_loss(run.parts.network, validation_batches(run, batches), run.parts.objective)
@@ -188,9 +175,6 @@ def integrate_loops(
     `run`: a rebuilt run. `weights`: centre of the loops, "initial" or "selected". `batches`: number of validation
     batches over which the loss is averaged. `radius`: radius of the loops, as a fraction of the norm of the weights.
     `points`: number of points on each loop. `planes`: number of random planes, with one loop in each.
-
-    Raises:
-        InputError: a value out of range, or missing weights or data.
     """
     loss = loss_of_weights(run, weights, batches)
     random = generator(run.spec.seed, "diagnosis", "loop")
@@ -204,9 +188,6 @@ def scan_plane(run: StoredRun, *, weights: str, towards: str | None, batches: in
     direction from the centre to the selected weights, which then lie at a = 1; the second has the same length. None
     draws both directions at random. `batches`: number of validation batches over which the loss is averaged. `radius`:
     length of random directions, as a fraction of the norm of the weights. `points`: number of points along each side.
-
-    Raises:
-        InputError: a value out of range, or missing weights or data.
     """
     if towards not in (None, "selected"):
         raise InputError(f"--towards {towards}: selected is needed, or nothing for two random directions")
@@ -228,11 +209,7 @@ def scan_plane(run: StoredRun, *, weights: str, towards: str | None, batches: in
 
 
 def loss_of_weights(run: StoredRun, weights: str, batches: int) -> WeightLoss:
-    """Build the validation loss of a run as a function of its weights, and load the initial or selected ones.
-
-    Raises:
-        InputError: an unknown name, or missing weights or data.
-    """
+    """Build the validation loss of a run as a function of its weights, and load the initial or selected ones."""
     require_count("--batches", batches)
     _load_weights(run, weights)
     return whole_loss(run.parts.network, validation_batches(run, batches), run.parts.objective)
