@@ -7,6 +7,7 @@ MOVED = {
     "sgbench.custom": "sgbench.yours.custom",
     "sgbench.dropouts.mask": "sgbench.dropouts.base",
     "sgbench.engine": "fastspiking",
+    "sgbench.exchange.time_constants": "sgbench.exchange.nir_export",
     "sgbench.firing.chance": "sgbench.firing.base",
     "sgbench.inspection": "",
     "sgbench.inspection.chip_run": "sgbench.exchange.chip_run",

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from sgbench.errors import InputError, require_number
 from sgbench.exchange import constructors
 from sgbench.exchange.constructors import MakeSurrogate
-from sgbench.exchange.nir_export import nir_module
-from sgbench.exchange.time_constants import decay_per_step
+from sgbench.exchange.nir_export import decay_per_step, nir_module
 from sgbench.networks.base import Chain, DenseLayer
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.layers import Layer
