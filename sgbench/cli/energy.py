@@ -14,7 +14,6 @@ from sgbench.paths import RECORD
 
 if TYPE_CHECKING:
     from sgbench.records.counts import OpCounts
-    from sgbench.records.energy import EnergyTarget
     from sgbench.records.record import RunRecord
 
 
@@ -117,9 +116,3 @@ def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
     if record.counts is None:
         raise InputError(f"{path}: a {record.status} run without operation counts; nothing to price")
     return record, record.counts
-
-
-def load_targets_named(names: list[str], config_dirs: list[Path]) -> dict[str, EnergyTarget]:
-    from sgbench.energy.price import chosen_targets
-
-    return chosen_targets(names, config_dirs)

@@ -13,7 +13,7 @@ from sgbench.composition import catalogue
 from sgbench.energy.decision import Decision, DecisionTimes
 from sgbench.energy.interval import BoundedValue
 from sgbench.energy.meter import Metered, meters
-from sgbench.energy.price import price
+from sgbench.energy.price import chosen_targets, price
 from sgbench.energy.text import amount, joules_interval
 from sgbench.energy.training_cost import TrainingCost, training_cost
 from sgbench.energy.validate import EnergyVerdict, load_cases, validate, verdicts_figure
@@ -36,7 +36,7 @@ def answer_validate(args: argparse.Namespace) -> int:
 
     Return 0 even if some disagree, since that is a result.
     """
-    verdicts = validate(load_cases(args.config_dir), energy.load_targets_named([], args.config_dir))
+    verdicts = validate(load_cases(args.config_dir), chosen_targets([], args.config_dir))
     if args.json:
         print_json([{**asdict(verdict), "ratio": verdict.ratio, "inside": verdict.inside} for verdict in verdicts])
     elif args.plot is not None:
@@ -171,7 +171,7 @@ MOST_ROWS = 12  # time steps in the table of `answer_decide`
 
 
 def answer_decide(args: argparse.Namespace) -> int:
-    (target,) = energy.load_targets_named([args.target], args.config_dir).values()
+    (target,) = chosen_targets([args.target], args.config_dir).values()
     run = stored_run(args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
     decisions = decide(run, tuple(args.confidence or (0.5, 0.9, 0.99)))
     dt_s = run.spec.method.protocol.dt_s

@@ -8,7 +8,7 @@ from sgbench.cli import energy
 from sgbench.cli.common import answer, print_json, print_lines, screen
 from sgbench.energy.fit import ChipFit, fit
 from sgbench.energy.footprint import Mean, footprint
-from sgbench.energy.price import EnergyEstimate, evidence_of, price
+from sgbench.energy.price import EnergyEstimate, chosen_targets, evidence_of, price
 from sgbench.energy.priced import PricedNetwork
 from sgbench.energy.text import NONE, estimate_tree, joules_interval, marked, price_pj, price_words, scope_of
 from sgbench.records.counts import OpCounts
@@ -19,7 +19,7 @@ from sgbench.tables.shown import table_lines
 
 
 def answer_list(args: argparse.Namespace) -> int:
-    targets = energy.load_targets_named([args.name] if args.name else [], args.config_dir)
+    targets = chosen_targets([args.name] if args.name else [], args.config_dir)
     if args.json:
         print_json([target.model_dump(mode="json") for target in targets.values()])
         return 0
@@ -85,7 +85,7 @@ def _evidence_cells(evidence: Evidence) -> list[str]:
 
 def answer_price(args: argparse.Namespace) -> int:
     record, counts = energy.read_record(args.record)
-    targets = energy.load_targets_named(args.target, args.config_dir)
+    targets = chosen_targets(args.target, args.config_dir)
     title = f"{record.method.choices['dataset']}, {record.method_id}"
     priced = PricedNetwork.of(counts, targets, dt_s=record.method.protocol.dt_s, title=title)
     targets_tree = [estimate_tree(estimate) for estimate in priced.estimates]
@@ -124,7 +124,7 @@ def _mean_text(mean: Mean) -> str:
 
 def answer_explain(args: argparse.Namespace) -> int:
     record, counts = energy.read_record(args.record)
-    (target,) = energy.load_targets_named([args.target], args.config_dir).values()
+    (target,) = chosen_targets([args.target], args.config_dir).values()
     estimate = price(counts, target=target, dt_s=record.method.protocol.dt_s)
     return answer(args, estimate_tree(estimate), explanation(estimate, target, screen(args)))
 
@@ -159,7 +159,7 @@ def explanation(estimate: EnergyEstimate, target: EnergyTarget, width: int | Non
 def answer_fit(args: argparse.Namespace) -> int:
     """Print whether and how a record's network fits a chip; return 1 if it does not."""
     record, counts = energy.read_record(args.record)
-    (target,) = energy.load_targets_named([args.target], args.config_dir).values()
+    (target,) = chosen_targets([args.target], args.config_dir).values()
     choices = record.method.choices
     chip_fit = fit(counts, target=target, neurons={role: choices[role] for role in ("neuron", "readout")})
     answer(args, {**asdict(chip_fit), "fits": chip_fit.fits}, fit_report(chip_fit, screen(args)))

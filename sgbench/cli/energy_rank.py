@@ -1,18 +1,20 @@
 """`sgbench energy rank`: methods and matched networks without spikes, and whether prices change their order."""
 
+from __future__ import annotations
+
 import argparse
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sgbench.cli import energy
 from sgbench.cli.common import answer, screen
 from sgbench.composition.data_facts import in_time
 from sgbench.energy.baseline import bit_share
 from sgbench.energy.crossover import EnergyComparison, Matched, matched, synapse_rate
 from sgbench.energy.pool import pooled
+from sgbench.energy.price import chosen_targets
 from sgbench.energy.stability import Duel
 from sgbench.errors import InputError
 from sgbench.leaderboard import costs
@@ -24,6 +26,9 @@ from sgbench.records.method import by_method
 from sgbench.records.record import RunRecord
 from sgbench.tables import aligned
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 MOST_METHODS_IN_PAIRS = 12  # with more methods, only neighbours in the ranking are printed
 
 
@@ -34,72 +39,45 @@ class Contestant:
     label: str
     records: tuple[RunRecord, ...]
     counts: OpCounts  # operations of all seeds together
+    matched: Matched  # energies on each target, beside those of the same layers without spikes
 
     @property
     def accuracies(self) -> tuple[float, ...]:
         tests = (record.test for record in self.records if record.test is not None)
         return tuple(test.accuracy for test in tests if test.accuracy is not None)
 
-    @property
-    def dt_s(self) -> float:
-        """Return the length of one time step [s]."""
-        return self.records[0].method.protocol.dt_s
-
 
 def answer_rank(args: argparse.Namespace) -> int:
     """Print the energy of methods and of matched networks without spikes, and how stable their order is."""
-    targets = energy.load_targets_named(args.target, args.config_dir)
-    methods = read_contestants(args.sources)
-    chosen, dt_s = [*targets.values()], methods[0].dt_s
-    series = in_time(methods[0].records[0].method.choices["dataset"], args.config_dir)
-    by_label = {method.label: matched(method.counts, targets=chosen, dt_s=dt_s, in_time=series) for method in methods}
-    stability = costs.stability({method.label: method.counts for method in methods}, targets=chosen, dt_s=dt_s)
-    if args.plot is not None:
-        _plot(methods, by_label, targets, args.plot)
+    targets = chosen_targets(args.target, args.config_dir)
+    methods = read_contestants(args.sources, [*targets.values()], args.config_dir)
+    dt_s = methods[0].records[0].method.protocol.dt_s
+    counts = {method.label: method.counts for method in methods}
+    stability = costs.stability(counts, targets=[*targets.values()], dt_s=dt_s)
     width = screen(args)
-    lines = [*comparison_lines(methods, by_label, width), "", *stability_lines(stability, width)]
-    return answer(args, _tree(methods, by_label, stability), lines)
+    lines = [*comparison_lines(methods, width), "", *stability_lines(stability, width)]
+    return answer(args, _tree(methods, stability), lines, lambda: _figure(methods, targets))
 
 
-def _plot(
-    methods: Sequence[Contestant], by_label: dict[str, Matched], targets: dict[str, EnergyTarget], path: Path
-) -> None:
-    """Draw accuracy against energy into a file, one panel for each target on which energies differ."""
-    from sgbench.plots import style
-    from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
-    from sgbench.plots.estimate import Estimate
-
-    panels = []
-    for name in sorted(targets, key=lambda name: not targets[name].on_boards):
-        comparisons = [by_label[method.label].comparisons[name] for method in methods]
-        energies = [comparison.spiking_nj for comparison in comparisons if comparison.spiking_nj is not None]
-        known = [Estimate(energy.value, energy.low, energy.high) for energy in energies]
-        if len(known) == len(methods) and len(set(known)) > 1:
-            panels.append(FrontPanel(name, tuple(known), _shared_ann_nj(comparisons)))
-    points = [FrontMethod(method.label, tuple(100 * accuracy for accuracy in method.accuracies)) for method in methods]
-    style.save(lambda: front_figure(points, panels), path)
-
-
-def _shared_ann_nj(comparisons: Sequence[EnergyComparison]) -> float | None:
-    """Return the energy of the network without spikes [nJ]; None if it is unknown or differs between methods."""
-    energies = {comparison.ann_nj for comparison in comparisons}
-    (energy,) = energies if len(energies) == 1 else (None,)
-    return None if energy is None else energy.value
-
-
-def read_contestants(sources: Sequence[Path]) -> list[Contestant]:
+def read_contestants(
+    sources: Sequence[Path], targets: Sequence[EnergyTarget], config_dirs: Sequence[Path]
+) -> list[Contestant]:
+    """Read the methods of finished runs in files and folders, those with the fewest events a synapse first."""
     records = [read_model(path, RunRecord) for path in _record_files(sources)]
     groups = by_method(record for record in records if record.counts is not None and record.test is not None)
     if not groups:
         raise InputError(f"{', '.join(map(str, sources))}: no record of a finished run")
+    first, *_ = (group[0] for group in groups.values())
     protocols = sorted({record.protocol for group in groups.values() for record in group})
     if len(protocols) > 1:
         raise InputError(f"records of protocols {', '.join(protocols)} are not comparable; name one folder")
     labels = names_apart({key: group[0].method for key, group in groups.items()})
-    methods = [
-        Contestant(labels[key], tuple(group), pooled([record.counts for record in group if record.counts is not None]))
-        for key, group in groups.items()
-    ]
+    dt_s, series = first.method.protocol.dt_s, in_time(first.method.choices["dataset"], config_dirs)
+    methods = []
+    for key, group in groups.items():
+        counts = pooled([record.counts for record in group if record.counts is not None])
+        energies = matched(counts, targets=targets, dt_s=dt_s, in_time=series)
+        methods.append(Contestant(labels[key], tuple(group), counts, energies))
     return sorted(methods, key=lambda method: synapse_rate(method.counts))
 
 
@@ -115,13 +93,12 @@ def _record_files(sources: Sequence[Path]) -> Iterator[Path]:
             raise InputError(f"{source}: no such file or folder")
 
 
-def comparison_lines(
-    methods: Sequence[Contestant], by_label: dict[str, Matched], width: int | None = None
-) -> list[str]:
+def comparison_lines(methods: Sequence[Contestant], width: int | None = None) -> list[str]:
+    """Write a table of methods beside networks without spikes, one with full and one with quantised activations."""
     rows = [["method", "accuracy, %", "rate, %", "crossover, %", "bits, %", "beats its ANN on", "its QNN on"]]
-    bits = by_label[methods[0].label].activation_bits
+    bits = methods[0].matched.activation_bits
     for method in methods:
-        energies = by_label[method.label]
+        energies = method.matched
         ends = energies.crossover_range
         rows.append(
             [
@@ -130,7 +107,7 @@ def comparison_lines(
                 f"{100 * energies.rate:.3g}",
                 "-" if ends is None else " to ".join(f"{100 * end:.3g}" for end in ends),
                 f"{100 * bit_share(method.counts, bits):.3g}",
-                *("{} of {}".format(*energies.cheaper(quantised=kind)) for kind in (False, True)),
+                *("{} of {}".format(*energies.cheaper(quantised=quantised)) for quantised in (False, True)),
             ]
         )
     return [
@@ -144,18 +121,19 @@ def comparison_lines(
 
 def stability_lines(stability: Sequence[Duel], width: int | None = None) -> list[str]:
     """Write a table of how often the order of each pair of methods holds when prices vary in their intervals."""
+    if not stability:
+        return ["no pair of methods has a total on one target"]
     rows = [["cheaper", "than", "share of prices", "targets", "on all"]]
     methods = list(dict.fromkeys(name for duel in stability for name in (duel.a, duel.b)))
     many = len(methods) > MOST_METHODS_IN_PAIRS
     for duel in stability:
-        if many and methods.index(duel.b) - methods.index(duel.a) > 1:
+        are_neighbours = methods.index(duel.b) - methods.index(duel.a) <= 1
+        if many and not are_neighbours:
             continue
-        is_a_cheaper = duel.mean >= 0.5  # noqa: PLR2004 - half
-        cheaper, other = (duel.a, duel.b) if is_a_cheaper else (duel.b, duel.a)
-        share = duel.mean if is_a_cheaper else 1 - duel.mean
-        rows.append([cheaper, other, f"{share:.0%}", str(len(duel.share)), "yes" if duel.certain else "no"])
-    if not stability:
-        return ["no pair of methods has a total on one target"]
+        cheaper, dearer, share = duel.a, duel.b, duel.mean
+        if duel.mean < 0.5:  # noqa: PLR2004 - `a` is cheaper at less than half of the prices
+            cheaper, dearer, share = duel.b, duel.a, 1 - duel.mean
+        rows.append([cheaper, dearer, f"{share:.0%}", str(len(duel.share)), "yes" if duel.certain else "no"])
     return [
         *aligned(rows, text_columns=2, width=width),
         "share: of the corners of each target's price intervals, over the targets that tell the two apart",
@@ -163,24 +141,48 @@ def stability_lines(stability: Sequence[Duel], width: int | None = None) -> list
     ]
 
 
-def _tree(methods: Sequence[Contestant], by_label: dict[str, Matched], stability: Sequence[Duel]) -> Any:
+def _tree(methods: Sequence[Contestant], stability: Sequence[Duel]) -> Any:
     """Convert methods, their comparisons with networks without spikes, and the stability to a tree for JSON."""
-
-    def comparison_tree(comparison: EnergyComparison) -> dict[str, Any]:
-        tree = asdict(comparison)
-        ends = tree["crossover"] or {}
-        crossover = {key: value if math.isfinite(value) else None for key, value in ends.items()} or None
-        return {**tree, "crossover": crossover, "wins": comparison.wins}
-
     return {
         "methods": [
             {
                 "method": method.label,
                 "accuracies": list(method.accuracies),
-                "rate": by_label[method.label].rate,
-                "beside": [comparison_tree(comparison) for comparison in by_label[method.label].comparisons.values()],
+                "rate": method.matched.rate,
+                "beside": [_comparison_tree(comparison) for comparison in method.matched.comparisons.values()],
             }
             for method in methods
         ],
         "stability": [{**asdict(duel), "mean": duel.mean, "certain": duel.certain} for duel in stability],
     }
+
+
+def _comparison_tree(comparison: EnergyComparison) -> dict[str, Any]:
+    tree = asdict(comparison)
+    ends = tree["crossover"] or {}
+    # JSON has no infinity, which stands for a rate that is never reached.
+    crossover = {key: value if math.isfinite(value) else None for key, value in ends.items()} or None
+    return {**tree, "crossover": crossover, "wins": comparison.wins}
+
+
+def _figure(methods: Sequence[Contestant], targets: dict[str, EnergyTarget]) -> Figure:
+    """Draw accuracy against energy, one panel for each target that prices all methods and tells some apart."""
+    from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
+    from sgbench.plots.estimate import Estimate
+
+    panels = []
+    for name in sorted(targets, key=lambda name: not targets[name].on_boards):
+        comparisons = [method.matched.comparisons[name] for method in methods]
+        energies = [comparison.spiking_nj for comparison in comparisons if comparison.spiking_nj is not None]
+        estimates = [Estimate(energy.value, energy.low, energy.high) for energy in energies]
+        if len(estimates) == len(methods) and len(set(estimates)) > 1:
+            panels.append(FrontPanel(name, tuple(estimates), _shared_ann_nj(comparisons)))
+    points = [FrontMethod(method.label, tuple(100 * accuracy for accuracy in method.accuracies)) for method in methods]
+    return front_figure(points, panels)
+
+
+def _shared_ann_nj(comparisons: Sequence[EnergyComparison]) -> float | None:
+    """Return the energy of the network without spikes [nJ]; None if it is unknown or differs between methods."""
+    energies = {comparison.ann_nj for comparison in comparisons}
+    (energy,) = energies if len(energies) == 1 else (None,)
+    return None if energy is None else energy.value
