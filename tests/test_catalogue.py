@@ -80,7 +80,7 @@ def test_a_missing_parameter_would_be_noticed(tmp_path):
 
 def is_allowed_and_takes_what_is_provided(entry):
     """Expected: on the allow-list, and the builder's names are of its group."""
-    assert catalogue.is_allowed(entry)
+    assert catalogue.CatalogueReader().allows(entry)
     assert callable(target_of(entry))
     assert not set(entry.parameters) & set(PROVIDED[entry.group])
 
@@ -188,10 +188,10 @@ def test_a_folder_of_ones_own_adds_entries(tmp_path):
     found = catalogue.entries("surrogate", [tmp_path])
     assert found["mine"].target == "my.mine"
     assert found.keys() == catalogue.entries("surrogate").keys() | {"mine"}
-    assert not catalogue.is_allowed(found["mine"])
-    assert catalogue.is_allowed(found["mine"], ["my.mine"])
+    assert not catalogue.CatalogueReader().allows(found["mine"])
+    assert catalogue.CatalogueReader(allow_targets=["my.mine"]).allows(found["mine"])
     again = dataclasses.replace(found["mine"], target=catalogue.entry("surrogate", "atan").target)
-    assert catalogue.is_allowed(again)
+    assert catalogue.CatalogueReader().allows(again)
     (folder / "atan.yaml").write_text("_target_: my.atan\nmeta: {line: Mine.}\n")
     with pytest.raises(InputError, match="rename yours"):
         catalogue.entries("surrogate", [tmp_path])

@@ -86,7 +86,11 @@ def _figure(surrogates: Mapping[str, Surrogate], width: float) -> Figure:
 
 
 def comparison_text(rows: list[dict[str, Any]], width: float, columns: int | None = None) -> str:
-    """Write the facts about surrogates, from `comparison` at a width [threshold units], as a table."""
+    """Write the facts about surrogates as a table; `rows` are those of `comparison`.
+
+    The last column is the area of each when it is scaled to peak 1 and to `width` [threshold units]; "-" if it cannot
+    be. `columns` is the width of the terminal in characters.
+    """
     from sgbench.plots.entries.surrogate_curves import interval, listed_or_none
 
     head = [*COLUMNS, f"area at width {number_text(width)}"]

@@ -126,7 +126,7 @@ def make_data_set(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
     from sgbench.training.build import construct
     from sgbench.training.creation import create
 
-    if "${" in str(entry.parameters) or not catalogue.is_allowed(entry, args.allow_target):
+    if "${" in str(entry.parameters) or not catalogue.CatalogueReader(allow_targets=args.allow_target).allows(entry):
         folders, targets = args.config_dir, args.allow_target
         return create(f"dataset/{entry.name}", config_dirs=folders, allow_targets=targets)
     return construct("dataset", str(entry.target), entry.parameters)

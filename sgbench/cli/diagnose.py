@@ -141,7 +141,7 @@ def _loop_parser() -> argparse.ArgumentParser:
 
 
 def _loop(args: argparse.Namespace) -> int:
-    """Print the closed-loop integrals of a run's surrogate gradient."""
+    """Print the integrals of a run's surrogate gradient along closed loops in weight space; a true gradient has 0."""
     from sgbench.diagnosis.text import loops_text
     from sgbench.training.diagnose import integrate_loops
 

@@ -65,10 +65,14 @@ def export_command(args: argparse.Namespace) -> int:
 
 
 def _reader_and_path(args: argparse.Namespace) -> tuple[str, Path]:
+    """Return who is to read the file ("nir", a library or a chip) and its path, by --nir FILE or --for NAME --to FILE.
+
+    Options and names of files that do not fit the reader raise an InputError.
+    """
     reader: str | None = args.reader if args.nir is None else "nir"
     path: Path | None = args.to if args.nir is None else args.nir
-    both = args.nir is not None and not (args.reader is None and args.to is None)
-    if reader is None or path is None or both:
+    has_both_forms = args.nir is not None and (args.reader is not None or args.to is not None)
+    if reader is None or path is None or has_both_forms:
         raise InputError(f"export: {USAGE_HINT}")
     if reader == "nir":
         return reader, path

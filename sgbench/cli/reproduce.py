@@ -117,7 +117,7 @@ def _run_all(chosen: Sequence[Reproduction], args: argparse.Namespace) -> list[R
 def _compose_grids(reproduction: Reproduction, args: argparse.Namespace) -> list[ReproductionGrid]:
     from sgbench.reproduction.runs import ReproductionFolders, grids_of
 
-    if reproduction.calculation is not None:
+    if reproduction.calculation is not None:  # nothing is trained: a calculation gives the numbers
         return []
     folders = ReproductionFolders(args.root, args.data_dir, tuple(args.config_dir))
     return grids_of(reproduction, args.seeds, folders, with_ablations=args.ablations or args.update is not None)

@@ -224,6 +224,7 @@ def show(arguments: Sequence[str], search_path: Sequence[str], config_dirs: Sequ
 
 @contextmanager
 def _restored_settings() -> Iterator[None]:
+    """Restore, after a `with` block, the logging and the configuration that Hydra replaces for the whole process."""
     from hydra.core.hydra_config import HydraConfig
 
     root, settings = logging.getLogger(), HydraConfig.instance()
@@ -237,6 +238,7 @@ def _restored_settings() -> Iterator[None]:
 
 
 def call_hydra(arguments: Sequence[str], task: Callable[[Any], object]) -> int:
+    """Call `hydra.main` with a task as from a command line; return the exit code at which it would leave Python."""
     import hydra
 
     from sgbench.composition.compose import register_resolvers
@@ -246,6 +248,7 @@ def call_hydra(arguments: Sequence[str], task: Callable[[Any], object]) -> int:
     def sgbench_job(config: Any) -> Any:
         return task(config)
 
+    # The launcher `replicas` runs all points at once through this method, if the task has it.
     sgbench_job.launch_replicas = getattr(task, "launch_replicas", None)  # type: ignore[attr-defined]
     command = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(sgbench_job)
     with _arguments(arguments):

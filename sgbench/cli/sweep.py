@@ -153,15 +153,18 @@ def _read_results(args: argparse.Namespace) -> tuple[Results, str]:
 
 
 def _insert_remembered(args: argparse.Namespace, group: str) -> None:
+    """Put the overrides and options that a group of runs was last swept with before those in `args`, which win."""
+    from sgbench.composition.overrides import Overrides
     from sgbench.paths import default_runs_dir
     from sgbench.sweeps.remembered import recall
 
-    prefix = "paths.runs_dir="
-    roots = [override.removeprefix(prefix) for override in args.overrides if override.startswith(prefix)]
-    last_sweep = recall(args.root or Path(*roots[-1:] or [default_runs_dir()]), group)
-    given_keys = {override.lstrip("+").partition("=")[0] for override in (args.name, *args.overrides)}
-    remembered = [override for override in last_sweep.words if override.lstrip("+").partition("=")[0] not in given_keys]
-    args.overrides = [*remembered, *args.overrides]
+    typed = Overrides.of([args.name, *args.overrides]).settings
+    last_sweep = recall(args.root or Path(typed.get("paths.runs_dir", default_runs_dir())), group)
+    remembered = Overrides.of(last_sweep.words).parsed
+    args.overrides = [
+        *(override.input_line for override in remembered if override.get_key_element().lstrip("+~") not in typed),
+        *args.overrides,
+    ]
     args.config_dir = [*map(Path, last_sweep.config_dirs), *args.config_dir]
     args.allow_target = [*last_sweep.allow_targets, *args.allow_target]
 

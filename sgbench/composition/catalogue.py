@@ -216,15 +216,6 @@ def _require_bounded_file(path: Path) -> None:
         raise InputError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from error
 
 
-def is_allowed(entry: Entry, extra: Iterable[str] = ()) -> bool:
-    """Return whether an entry's target may be imported: it is shipped, or its exact name is allowed.
-
-    Allowed are the targets of shipped entries, those of installed plugins, and `extra`. A plugin allows its own
-    through the entry-point group `sgbench.targets` (`name = "package.module:Class"`).
-    """
-    return CatalogueReader(allow_targets=extra).allows(entry)
-
-
 class CatalogueReader:
     """Reads entries of the catalogue for one command, each file once, also from a user's folders `config_dirs`.
 
@@ -247,7 +238,10 @@ class CatalogueReader:
         return self._read[group, name]
 
     def allows(self, entry: Entry) -> bool:
-        """Return whether an entry's target may be imported; see `is_allowed`."""
+        """Return whether an entry's target may be imported: it is shipped, a plugin's, or its exact name is allowed.
+
+        A plugin allows its own through the entry-point group `sgbench.targets` (`name = "package.module:Class"`).
+        """
         return entry.path.is_relative_to(conf_dir()) or entry.target in self._allowed
 
     @cached_property

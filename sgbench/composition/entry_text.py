@@ -33,11 +33,13 @@ def list_row(name: str, entry: catalogue.Entry) -> tuple[str, ...]:
 
 
 def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
+    """Write all that an entry's file declares: its line, class, facts, libraries and sources, then its parameters."""
     lines = [f"{entry.group}/{entry.name}", entry.line, ""]
     rows = [("class", entry.target)] if entry.target else []
-    rows += _preset_rows(entry) if selection.is_preset(entry) else []
-    hidden = ("line", "sources", *(PRESET_KEYS if selection.is_preset(entry) else ()))
-    rows += [(key, _value_text(value)) for key, value in entry.meta.items() if key not in hidden and value != []]
+    is_preset = selection.is_preset(entry)
+    rows += _preset_rows(entry) if is_preset else []
+    elsewhere = ("line", "sources", *(PRESET_KEYS if is_preset else ()))
+    rows += [(key, _value_text(value)) for key, value in entry.meta.items() if key not in elsewhere and value != []]
     rows += [("library", name) for name in _presets_of(entry, config_dirs)]
     rows += [("source", str(source)) for source in entry.meta.get("sources") or []]
     lines.append(columns([(str(key), str(value)) for key, value in rows]))

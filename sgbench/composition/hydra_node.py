@@ -61,15 +61,16 @@ def check_hydra_node(node: DictConfig, overrides: Overrides) -> None:
     for name, settings in callbacks.items():
         _check_own(f"hydra.callbacks.{name}", settings)
     for kind in PLUGIN_KINDS:
-        if is_own(tree.get(kind)):
-            _check_own(f"hydra.{kind}", tree[kind])
-            if not tree[kind]["_target_"].startswith("hydra_plugins."):
+        settings = tree.get(kind)
+        if is_own(settings):
+            _check_own(f"hydra.{kind}", settings)
+            if not settings["_target_"].startswith("hydra_plugins."):
                 raise InputError(
                     f"hydra.{kind}: Hydra takes a {kind} from the package hydra_plugins alone; move "
-                    f"{tree[kind]['_target_']} into a file of a folder hydra_plugins"
+                    f"{settings['_target_']} into a file of a folder hydra_plugins"
                 )
         else:
-            _check_plugin(kind, tree.get(kind))
+            _check_plugin(kind, settings)
 
 
 def is_own(settings: Any) -> bool:

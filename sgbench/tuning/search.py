@@ -156,6 +156,7 @@ class Search:
             write_atomic(self.path, to_json(journal.model_copy(update={"asked": asked})))
 
     def _read_outcomes(self, journal: Journal) -> list[Outcome]:
+        """Read the results of the journal's settings; those of an earlier, larger request are left out."""
         request = self.task.request
         return [
             self._outcome(asked)
@@ -197,14 +198,14 @@ class Search:
     def _run_round(self, outcomes: Sequence[Outcome], known: Sequence[Outcome]) -> None:
         """Run the open runs of `outcomes` side by side; results in `known` give thresholds for pruning."""
         specs: list[RunSpec] = []
-        thresholds: dict[int, PruningThresholds] = {}
+        thresholds: dict[int, PruningThresholds] = {}  # by index in `specs`; empty without pruning
         for outcome in outcomes:
             self.begun.add(outcome.asked.method_id)
-            threshold = self._thresholds(outcome.asked.study, known) if self.task.request.prune else None
-            for spec in filter(_is_open, outcome.specs):
-                if threshold is not None:
-                    thresholds[len(specs)] = threshold
-                specs.append(spec)
+            added = list(filter(_is_open, outcome.specs))
+            if self.task.request.prune:
+                indices = range(len(specs), len(specs) + len(added))
+                thresholds |= dict.fromkeys(indices, self._thresholds(outcome.asked.study, known))
+            specs += added
         best = select_best(known)
         so_far = "" if best is None else f"; best so far {abs(best.score or 0.0):.4g} {best.asked.method_id}"
         if specs:
