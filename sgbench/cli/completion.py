@@ -7,17 +7,8 @@ from sgbench.composition import catalogue
 from sgbench.composition.completion import SHELLS, complete_override
 from sgbench.errors import InputError
 
-RUN_OPTIONS = (
-    "--multirun",
-    "--config-dir",
-    "--allow-target",
-    "--allow-env",
-    "--allow-hydra",
-    "--first",
-    "--cfg",
-    "--help",
-    "--hydra-help",
-)
+OWN_CODE = ("--config-dir", "--allow-target", "--allow-env", "--allow-hydra")
+RUN_OPTIONS = ("--multirun", *OWN_CODE, "--first", "--cfg", "--help", "--hydra-help")
 """Options of `sgbench run` and `sgbench sweep`, which have no argparse parser."""
 WITH_OVERRIDES = ("tune", "recommend", "calibrate", "diagnose", "energy decide", "study extend")
 """Commands whose arguments are the Hydra overrides of a run."""

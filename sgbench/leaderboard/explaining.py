@@ -45,7 +45,7 @@ def _protocol_of(a: str, b: str, tree: RecordTree) -> str:
         if not names:
             raise InputError(f"no board of {tree.root} has both '{a}' and '{b}'; sgbench board show names methods")
     if len(names) > 1:
-        raise InputError(f"--protocol: one of {', '.join(names)} is needed")
+        raise InputError(f"name a board with --protocol (in Python protocol=...): one of {', '.join(names)}")
     return names[0]
 
 
