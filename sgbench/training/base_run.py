@@ -51,11 +51,7 @@ log = logging.getLogger("sgbench")
 class BaseRun:
     """Holds one attempt at a run, and makes its record; subclasses drive the epochs.
 
-    Args:
-        spec: the run's specification.
-        parts: its objects, built from the spec.
-        folder: where its files go.
-        code: commit and versions of the code that runs.
+    `parts`: its objects, built from the spec; `folder`: where its files go.
     """
 
     def __init__(self, spec: RunSpec, parts: Parts, folder: Path, code: provenance.Code) -> None:

@@ -89,14 +89,7 @@ def _words_of(protocol: str, folders: Sequence[Path]) -> list[str]:
 
 
 class SpikingDataModule(pl.LightningDataModule):
-    """Loads and verifies a data set, and hands out its splits as DataLoaders of encoded batches.
-
-    Args:
-        spec: names the data set, its encoder, and the protocol that divides it.
-        batch_size: samples in a batch.
-        time_first: whether time is the first axis of the input.
-        with_lengths: whether batches have the valid steps of each sample as well.
-    """
+    """Loads and verifies a data set, and hands out its splits as DataLoaders of encoded batches; `data` makes it."""
 
     def __init__(self, spec: RunSpec, batch_size: int, *, time_first: bool = True, with_lengths: bool = False) -> None:
         super().__init__()
@@ -131,14 +124,7 @@ class SpikingDataModule(pl.LightningDataModule):
 
 
 class EncodedSplit(Dataset):
-    """Encodes the samples of a split batch by batch, as a DataLoader asks for them.
-
-    Args:
-        data: the loaded data set with its encoder.
-        split: its name.
-        time_first: whether time is the first axis of the input.
-        with_lengths: whether batches have the valid steps of each sample as well.
-    """
+    """Encodes the samples of a split batch by batch, as a DataLoader asks for them; options are those of `data`."""
 
     def __init__(self, data: SpikingData, split: Split, *, time_first: bool, with_lengths: bool) -> None:
         self.samples, self.encoder, self.dtype = data.splits[split], data.encoder, data.dtype

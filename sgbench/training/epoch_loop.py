@@ -195,7 +195,6 @@ class Training:
         self.watched.add(self.epoch, scores)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a checkpoint stores of the training, besides weights and the optimiser's state."""
         optional: dict[str, Any] = {"watched": self.watched.state_dict()} if self.watched.scores else {}
         if self.diagnoses is not None and self.diagnoses.found:
             optional["diagnoses"] = self.diagnoses.state_dict()
@@ -212,7 +211,6 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the training from what `state_dict` returned, and count one more continuation."""
         self.best.load_state_dict(state["best"])
         self.curve = [EpochScores.model_validate(line) for line in state["curve"]]
         self.rates = {name: [*rates] for name, rates in state["rates"].items()}

@@ -44,10 +44,7 @@ NOT_SHARED = (
 
 
 class LightningRun(SingleRun):
-    """Trains one run by Lightning's Trainer; the selected weights are scored as those of any other run.
-
-    `parts`: its objects, built from the spec; `folder`: where its files go.
-    """
+    """Trains one run by Lightning's Trainer; the selected weights are scored as those of any other run."""
 
     def __init__(self, spec: RunSpec, parts: Parts, folder: Path) -> None:
         if "precision" in spec.trainer.arguments:

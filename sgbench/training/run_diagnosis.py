@@ -75,11 +75,9 @@ class RunDiagnoses:
         self.found.append(diagnosis)
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """Return the diagnoses so far, for a checkpoint."""
         return [diagnosis.model_dump() for diagnosis in self.found]
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
-        """Restore the diagnoses so far from a checkpoint."""
         self.found = [Diagnosis.model_validate(tree) for tree in state]
 
 
@@ -147,9 +145,7 @@ class RunAgreement:
                 )
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """Return the comparisons so far, for a checkpoint."""
         return [agreement.model_dump() for agreement in self.found]
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
-        """Restore the comparisons so far from a checkpoint."""
         self.found = [EpochAgreement.model_validate(tree) for tree in state]

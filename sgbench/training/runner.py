@@ -48,12 +48,7 @@ def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequen
 def run_spec(spec: RunSpec, parts: Parts | None = None) -> RunRecord:
     """Run a checked spec, or read its record if it is finished; a failure of the run gives a failed record.
 
-    `spec`: specification of the run. `parts`: objects built from this spec and not used yet; None builds them here.
-
-    Raises:
-        InputError: a name or value is not usable.
-        RunBusyError: another process is writing this run.
-        StorageError: the run's folder cannot be written.
+    `parts`: objects built from this spec and not used yet; None builds them here. Errors are those of `run`.
     """
     spec = _as_driven(spec)
     done = finished_record(spec)

@@ -50,7 +50,6 @@ class BestEpoch:
         return {"epoch": self.epoch, "value": self.value, "weights": self.weights, "last_epoch": self.last_epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore from a checkpoint what `state_dict` returned."""
         self.epoch = state["epoch"]
         self.value = state["value"]
         self.weights = state["weights"]
@@ -93,11 +92,9 @@ class Watched:
         )
 
     def state_dict(self) -> dict[int, dict[str, Any] | None]:
-        """Return the scores so far, to be stored in a checkpoint."""
         return {epoch: None if line is None else line.model_dump() for epoch, line in self.scores.items()}
 
     def load_state_dict(self, state: dict[int, dict[str, Any] | None]) -> None:
-        """Restore the scores so far from a checkpoint."""
         self.scores = {
             epoch: None if line is None else EpochOnTest.model_validate(line) for epoch, line in state.items()
         }

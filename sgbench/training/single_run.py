@@ -28,10 +28,7 @@ from sgbench.training.train_step import check_optimizer
 
 
 class SingleRun(BaseRun):
-    """Trains, validates and tests one run.
-
-    `spec`: the run's specification; `parts`: its objects, built from the spec; `folder`: where its files go.
-    """
+    """Trains, validates and tests one run."""
 
     def __init__(self, spec: RunSpec, parts: Parts, folder: Path) -> None:
         super().__init__(spec, parts, folder, Code.here())

@@ -28,18 +28,12 @@ class EventArrays:
 
 @dataclass(frozen=True)
 class Part:
-    """Holds samples of a user's arrays with their labels.
+    """Holds samples of a user's arrays with their labels."""
 
-    Args:
-        values: an array [samples, features] or [samples, time, channels], a list of arrays [time, channels] of
-            unlike lengths, or events.
-        labels: one for each sample, of any kind that can be compared.
-        indices: of the samples in `values`; None means all of them in order.
-    """
-
+    # [samples, features] or [samples, time, channels], a list of [time, channels] of unlike lengths, or events.
     values: NDArray[Any] | list[NDArray[Any]] | EventArrays
-    labels: NDArray[Any]
-    indices: NDArray[np.int64] | None = None
+    labels: NDArray[Any]  # of any kind that can be compared [samples]
+    indices: NDArray[np.int64] | None = None  # of the samples in `values`; None: all in order
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -13,9 +13,7 @@ from sgbench.yours.snntorch_neurons import SnnTorchNeuron
 from sgbench.yours.spiking_modules import state_names
 from sgbench.yours.traced.layers import WeightedNeurons
 from sgbench.yours.traced.recordable import has_hooks
-
-FEWEST_AXES = 2
-"""Axes that every current has, time and batch; features follow."""
+from sgbench.yours.unroll import FEWEST_AXES
 
 
 class AllStates(NamedTuple):
