@@ -47,6 +47,7 @@ def matched_ann(counts: OpCounts, *, weight_bits: int | None = None, passes: Pas
 
 
 def _layer(layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None, *, last: bool) -> LayerCounts:
+    """Count a layer of the same size without spikes, which runs `runs` times; all but the last apply a ReLU."""
     groups = tuple(_group(group, layer, counts, runs, bits) for group in layer.synapses)
     units = layer.neurons * runs
     biases = units if layer.bias_additions.total else 0

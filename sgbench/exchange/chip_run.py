@@ -81,6 +81,7 @@ def precision_of(chip: Chip) -> Precision | None:
 def compare_with_simulation(
     run: StoredRun, layers: Sequence[WholeLayer], precision: Precision = FINE
 ) -> WholeAgreement:
+    """Run the validation split through the network and through its integer version, and count where they differ."""
     parts = run.parts
     prepare_pass(run, "validation", 0)
     parts.data.setup()

@@ -157,6 +157,7 @@ def _neurons(
 
 
 def _reset(module: _Module, wiring: str, *, reset_delay: bool) -> str:
+    """Read the reset of a module; an InputError for what snnTorch computes otherwise than neurons here."""
     tensors = module.tensors
     unknown = [key for key in tensors if key not in NEURON_KEYS and not key.startswith("recurrent.")]
     if unknown or not {"beta", "threshold", "reset_mechanism_val"} <= tensors.keys():

@@ -36,6 +36,7 @@ def duels_charts(columns: Sequence[ForestColumn], caption: str) -> Charts:
 
 
 def _panel(column: ForestColumn, boards: Sequence[str]) -> Chart:
+    """Chart one comparison on each board as a forest plot: a difference with its interval in each row."""
     points: dict[bool, list[ChartPoint]] = {True: [], False: []}  # by whether they are significant
     for row in column.rows:
         value, low, high = row.difference

@@ -69,6 +69,7 @@ def _scores(row: JudgedRow) -> Chart:
 
 
 def _over_widths(row: JudgedRow) -> Chart:
+    """Chart the validation accuracy over the width, of the candidate and of the best known surrogate."""
     lines = [(row.known, row.known_widths, ""), (CANDIDATE, row.widths, "bad")]
     series = tuple(
         Series(

@@ -28,15 +28,17 @@ def curves_size(picture: SweepPicture, across: SweptAxis) -> tuple[float, float]
 
 
 def draw_curves(figure: Figure, picture: SweepPicture, across: SweptAxis) -> None:
+    """Draw scores over the setting `across`, one curve for each combination of the other settings."""
     axes, axis = figure.subplots(), picture.axis
     curves = _curves(picture, across)
     _frame(axes, axis, curves, across)
     axes.set_ylabel(f"{picture.what}\n{axis.scale_note}", fontsize=14, color=INK)
-    next_setting = min((high / low for low, high in pairwise(sorted(across.numbers))), default=1.0)
+    # Curves are moved apart a little, by a share of the least ratio of neighbouring settings, so that intervals show.
+    least_ratio = min((high / low for low, high in pairwise(sorted(across.numbers))), default=1.0)
     for position, (name, rows) in enumerate(curves.items()):
         by_number = {float(row.settings[across.key]): row for row in rows}
         style = look_of(name, position) | {"linestyle": DASHES[position // len(COLOURS)]}
-        aside = next_setting ** (SPREAD * ((position + 0.5) / len(curves) - 0.5))
+        aside = least_ratio ** (SPREAD * ((position + 0.5) / len(curves) - 0.5))
         _draw_curve(axes, axis, name, dict(sorted(by_number.items())), style, aside)
     chances = {row.chance for row in picture.rows}
     if len(chances) == 1 and axes.get_ylim()[0] <= min(chances):
@@ -69,6 +71,7 @@ def _draw_curve(
 
 
 def _frame(axes: Axes, axis: ErrorAxis, curves: Mapping[str, Sequence[SweepRow]], across: SweptAxis) -> None:
+    """Scale the axes: scores upward as `axis` says, values of the setting across by their logarithm."""
     drawn = [(row, row.mean) for rows in curves.values() for row in rows if row.mean is not None]
     scores = (score for row, mean in drawn for score in (mean.value, *row.seeds, *row.failed))
     ends = axis.limits(scores, (end for _, mean in drawn for end in mean))

@@ -4,7 +4,6 @@ import itertools
 import logging
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import torch
 from matplotlib.axes import Axes
@@ -18,38 +17,21 @@ from sgbench.networks.base import Network
 from sgbench.plots.style import BLUE, SOFT
 from sgbench.records.content import Scores
 from sgbench.training.evaluation import Evaluation
-from sgbench.training.stored_run import StoredRun, load_selected, stored_run
+from sgbench.training.stored_run import StoredRun, load_selected
 from sgbench.training.train_step import Epochs, TrainLoop
 
 NAMES = tuple(DISTURBANCES)
 log = logging.getLogger("sgbench")
 
 
-def robustness(
-    *overrides: str,
-    what: Sequence[str] = NAMES,
-    levels: Sequence[float] | None = None,
-    draws: int = 3,
-    batches: int | None = None,
-    config_dirs: Sequence[Path] = (),
-    allow_targets: Sequence[str] = (),
-) -> list[RobustnessCurve]:
-    """Measure how the validation score of a finished run falls with each disturbance, severity by severity.
-
-    `overrides`: the folder of a run, then Hydra overrides of its execution, e.g. "paths.data_dir=DIR". `what`: names of
-    disturbances. `levels`: severities of one disturbance; None takes the default ones of each. `draws`: number of draws
-    of each random disturbance. `batches`: number of batches of the validation split; None takes all. `config_dirs`:
-    folders with entries of your own. `allow_targets`: exact names of classes outside the catalogue that may be
-    imported.
-    """
-    run = stored_run(overrides, config_dirs=config_dirs, allow_targets=allow_targets)
-    return measure_robustness(run, what, levels=levels, draws=draws, batches=batches)
-
-
 def measure_robustness(
     run: StoredRun, what: Sequence[str], *, levels: Sequence[float] | None, draws: int, batches: int | None
 ) -> list[RobustnessCurve]:
-    """Measure the robustness of a rebuilt run; arguments are those of `robustness`."""
+    """Measure how the validation score of a finished run falls with each disturbance, severity by severity.
+
+    `what`: names of disturbances. `levels`: severities of one disturbance; None takes the default ones of each.
+    `draws`: number of draws of each random disturbance. `batches`: most batches of the split; None takes all.
+    """
     names = checked_names(what)
     if batches is not None:
         require_count("--batches", batches)

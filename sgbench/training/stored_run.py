@@ -173,6 +173,7 @@ def figure_of_run(
 
 
 def _replay_samples(run: StoredRun, count: int) -> tuple[ShownSample, ...]:
+    """Run the selected weights on the first validation samples; return the spikes and potentials of each."""
     from sgbench.plots.run import ShownSample
 
     network = load_selected(run)
