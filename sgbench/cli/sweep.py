@@ -185,8 +185,7 @@ def _figure(results: Results, what: str) -> Figure:
 
     if what == "failed":
         return sweep_figure(failed_map(results))
-    draw = spikes_figure if what == "spikes" else sweep_figure
-    return draw(picture_of(results))
+    return (spikes_figure if what == "spikes" else sweep_figure)(picture_of(results))
 
 
 def _protocol_title(name: str, overrides: Sequence[str]) -> str:
