@@ -65,12 +65,13 @@ class RecordedBatches(Curves):
             return
         recorder, loss = self._recorder, self._loss.item()
         self._stop()
+        # With mixed precision Lightning scales loss and gradients, so that small gradients do not become 0.
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         scale = 1.0 if scaler is None else float(scaler.get_scale())
-        found = recorder.diagnosis(loss / scale)
+        diagnosis = recorder.diagnosis(loss / scale)
         for callback in _all(trainer):
             if callback.is_due:
-                callback.receive(trainer, recorder, found, scale=scale)
+                callback.receive(trainer, recorder, diagnosis, scale=scale)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

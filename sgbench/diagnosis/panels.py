@@ -112,9 +112,9 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
         "advice": (),
     }
     diagnosis = ShownDiagnosis(**fields, reasons=_reasons(fields, panels))
-    lost = lost_classes(traced, batches, objective) if "activity" in panels else ()
-    found = (*_steep_resets(network), *lost)
-    return diagnosis.model_copy(update={"advice": tuple(advise(diagnosis, found, attached=attached))})
+    class_problems = lost_classes(traced, batches, objective) if "activity" in panels else ()
+    problems = (*_steep_resets(network), *class_problems)
+    return diagnosis.model_copy(update={"advice": tuple(advise(diagnosis, problems, attached=attached))})
 
 
 def _steep_resets(network: Network) -> Iterator[str]:

@@ -104,7 +104,8 @@ def width_for(layers: Sequence[RecurrentLayer], surrogate: Surrogate, target: fl
     def steps_of(width: float) -> float:
         return mean_passing_steps(layers, surrogate, width)
 
-    found, subsets = None, [_subset(layer) for layer in layers] if surrogate.elementwise else layers
+    width = None
+    subsets = [_subset(layer) for layer in layers] if surrogate.elementwise else layers
     if any(subset is not layer for subset, layer in zip(subsets, layers, strict=True)):
         estimate = _find_width(lambda width: mean_passing_steps(subsets, surrogate, width), NARROWEST, WIDEST, target)
         if estimate is not None:
@@ -113,15 +114,15 @@ def width_for(layers: Sequence[RecurrentLayer], surrogate: Surrogate, target: fl
                 low, high = low / NEAR, low
             elif steps_of(high) < target:
                 low, high = high, high * NEAR
-            found = _find_width(steps_of, low, high, target)
-    found = found or _find_width(steps_of, NARROWEST, WIDEST, target)
-    if found is None:
-        least, most = steps_of(NARROWEST), steps_of(WIDEST)
+            width = _find_width(steps_of, low, high, target)
+    width = width or _find_width(steps_of, NARROWEST, WIDEST, target)
+    if width is None:
         raise InputError(
             f"passing steps of {target:g} are out of reach: widths of {NARROWEST:g} to {WIDEST:g} have "
-            f"{least:.2g} to {most:.2g}; the sequences are too short, or potentials lie exactly at threshold"
+            f"{steps_of(NARROWEST):.2g} to {steps_of(WIDEST):.2g}; the sequences are too short, or potentials "
+            f"lie exactly at threshold"
         )
-    return found
+    return width
 
 
 def _subset(layer: RecurrentLayer) -> RecurrentLayer:
