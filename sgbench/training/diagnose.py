@@ -156,9 +156,8 @@ def validation_batches(run: StoredRun, count: int) -> list[Batch]:
 def scan_line(run: StoredRun, *, batches: int, points: int, first: float, last: float) -> tuple[LinePoint, ...]:
     """Compute the loss along the line through the initial and the selected weights of a run.
 
-    `run`: a finished run. `batches`: number of validation batches over which the loss is averaged. `points`: number of
-    points on the line. `first`: alpha of the first point; the initial weights have alpha = 0. `last`: alpha of the last
-    point; the selected weights have alpha = 1.
+    `batches`: number of batches of the loss. `points`: points on the line. `first`, `last`: alpha of the first
+    and the last point; the initial weights have alpha = 0, the selected ones alpha = 1.
     """
     prepare_pass(run, "train", 0)
     loss = whole_loss(run.parts.network, validation_batches(run, batches), run.parts.objective)
@@ -172,9 +171,8 @@ def integrate_loops(
 ) -> list[LoopSamples]:
     """Integrate the surrogate gradient of a run around closed loops in random planes.
 
-    `run`: a rebuilt run. `weights`: centre of the loops, "initial" or "selected". `batches`: number of validation
-    batches over which the loss is averaged. `radius`: radius of the loops, as a fraction of the norm of the weights.
-    `points`: number of points on each loop. `planes`: number of random planes, with one loop in each.
+    `weights`: centre of the loops, "initial" or "selected". `batches`: number of batches of the loss. `radius`: as a
+    fraction of the norm of the weights. `points`: on each loop. `planes`: number of random planes, one loop in each.
     """
     loss = loss_of_weights(run, weights, batches)
     random = generator(run.spec.seed, "diagnosis", "loop")

@@ -153,9 +153,7 @@ def figure_of_run(
 ) -> Figure:
     """Draw a run: learning curves and rates from its record, spikes and potentials of replayed samples.
 
-    `folder`: folder of the run. `samples`: number of validation samples to replay with the selected weights; 0 for
-    none. `overrides`: Hydra overrides of the run's execution, e.g. "paths.data_dir=DIR". `config_dirs`: folders with
-    entries of your own. `allow_targets`: exact names of classes outside the catalogue that may be imported.
+    `samples`: number of validation samples to replay with the selected weights. Other arguments: see `stored_run`.
     """
     from sgbench.plots.run import RunPicture, layer_rates, run_figure
 
