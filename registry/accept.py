@@ -41,7 +41,8 @@ def accept(root: Path, board: Path, *, references: References, judge: Judge, wei
         first = errors[0]
         raise InputError(f"{root}: {first.path}: {first.message}; see: sgbench submit check {root}")
     folder = board / checked.submission.protocol
-    _require_first_source(root, folder, checked)
+    stored = StoredRecords(folder)
+    _require_first_source(root, stored, checked)
     remove_abandoned(folder)
     contents, _ = list_contents(root)
     objects = Objects(folder)
@@ -57,7 +58,6 @@ def accept(root: Path, board: Path, *, references: References, judge: Judge, wei
                 objects.refer(data, "safetensors", f"{weights_at.rstrip('/')}/{path}")
         elif path == TUNING:
             objects.put(read_bytes(file), "json")
-    stored = StoredRecords(folder)
     for record in checked.records:
         if isinstance(record, RunRecord):
             stored.add(record.method_id, record)
@@ -69,8 +69,8 @@ def accept(root: Path, board: Path, *, references: References, judge: Judge, wei
     return checked
 
 
-def _require_first_source(root: Path, folder: Path, checked: Checked) -> None:
-    stored = StoredRecords(folder)
+def _require_first_source(root: Path, stored: StoredRecords, checked: Checked) -> None:
+    """Refuse a method that the board has already with other source code of the user's own classes."""
     for record in checked.records:
         if isinstance(record, RunRecord) and stored.row_of(record) != record.method_id:
             raise InputError(

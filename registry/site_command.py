@@ -5,9 +5,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from registry.site.beside import SiteExtras, pictures_in, shipped_advice
 from registry.site.build import build_site, check_site
 from registry.site.pending import read_waiting
+from registry.site.sources import SiteExtras, pictures_in, shipped_advice
 from sgbench.cli.common import LEADERBOARDS, answer, left_out_lines, references_of, shared_options
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.paths import conf_dir

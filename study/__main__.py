@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     reporting.add_argument(
         "--unverified", action="store_true", help="compare no commits with the registration's; every page says so"
     )
-    reporting.set_defaults(handler=report_study)
+    reporting.set_defaults(handler=_report_study)
     measuring = commands.add_parser(
         "measure",
         help="how each task's network starts, before training, for sgbench recommend",
@@ -71,14 +71,14 @@ def parser() -> argparse.ArgumentParser:
         "plan", help="what would decide each open claim: runs, cost and chance", parents=shared_options(classes=False)
     )
     add_common(planning)
-    planning.set_defaults(handler=plan_study)
+    planning.set_defaults(handler=_plan_study)
     _add_answer(commands)
     publishing = commands.add_parser(
         "publish", help="add the records of blocks that report to boards", parents=shared_options(machine=False)
     )
     add_common(publishing)
     publishing.add_argument("--to", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
-    publishing.set_defaults(handler=publish_study)
+    publishing.set_defaults(handler=_publish_study)
     return top
 
 
@@ -89,10 +89,10 @@ def _add_answer(commands: Any) -> None:
     answering.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 and name the files that are stale"
     )
-    answering.set_defaults(handler=answer_studies)
+    answering.set_defaults(handler=_answer_studies)
 
 
-def report_study(args: argparse.Namespace) -> int:
+def _report_study(args: argparse.Namespace) -> int:
     loaded = load_study(args.name, args.config_dir)
     checkout = None if args.unverified else Checkout.around(Path.cwd(), loaded.study.registration)
     if checkout is None and not args.unverified:
@@ -116,7 +116,7 @@ def report_study(args: argparse.Namespace) -> int:
     return 0
 
 
-def answer_studies(args: argparse.Namespace) -> int:
+def _answer_studies(args: argparse.Namespace) -> int:
     root = checkout_root(Path.cwd())
     if root is None:
         raise InputError("answer: is made in a checkout; run inside one")
@@ -128,7 +128,7 @@ def answer_studies(args: argparse.Namespace) -> int:
     return 0
 
 
-def plan_study(args: argparse.Namespace) -> int:
+def _plan_study(args: argparse.Namespace) -> int:
     loaded = load_study(args.name, args.config_dir)
     plan = function_of(loaded, "plan")
     lines = list(plan(gather(loaded, folders_of(args, loaded.name).store, checkout=None)))
@@ -145,7 +145,7 @@ def measure_study(args: argparse.Namespace) -> int:
     return 0
 
 
-def publish_study(args: argparse.Namespace) -> int:
+def _publish_study(args: argparse.Namespace) -> int:
     if not args.block:
         raise InputError("--block: name the blocks whose records boards get, as sgbench study status lists them")
     loaded = load_study(args.name, args.config_dir)

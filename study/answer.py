@@ -70,6 +70,7 @@ class Known(NamedTuple):
 
 
 def known(root: Path) -> Known:
+    """Read the results of every study; a name that two of them use is an error."""
     summary = read_model(root / "study" / "surrogates" / SUMMARY, StudySummary)
     groups = {name: _group(summary, belongs) for name, belongs in WITHOUT_RECURRENCE.items()}
     figures: dict[str, StudyFigure] = {}
@@ -84,34 +85,31 @@ def known(root: Path) -> Known:
 
 
 def _group(summary: StudySummary, belongs: Callable[[TaskSummary], bool]) -> ResultGroup:
+    """Collect the results of all settings that every task of a group ran, and the range of its networks."""
     tasks = [task for task in summary.tasks.values() if belongs(task)]
-    cells = [{(cell.surrogate, cell.width_fwhm): cell for cell in task.cells if cell.lr_factor == 1} for task in tasks]
-    best = [max(fmean(cell.score) for cell in own.values()) for own in cells]
-    shared = sorted(set.intersection(*(set(own) for own in cells)))
-    spikes = [fmean(filter(None, map(_log_spikes, own.values()))) for own in cells]
+    by_task = [
+        {(cell.surrogate, cell.width_fwhm): cell for cell in task.cells if cell.lr_factor == 1} for task in tasks
+    ]
+    best = [max(fmean(cell.score) for cell in cells.values()) for cells in by_task]
+    mean_spikes = [fmean(filter(None, map(_log_spikes, cells.values()))) for cells in by_task]
+    shared = sorted(set.intersection(*map(set, by_task)))
     settings = []
     for surrogate, width in shared:
-        own = [each[surrogate, width] for each in cells]
-        sent = [_log_spikes(cell) for cell in own]
-        settings.append(
-            SettingResult(
-                surrogate=surrogate,
-                width_fwhm=width,
-                losses={
-                    task.title: round(top - fmean(cell.score), 1) + 0.0
-                    for task, top, cell in zip(tasks, best, own, strict=True)
-                },
-                log_spikes=None
-                if None in sent
-                else round(fmean(one - mean for one, mean in zip(sent, spikes, strict=True) if one is not None), 3),
-            )
-        )
-    starts = [sent / task.shape.steps for task in tasks for sent in task.shape.start_spikes or ()]
+        same_setting = [cells[surrogate, width] for cells in by_task]
+        losses = {
+            task.title: round(top - fmean(cell.score), 1) + 0.0
+            for task, top, cell in zip(tasks, best, same_setting, strict=True)
+        }
+        spikes = [_log_spikes(cell) for cell in same_setting]
+        above_mean = [log - mean for log, mean in zip(spikes, mean_spikes, strict=True) if log is not None]
+        log_spikes = round(fmean(above_mean), 3) if len(above_mean) == len(tasks) else None
+        settings.append(SettingResult(surrogate=surrogate, width_fwhm=width, losses=losses, log_spikes=log_spikes))
+    starts = [spikes / task.shape.steps for task in tasks for spikes in task.shape.start_spikes or ()]
     steps, layers = ([getattr(task.shape, name) for task in tasks] for name in ("steps", "layers"))
     rates = [float(str(task.reference["optimizer.lr"])) for task in tasks]
     return ResultGroup(
         against=f"the best of {len(shared)} settings (six shapes, eight widths)",
-        seeds=f"{min(len(cell.seeds) for each in cells for cell in each.values())} seeds",
+        seeds=f"{min(len(cell.seeds) for cells in by_task for cell in cells.values())} seeds",
         settings=tuple(settings),
         reach={
             "steps": (min(steps), max(steps)),
@@ -123,8 +121,8 @@ def _group(summary: StudySummary, belongs: Callable[[TaskSummary], bool]) -> Res
 
 
 def _log_spikes(cell: CellSummary) -> float | None:
-    sent = [one for one in cell.log_spikes if one is not None]
-    return fmean(sent) if len(sent) == len(cell.log_spikes) else None
+    known = [log for log in cell.log_spikes if log is not None]
+    return fmean(known) if len(known) == len(cell.log_spikes) else None
 
 
 def answer_of(choices: Choices, results: Known) -> StudyAnswer:
@@ -144,21 +142,17 @@ def _filled(text: str, figures: Mapping[str, StudyFigure]) -> str:
 
 
 def _network(choice: NetworkChoice, results: Known) -> NetworkAdvice:
+    """Make the advice for a kind of network: the chosen settings for accuracy, sorted results for other goals."""
     group = results.groups.get(choice.group)
     if group is None:
         raise InputError(f"{CHOICES}: no study has the group {choice.group}; known are {', '.join(results.groups)}")
-    measured = {(one.surrogate, one.width_fwhm, one.reset_gradient): one for one in group.settings}
-    settings: dict[Goal, tuple[AdvisedSetting, ...]] = {
-        "accuracy": tuple(
-            _advised(one, measured.get((one.surrogate, one.width_fwhm, one.reset_gradient)), group)
-            for one in choice.settings
-        )
-    }
-    settings |= {
-        goal: tuple(_advised(one, one, group) for one in order(group)[:TRIES])
-        for goal, order in _ORDERS.items()
-        if order(group)
-    }
+    measured = {_key(result): result for result in group.settings}
+    chosen = tuple(_advised(setting, measured.get(_key(setting)), group) for setting in choice.settings)
+    settings: dict[Goal, tuple[AdvisedSetting, ...]] = {"accuracy": chosen}
+    for goal, sort in _ORDERS.items():
+        ordered = sort(group)
+        if ordered:
+            settings[goal] = tuple(_advised(result, result, group) for result in ordered[:TRIES])
     return NetworkAdvice(
         network=choice.network,
         recurrent=choice.recurrent,
@@ -174,55 +168,65 @@ def _network(choice: NetworkChoice, results: Known) -> NetworkAdvice:
     )
 
 
-def _advised(one: ChosenSetting | SettingResult, found: SettingResult | None, group: ResultGroup) -> AdvisedSetting:
-    setting = AdvisedSetting(
-        surrogate=one.surrogate, width_fwhm=one.width_fwhm, reset_gradient=one.reset_gradient, rests_on=NO_RUN
-    )
-    if found is None:
-        return setting
-    worst = max(found.losses, key=found.losses.__getitem__)
-    count = len(found.losses)
-    return setting.model_copy(
+def _key(setting: ChosenSetting | SettingResult) -> tuple[str, float, str | None]:
+    return setting.surrogate, setting.width_fwhm, setting.reset_gradient
+
+
+def _advised(
+    setting: ChosenSetting | SettingResult, result: SettingResult | None, group: ResultGroup
+) -> AdvisedSetting:
+    """Fill in what a setting lost on the tasks of its group; without a result that no run was made."""
+    surrogate, width, reset = setting.surrogate, setting.width_fwhm, setting.reset_gradient
+    advised = AdvisedSetting(surrogate=surrogate, width_fwhm=width, reset_gradient=reset, rests_on=NO_RUN)
+    if result is None:
+        return advised
+    worst = max(result.losses, key=result.losses.__getitem__)
+    count = len(result.losses)
+    return advised.model_copy(
         update={
-            "mean_loss": round(fmean(found.losses.values()), 1) + 0.0,
-            "worst_loss": found.losses[worst],
+            "mean_loss": round(fmean(result.losses.values()), 1) + 0.0,
+            "worst_loss": result.losses[worst],
             "worst_on": worst,
             "rests_on": f"{count} task{'s' * (count > 1)}, {group.seeds}",
         }
     )
 
 
-def _mean(one: SettingResult) -> float:
-    return fmean(one.losses.values())
+def _mean_loss(result: SettingResult) -> float:
+    return fmean(result.losses.values())
 
 
 def by_spikes(group: ResultGroup) -> list[SettingResult]:
     """Sort the settings within 2 points of the least mean loss by their spikes; empty if no spikes are known."""
-    least = min(map(_mean, group.settings))
-    close = [one for one in group.settings if one.log_spikes is not None and _mean(one) <= least + CLOSE_POINTS]
-    return sorted(close, key=lambda one: (one.log_spikes or 0.0, _mean(one)))
+    limit = min(map(_mean_loss, group.settings)) + CLOSE_POINTS
+    close = [result for result in group.settings if result.log_spikes is not None and _mean_loss(result) <= limit]
+    return sorted(close, key=lambda result: (result.log_spikes or 0.0, _mean_loss(result)))
 
 
 _ORDERS: Mapping[Goal, Callable[[ResultGroup], list[SettingResult]]] = {
     "spikes": by_spikes,
-    "safety": lambda group: sorted(group.settings, key=lambda one: (max(one.losses.values()), _mean(one))),
+    "safety": lambda group: sorted(
+        group.settings, key=lambda result: (max(result.losses.values()), _mean_loss(result))
+    ),
 }
 
 
 def passages(answer: StudyAnswer) -> Iterator[Passage]:
-    said = "\n\n".join(
+    """Yield the passages of README and docs that repeat the answer: its lines, and its table."""
+    lines = "\n\n".join(
         textwrap.fill(text, COLUMNS, break_on_hyphens=False) for text in (*answer.lines, answer.condition)
     )
     for path in ("README.md", "docs/which_surrogate.md"):
-        yield Passage(path, "lines", said, kind="answer")
+        yield Passage(path, "lines", lines, kind="answer")
     yield Passage("README.md", "table", _table(answer, with_doubt=False), kind="answer")
     yield Passage("docs/which_surrogate.md", "table", _table(answer, with_doubt=True), kind="answer")
 
 
 def _table(answer: StudyAnswer, *, with_doubt: bool) -> str:
+    """Write a row for each kind of network, with its first two settings and what they lost."""
     rows = []
     for advice in answer.networks:
-        tries = [text for one in advice.settings["accuracy"][:2] for text in _cells(one)]
+        tries = [text for setting in advice.settings["accuracy"][:2] for text in _cells(setting)]
         state = "" if advice.provisional is None else f", provisional {advice.provisional}"
         rows.append([f"{advice.network}{state}", *tries, *([advice.doubt] if with_doubt else [])])
     lost = "points lost (worst)"
@@ -246,11 +250,12 @@ def made(root: Path) -> StudyAnswer:
 
 
 def stale(root: Path) -> list[Path]:
+    """List the answer's file and the pages that do not say what the studies give today."""
     answer = made(root)
-    found = [root / passage.path for passage in passages(answer) if not passage.is_in(root)]
+    pages = [root / passage.path for passage in passages(answer) if not passage.is_in(root)]
     path = root / "study" / ANSWER
     is_old = not path.is_file() or read_bytes(path) != to_json(answer)
-    return [*([path] if is_old else []), *dict.fromkeys(found)]
+    return [*([path] if is_old else []), *dict.fromkeys(pages)]
 
 
 def write(root: Path) -> list[Path]:

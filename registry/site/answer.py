@@ -48,6 +48,7 @@ class FrontPageAnswer:
 
 
 def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswer:
+    """Make the answer of the front page from the boards, and from a study's advice if that is shipped."""
     boards = [board for board in sources.boards if board.rows]
     if isinstance(comparison, str) or not boards:
         headline = "The boards cannot say yet."
@@ -58,13 +59,14 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
     if sources.extras.advice:
         evidence = (headline, *evidence)
         headline = _sentence([_advised(advice) for advice in sources.extras.advice])
+    with_second = [board for board in boards if len(board.rows) > 1 and not board.has_other_data(board.rows[1])]
     return FrontPageAnswer(
         headline,
         _advice_table(sources),
         tuple(advice.command for advice in sources.extras.advice),
         evidence,
         (*_doubts_of_advice(sources), *_doubts(boards, sources)),
-        tuple(_duel(board, board.rows[0], board.rows[1]) for board in boards if _has_a_second(board)),
+        tuple(_duel(board, board.rows[0], board.rows[1]) for board in with_second),
         tuple(
             _duel(board, next(row for row in board.rows if not _is_control(row, sources)), control)
             for board, control in _controls(boards, sources)
@@ -244,10 +246,6 @@ def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board
         rows = [row for row in board.rows if _is_control(row, sources)]
         if rows and len(rows) < len(board.rows):
             yield board, rows[0]
-
-
-def _has_a_second(board: Board) -> bool:
-    return len(board.rows) > 1 and not board.has_other_data(board.rows[1])
 
 
 def _duel(board: Board, a: MethodRow, b: MethodRow) -> BoardDuel:

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from registry.site.beside import SiteExtras, pictures_of
 from registry.site.folder import compare_site, links_docs, listed, require_ours, write_site
 from registry.site.pages import site_files
-from registry.site.sources import NO_EXTRAS, read_sources
+from registry.site.sources import NO_EXTRAS, SiteExtras, pictures_of, read_sources
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.reading import Finding

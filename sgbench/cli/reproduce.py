@@ -168,9 +168,8 @@ def _print_results(results: list[ReproductionResult], args: argparse.Namespace) 
 
     if args.update is not None:
         from sgbench.records.files import write_atomic
-        from sgbench.reproduction.ablation_page import ablation_page
         from sgbench.reproduction.figures import figures_beside, update_figures
-        from sgbench.reproduction.page import as_page
+        from sgbench.reproduction.page import ablation_page, as_page
 
         path = figures_beside(args.update)
         path.parent.mkdir(exist_ok=True)

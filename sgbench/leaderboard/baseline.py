@@ -20,6 +20,7 @@ def is_baseline(entry: Entry | None) -> bool:
 
 
 def baseline_deviations(method: Method, protocol: Protocol, entry: Entry | None) -> Iterator[str]:
+    """Yield where a method deviates from a network without spikes: its entries, or the size of the network."""
     if not is_baseline(entry):
         yield f"network {method.choices['network']} is no baseline of the catalogue, and has no neurons"
     for group, name in WITHOUT.items():
@@ -32,6 +33,6 @@ def baseline_deviations(method: Method, protocol: Protocol, entry: Entry | None)
         expected = {"match_hidden": None, "steps": protocol.steps}
         if band is not None and not band[0] <= size <= band[1]:
             yield f"network.parameters is {size:,}, {protocol.name} allows {band[0]:,} to {band[1]:,}"
-    for key, ours in expected.items():
-        if key in stated and not same(stated[key], ours):
-            yield f"network.{key} is {canonical(stated[key])[:60]}, a baseline has {canonical(ours)[:60]}"
+    for key, value in expected.items():
+        if key in stated and not same(stated[key], value):
+            yield f"network.{key} is {canonical(stated[key])[:60]}, a baseline has {canonical(value)[:60]}"

@@ -233,11 +233,12 @@ def setting_deviations(method: Method, reference: ProtocolReference) -> Iterator
 
 
 def _group_deviations(group: str, method: Method, reference: ProtocolReference) -> Iterator[Deviation]:
-    choice, ours = method.choices[group], reference.method.choices[group]
+    """Yield where a method's entry in one group, or a parameter of it, deviates from what the protocol fixes."""
+    choice, fixed = method.choices[group], reference.method.choices[group]
     free = (*reference.protocol.free, *(["network"] if method.is_baseline else []))
-    if group not in free and choice != ours:
-        (override,) = choice_overrides({group: ours}) or [None]
-        yield Deviation(f"{group} is {_short(choice)}, the protocol says {_short(ours)}", override)
+    if group not in free and choice != fixed:
+        (override,) = choice_overrides({group: fixed}) or [None]
+        yield Deviation(f"{group} is {_short(choice)}, the protocol says {_short(fixed)}", override)
         return  # the parameters of another entry cannot be compared
     entry = reference.entries[entry_group(group)].get(choice)
     if entry is None:
@@ -245,13 +246,13 @@ def _group_deviations(group: str, method: Method, reference: ProtocolReference) 
             f"{group} {_short(choice)} is not in the catalogue; name the folder of your own with --config-dir"
         )
         return
-    theirs, expected = method.parameters[group], reference.method.parameters[group]
-    for key in sorted({*theirs, *entry.parameters}):
+    stated, expected = method.parameters[group], reference.method.parameters[group]
+    for key in sorted({*stated, *entry.parameters}):
         name = f"{group}.{key}"
         if group in free or name in free:
-            yield from map(Deviation, _free_parameter_problems(name, theirs, entry))
+            yield from map(Deviation, _free_parameter_problems(name, stated, entry))
         else:
-            yield from _differs(name, _parameter(theirs, name), _parameter(expected, name))
+            yield from _differs(name, _parameter(stated, name), _parameter(expected, name))
 
 
 def _free_parameter_problems(name: str, parameters: Mapping[str, Value], entry: Entry) -> Iterator[str]:
@@ -306,21 +307,21 @@ def _fact_deviations(record: RunRecord, reference: ProtocolReference) -> Iterato
                 stated.append((f"{name}.samples", scores.samples, facts.sizes[name]))
             if facts.target != "class_per_step":
                 stated.append((f"{name}.labels", scores.labels, None))
-    for name, theirs, ours in stated:
+    for name, value, expected_value in stated:
         # A run may fail before its data are read.
-        if theirs is not None or record.status == "finished":
-            yield from (line.text for line in _differs(name, theirs, ours, source=f"data set {entry.name}"))
+        if value is not None or record.status == "finished":
+            yield from (line.text for line in _differs(name, value, expected_value, source=f"data set {entry.name}"))
 
 
 def _parameter(parameters: Mapping[str, Value], name: str) -> Value:
     return parameters.get(name.partition(".")[2], NEUTRAL.get(name, ABSENT))
 
 
-def _differs(name: str, theirs: Value, ours: Value, *, source: str = "the protocol") -> Iterator[Deviation]:
-    if not same(theirs, ours):
-        text = canonical(ours)
-        override = f"{name}={text}" if len(text) <= SHOWN_CHARS and ours != ABSENT else None
-        yield Deviation(f"{name} is {_short(theirs)}, {source} says {_short(ours)}", override)
+def _differs(name: str, value: Value, expected: Value, *, source: str = "the protocol") -> Iterator[Deviation]:
+    if not same(value, expected):
+        text = canonical(expected)
+        override = f"{name}={text}" if len(text) <= SHOWN_CHARS and expected != ABSENT else None
+        yield Deviation(f"{name} is {_short(value)}, {source} says {_short(expected)}", override)
 
 
 def _short(value: Value) -> str:

@@ -175,7 +175,7 @@ def across_tasks(
     Tasks with a single family, such as boards of learning rules with one surrogate, are left out if another task
     has several. So are tasks of which no two families share all other entries, such as boards of published recipes.
     """
-    grouped, alone, mixed = _counted(measured, by)
+    grouped, alone, mixed = _comparable_families(measured, by)
     tasks = tuple(grouped)
     names = sorted({name for methods_by_name in grouped.values() for name in methods_by_name})
     common_names = [name for name in names if all(name in grouped[task] for task in tasks)]
@@ -202,33 +202,41 @@ def across_tasks(
 def scores_by_task(
     measured: Mapping[str, Sequence[Measured]], measures: Mapping[str, Measure], *, by: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-    grouped, _, _ = _counted(measured, by)
+    """Compute the mean normalised score of each family by task, at the setting that validation selects there."""
+    grouped, _, _ = _comparable_families(measured, by)
     return {
-        task: {name: float(_normalised(_selected(family), measures[task]).mean()) for name, family in found.items()}
-        for task, found in grouped.items()
+        task: {name: float(_normalised(_selected(family), measures[task]).mean()) for name, family in by_name.items()}
+        for task, by_name in grouped.items()
     }
 
 
-def _counted(
+def _comparable_families(
     measured: Mapping[str, Sequence[Measured]], by: Sequence[str]
 ) -> tuple[dict[str, dict[str, list[Measured]]], tuple[str, ...], tuple[str, ...]]:
+    """Group methods into families by task; return also the tasks with one family, and those with mixed families.
+
+    These two kinds of task are left out of the groups, unless no other task is there.
+    """
     grouped = {task: families(measured[task], by) for task in sorted(measured)}
     alone = tuple(task for task, methods_by_name in grouped.items() if len(methods_by_name) == 1)
-    mixed = tuple(task for task in grouped if task not in alone and not _shares_the_rest(grouped[task], by))
+    mixed = tuple(task for task in grouped if task not in alone and not _share_other_entries(grouped[task], by))
     if len(alone) + len(mixed) == len(grouped):
         return grouped, (), ()
-    return {task: found for task, found in grouped.items() if task not in (*alone, *mixed)}, alone, mixed
+    return {task: by_name for task, by_name in grouped.items() if task not in (*alone, *mixed)}, alone, mixed
 
 
-def _shares_the_rest(grouped: Mapping[str, Sequence[Measured]], by: Sequence[str]) -> bool:
-    rests = [
-        {tuple(entry for group, entry in sorted(one.method.choices.items()) if group not in by) for one in family}
-        for family in grouped.values()
-    ]
-    return sum(map(len, rests)) > len(set().union(*rests))
+def _share_other_entries(grouped: Mapping[str, Sequence[Measured]], by: Sequence[str]) -> bool:
+    """Return whether two families have methods with the same entries in all groups but those in `by`."""
+    others = [{_other_entries(measured.method, by) for measured in family} for family in grouped.values()]
+    return sum(map(len, others)) > len(set().union(*others))
+
+
+def _other_entries(method: Method, by: Sequence[str]) -> tuple[str, ...]:
+    return tuple(entry for group, entry in sorted(method.choices.items()) if group not in by)
 
 
 def _why_none(grouped: Mapping[str, Mapping[str, Sequence[Measured]]], by: str) -> str:
+    """Explain why no family is on every task: on which tasks those that lack fewest are not."""
     names = {name for methods_by_name in grouped.values() for name in methods_by_name}
     if not names:
         return "there is no method of any task to compare"

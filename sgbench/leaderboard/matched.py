@@ -106,12 +106,11 @@ def compare_energies(board: Board, rows: Sequence[MethodRow]) -> dict[tuple[str,
     counts = {row.method_id: row.costs.counts for row in rows}
     known = {name: count for name, count in counts.items() if count is not None}
     duels = stability(known, targets=board.price_lists, dt_s=board.protocol.dt_s)
-    return {(duel.a, duel.b): duel for duel in (*duels, *map(_reversed, duels))}
-
-
-def _reversed(duel: Duel) -> Duel:
-    share = {target: 1 - value for target, value in duel.share.items()}
-    return Duel(duel.b, duel.a, share, duel.tied)
+    by_pair = {(duel.a, duel.b): duel for duel in duels}
+    for duel in duels:
+        share = {target: 1 - value for target, value in duel.share.items()}
+        by_pair[duel.b, duel.a] = Duel(duel.b, duel.a, share, duel.tied)
+    return by_pair
 
 
 def mean_share(duels: Mapping[tuple[str, str], Duel], name: str) -> float | None:

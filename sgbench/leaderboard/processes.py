@@ -44,11 +44,11 @@ def in_processes(
     ends: list[Any] = []  # of pipes, whose class depends on the platform
     processes = []
     for first in range(workers):
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(theirs, numbered[first::workers], work), daemon=True)
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(sender, numbered[first::workers], work), daemon=True)
         process.start()
-        theirs.close()
-        ends.append(ours)
+        sender.close()
+        ends.append(receiver)
         processes.append(process)
     try:
         if meanwhile is not None:  # after the start of the others, so that they do not copy its memory
@@ -82,6 +82,7 @@ def _message(end: Any) -> tuple[int, Any] | Exception | None:
 
 
 def _work(end: Any, parts: Sequence[tuple[int, Any]], work: Callable[[Any], Iterable[Any]]) -> None:
+    """Do the work of some parts in this process, and send results, then None, or the error that ended it."""
     gc.disable()  # the process is short-lived, and a collection would copy the memory that it shares
     try:
         for number, part in parts:

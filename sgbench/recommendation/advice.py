@@ -87,28 +87,28 @@ class Recommendation(ShownTable):
     def why(self) -> list[str]:
         """Write what was measured, what the advice rests on, and what it says nothing of."""
         measured = self.measured
-        found = [f"{number_text(measured.steps)} steps", counted(measured.layers, "hidden layer")]
+        facts = [f"{number_text(measured.steps)} steps", counted(measured.layers, "hidden layer")]
         if measured.spikes_per_step is not None:
-            found.append(f"{', '.join(map(_short, measured.spikes_per_step))} spikes a neuron and step by layer")
-        found += [f"{key}={value:g}" for key, value in measured.gains]
+            facts.append(f"{', '.join(map(_short, measured.spikes_per_step))} spikes a neuron and step by layer")
+        facts += [f"{key}={value:g}" for key, value in measured.gains]
         if measured.passing_steps is not None and measured.near_share is not None:
-            found.append(f"{_short(measured.passing_steps)} passing steps and q {measured.near_share:.2f} (atan 0.5)")
+            facts.append(f"{_short(measured.passing_steps)} passing steps and q {measured.near_share:.2f} (atan 0.5)")
         worst = [
-            f"{one.surrogate} {one.width_fwhm:g} lost most on '{one.worst_on}'"
-            for one in self.settings
-            if one.worst_on is not None
+            f"{setting.surrogate} {setting.width_fwhm:g} lost most on '{setting.worst_on}'"
+            for setting in self.settings
+            if setting.worst_on is not None
         ]
         rates = self.advice.learning_rates
-        said = [
-            f"Your network before training: {'; '.join(found)}.",
+        sentences = [
+            f"Your network before training: {'; '.join(facts)}.",
             f"Losses are points of test accuracy to {self.advice.against}.",
             *([f"{'; '.join(worst)}."] if worst else []),
             *self.advice.why,
-            *([self.condition] if any(one.reset_gradient == "attached" for one in self.settings) else []),
+            *([self.condition] if any(setting.reset_gradient == "attached" for setting in self.settings) else []),
             *([] if rates is None else [f"Learning rates there: {number_text(rates[0])} to {number_text(rates[1])}."]),
             f"Not tried: {', '.join(NOT_TRIED)}.",
         ]
-        return [line for sentence in said for line in _wrapped(sentence)]
+        return [line for sentence in sentences for line in _wrapped(sentence)]
 
     @property
     def tree(self) -> dict[str, Any]:

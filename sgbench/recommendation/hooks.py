@@ -38,11 +38,11 @@ def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLaye
         )
     samples = max(len(spikes) for steps in called.values() for spikes, _ in steps)
     spike_count = int(sum((spikes != 0).sum() for steps in called.values() for spikes, _ in steps))
-    found = [
+    potentials = [
         RecurrentLayer(name, torch.stack([centred for _, centred in steps]), series=steps[0][0].numel())
         for name, steps in called.items()
     ]
-    return found, samples, spike_count
+    return potentials, samples, spike_count
 
 
 def _record_into(steps: list[SpikesAndPotential]) -> Hook:

@@ -128,8 +128,8 @@ def leave_one_out(
         best = choose(fitting, max_nj=budget, min_accuracy=None)
         was_run = {**(failed or {}).get(title, {}), **task}
         advised, advised_real = (
-            advise_elsewhere(others, budget / needed, [setting for setting in known if setting in was_run])
-            for known in (holdable(others[0], limit), real(others[0]))
+            advise_elsewhere(others, budget / needed, [setting for setting in candidates if setting in was_run])
+            for candidates in (holdable(others[0], limit), real(others[0]))
         )
         if advised is None or best is None:
             continue
@@ -141,11 +141,12 @@ def leave_one_out(
 
 
 def in_short(target: str, checks: Sequence[LeftOut]) -> str:
+    """Write in a few sentences how advice from other tasks kept the budget, and what it lost."""
     if not checks:
         return f"Advice for {target} was held against no other task: too few were measured."
-    kept = sum(check.keeps_budget for check in checks)
+    within_budget = sum(check.keeps_budget for check in checks)
     text = (
-        f"Advice for {target} from other tasks kept the budget on {kept} of {len(checks)} tasks and lost "
+        f"Advice for {target} from other tasks kept the budget on {within_budget} of {len(checks)} tasks and lost "
         f"{_points([check.loss_points for check in checks])} to the setting that each task's own validation chooses "
         f"within it. {_alike(checks)}"
     )

@@ -62,6 +62,7 @@ def _identity(record: RunRecord) -> Pairs:
 
 
 def _method(record: RunRecord) -> Pairs:
+    """Yield the method's choices and settings."""
     for group, name in record.method.choices.items():
         yield f"choice/{group}", name
     for group, parameters in record.method.parameters.items():
@@ -71,6 +72,7 @@ def _method(record: RunRecord) -> Pairs:
 
 
 def _scores(record: RunRecord) -> Pairs:
+    """Yield accuracy, loss and the activity of each layer on both splits."""
     splits: tuple[tuple[str, Scores | None], ...] = (("validation", record.validation), ("test", record.test))
     for split, scores in splits:
         if scores is not None:
@@ -82,6 +84,7 @@ def _scores(record: RunRecord) -> Pairs:
 
 
 def _counts(record: RunRecord) -> Pairs:
+    """Yield spikes and synaptic operations of an inference by layer, and in all if every layer was counted."""
     counts = record.counts
     if counts is None:
         return
@@ -92,13 +95,13 @@ def _counts(record: RunRecord) -> Pairs:
         },
     }
     for quantity, layers in totals.items():
-        known = {name: numbers for name, numbers in layers.items() if None not in numbers}
+        counted = {name: numbers for name, numbers in layers.items() if None not in numbers}
         per_inference = {
-            name: sum(number or 0 for number in numbers) / counts.samples for name, numbers in known.items()
+            name: sum(number or 0 for number in numbers) / counts.samples for name, numbers in counted.items()
         }
         for name, amount in per_inference.items():
             yield f"counts/{quantity}/{name}", amount
-        if len(known) == len(layers):
+        if len(counted) == len(layers):
             yield f"counts/{quantity}", sum(per_inference.values())
 
 

@@ -80,34 +80,38 @@ def update_figures(
 
     What was not measured here stays as it was, if its figure and its methods are the same.
     """
-    kept, folders = read_figures(path), list(config_dirs)
-    made = {one.reproduction.name: with_earlier(one, kept.get(one.reproduction.name)) for one in results}
-    kept |= {name: _measured(result) for name, result in made.items()}
-    kept = dict(sorted(kept.items()))
-    text = MeasuredReproductions(reproductions=kept).model_dump_json(indent=1, exclude_none=True)
+    stored, folders = read_figures(path), list(config_dirs)
+    new = {result.reproduction.name: _with_earlier(result, stored.get(result.reproduction.name)) for result in results}
+    stored |= {name: _measured(result) for name, result in new.items()}
+    stored = dict(sorted(stored.items()))
+    text = MeasuredReproductions(reproductions=stored).model_dump_json(indent=1, exclude_none=True)
     write_atomic(path, f"{text}\n".encode())
-    return [made[name] if name in made else result_of(read(name, folders), one) for name, one in kept.items()]
+    return [new.get(name) or result_of(read(name, folders), measured) for name, measured in stored.items()]
 
 
 def read_results(path: Path, config_dirs: Iterable[Path] = ()) -> list[ReproductionResult]:
     """Read the results of every reproduction in a file of figures; none without the file."""
     folders = list(config_dirs)
-    return [result_of(read(name, folders), one) for name, one in read_figures(path).items()]
+    return [result_of(read(name, folders), measured) for name, measured in read_figures(path).items()]
 
 
 def result_of(reproduction: Reproduction, measured: MeasuredReproduction) -> ReproductionResult:
+    """Join the figures of a reproduction, as its file states them today, with their stored values."""
     judged = _judged(reproduction.figures, measured.figures)
     by_line = {ablation.line: ablation for ablation in measured.ablations}
     ablations = []
     for ablation in reproduction.ablations:
         if ablation.line in by_line:
-            part, found = reproduction.ablated(ablation), by_line[ablation.line]
-            sides = (_judged(part.figures, each) for each in (found.before, found.after))
-            ablations.append(AblationResult(ablation, *(ReproductionResult(part, side, 0, None) for side in sides)))
+            changed, stored = reproduction.ablated(ablation), by_line[ablation.line]
+            before, after = (
+                ReproductionResult(changed, _judged(changed.figures, values), 0, None)
+                for values in (stored.before, stored.after)
+            )
+            ablations.append(AblationResult(ablation, before, after))
     return ReproductionResult(
         reproduction,
         judged,
-        max(one.seeds for one in judged),
+        max(figure.seeds for figure in judged),
         reproduction.minutes,
         {name: measured.methods[name] for name in reproduction.conditions if name in measured.methods},
         measured.commits,
@@ -115,17 +119,17 @@ def result_of(reproduction: Reproduction, measured: MeasuredReproduction) -> Rep
     )
 
 
-def with_earlier(result: ReproductionResult, before: MeasuredReproduction | None) -> ReproductionResult:
+def _with_earlier(result: ReproductionResult, before: MeasuredReproduction | None) -> ReproductionResult:
     """Return a result with earlier values of unchanged figures that were not measured here."""
     if before is None:
         return result
-    earlier = {(one.line, one.published): one for one in before.figures}
+    earlier = {(old.line, old.published): old for old in before.figures}
     judged = list(result.judged)
-    for place, one in enumerate(judged):
-        old = earlier.get((one.figure.line, one.figure.theirs))
-        is_same = all(before.methods.get(name) == result.methods.get(name) for name in one.figure.of)
-        if old is not None and is_same and one.verdict == UNMEASURED:
-            judged[place] = old.judged(one.figure)
+    for index, new in enumerate(judged):
+        old = earlier.get((new.figure.line, new.figure.theirs))
+        has_same_methods = all(before.methods.get(name) == result.methods.get(name) for name in new.figure.of)
+        if old is not None and has_same_methods and new.verdict == UNMEASURED:
+            judged[index] = old.judged(new.figure)
     if judged == list(result.judged):
         return result
     commits = tuple(sorted({*before.commits, *result.commits}))
@@ -133,7 +137,7 @@ def with_earlier(result: ReproductionResult, before: MeasuredReproduction | None
 
 
 def _judged(figures: Sequence[Figure], measured: Iterable[MeasuredFigure]) -> tuple[Judged, ...]:
-    by_line = {one.line: one for one in measured}
+    by_line = {stored.line: stored for stored in measured}
     return tuple(
         by_line[figure.line].judged(figure)
         if figure.line in by_line

@@ -2,11 +2,13 @@
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sgbench.reproduction.report import HEAD, rows
+from sgbench.reproduction.definition import Ablation
+from sgbench.reproduction.report import HEAD, measured_text, ours, rows
 from sgbench.reproduction.runs import ReproductionResult
+from sgbench.reproduction.verdict import Judged
 from sgbench.tables import NONE
 from sgbench.tables.markdown import markdown
 
@@ -21,11 +23,12 @@ CONDITIONS = ("condition", "words", "methods")
 
 
 def as_page(results: Sequence[ReproductionResult]) -> str:
-    every = [judged for result in results for judged in result.judged]
-    verdicts = [judged.verdict for judged in every]
-    of_kind = Counter(judged.figure.whose for judged in every)
-    revised = [judged.figure.revised for judged in every if judged.verdict == AGREES]
-    agreeing = sum(judged.figure.whose == "published" for judged in every if judged.verdict == AGREES)
+    """Write the page in Markdown: counts of verdicts, the table of all figures, and a section for each reproduction."""
+    figures = [judged for result in results for judged in result.judged]
+    verdicts = [judged.verdict for judged in figures]
+    of_kind = Counter(judged.figure.whose for judged in figures)
+    revised = [judged.figure.revised for judged in figures if judged.verdict == AGREES]
+    agreeing = sum(judged.figure.whose == "published" for judged in figures if judged.verdict == AGREES)
     lines = [
         "# Published figures, and ours",
         "",
@@ -48,11 +51,11 @@ def as_page(results: Sequence[ReproductionResult]) -> str:
         markdown(HEAD, [row for result in results for row in rows_of(result)], numbers=NUMBERS),
     ]
     for result in results:
-        about = [f"## {result.reproduction.name}", "", result.reproduction.line, ""]
-        asked = f"[{ASKED}](reproductions/{result.reproduction.name}.md)"
-        about += [f"- {item}" for item in items(result, asked=asked)]
-        lines += ["", *(part for line in about for part in wrapped(line))]
-        evidence = [(each.figure.line, each.figure.evidence) for each in result.judged]
+        link = f"[{ASKED}](reproductions/{result.reproduction.name}.md)"
+        lines += ["", f"## {result.reproduction.name}", "", *wrapped(result.reproduction.line), ""]
+        for item in items(result, asked=link):
+            lines += wrapped(f"- {item}")
+        evidence = [(judged.figure.line, judged.figure.evidence) for judged in result.judged]
         lines += ["", markdown(EVIDENCE, evidence, numbers=())]
         lines += ["", markdown(CONDITIONS, _conditions(result), numbers=())] if result.methods else []
     return "\n".join(lines) + "\n"
@@ -92,3 +95,68 @@ def wrapped(line: str) -> list[str]:
     indent = "  " * line.startswith("- ")
     options: Any = {"break_long_words": False, "break_on_hyphens": False}
     return textwrap.wrap(line, WIDTH, subsequent_indent=indent, **options) or [""]
+
+
+ABLATION_HEAD = ("changed", "figure", "bound", "before", "after", "verdict", "each seed before", "each seed after")
+ABLATION_NUMBERS = (2, 3, 4)
+BEFORE = (ABLATION_HEAD.index("before"), ABLATION_HEAD.index("each seed before"))
+"""Columns of runs without the ablation, which are left out if none of these runs is stored."""
+
+
+def ablation_page(result: ReproductionResult) -> str:
+    """Write the page in Markdown: causes of missed figures, each figure before and after, and the changed settings."""
+    reproduction = result.reproduction
+    name = reproduction.name
+    has_before = any(judged.ours is not None for _, base, _ in result.ablations for judged in base.judged)
+    lines = [
+        f"# {name}: what was changed, and what that did",
+        "",
+        f"{reproduction.line} `sgbench reproduce {name} --ablations` makes the runs again.",
+        "",
+    ]
+    causes = [f"- {figure.line}: {figure.cause}." for figure in reproduction.figures if figure.cause]
+    if causes:
+        lines += ["## Causes", ""]
+        for cause in causes:
+            lines += wrapped(cause)
+        lines.append("")
+    lines += [
+        "## What was changed",
+        "",
+        "Seeds before and after are the same." if has_before else "Means before are in `docs/reproductions.md`.",
+        "",
+    ]
+    columns = [column for column in range(len(ABLATION_HEAD)) if has_before or column not in BEFORE]
+    table_rows = [[row[column] for column in columns] for row in _ablation_rows(result)]
+    numbers = [index for index, column in enumerate(columns) if column in ABLATION_NUMBERS]
+    lines += [markdown([ABLATION_HEAD[column] for column in columns], table_rows, numbers=numbers), ""]
+    for ablation, _, _ in result.ablations:
+        outcome = f" Found: {ablation.found}." if ablation.found else ""
+        lines += wrapped(f"- **{ablation.line}.** Asked: {ablation.asks}.{outcome}")
+    words = [(ablation.line, f"`{' '.join(ablation.words)}`") for ablation, _, _ in result.ablations]
+    lines += ["", markdown(("changed", "words"), words, numbers=())]
+    commits = sorted({commit for _, _, changed in result.ablations for commit in changed.commits})
+    lines += ["", f"Runs of commit {', '.join(commits)}." if commits else "No run is stored."]
+    return "\n".join(lines) + "\n"
+
+
+def _ablation_rows(result: ReproductionResult) -> Iterable[list[str]]:
+    """Yield a row for each figure of each ablation; the first row of an ablation names it."""
+    for ablation, base, changed in result.ablations:
+        for index, (before, after) in enumerate(zip(base.judged, changed.judged, strict=True)):
+            yield [
+                "" if index else ablation.line,
+                after.figure.line,
+                after.figure.theirs,
+                ours(before),
+                ours(after),
+                _verdict(ablation, after),
+                measured_text(before.by_seed),
+                measured_text(after.by_seed),
+            ]
+
+
+def _verdict(ablation: Ablation, after: Judged) -> str:
+    if after.note is not None:
+        return f"{after.verdict}: {after.note}"
+    return "control" if ablation.is_control else after.verdict

@@ -68,17 +68,21 @@ def task_reference(study: Study, name: str, task: str, settled: Settled) -> Cell
 def _cells_with_seeds(
     block: StudyBlock, grid: CellGrid, task: str, reference: Cell, settled: Settled
 ) -> Iterator[tuple[Cell, tuple[int, ...]]]:
+    """Yield each cell of a grid on one task, with the seeds that it is run with.
+
+    The cells are all combinations of drawn settings, start cells, values and multiples of settled numbers.
+    """
     if grid.tasks is not None and task not in grid.tasks:
         return
     seeds = (grid.seeds or block.seeds).values
-    more = grid.ranges.get(task, {})
-    settings: Sequence[Cell] = [{}] if block.settings is None else random_settings(block.settings, task, more)
+    drawn = block.settings
+    settings = [{}] if drawn is None else random_settings(drawn, task, grid.ranges.get(task, {}))
     starts: Sequence[Cell] = grid.cells or [{}]
     if grid.best_of is not None:
         starts = settled.get(grid.best_of, {}).get(task, ())
         if not starts:
             raise InputError(f"block {grid.best_of} has not settled on a cell for task {task}; run it first")
-    starts = [start for start in starts if all(start.get(key) in of for key, of in grid.where.items())]
+    starts = [start for start in starts if all(start.get(key) in allowed for key, allowed in grid.where.items())]
     for setting, start in itertools.product(settings, starts):
         base = {**setting, **start}
         choices: dict[str, list[Word]] = {key: list(values) for key, values in grid.values.items()}
@@ -92,7 +96,7 @@ def _cells_with_seeds(
 
 
 def random_settings(settings: RandomSettings, task: str, more: Mapping[str, SettingRange] | None = None) -> list[Cell]:
-    """SettingRange the random settings of one task; equal arguments give equal settings.
+    """Draw the random settings of one task; equal arguments give equal settings.
 
     `task`: name of the task; each task has its own random numbers. `more`: ranges beside those of `settings`. A key of
     both takes this range, at the same random number. A further key does not change the values of others.

@@ -169,7 +169,7 @@ class Study(Strict):
         for first, second in itertools.combinations(self.seeds, 2):
             if set(self.seeds[first].values) & set(self.seeds[second].values):
                 raise ValueError(f"seeds: {first} and {second} share seeds; a seed serves one purpose")
-        known: list[str] = []
+        earlier: list[str] = []  # names of the blocks before
         for name, block in self.blocks.items():
             for task in block.tasks:
                 if task not in self.tasks:
@@ -181,13 +181,14 @@ class Study(Strict):
             if outside:
                 raise ValueError(f"blocks.{name}.seeds: {min(outside)} is no {block.purpose} seed of the study")
             for needed in block.needs:
-                if needed not in known or self.blocks[needed].settles is None:
+                if needed not in earlier or self.blocks[needed].settles is None:
                     raise ValueError(f"blocks.{name}: {needed} is no earlier block that settles something")
-            known.append(name)
+            earlier.append(name)
         return self
 
 
 def _require_valid_ranges(name: str, block: StudyBlock) -> None:
+    """Refuse ranges without settings, of tasks that are not the grid's, or of a key that is stated too."""
     for grid in block.grids:
         if grid.ranges and block.settings is None:
             raise ValueError(f"blocks.{name}.grids: ranges need the block's settings, of which they draw more")

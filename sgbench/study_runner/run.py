@@ -129,6 +129,7 @@ class BlockRun:
         return not missing
 
     def _store_ended(self, open_groups: Sequence[RunGroup], stored: Collection[RunKey]) -> set[RunKey]:
+        """Store the groups whose runs have all ended; return the keys of the stored runs."""
         # Failed runs end early: from an interrupted group, they alone would be stored, and bias every figure.
         ended = [
             group

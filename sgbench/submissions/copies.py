@@ -145,38 +145,39 @@ def _others(folder: Path, seeds: Sequence[int]) -> Iterator[Result]:
 
 def _problems_with(
     submission: Submission,
-    mine: Result,
+    submitted: Result,
     predicted: PredictionTable | None,
-    other: Result,
-    theirs: PredictionTable | None,
+    stored: Result,
+    stored_predicted: PredictionTable | None,
 ) -> Iterator[Problem]:
-    path = f"records/{mine.seed}.json"
-    if other.method_id == submission.method_id:
-        if other != mine:
+    """Yield what shows that a submitted result is copied from, or contradicts, one that is stored of the same seed."""
+    path = f"records/{submitted.seed}.json"
+    if stored.method_id == submission.method_id:
+        if stored != submitted:
             message = "the board holds another record of this method and seed, which is never overwritten"
             yield Problem("known", path, message)
         return
-    if isinstance(mine, RunRecord) and isinstance(other, RunRecord):
-        yield from _input_problems(mine, other, path)
-        if mine.weights_sha256 is not None and mine.weights_sha256 == other.weights_sha256:
-            message = f"are the weights of method {other.method_id}; hand in those that the run saved"
-            yield Problem("weights", f"weights/{mine.seed}.safetensors", message)
-    if mine.predictions_sha256 is None or other.predictions_sha256 is None or predicted is None:
+    if isinstance(submitted, RunRecord) and isinstance(stored, RunRecord):
+        yield from _input_problems(submitted, stored, path)
+        if submitted.weights_sha256 is not None and submitted.weights_sha256 == stored.weights_sha256:
+            message = f"are the weights of method {stored.method_id}; hand in those that the run saved"
+            yield Problem("weights", f"weights/{submitted.seed}.safetensors", message)
+    if submitted.predictions_sha256 is None or stored.predictions_sha256 is None or predicted is None:
         return
-    path = f"predictions/{mine.seed}.csv"
-    if theirs is None:
-        is_copied = mine.predictions_sha256 == other.predictions_sha256
+    path = f"predictions/{submitted.seed}.csv"
+    if stored_predicted is None:
+        is_copied = submitted.predictions_sha256 == stored.predictions_sha256
     elif (
-        isinstance(other, RunRecord)
-        and theirs.target.shape == predicted.target.shape
-        and targets_apart(predicted, theirs, path) > 0
+        isinstance(stored, RunRecord)
+        and stored_predicted.target.shape == predicted.target.shape
+        and targets_apart(predicted, stored_predicted, path) > 0
     ):
-        yield Problem("labels", path, f"its labels are not those of method {other.method_id}")
+        yield Problem("labels", path, f"its labels are not those of method {stored.method_id}")
         return
     else:
-        is_copied = is_copy(predicted, theirs)
+        is_copied = is_copy(predicted, stored_predicted)
     if is_copied:
-        message = f"answers like method {other.method_id}, which is there already; hand in runs of its own"
+        message = f"answers like method {stored.method_id}, which is there already; hand in runs of its own"
         yield Problem("copy", path, message)
 
 
@@ -185,14 +186,15 @@ def _stored(sha256: str | None, objects: Objects, reference: ProtocolReference) 
     return None if data is None else parse_prediction_table(data, hashlib.sha256(data).hexdigest(), reference)
 
 
-def _input_problems(mine: RunRecord, other: RunRecord, path: str) -> Iterator[Problem]:
+def _input_problems(submitted: RunRecord, stored: RunRecord, path: str) -> Iterator[Problem]:
+    """Yield a problem if two runs of one data set and encoder counted different numbers of input events."""
     for group in ("dataset", "encoder"):
-        same = mine.method.choices[group] == other.method.choices[group]
-        if not same or mine.method.parameters[group] != other.method.parameters[group]:
+        same = submitted.method.choices[group] == stored.method.choices[group]
+        if not same or submitted.method.parameters[group] != stored.method.parameters[group]:
             return
-    if mine.counts is None or other.counts is None:
+    if submitted.counts is None or stored.counts is None:
         return
-    ours, theirs = mine.counts.input_events.total, other.counts.input_events.total
-    if None not in (ours, theirs) and ours != theirs:
-        message = f"counts: {ours} input events, but method {other.method_id} with this encoder has {theirs}"
+    events, stored_events = submitted.counts.input_events.total, stored.counts.input_events.total
+    if None not in (events, stored_events) and events != stored_events:
+        message = f"counts: {events} input events, but method {stored.method_id} with this encoder has {stored_events}"
         yield Problem("plausible", path, message)

@@ -140,9 +140,8 @@ def comparable_runs(
         more = f"; first: {unusable[0]}" if unusable else ""
         raise InputError(f"{source}: no comparable run{more}")
     folders = {(record.method_id, record.seed): path.parent for record, path in chosen}
-    folder = f"/{chosen[0][0].protocol}/"
-    left_out = tuple(finding for finding in runs.findings if folder in f"/{finding.path}")
-    return [record for record, _ in chosen], folders, left_out
+    left_out = (finding for finding in runs.findings if f"/{chosen[0][0].protocol}/" in f"/{finding.path}")
+    return [record for record, _ in chosen], folders, tuple(left_out)
 
 
 def _choose_method(records: Sequence[RunRecord], asked: str | None) -> str:

@@ -76,6 +76,7 @@ def _count_problems(record: RunRecord) -> Iterator[str]:
 
 
 def _square_problems(counts: OpCounts) -> Iterator[str]:
+    """Yield a line for each sum of squares over samples that no counts with the stated total can have."""
     if counts.spread is None:
         return
     operations = [group.effective.total for layer in counts.layers for group in layer.synapses]
@@ -85,6 +86,6 @@ def _square_problems(counts: OpCounts) -> Iterator[str]:
         if squares is None or None in parts:
             continue
         total = sum(part or 0 for part in parts)
-        # By Cauchy and Schwarz; and no number is negative.
+        # By Cauchy and Schwarz total^2 <= samples * squares, and squares <= total^2 as no number is negative.
         if not total**2 <= squares * counts.samples or squares > total**2:
             yield f"counts.spread: {name}_squared {squares} is not of {counts.samples} samples with {total} in all"

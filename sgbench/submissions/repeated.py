@@ -69,6 +69,7 @@ def not_repeated(root: Path, references: References) -> Iterator[Finding]:
 
 
 def _latest(provenances: Provenances) -> Iterator[tuple[Verification, Submission | None]]:
+    """Yield the last verification of each method and tier, with its submission."""
     for provenance in provenances.by_method.values():
         of_tier = {check.tier: check for check in provenance.verifications}
         yield from ((of_tier[tier], provenance.submission) for tier in REPEATED if tier in of_tier)
@@ -77,6 +78,7 @@ def _latest(provenances: Provenances) -> Iterator[tuple[Verification, Submission
 def _differs(
     stored: StoredRecords, check: Verification, submission: Submission | None, references: References
 ) -> str | None:
+    """Repeat one verification on the stored submission; return how its result differs, None if it does not."""
     records = {seed: stored.record(check.method_id, seed) for seed in check.seeds}
     with tempfile.TemporaryDirectory(prefix="sgbench-again-") as target:
         where = restore(stored.folder, check.method_id, Path(target))
@@ -87,5 +89,5 @@ def _differs(
     assert value is not None  # noqa: S101 - one is stated
     if again.passed == check.passed and abs(value - check.verified) <= FAR * max(1.0, abs(value)):
         return None
-    word = "passed" if again.passed else "failed"
-    return f"says {check.verified:.6g} and {'passed' if check.passed else 'failed'}; repeated: {value:.6g}, {word}"
+    stated, repeated = ("passed" if result.passed else "failed" for result in (check, again))
+    return f"says {check.verified:.6g} and {stated}; repeated: {value:.6g}, {repeated}"

@@ -50,18 +50,21 @@ def with_repetition(
 def _problems(
     audit: Audit, given: Repetition, claims: Mapping[int, float], processors: Mapping[int, str], whose: Collection[str]
 ) -> Iterator[str]:
-    session, (one,) = given.session, given.session.retrainings
-    what = f"{given.protocol} {one.method_id} seed {one.seed}"
-    if claims.get(one.seed) != one.claimed:
-        yield f"{what}: {one.claimed:.9g} is not what its record claims; repeat it with the boards of this commit"
+    """Yield what speaks against taking a repetition: another claim, number or seed, or no independent person."""
+    session, (retraining,) = given.session, given.session.retrainings
+    what = f"{given.protocol} {retraining.method_id} seed {retraining.seed}"
+    if claims.get(retraining.seed) != retraining.claimed:
+        yield (
+            f"{what}: {retraining.claimed:.9g} is not what its record claims; repeat it with the boards of this commit"
+        )
     elif session.draw != number_for(session.verifier, session.created_utc[:10]):
         yield f"{what}: {session.draw} is not the number of '{session.verifier}' on that day; sgbench audit --one draws"
-    elif one.seed != seed_for(given.protocol, one.method_id, claims, session.draw):
+    elif retraining.seed != seed_for(given.protocol, retraining.method_id, claims, session.draw):
         yield f"{what}: the number draws another seed of this row; sgbench audit --one draws"
-    own = {*whose, *(each.verifier for each in audit.sessions)}
+    own = {*whose, *(earlier.verifier for earlier in audit.sessions)}
     if _bare(session.verifier) in {_bare(name) for name in own} or status_words(session.verifier):
         yield f"{what}: '{session.verifier}' is who made or checked the row; 'elsewhere' needs another name"
-    if _bare(session.processor) == _bare(processors.get(one.seed, "")):
+    if _bare(session.processor) == _bare(processors.get(retraining.seed, "")):
         yield f"{what}: its record is from {session.processor} too; 'elsewhere' needs another processor"
 
 

@@ -159,6 +159,7 @@ def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
 
 
 def _score(trial: TuningTrial, monitor: str) -> float | None:
+    """Return what validation maximises, an accuracy or a negative loss; None for a run that was stopped or failed."""
     if trial.status == "pruned":
         return None
     if monitor == "validation_accuracy":
@@ -167,9 +168,13 @@ def _score(trial: TuningTrial, monitor: str) -> float | None:
 
 
 def log_problems(log: TuningLog, method: Method, reference: ProtocolReference) -> Iterator[tuple[str, str]]:
-    ours, protocol = identity(method), reference.protocol
+    """Yield (code, message) of each way in which a tuning log breaks the protocol or contradicts the submission.
+
+    After a problem that makes the rest meaningless nothing further is checked.
+    """
+    submitted, protocol = identity(method), reference.protocol
     if not log.trials:
-        yield from (("search", line) for line in outside_space(ours, (), protocol))
+        yield from (("search", line) for line in outside_space(submitted, (), protocol))
         return
     runs = Counter((trial.method_id, trial.seed) for trial in log.trials)
     (name, seed), times = runs.most_common(1)[0]
@@ -177,7 +182,7 @@ def log_problems(log: TuningLog, method: Method, reference: ProtocolReference) -
         yield "tuning", f"run {name} seed {seed} stands {times} times; state each run once"
     yield from _foreign_seeds(log, protocol)
     for trial in log.trials:
-        if id_of(ours, trial.settings) != trial.method_id:
+        if id_of(submitted, trial.settings) != trial.method_id:
             yield ("tuning", f"settings of trial {trial.method_id} are not those of that id; write the log anew")
             return
     contradiction = "no accuracy, but there are" if reference.classes is not None else "an accuracy, but there are no"
@@ -188,7 +193,7 @@ def log_problems(log: TuningLog, method: Method, reference: ProtocolReference) -
     tried = {trial.method_id for trial in log.trials}
     if protocol.tuning_trials is not None and len(tried) > protocol.tuning_trials:
         yield "budget", f"{len(tried)} settings were tried, {protocol.name} allows {protocol.tuning_trials}"
-    yield from (("search", line) for line in outside_space(ours, log.trials, protocol))
+    yield from (("search", line) for line in outside_space(submitted, log.trials, protocol))
     if log.method_id not in tried:
         yield "tuning", "the method handed in is not among its own trials; the log has to hold every run"
         return
@@ -201,6 +206,7 @@ def log_problems(log: TuningLog, method: Method, reference: ProtocolReference) -
 
 
 def unconfirmed(log: TuningLog, protocol: Protocol) -> str | None:
+    """Warn if the submitted setting was not run with all tuning seeds; None if it was."""
     ran = {trial.seed for trial in log.trials if trial.method_id == log.method_id}
     missing = {*(protocol.tuning_seeds or ())} - ran
     if not log.trials or not missing:
@@ -209,6 +215,7 @@ def unconfirmed(log: TuningLog, protocol: Protocol) -> str | None:
 
 
 def _foreign_seeds(log: TuningLog, protocol: Protocol) -> Iterator[tuple[str, str]]:
+    """Yield a problem for the first trial whose seed is none that the protocol tunes with."""
     if protocol.tuning_seeds is None:
         return
     for trial in log.trials:

@@ -149,9 +149,9 @@ def listed(given: Iterable[Departure]) -> str:
     - No block.
     """
     kinds: dict[str, list[str]] = {}
-    for one in given:
-        kinds.setdefault(one.kind, []).extend([one.of] if one.of else [])
-    return "\n".join(f"- {Departure(kind, '; '.join(of))}" for kind, of in kinds.items())
+    for departure in given:
+        kinds.setdefault(departure.kind, []).extend([departure.of] if departure.of else [])
+    return "\n".join(f"- {Departure(kind, '; '.join(cases))}" for kind, cases in kinds.items())
 
 
 def deviations(
@@ -161,42 +161,49 @@ def deviations(
     entries: Sequence[StoreEntry],
     registration: Registration | None,
 ) -> list[Departure]:
-    found: list[Departure] = []
+    """List how a study departs from its registration: later commits, changed files, void and unplanned runs.
+
+    `registration`: the versions of its file in git; None if git does not know it.
+    """
+    departures: list[Departure] = []
     for epoch in sorted({shard.epoch for shard in manifest.shards} - {0}):
         shards = [shard for shard in manifest.shards if shard.epoch == epoch]
         commits = sorted({commit[:SHORT] for shard in shards for commit in shard.commits})
         names = ", ".join(dict.fromkeys(shard.block for shard in shards))
-        found.append(
+        departures.append(
             Departure("The study went on with another commit", f"epoch {epoch} {', '.join(commits)} (blocks {names})")
         )
     if manifest.study_sha256 != loaded.sha256:
-        found.append(Departure("The study's file has changed since the last runs were stored"))
+        departures.append(Departure("The study's file has changed since the last runs were stored"))
     if registration is not None:
-        found += [
+        departures += [
             Departure(CHANGED, f"{version.day}, commit {version.commit[:SHORT]}: {version.subject}")
             for version in registration.files[1:]
         ]
-    found += [
+    departures += [
         Departure(
             f"Void and made anew, since {void.reason}",
             f"{'all' if void.runs is None else len(void.runs)} of {void.task} in {void.shard.partition('.')[0]}",
         )
         for void in manifest.voided
     ]
-    found += [
+    departures += [
         Departure(f"Block {name} is withdrawn", block.withdrawn)
         for name, block in loaded.study.blocks.items()
         if block.withdrawn is not None
     ]
-    found += [
+    departures += [
         Departure(f"What block {name} settled is not what its stored records give")
         for name in _unlike(loaded, settled, entries)
     ]
-    found += [Departure(f"{count} records of {what}") for what, count in _unplanned(loaded, settled, entries).items()]
-    return found
+    departures += [
+        Departure(f"{count} records of {what}") for what, count in _unplanned(loaded, settled, entries).items()
+    ]
+    return departures
 
 
 def _unlike(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> list[str]:
+    """List the blocks whose settled cells differ from those that their stored records choose."""
     by_block: dict[str, list[StoreEntry]] = {}
     for entry in entries:
         by_block.setdefault(entry.block, []).append(entry)
@@ -211,6 +218,7 @@ def _unlike(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> 
 
 
 def _unplanned(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> dict[str, int]:
+    """Count records of cells or seeds that are not in the plan, by block and task as text."""
     planned: dict[str, set[tuple[str, int, str]]] = {}
     counts: dict[str, int] = {}
     for entry in entries:

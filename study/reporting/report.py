@@ -1,6 +1,8 @@
 """Write the report that a study's analysis makes, or say which of its pages are stale: same store, same bytes."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,7 +26,6 @@ from study.reporting.registration import (
     find_registration,
     require_registered,
 )
-from study.reporting.sources import SOURCES, sources_json, sources_of
 
 KEYWORD = "Description"
 """Under which a picture carries the hash of its numbers."""
@@ -178,6 +179,18 @@ class ReportInput:
     folder: Path
     root: Path | None  # of the checkout that was verified; None where none was
 
+    @property
+    def registration(self) -> str:
+        """Return the name of the registration's file."""
+        return Path(self.evidence.loaded.study.registration).name
+
+    @property
+    def stored_text(self) -> str:
+        """Write how many of the planned runs of each block are stored."""
+        scores = self.evidence.scores
+        blocks = states_of(scores, list(scores.study.blocks))
+        return "; ".join(f"{block.name}: {block.stored} of {block.runs}" for block in blocks)
+
 
 def make_report(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> Report:
     """Read a store and have the study's analysis write the report's pages in memory.
@@ -239,3 +252,48 @@ def _not_run(scores: StudyScores) -> list[Departure]:
         for state in states_of(scores, [name for name, block in study.blocks.items() if block.withdrawn is None])
         if state.stored < state.runs
     ]
+
+
+SOURCES = "sources.json"
+"""The list, beside the pages."""
+READ, WRITTEN = "read", "written"
+MAX_BYTES = 20 * 1024**2
+
+
+def sources_of(
+    loaded: Loaded, folder: Path, root: Path, others: Iterable[str], beside: Mapping[str, bytes]
+) -> dict[str, bytes]:
+    """Read the files of a checkout that a report is written from, by path; a manifest stands for its shards."""
+    paths = [loaded.path, root / loaded.study.registration, *folder.glob("*.json"), *map(root.joinpath, others)]
+    found = {path.resolve(): read_bytes(path, limit=MAX_BYTES) for path in paths}
+    found |= {folder.resolve() / name: data for name, data in beside.items()}
+    return {
+        path.relative_to(root.resolve()).as_posix(): data
+        for path, data in found.items()
+        if path.is_relative_to(root.resolve())  # a wheel's own catalogue is not
+    }
+
+
+def sources_json(read: Mapping[str, bytes], written: Mapping[str, bytes]) -> bytes:
+    lists = {READ: read, WRITTEN: written}
+    tree = {name: {path: _sha256(data) for path, data in files.items()} for name, files in lists.items()}
+    return json.dumps(tree, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def changed_since(root: Path, pages: Path) -> list[str]:
+    path = pages / SOURCES
+    try:
+        tree = json.loads(read_bytes(path))
+        known = {root / name: digest for name, digest in tree[READ].items()}
+        known |= {pages / name: digest for name, digest in tree[WRITTEN].items()}
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(f"{path}: is not what a report writes; write the report again") from error
+    return [
+        file.relative_to(root).as_posix()
+        for file, digest in known.items()
+        if not file.is_file() or _sha256(read_bytes(file, limit=MAX_BYTES)) != digest
+    ]
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from sgbench.statistics.pairs import holm
+from sgbench.tables import NONE, p_text
 
 VerdictWord = Literal["confirmed", "refuted", "open"]
 Item = str | float | int | None
@@ -47,6 +48,11 @@ class HypothesisResult:
     @property
     def verdict(self) -> VerdictWord:
         return self._word(self.p_corrected)
+
+    @property
+    def p_texts(self) -> list[str]:
+        """Write the p-values of the claim, of what would refute it, and after correction; a dash for none."""
+        return [NONE if p is None else p_text(p) for p in (self.p_confirmed, self.p_refuted, self.p_corrected)]
 
     def _word(self, p: float | None) -> VerdictWord:
         if p is None or p > self.level or self.p_confirmed is None or self.p_refuted is None:

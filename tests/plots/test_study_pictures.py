@@ -12,8 +12,8 @@ from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.figure import charts_figure
 from sgbench.plots.style import SHAPES
+from study.reporting.pages.regime_map import MapPoint, map_chart
 from study.reporting.plots.heat import HeatMaps, HeatPanel, heat_figure
-from study.reporting.plots.map import MapPoint, map_chart
 
 
 def near(value: float) -> Estimate:

@@ -8,10 +8,9 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.records.method import method_id
-from sgbench.reproduction.ablation_page import ablation_page
 from sgbench.reproduction.definition import Ablation, Reproduction, names, read
 from sgbench.reproduction.figures import update_figures
-from sgbench.reproduction.page import as_page
+from sgbench.reproduction.page import ablation_page, as_page
 from sgbench.reproduction.runs import AblationResult, ReproductionFolders, ReproductionResult, grids_of, judged_grids
 from sgbench.reproduction.stored import ReproductionRun, read_runs, write_runs
 from sgbench.reproduction.verdict import Judged

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from registry.site.beside import SiteExtras, pictures_in, shipped_advice
 from registry.site.build import build_site
+from registry.site.sources import SiteExtras, pictures_in, shipped_advice
 from sgbench.leaderboard.deviation import References, compose_reference
 from sgbench.leaderboard.explaining import explain_two
 from sgbench.leaderboard.store.tree import RecordTree

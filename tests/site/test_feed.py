@@ -11,10 +11,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from registry.site.beside import SiteExtras
 from registry.site.feed import NEVER, NEWEST, feed_file
 from registry.site.pending import HEAD, RUN_AGAIN, TRAIN_AGAIN, pending_page, read_waiting
-from registry.site.sources import Sources
+from registry.site.sources import SiteExtras, Sources
 from sgbench.leaderboard.store.audits import AUDIT
 from sgbench.leaderboard.store.method_provenance import place
 from sgbench.records.record import RunRecord

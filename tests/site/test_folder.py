@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from registry.site.beside import pictures_in, pictures_of
 from registry.site.files import SiteFile
 from registry.site.folder import MANIFEST, compare_site, found_in, links_docs, write_site
 from registry.site.pictures import SMALL_END, digest_in, small_drawing
+from registry.site.sources import pictures_in, pictures_of
 from sgbench.errors import InputError, StorageError
 from sgbench.plots.drawn_from import numbers_text
 from tests.messages import raises_naming

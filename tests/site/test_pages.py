@@ -17,14 +17,13 @@ from scipy.stats import t
 
 from registry.site.across import compare_surrogates
 from registry.site.answer import answer_of, listed
-from registry.site.beside import SiteExtras
 from registry.site.method_curves import curve_charts
 from registry.site.pages import MAP, site_files, study_charts
 from registry.site.pictures import size_in
 from registry.site.protocols import protocol_files
 from registry.site.render import DOCS_SECTIONS
 from registry.site.reproductions import reproductions_of
-from registry.site.sources import read_sources
+from registry.site.sources import SiteExtras, read_sources
 from registry.site.texts import text_pages
 from registry.site.tuning_maps import _charts
 from sgbench.leaderboard.deviation import References

@@ -11,8 +11,8 @@ from scipy import stats
 from sgbench.errors import InputError
 from sgbench.statistics.blocks import contrast, contrast_from
 from sgbench.statistics.equivalence import equivalence_p, equivalence_power, seeds_for_equality, verdict
+from study.surrogates.analysis.comparisons import intersection_union, verdicts_against
 from study.surrogates.analysis.statistics.many_to_one import against_reference
-from study.surrogates.analysis.statistics.verdicts import intersection_union, verdicts_against
 
 
 def test_equality_is_two_one_sided_tests(random: np.random.Generator) -> None:

@@ -18,8 +18,8 @@ from sgbench.statistics.pairs import holm
 from sgbench.statistics.random_effects import random_effects
 from sgbench.statistics.solved import boschloo_table, compare_shares, wilson
 from sgbench.statistics.spikes_at_accuracy import spike_ratio
+from study.surrogates.analysis.hypotheses import trend
 from study.surrogates.analysis.statistics.many_to_one import against_reference, dunnett_quantile
-from study.surrogates.analysis.statistics.trend import trend
 from tests.statistics.many_tables import equality_p, p_values, pair, residual_variance, sphericity
 from tests.statistics.pilots import SOLVED, SPREADS, mixtures, tables
 

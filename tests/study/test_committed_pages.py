@@ -13,8 +13,7 @@ from sgbench.errors import InputError
 from sgbench.study_runner.definition import load_study
 from sgbench.study_runner.store import Store
 from study.__main__ import main
-from study.reporting.report import pages_folder
-from study.reporting.sources import READ, SOURCES, WRITTEN, changed_since, sources_json, sources_of
+from study.reporting.report import READ, SOURCES, WRITTEN, changed_since, pages_folder, sources_json, sources_of
 
 ROOT = Path(study.__path__[0]).parent
 STUDIES = sorted(

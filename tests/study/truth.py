@@ -20,7 +20,7 @@ from sgbench.study_runner.cells import Cell, Settled, StudyPoint, points, task_r
 from sgbench.study_runner.definition import Loaded, Study, load_study
 from sgbench.study_runner.scores import PERCENT, Score, StudyScores, canonical, varied_keys
 from sgbench.study_runner.store import StoreEntry
-from study.reporting.pages.shapes import SHAPES
+from study.reporting.run_table import SHAPES
 
 RECORDS = Path(__file__).resolve().parents[2] / "leaderboards" / "randman_v1" / "records"
 RECORD = RECORDS / "06fb562fb273" / "0.json"

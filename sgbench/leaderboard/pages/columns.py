@@ -227,7 +227,7 @@ def _energy_columns(target: EnergyTarget) -> Iterator[BoardColumn]:
         lambda row: _energy_values(name, row.costs.energies[name]),
         notes=notes,
     )
-    if has_static(target):
+    if _has_static(target):
         yield BoardColumn(
             ENERGY,
             {"page": f"{name}: static energy per inference, µJ", "site": f"{name} static, µJ"},
@@ -238,7 +238,7 @@ def _energy_columns(target: EnergyTarget) -> Iterator[BoardColumn]:
     yield BoardColumn(ENERGY, {"brief": title}, lambda row: _without_interval(row.costs.energies[name].dynamic_nj))
 
 
-def has_static(target: EnergyTarget) -> bool:
+def _has_static(target: EnergyTarget) -> bool:
     return target.static is not None and all(price.scope != "all_in" for price in target.prices)
 
 

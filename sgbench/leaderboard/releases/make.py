@@ -10,9 +10,9 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.pages.export import Listings, encode, to_table
-from sgbench.leaderboard.releases.all_rows import table_of_rows
 from sgbench.leaderboard.releases.archive import MANIFEST
 from sgbench.leaderboard.releases.cards import cards
+from sgbench.leaderboard.releases.exports import table_of_rows
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.store.index import read_index
 from sgbench.leaderboard.store.reading import Finding

@@ -105,6 +105,10 @@ class Provenances:
 
 
 def read_provenances(folder: Path) -> Provenances:
+    """Read the submissions, notices, verifications and audit of a board, and join them by method.
+
+    An audit overrides stored retrainings: what it says of a method counts, and the stored ones are kept as earlier.
+    """
     findings: list[Finding] = []
     submissions = {submission.method_id: submission for submission in _read(folder, SUBMISSIONS, Submission, findings)}
     notices = {notice.method_id: notice for notice in _read(folder, NOTICES, Notice, findings)}
@@ -118,7 +122,7 @@ def read_provenances(folder: Path) -> Provenances:
     repeats = {} if audit is None else repeats_of(audit, handed_in)
     for verification in () if audit is None else verdicts(audit, handed_in):
         checks.setdefault(verification.method_id, []).append(verification)
-    passed_over = {} if audit is None else {each.method_id: each.reason for each in audit.passed_over}
+    passed_over = {} if audit is None else {note.method_id: note.reason for note in audit.passed_over}
     fresh = () if audit is None else audit.fresh
     tolerance = None if audit is None else tolerance_in_use(audit)
     elsewhere = {} if audit is None else elsewhere_of(audit, 0.0 if tolerance is None else tolerance.score)

@@ -282,6 +282,7 @@ def read_runs(source: Path, *, references: References, trials: bool = False) -> 
 
 
 def _files(start: Path, layout: Layout) -> tuple[list[Path], list[Finding]]:
+    """List the record files below a folder in order, and a finding for each folder or link that is not read."""
     paths: list[Path] = []
     findings: list[Finding] = []
 
@@ -297,10 +298,10 @@ def _files(start: Path, layout: Layout) -> tuple[list[Path], list[Finding]]:
         depth = len(here.relative_to(start).parts)
         links = [name for name in folders if (here / name).is_symlink() and depth < RUN_DEPTH]
         findings += [_link(here / name) for name in links]
-        beside = () if depth else _not_read(layout)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in beside)
-        wanted = (name for name in sorted(files) if name == RECORD or layout != "runs")
-        paths += [here / name for name in wanted if not name.startswith(".")]
+        ignored = () if depth else _not_read(layout)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in ignored)
+        records = (name for name in sorted(files) if name == RECORD or layout != "runs")
+        paths += [here / name for name in records if not name.startswith(".")]
     return paths, findings
 
 

@@ -47,19 +47,20 @@ class JudgedTask:
 
 
 def judged_tasks(study: Study, summary: StudySummary, names: Sequence[str]) -> tuple[JudgedTask, ...]:
+    """Join the tasks of these names, as the study defines them, with the summary of their stored runs."""
     tasks = []
     for name in names:
-        known, task = summary.tasks[name], study.tasks[name]
+        stored, task = summary.tasks[name], study.tasks[name]
         tasks.append(
             JudgedTask(
                 name=name,
-                title=known.title,
+                title=stored.title,
                 overrides=tuple(task.words),
-                reference={key: value for key, value in known.reference.items() if key != "width_fwhm"},
+                reference={key: value for key, value in stored.reference.items() if key != "width_fwhm"},
                 run_s=task.run_s,
-                regime=regime_of(known),
-                cells=tuple(cell for cell in known.cells if cell.lr_factor == 1),
-                own_best=known.own_best,
+                regime=regime_of(stored),
+                cells=tuple(cell for cell in stored.cells if cell.lr_factor == 1),
+                own_best=stored.own_best,
             )
         )
     return tuple(tasks)
@@ -75,19 +76,20 @@ def named_tasks(text: str, titles: Mapping[str, str]) -> list[str]:
     >>> named_tasks("Digits, one layer, T4", {"T2d1": "digits, one layer", "T4": "Braille letters, recurrent"})
     ['T2d1', 'T4']
     """
-    whole = {key.lower(): name for name, title in titles.items() for key in (name, title)}
-    names, rest = [], text.strip(" ,").lower()
-    while rest:
-        fits = [key for key in whole if rest == key or rest.startswith(f"{key},")]
-        is_beginning = any(key.startswith(rest) for key in whole)
-        part = max(fits, key=len) if fits else rest if is_beginning else rest.partition(",")[0].strip()
-        found = {name for key, name in whole.items() if key == part or (not fits and key.startswith(part))}
-        if len(found) != 1:
-            many = "names several tasks" if found else "is no task"
-            known = "; ".join(title for name, title in titles.items() if name in found or not found)
-            raise InputError(f"--tasks {text}: '{part}' {many}; known are: {known}")
-        names += found
-        rest = rest[len(part) :].strip(" ,")
+    name_of = {key.lower(): name for name, title in titles.items() for key in (name, title)}
+    names, unread = [], text.strip(" ,").lower()
+    while unread:
+        # A title may contain commas, so what is read next is the longest whole title, else all that may begin one.
+        whole = [key for key in name_of if unread == key or unread.startswith(f"{key},")]
+        is_beginning = any(key.startswith(unread) for key in name_of)
+        word = max(whole, key=len) if whole else unread if is_beginning else unread.partition(",")[0].strip()
+        matching = {name for key, name in name_of.items() if key == word or (not whole and key.startswith(word))}
+        if len(matching) != 1:
+            problem = "names several tasks" if matching else "is no task"
+            choices = "; ".join(title for name, title in titles.items() if name in matching or not matching)
+            raise InputError(f"--tasks {text}: '{word}' {problem}; known are: {choices}")
+        names += matching
+        unread = unread[len(word) :].strip(" ,")
     return names
 
 

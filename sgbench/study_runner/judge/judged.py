@@ -42,6 +42,7 @@ def hand_in(court: Court, to: Path, author: Author, references: References) -> t
 
 
 def _submit(court: Court, trial: TaskTrial, to: Path, author: Author, references: References) -> SubmissionSummary:
+    """Run what a protocol asks of a tuned method, tuning and reporting seeds, and make the submission."""
     first = next(iter(trial.report[OWN_BEST].values())).record
     reference = references.of(first.protocol)
     protocol, source = reference.protocol, court.folders.runs_dir

@@ -200,23 +200,19 @@ def _costs(result: JudgedCandidate) -> Table:
 
 
 def _over_widths(trial: TaskTrial) -> list[str]:
-    """Write the last three cells of a row of `_costs`.
-
-    They are the shares of widths within 2 points of the best, of the candidate and of the best known shape, and the
-    ratio of their spikes.
-    """
+    """Write the shares of widths within 2 points of the best, of candidate and best shape, and the ratio of spikes."""
     if not trial.map:
         return [NONE, NONE, NONE]
     task = trial.task
     seeds = sorted(next(iter(trial.map.values())))
-    known = {cell.width_fwhm: cell for cell in task.cells if cell.surrogate == task.best_known.surrogate}
-    indices = [known[task.widths[0]].seeds.index(seed) for seed in seeds]
+    best = {cell.width_fwhm: cell for cell in task.cells if cell.surrogate == task.best_known.surrogate}
+    indices = [best[task.widths[0]].seeds.index(seed) for seed in seeds]
     own_runs = [[trial.map[width][seed] for seed in seeds] for width in task.widths]
     own = np.array([[run.validation for run in runs] for runs in own_runs])
-    reference = np.array([[known[width].validation[index] for index in indices] for width in task.widths])
+    reference = np.array([[best[width].validation[index] for index in indices] for width in task.widths])
     shares = forgiving_line(np.array([own, reference]), task.widths, tolerance=MARGIN)
     own_spikes = [[run.log_spikes for run in runs] for runs in own_runs]
-    reference_spikes = [[known[width].log_spikes[index] for index in indices] for width in task.widths]
+    reference_spikes = [[best[width].log_spikes[index] for index in indices] for width in task.widths]
     ratio = _spike_ratio_text(own, own_spikes, reference, reference_spikes)
     return [*(f"{100 * share.share:.0f} %" for share in shares), ratio]
 
@@ -251,6 +247,7 @@ def _spike_ratio_text(
 
 
 def _energy(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> Table:
+    """Make the table of mean energies of the candidate at its own best setting, by task and target."""
     rows = [["task", *(f"{name}, nJ" for name in targets)]]
     for trial in result.tasks:
         records = [run.record for run in trial.report.get(OWN_BEST, {}).values()]
@@ -261,21 +258,22 @@ def _energy(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> Tab
                 for record in records
                 if record.counts is not None
             ]
-            energies = [each.dynamic_nj.value for each in estimates if each.dynamic_nj is not None]
+            energies = [estimate.dynamic_nj.value for estimate in estimates if estimate.dynamic_nj is not None]
             cells.append(number_text(float(np.mean(energies))) if energies else NONE)
         rows.append([trial.task.title, *cells])
     return plain_table("Dynamic energy of an inference at own best", rows, text_columns=1)
 
 
 def _row(trial: TaskTrial) -> JudgedRow:
-    known = [(cell.surrogate, _estimate(cell.score)) for cell in trial.task.own_best]
+    """Make the row of a task in the picture: accuracies of the candidate and of every shape, and scores by width."""
+    shapes = [(cell.surrogate, _estimate(cell.score)) for cell in trial.task.own_best]
     accuracies = _accuracies(trial, OWN_BEST)
     candidate = [("candidate", _estimate(accuracies))] if accuracies else []
     best = trial.task.best_known.surrogate
     seeds = {seed for at_width in trial.map.values() for seed in at_width}
     return JudgedRow(
         title=trial.task.title,
-        scores=(*candidate, *known),
+        scores=(*candidate, *shapes),
         widths=tuple(
             (width, _range([run.validation for run in runs.values()])) for width, runs in sorted(trial.map.items())
         ),

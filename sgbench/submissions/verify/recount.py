@@ -83,20 +83,20 @@ def _scores(name: str, claimed: Scores, again: Scores) -> Iterator[str]:
             yield f"{name}.accuracy is {claimed.accuracy:.4f}, its network has {again.accuracy:.4f}"
 
 
-def _activity(name: str, claimed: Scores, again: Scores, counts: OpCounts) -> Iterator[str]:
-    """Yield a line for each layer whose activity on the split `name` differs from that of the rerun.
+def _activity(name: str, claimed: Scores, repeated: Scores, counts: OpCounts) -> Iterator[str]:
+    """Yield a line for each layer whose activity on the split `name` differs between record and rerun.
 
     Allowed are 1 % of a rate, or one spike in 100 samples, and one silent or saturated neuron, or one in 100.
     """
-    theirs, ours = ({line.name: line for line in scores.activity} for scores in (claimed, again))
-    if theirs.keys() != ours.keys():
-        yield f"{name}.activity is of {len(theirs)} layers, its network has {len(ours)}, or other names"
+    stated_layers, actual_layers = ({line.name: line for line in scores.activity} for scores in (claimed, repeated))
+    if stated_layers.keys() != actual_layers.keys():
+        yield f"{name}.activity is of {len(stated_layers)} layers, its network has {len(actual_layers)}, or other names"
         return
     neurons = {layer.name: layer.neurons for layer in counts.layers}
-    for layer in ours:
+    for layer in actual_layers:
         one_neuron = 1 / neurons[layer]
         for field in ("rate_per_step", "dead_fraction", "saturated_fraction"):
-            stated, actual = getattr(theirs[layer], field), getattr(ours[layer], field)
+            stated, actual = getattr(stated_layers[layer], field), getattr(actual_layers[layer], field)
             if field == "rate_per_step":
                 allowed = COUNT_TOLERANCE * max(stated, actual, one_neuron * counts.samples / counts.steps)
             else:

@@ -126,7 +126,7 @@ class Verifier:
                 test_scores.append(self._failed_score)
                 differences.append(f"seed {seed}: {error}")
                 continue
-            again = predicted_table(training.predictions, self._reference)
+            predicted = predicted_table(training.predictions, self._reference)
             record = self.records[seed]
             if isinstance(record, RunRecord):
                 counts, scores = training.counter.result(), training.evaluation.scores()
@@ -134,8 +134,8 @@ class Verifier:
                 lines = count_differences(record, counts, scores, validation)
                 differences += [f"seed {seed}: {line}" for line in lines]
             submitted, name = self._predictions(seed), f"{self.root}/predictions/{seed}.csv"
-            agreements.append(agreement(again, submitted, name))
-            foreign += targets_apart(submitted, again, name)
+            agreements.append(agreement(predicted, submitted, name))
+            foreign += targets_apart(submitted, predicted, name)
             test_scores.append(score_of(training.evaluation.scores()))
         expected = self._claimed(seeds)
         least = min(agreements)
@@ -145,17 +145,17 @@ class Verifier:
             f"spikes are {100 * off:.2f} % off at most, {100 * COUNT_TOLERANCE:g} % are allowed"
         )
         # Outputs that agree may still be closer to the targets than the network's own.
-        near = not self._measure.is_loss or all(
+        is_near = not self._measure.is_loss or all(
             math.isclose(score, claim, rel_tol=LEAST_LOSS, abs_tol=ROUNDING)
             for score, claim in zip(test_scores, expected, strict=True)
         )
         statement += f"; {differences[0]}" if differences else "; all counts, activities and losses are the network's"
         if foreign:
             statement += f"; {foreign} {self._targets_text} are not the data set's"
-        if not near:
+        if not is_near:
             statement += f"; a loss is more than {100 * LEAST_LOSS:g} % from its claim"
         agreed = mean(agreements)
-        passed = least >= AGREEMENT and off <= COUNT_TOLERANCE and near and not foreign and not differences
+        passed = least >= AGREEMENT and off <= COUNT_TOLERANCE and is_near and not foreign and not differences
         return outcome("reinferred", self._measure, passed, seeds, (expected, test_scores), statement, agreement=agreed)
 
     @property

@@ -36,19 +36,20 @@ Effects = Mapping[Condition, Mapping[float, float]]
 
 
 def effects_of(scores: StudyScores) -> dict[Condition, dict[float, float]]:
-    runs: dict[tuple[Condition, float], dict[str, dict[int, float]]] = {}
-    for run in (run for name in BLOCKS for run in scores.block(name)):
-        numbers = (float(str(run.cell[key])) for key in ("width_fwhm", "neuron.beta", "surrogate.scale"))
-        width, beta, peak = numbers
-        place = (Condition(run.task.removesuffix("_height"), width, beta), peak)
-        runs.setdefault(place, {}).setdefault(str(run.cell["neuron.reset_gradient"]), {})[run.seed] = run.accuracy
+    """Compute the effect of attaching the reset by condition and peak, where all seeds of both resets are stored."""
+    runs: dict[tuple[Condition, float], dict[str, list[float]]] = {}  # accuracies by reset
+    for name in BLOCKS:
+        for run in scores.block(name):
+            width, beta, peak = (float(str(run.cell[key])) for key in ("width_fwhm", "neuron.beta", "surrogate.scale"))
+            condition = Condition(run.task.removesuffix("_height"), width, beta)
+            by_reset = runs.setdefault((condition, peak), {"attached": [], "detached": []})
+            by_reset[str(run.cell["neuron.reset_gradient"])].append(run.accuracy)
     count = scores.study.blocks[BLOCKS[0]].seeds.count
-    found: dict[Condition, dict[float, float]] = {}
+    effects: dict[Condition, dict[float, float]] = {}
     for (condition, peak), by_reset in sorted(runs.items()):
-        if len(by_reset) == len({"attached", "detached"}) and all(len(one) == count for one in by_reset.values()):
-            means = {reset: fmean(of.values()) for reset, of in by_reset.items()}
-            found.setdefault(condition, {})[peak] = means["attached"] - means["detached"]
-    return found
+        if all(len(accuracies) == count for accuracies in by_reset.values()):
+            effects.setdefault(condition, {})[peak] = fmean(by_reset["attached"]) - fmean(by_reset["detached"])
+    return effects
 
 
 def crossing(effects: Mapping[float, float]) -> float | None:
@@ -69,8 +70,8 @@ def crossing(effects: Mapping[float, float]) -> float | None:
 
 def spearman(first: Floats, second: Floats) -> float:
     """Return the rank correlation of two columns; 0 where one does not vary."""
-    ranks = [rankdata(one) for one in (first, second)]
-    if any(one.std() == 0 for one in ranks):
+    ranks = [rankdata(column) for column in (first, second)]
+    if any(column.std() == 0 for column in ranks):
         return 0.0
     return float(np.corrcoef(*ranks)[0, 1])
 

@@ -77,50 +77,52 @@ def setting_of(cell: Mapping[str, object]) -> SurrogateSetting:
 def networks_of(scores: StudyScores, blocks: Sequence[str], choosing: Sequence[str]) -> list[NetworkRuns]:
     """Collect the networks whose every planned run of some blocks is stored.
 
-    `choosing`: those that chose the learning rates and the best settings.
+    `choosing`: the blocks whose runs chose the learning rates and the best settings.
     """
-    chose = [run for name in choosing for run in scores.block(name)]
-    compared = [run for name in blocks for run in scores.block(name)]
-    found = []
-    for name in dict.fromkeys(task for block in choosing for task in scores.study.blocks[block].tasks):
-        seeds = {
-            seed
-            for block in blocks
-            if name in scores.study.blocks[block].tasks
-            for seed in scores.study.blocks[block].seeds.values
-        }
+    study_blocks = scores.study.blocks
+    networks = []
+    for name in dict.fromkeys(task for block in choosing for task in study_blocks[block].tasks):
+        planned: set[int] = set()
+        for block in blocks:
+            if name in study_blocks[block].tasks:
+                planned.update(study_blocks[block].seeds.values)
         runs: dict[SurrogateSetting, dict[int, Score]] = {}
-        for run in compared:
-            if run.task == name:
-                runs.setdefault(setting_of(run.cell), {})[run.seed] = run
-        if set(runs) == set(SETTINGS) and all(set(of) == seeds for of in runs.values()):
+        for run in _runs_of(scores, blocks, name):
+            runs.setdefault(setting_of(run.cell), {})[run.seed] = run
+        if set(runs) == set(SETTINGS) and all(set(by_seed) == planned for by_seed in runs.values()):
             task, _, start = name.rpartition("_")
-            found.append(NetworkRuns(task, start, runs, _best(run for run in chose if run.task == name)))
-    return found
+            networks.append(NetworkRuns(task, start, runs, _best(_runs_of(scores, choosing, name))))
+    return networks
+
+
+def _runs_of(scores: StudyScores, blocks: Sequence[str], task: str) -> list[Score]:
+    return [run for block in blocks for run in scores.block(block) if run.task == task]
 
 
 def _best(runs: Iterable[Score]) -> SurrogateSetting:
     """Choose the setting with the best mean validation accuracy at its own rate, of equal ones the first."""
-    found: dict[SurrogateSetting, dict[object, list[float]]] = {}
+    validation: dict[SurrogateSetting, dict[object, list[float]]] = {}  # by setting and learning rate
     for run in runs:
-        rates = found.setdefault(setting_of(run.cell), {})
-        rates.setdefault(run.cell["optimizer.lr"], []).append(run.validation)
-    return max(SETTINGS, key=lambda one: round(max(fmean(rate) for rate in found[one].values()), 9))
+        by_rate = validation.setdefault(setting_of(run.cell), {})
+        by_rate.setdefault(run.cell["optimizer.lr"], []).append(run.validation)
+    best = {setting: max(map(fmean, by_rate.values())) for setting, by_rate in validation.items()}
+    return max(SETTINGS, key=lambda setting: round(best[setting], 9))
 
 
 def compared(scores: StudyScores, blocks: Sequence[str] = DECIDING) -> tuple[list[NetworkRuns], bool]:
     """Return the recurrent networks with all seeds of some blocks, and whether none is missing."""
-    found = networks_of(scores, blocks, CHOOSING[0])
-    return found, len(found) == sum(len(scores.study.blocks[name].tasks) for name in CHOOSING[0])
+    networks = networks_of(scores, blocks, CHOOSING[0])
+    return networks, len(networks) == sum(len(scores.study.blocks[name].tasks) for name in CHOOSING[0])
 
 
 def chosen_anew(networks: Sequence[NetworkRuns], before: Sequence[NetworkRuns]) -> list[NetworkRuns]:
-    best = {
-        network.name: max(
-            SETTINGS, key=lambda one, of=network.runs: round(fmean(run.validation for run in of[one].values()), 9)
-        )
-        for network in before
-    }
+    """Give networks the settings that are best by mean validation in other runs of the same networks, `before`."""
+    best = {}
+    for network in before:
+        validation = {
+            setting: round(fmean(run.validation for run in runs.values()), 9) for setting, runs in network.runs.items()
+        }
+        best[network.name] = max(SETTINGS, key=validation.__getitem__)
     return [replace(network, best=best[network.name]) for network in networks]
 
 

@@ -1,13 +1,12 @@
 """The report on the attached reset: the answer by rule, verdicts, and what settings lose from both starts."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import fmean
 
 from sgbench.records.base import Strict
 from sgbench.records.files import to_json
 from sgbench.study_runner.scores import StudyScores
-from sgbench.tables import NONE, decimal_text, p_text
+from sgbench.tables import NONE, decimal_text
 from study.attached_reset.analysis import heights, losses
 from study.attached_reset.analysis.losses import PAIR, SETTINGS, STARTS, NetworkRuns, SurrogateSetting
 from study.attached_reset.analysis.starts import NetworkStarts, read_starts
@@ -66,27 +65,31 @@ class AnswerSummary(Strict):
     attached_minus_detached: dict[str, float]  # by the surrogate's peak, mean over the conditions
 
 
+EFFECTS_A_BLOCK = 42  # conditions times peaks
+
+
 def make_report(given: ReportInput) -> Report:
+    """Write the study's page and its summary; parts whose runs are not all stored are left out."""
     scores = given.evidence.scores
-    networks, whole = losses.compared(scores)
+    networks, is_complete = losses.compared(scores)
     starts = read_starts(given.folder)
     effects = heights.effects_of(scores)
-    is_whole = sum(map(len, effects.values())) == len(heights.BLOCKS) * 42
-    order = heights.ordering(effects, starts.predictors) if starts is not None and is_whole else None
-    later, later_whole = losses.compared(scores, losses.LATER)
-    verdicts = [*losses.claims(networks, whole=whole), losses.later_claim(later, whole=later_whole)]
-    on_heights = heights.claims(effects, order, whole=is_whole)
+    has_all_heights = sum(map(len, effects.values())) == len(heights.BLOCKS) * EFFECTS_A_BLOCK
+    order = heights.ordering(effects, starts.predictors) if starts is not None and has_all_heights else None
+    later, has_later = losses.compared(scores, losses.LATER)
+    verdicts = [*losses.claims(networks, whole=is_complete), losses.later_claim(later, whole=has_later)]
+    on_heights = heights.claims(effects, order, whole=has_all_heights)
     counted = [network for network in networks if network.learns]
     every, _ = losses.compared(scores, (*losses.DECIDING, *losses.LATER))
-    summary = summary_of(networks, [*verdicts, *on_heights], whole=whole).model_copy(
+    summary = summary_of(networks, [*verdicts, *on_heights], whole=is_complete).model_copy(
         update={
-            "all_seeds": _summaries(every) if later_whole else (),
+            "all_seeds": _summaries(every) if has_later else (),
             "attached_minus_detached": {f"{peak:g}": round(mean, 2) for peak, mean in _means(effects).items()},
         }
     )
     parts = [
-        answer(summary, whole=whole),
-        f"[The registration](../{Path(given.evidence.loaded.study.registration).name}) says what was asked, and "
+        answer(summary, whole=is_complete),
+        f"[The registration](../{given.registration}) says what was asked, and "
         "how it is decided. *Quiet* networks start with the default gain of 1, *driven* ones with 3. Numbers are "
         "points of test accuracy; a loss is to the best of eight settings, each at its own learning rate.",
         "## Verdicts",
@@ -94,7 +97,7 @@ def make_report(given: ReportInput) -> Report:
         "Holm's correction is over the first three claims of each letter; B4 stands alone. Open is what the runs "
         "do not decide.",
         *(_losses(summary) if counted else ()),
-        *(_later(networks, later, scores) if later_whole else ()),
+        *(_later(networks, later, scores) if has_later else ()),
         *(_by_network(networks, given) if networks else ()),
         *(_families(counted) if counted else ()),
         *(_heights(effects, order, starts) if effects else ()),
@@ -106,7 +109,7 @@ def make_report(given: ReportInput) -> Report:
     pages = [budget.page(given.evidence)]
     front = StudyPage("README.md", TITLE, (*parts, "## Pages", links(pages)))
     beside = {SUMMARY: to_json(summary)}
-    if later_whole and starts is not None:
+    if has_later and starts is not None:
         beside[RESULTS] = to_json(results_of(every, given, starts))
     return Report((front, *pages), beside=beside)
 
@@ -118,13 +121,13 @@ def results_of(networks: Sequence[NetworkRuns], given: ReportInput, starts: Netw
     titles = {network.task: tasks[network.name].title.removesuffix(f"; {network.start}") for network in counted}
     settings = [
         SettingResult(
-            surrogate=one.surrogate,
-            width_fwhm=one.width_fwhm,
-            reset_gradient="attached" if one.reset == "attached" else "detached",
-            losses={titles[task]: round(lost, 1) for task, lost in losses.by_task(counted, one).items()},
+            surrogate=setting.surrogate,
+            width_fwhm=setting.width_fwhm,
+            reset_gradient="attached" if setting.reset == "attached" else "detached",
+            losses={titles[task]: round(lost, 1) for task, lost in losses.by_task(counted, setting).items()},
         )
-        for one in SETTINGS
-        if one.width_fwhm is not None
+        for setting in SETTINGS
+        if setting.width_fwhm is not None
     ]
     figures = {}
     for name, tried in {"two_tries": losses.LATER_PAIR, "by_rule": (SETTINGS[4],)}.items():
@@ -132,8 +135,8 @@ def results_of(networks: Sequence[NetworkRuns], given: ReportInput, starts: Netw
         low, high = limits(lost, 0.025)
         figures[f"starts_{name}"] = StudyFigure(mean=fmean(lost), low=low, high=high)
         figures[f"starts_{name}_worst"] = StudyFigure(mean=losses.worst(counted, *tried)[0])
-    rates = [one.spikes_per_step for one in starts.networks]
-    q = [one.q for one in starts.networks]
+    rates = [network.spikes_per_step for network in starts.networks]
+    q = [network.q for network in starts.networks]
     group = ResultGroup(
         against="the best of eight settings, each at its own learning rate",
         seeds=f"{len(counted[0].runs[counted[0].best])} seeds",
@@ -161,22 +164,32 @@ def summary_of(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisRes
 
 
 def _summaries(networks: Sequence[NetworkRuns]) -> tuple[SettingSummary, ...]:
+    """Summarise each setting and each pair, the least mean loss first; empty with a single task."""
     counted = [network for network in networks if network.learns]
-    tried = [*((one,) for one in SETTINGS), *losses.pairs()] if len({one.task for one in counted}) > 1 else []
-    return tuple(sorted((_summary(counted, one) for one in tried), key=lambda one: (len(one.settings), one.mean)))
+    has_several_tasks = len({network.task for network in counted}) > 1
+    tried = [*((setting,) for setting in SETTINGS), *losses.pairs()] if has_several_tasks else []
+    summaries = (_summary(counted, settings) for settings in tried)
+    return tuple(sorted(summaries, key=lambda summary: (len(summary.settings), summary.mean)))
 
 
 def _means(effects: heights.Effects) -> dict[float, float]:
     """Average the effects of attaching over the conditions, by peak."""
-    peaks = sorted({peak for of in effects.values() for peak in of})
-    return {peak: fmean(of[peak] for of in effects.values() if peak in of) for peak in peaks}
+    by_peak: dict[float, list[float]] = {}
+    for of_condition in effects.values():
+        for peak, effect in of_condition.items():
+            by_peak.setdefault(peak, []).append(effect)
+    return {peak: fmean(values) for peak, values in sorted(by_peak.items())}
 
 
 def _summary(networks: Sequence[NetworkRuns], tried: Sequence[SurrogateSetting]) -> SettingSummary:
+    """Summarise what some settings lose, if the better of them on validation is kept: over tasks and by start."""
     lost = losses.by_task(networks, *tried).values()
     low, high = limits(lost, 0.025)
     worst, name = losses.worst(networks, *tried)
-    by_start = {start: fmean(one.loss(*tried) for one in networks if one.start == start) for start in STARTS}
+    by_start = {
+        start: fmean(network.loss(*tried) for network in networks if network.start == start) for start in STARTS
+    }
+    failed = [run.failed for network in networks for setting in tried for run in network.runs[setting].values()]
     return SettingSummary(
         settings=tuple(tried),
         mean=round(fmean(lost), 2),
@@ -186,7 +199,7 @@ def _summary(networks: Sequence[NetworkRuns], tried: Sequence[SurrogateSetting])
         driven=round(by_start["driven"], 2),
         worst=round(worst, 2),
         worst_network=name,
-        failed=sum(run.failed for one in networks for setting in tried for run in one.runs[setting].values()),
+        failed=sum(failed),
     )
 
 
@@ -195,19 +208,20 @@ def named(settings: Sequence[SurrogateSetting]) -> str:
 
 
 def answer(summary: AnswerSummary, *, whole: bool) -> str:
-    """Say in a few sentences what is advised by the registered rule, and what it loses."""
+    """Write in a few sentences what the registered rule advises, and how many points that loses."""
     if not whole or summary.advised is None:
         return "The runs that decide the advice are not all stored, so that nothing is advised yet."
-    one = next(row for row in summary.losses if row.settings == (summary.advised,))
-    pair = next(row for row in summary.losses if row.settings == PAIR)
-    said = (
-        f"For recurrent networks the registered rule advises {named(one.settings)}. {_cost(one)} "
+    advised, pair, former = (
+        next(row for row in summary.losses if row.settings == settings)
+        for settings in ((summary.advised,), PAIR, (losses.FORMER,))
+    )
+    advice = (
+        f"For recurrent networks the registered rule advises {named(advised.settings)}. {_cost(advised)} "
         f"Two tries, {named(pair.settings)}, of which the better on validation is kept, lost "
         f"{decimal_text(pair.mean, 1)} points ({decimal_text(pair.low, 1)} to {decimal_text(pair.high, 1)}; "
         f"at most {decimal_text(pair.worst, 1)})."
     )
-    former = next(row for row in summary.losses if row.settings == (losses.FORMER,))
-    return f"{said} The former advice, {named(former.settings)}, {_cost(former).removeprefix('It ')}"
+    return f"{advice} The former advice, {named(former.settings)}, {_cost(former).removeprefix('It ')}"
 
 
 def _cost(row: SettingSummary) -> str:
@@ -219,16 +233,9 @@ def _cost(row: SettingSummary) -> str:
 
 
 def _verdicts(results: Sequence[HypothesisResult]) -> str:
+    """Write the table of claims with their verdicts and p-values."""
     rows = [
-        [
-            one.name,
-            one.claim,
-            one.verdict,
-            one.cells,
-            one.seeds,
-            *(NONE if p is None else p_text(p) for p in (one.p_confirmed, one.p_refuted, one.p_corrected)),
-        ]
-        for one in results
+        [result.name, result.claim, result.verdict, result.cells, result.seeds, *result.p_texts] for result in results
     ]
     head = ["", "claim", "verdict", "of", "seeds", "p of confirmed", "p of refuted", "corrected"]
     return table(head, rows)
@@ -308,23 +315,18 @@ def _families(networks: Sequence[NetworkRuns]) -> list[str]:
 
 
 def _heights(effects: heights.Effects, order: heights.Order | None, starts: NetworkStarts | None) -> list[str]:
+    """Write the table of effects of attaching the reset by condition and peak, and how it is correlated with them."""
     means = _means(effects)
     rows: list[list[Item]] = []
-    for one, of in effects.items():
-        turn = heights.crossing(of)
-        rows.append(
-            [
-                one.task,
-                f"{one.width_fwhm:g}",
-                f"{one.beta:g}",
-                *(decimal_text(of[peak], 1) if peak in of else NONE for peak in means),
-                NONE if turn is None else decimal_text(turn, 1),
-            ]
-        )
+    for condition, by_peak in effects.items():
+        turn = heights.crossing(by_peak)
+        texts = [decimal_text(by_peak[peak], 1) if peak in by_peak else NONE for peak in means]
+        settings = (condition.task, f"{condition.width_fwhm:g}", f"{condition.beta:g}")
+        rows.append([*settings, *texts, NONE if turn is None else decimal_text(turn, 1)])
     rows.append(["mean", "", "", *(decimal_text(mean, 1) for mean in means.values()), ""])
-    said = []
+    correlations = []
     if order is not None:
-        said = [
+        correlations = [
             f"The effect's rank correlation with the predictor is {decimal_text(order.predictor, 2)}, with the "
             f"peak {decimal_text(order.peak, 2)}."
         ]
@@ -333,32 +335,29 @@ def _heights(effects: heights.Effects, order: heights.Order | None, starts: Netw
         "## Attached minus detached, by the surrogate's peak",
         "`triangle`, mean of three seeds, each reset at its own learning rate.",
         table(head, rows),
-        *said,
+        *correlations,
     ]
 
 
 def _q(networks: Sequence[NetworkRuns], starts: NetworkStarts) -> list[str]:
-    by_name = {one.network: one for one in starts.networks}
-    found = [(one, by_name[one.name]) for one in networks if one.name in by_name]
-    rows: list[list[Item]] = [
-        [
-            one.name,
-            decimal_text(start.q, 2),
-            decimal_text(start.spikes_per_step, 3),
-            decimal_text(one.loss(losses.FORMER), 1),
-        ]
-        for one, start in sorted(found, key=lambda pair: pair[1].q)
-    ]
-    lost = [(start.q < Q_BORDER, one.loss(losses.FORMER) > losses.LIMIT) for one, start in found]
-    low = sum(below for below, _ in lost)
-    said = (
-        f"q lies below one third on {low} networks, of which {sum(a and b for a, b in lost)} lose more than 10 "
-        f"points, and above it on {len(lost) - low}, of which {sum(b and not a for a, b in lost)} do. An estimate: "
+    """Write how q before training goes with what the former advice loses, a row for each network."""
+    by_name = {start.network: start for start in starts.networks}
+    measured = [(by_name[network.name], network.loss(losses.FORMER)) for network in networks if network.name in by_name]
+    rows: list[list[Item]] = []
+    for start, loss in sorted(measured, key=lambda pair: pair[0].q):
+        rows.append(
+            [start.network, decimal_text(start.q, 2), decimal_text(start.spikes_per_step, 3), decimal_text(loss, 1)]
+        )
+    below = [loss > losses.LIMIT for start, loss in measured if start.q < Q_BORDER]
+    above = [loss > losses.LIMIT for start, loss in measured if start.q >= Q_BORDER]
+    message = (
+        f"q lies below one third on {len(below)} networks, of which {sum(below)} lose more than 10 "
+        f"points, and above it on {len(above)}, of which {sum(above)} do. An estimate: "
         "the border was read off other networks, and a verdict was not promised."
     )
     return [
         f"## A quiet start, and what {losses.FORMER} loses",
-        said,
+        message,
         table(["network", "q", "spikes a step of its most silent layer", "loss"], rows),
     ]
 

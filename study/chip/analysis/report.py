@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,6 @@ from sgbench.recommendation.budget_export import panels_of
 from sgbench.recommendation.left_out import LeftOut, in_short, leave_one_out
 from sgbench.recommendation.priced import PricedTask, failed_settings, most_bits, priced_task
 from sgbench.records.shards import ShardLine
-from sgbench.study_runner.status import states_of
 from sgbench.tables import NONE, decimal_text
 from study.reporting.pages.text import StudyPage, StudyPicture, details, resets_text, table
 from study.reporting.report import Passage, Report, ReportInput
@@ -44,23 +42,23 @@ LEFT_OUT_HEAD = ("task", "budget", "advised", "needs", "accuracy", "loss, points
 
 
 def make_report(given: ReportInput) -> Report:
-    measured = tasks_of(
-        ShardLine(block=one.block, task=one.task, cell=dict(one.cell), record=one.record) for one in given.entries
+    """Write the study's page: each setting's accuracy and energy, and advice checked on tasks left out."""
+    lines = (
+        ShardLine(block=entry.block, task=entry.task, cell=dict(entry.cell), record=entry.record)
+        for entry in given.entries
     )
-    registration = Path(given.evidence.loaded.study.registration).name
-    scores = given.evidence.scores
-    state = [f"{one.name}: {one.stored} of {one.runs}" for one in states_of(scores, list(scores.study.blocks))]
+    measured = tasks_of(lines)
     parts = [
-        resets_text(one.record for one in given.entries),
-        f"[The registration](../{registration}) says what was run, and how advice is made and tested. Stored runs by "
-        f"block: {'; '.join(state)}. `sgbench recommend --target` reads the same records.",
+        resets_text(entry.record for entry in given.entries),
+        f"[The registration](../{given.registration}) says what was run, and how advice is made and tested. Stored "
+        f"runs by block: {given.stored_text}. `sgbench recommend --target` reads the same records.",
     ]
     if not measured:
         return Report((StudyPage("README.md", TITLE, (*parts, "No run is stored.")),))
     priced = _priced(measured, DRAWN)
     limit = most_bits(chosen_targets([DRAWN])[DRAWN])
     checks = leave_one_out(priced, limit, _failed(measured))
-    kinds = {one.record.failure.kind for one in given.entries if one.record.failure is not None}
+    kinds = {entry.record.failure.kind for entry in given.entries if entry.record.failure is not None}
     panels = panels_of(priced, limit)
     picture = StudyPicture(
         PICTURE,
@@ -197,26 +195,29 @@ def levels(measured: Sequence[MeasuredTask], priced: Mapping[str, PricedTask]) -
 
 
 def _level(task: MeasuredTask, priced: PricedTask, chosen: Set[Setting]) -> str:
+    """Write the mean accuracy and energy of a task's runs with some settings."""
     accuracies = [run.test for setting, runs in task.runs.items() if setting in chosen for run in runs]
-    energies = [one.energy_nj.value for setting, one in priced.items() if setting in chosen]
+    energies = [result.energy_nj.value for setting, result in priced.items() if setting in chosen]
     energy = joules(float(np.mean(energies))) if energies else NONE
     return f"{100 * np.mean(accuracies):.1f} %, {energy}"
 
 
 def failures(measured: Sequence[MeasuredTask], kinds: Iterable[str]) -> Iterator[str]:
-    """Yield what is to be said of runs that failed; nothing where none did."""
-    runs = [(task, setting, run) for task in measured for setting, each in task.runs.items() for run in each]
-    failed = [(task, setting) for task, setting, run in runs if run.counts is None]
+    """Yield a paragraph on runs that failed, and one on settings of which every run did; none without failures."""
+    total, failed, where, never_finished = 0, 0, set(), []
+    for task in measured:
+        for setting, runs in sorted(task.runs.items()):
+            count = sum(run.counts is None for run in runs)
+            total, failed = total + len(runs), failed + count
+            if count:
+                where.add(f"'{task.title}' at width {setting.width_fwhm:g}")
+            if count == len(runs):
+                weights = weights_of(setting)
+                never_finished.append(f"width {setting.width_fwhm:g}, cost {setting.activity_cost:g}, {weights}")
     if not failed:
         return
     why = "; ".join(sorted(WHY.get(kind, kind) for kind in kinds))
-    where = " and ".join(sorted({f"'{task.title}' at width {one.width_fwhm:g}" for task, one in failed}))
-    yield (f"{len(failed)} of {len(runs)} runs failed, all of {where}: {why}. A run that failed counts as guessing.")
-    whole = [
-        f"width {setting.width_fwhm:g}, cost {setting.activity_cost:g}, {weights_of(setting)}"
-        for task in measured
-        for setting, each in sorted(task.runs.items())
-        if all(run.counts is None for run in each)
-    ]
-    if whole:
-        yield f"All runs failed of {'; '.join(whole)}. These have no energy, so they are no candidates."
+    places = " and ".join(sorted(where))
+    yield f"{failed} of {total} runs failed, all of {places}: {why}. A run that failed counts as guessing."
+    if never_finished:
+        yield f"All runs failed of {'; '.join(never_finished)}. These have no energy, so they are no candidates."

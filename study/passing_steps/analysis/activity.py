@@ -52,9 +52,9 @@ def verdict_of(tasks: Mapping[str, ActivityPairs]) -> Literal["confirmed", "refu
     """
     if not tasks or not all(pairs.log_spikes for pairs in tasks.values()):
         return "open"
-    part = part_of(len(tasks))
+    level = refuting_level(len(tasks))
     if any(
-        limits(pairs.log_spikes, part)[0] > math.log(SHARE) or limits(pairs.points, part)[1] < MARGIN
+        limits(pairs.log_spikes, level)[0] > math.log(SHARE) or limits(pairs.points, level)[1] < MARGIN
         for pairs in tasks.values()
     ):
         return "refuted"
@@ -65,21 +65,24 @@ def verdict_of(tasks: Mapping[str, ActivityPairs]) -> Literal["confirmed", "refu
     return "confirmed" if passed else "open"
 
 
-def part_of(tasks: int) -> float:
+def refuting_level(tasks: int) -> float:
     """Return the level of one limit that refutes, of two a task."""
     return LEVEL / (2 * tasks)
 
 
 def stored_pairs(root: Path) -> dict[str, ActivityPairs]:
-    found: dict[str, dict[float, dict[int, StoreEntry]]] = {}
+    """Pair the first study's runs with and without a cost of activity, by task and seed."""
+    runs_by_strength: dict[str, dict[float, dict[int, StoreEntry]]] = {}  # of each task
     for entry in Store(root / "study" / FIRST, FIRST).entries([BLOCK]):
         strength = entry.cell.get(KEY)
-        place = (entry.cell.get("surrogate"), entry.cell.get("width_fwhm"))
-        if place == (SHAPE, WIDTH) and isinstance(strength, int | float) and strength in (0, STRENGTH):
-            by_seed = found.setdefault(entry.task, {}).setdefault(float(strength), {})
+        setting = (entry.cell.get("surrogate"), entry.cell.get("width_fwhm"))
+        if setting == (SHAPE, WIDTH) and isinstance(strength, int | float) and strength in (0, STRENGTH):
+            by_seed = runs_by_strength.setdefault(entry.task, {}).setdefault(float(strength), {})
             by_seed[entry.record.seed] = entry
     targets = chosen_targets(TARGETS)
-    return {task: _pairs(runs[STRENGTH], runs[0.0], targets) for task, runs in found.items() if len(runs) > 1}
+    return {
+        task: _pairs(runs[STRENGTH], runs[0.0], targets) for task, runs in runs_by_strength.items() if len(runs) > 1
+    }
 
 
 def second_pairs(study: Study, entries: Iterable[StoreEntry]) -> dict[str, ActivityPairs]:
@@ -90,9 +93,9 @@ def second_pairs(study: Study, entries: Iterable[StoreEntry]) -> dict[str, Activ
     costly: dict[str, dict[int, StoreEntry]] = {task: {} for task in block.tasks}
     without: dict[str, dict[int, StoreEntry]] = {task: {} for task in block.tasks}
     for entry in entries:
-        of = costly if entry.block == COSTLY else without if dict(entry.cell) == plain else None
-        if of is not None and entry.task in of and study.blocks[entry.block].purpose == PURPOSE:
-            of[entry.task][entry.record.seed] = entry
+        runs = costly if entry.block == COSTLY else without if dict(entry.cell) == plain else None
+        if runs is not None and entry.task in runs and study.blocks[entry.block].purpose == PURPOSE:
+            runs[entry.task][entry.record.seed] = entry
     needed = set(block.seeds.values)
     if any(needed - costly[task].keys() or needed - without[task].keys() for task in block.tasks):
         return {}
@@ -103,17 +106,21 @@ def second_pairs(study: Study, entries: Iterable[StoreEntry]) -> dict[str, Activ
 def _pairs(
     costly: Mapping[int, StoreEntry], plain: Mapping[int, StoreEntry], targets: Mapping[str, EnergyTarget]
 ) -> ActivityPairs:
+    """Pair runs with a cost of activity, by seed, with those without; targets without a price of all are left out."""
     seeds = sorted(costly.keys() & plain.keys())
-    both = [(costly[seed], plain[seed]) for seed in seeds]
-    spikes = [tuple(log_spikes_of(one.record) for one in pair) for pair in both]
-    energies = {
-        name: [tuple(_log_energy(one, target) for one in pair) for pair in both] for name, target in targets.items()
-    }
+    pairs = [(costly[seed], plain[seed]) for seed in seeds]
+    log_energy = {}
+    for name, target in targets.items():
+        differences = _differences(
+            [(_log_energy(with_cost, target), _log_energy(free, target)) for with_cost, free in pairs]
+        )
+        if differences:
+            log_energy[name] = differences
     return ActivityPairs(
-        [points_of_run(one.record).test - points_of_run(other.record).test for one, other in both],
-        _differences(spikes),
-        {name: found for name, logs in energies.items() if (found := _differences(logs))},
-        sum(_engine(one) != _engine(other) for one, other in both),
+        [points_of_run(with_cost.record).test - points_of_run(free.record).test for with_cost, free in pairs],
+        _differences([(log_spikes_of(with_cost.record), log_spikes_of(free.record)) for with_cost, free in pairs]),
+        log_energy,
+        sum(_engine(with_cost) != _engine(free) for with_cost, free in pairs),
     )
 
 
@@ -121,68 +128,70 @@ def _engine(entry: StoreEntry) -> str | None:
     return entry.record.provenance.versions.get("engine")
 
 
-def _differences(logs: Sequence[tuple[float | None, ...]]) -> list[float]:
-    """Subtract logarithms by seed; nothing where one is not known."""
-    known = [(one, other) for one, other in logs if one is not None and other is not None]
-    return [one - other for one, other in known] if len(known) == len(logs) else []
+def _differences(pairs: Sequence[tuple[float | None, float | None]]) -> list[float]:
+    """Subtract the second of each pair from the first; empty if any of them is unknown."""
+    known = [(first, second) for first, second in pairs if first is not None and second is not None]
+    return [first - second for first, second in known] if len(known) == len(pairs) else []
 
 
 def _log_energy(entry: StoreEntry, target: EnergyTarget) -> float | None:
     counts, dt_s = entry.record.counts, entry.record.method.protocol.dt_s
     if counts is None or dt_s is None:
         return None
-    found = price(counts, target=target, dt_s=dt_s).dynamic_nj
-    return None if found is None or found.value <= 0 else math.log(found.value)
+    energy_nj = price(counts, target=target, dt_s=dt_s).dynamic_nj
+    return None if energy_nj is None or energy_nj.value <= 0 else math.log(energy_nj.value)
 
 
 def verdict_text(study: Study, entries: Iterable[StoreEntry]) -> list[str]:
     """Write what the registered test of a cost of activity came to, or that its runs are missing."""
-    known = second_pairs(study, entries)
+    tasks = second_pairs(study, entries)
     shape, width = FIXED
-    asked = (
+    question = (
         f"A third question is whether a cost of activity of strength {STRENGTH:g} is free, for `{shape}` at "
         f"{width:g} with the reset attached. It is free if on each task accuracy falls by less than "
         f"{-MARGIN:g} point and at most half the spikes are left, by one-sided limits of "
         f"{100 * (1 - LEVEL):g} %. The energy is an estimate."
     )
-    if not known:
-        return [asked, f"Not decided yet: runs of block {COSTLY} are missing."]
-    part = part_of(len(known))
+    if not tasks:
+        return [question, f"Not decided yet: runs of block {COSTLY} are missing."]
+    level = refuting_level(len(tasks))
     highest = "; ".join(
-        f"{points(limits(one.points, part)[1])}, {study.tasks[task].title}" for task, one in known.items()
+        f"{points(limits(pairs.points, level)[1])}, {study.tasks[task].title}" for task, pairs in tasks.items()
     )
-    crossing, pairs = (sum(one.crossing for one in known.values()), sum(len(one.points) for one in known.values()))
+    crossing = sum(pairs.crossing for pairs in tasks.values())
+    count = sum(len(pairs.points) for pairs in tasks.values())
     return [
-        asked,
+        question,
         "It is refuted if on any task accuracy falls by more than that, or more spikes are left, by one-sided "
-        f"limits of {100 * (1 - part):.1f} %. The upper ones of these limits of the change of accuracy are, in "
+        f"limits of {100 * (1 - level):.1f} %. The upper ones of these limits of the change of accuracy are, in "
         f"points: {highest}.",
-        f"The claim is {verdict_of(known)}. In {crossing} of {pairs} pairs the two runs are of two versions of the "
+        f"The claim is {verdict_of(tasks)}. In {crossing} of {count} pairs the two runs are of two versions of the "
         "engine.",
-        _table(known, study),
+        _table(tasks, study),
     ]
 
 
 def text(root: Path, study: Study) -> list[str]:
-    known = stored_pairs(root)
+    """Write what the rule would say of the first study's seeds, which raised the question."""
+    tasks = stored_pairs(root)
     return [
         "Whether a cost of activity is free is [tested on other tasks](README.md#a-cost-of-activity). By the same "
         f"rule the first study's stored seeds, `{SHAPE}` at {WIDTH:g} with a cost of strength {STRENGTH:g} against "
-        f"none, would come to: {verdict_of(known)}. They raised the question, so that this is no test.",
-        _table(known, study),
+        f"none, would come to: {verdict_of(tasks)}. They raised the question, so that this is no test.",
+        _table(tasks, study),
     ]
 
 
-def _table(known: Mapping[str, ActivityPairs], study: Study) -> str:
+def _table(tasks: Mapping[str, ActivityPairs], study: Study) -> str:
+    """Write a row for each task: the change of accuracy, and the shares of spikes and energy that are left."""
     rows = []
-    for task, pairs in known.items():
+    for task, pairs in tasks.items():
         energy = [f"{math.exp(fmean(logs)):.2f} ({name})" for name, logs in pairs.log_energy.items()]
-        left = "not known"
+        spikes = "not known"
         if pairs.log_spikes:
             low, high = limits(pairs.log_spikes, LEVEL)
-            left = interval(math.exp(fmean(pairs.log_spikes)), math.exp(low), math.exp(high), 2)
+            spikes = interval(math.exp(fmean(pairs.log_spikes)), math.exp(low), math.exp(high), 2)
         points = interval(fmean(pairs.points), *limits(pairs.points, LEVEL))
-        told = ", ".join(energy) or "no price"
-        rows.append([study.tasks[task].title, len(pairs.points), points, left, told])
+        rows.append([study.tasks[task].title, len(pairs.points), points, spikes, ", ".join(energy) or "no price"])
     header = ["task", "seeds", "points, with minus without", "spikes left, share", "energy left, share"]
     return table(header, rows)

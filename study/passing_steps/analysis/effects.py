@@ -56,30 +56,29 @@ class GridRuns:
 
 
 def grid_runs(entries: Iterable[StoreEntry]) -> dict[str, GridRuns]:
+    """Collect by task the grid of shapes, widths and resets, of the tasks on which it is complete."""
     records: dict[str, dict[tuple[Place, int], RunRecord]] = {}
     for entry in entries:
         if entry.block == CHOICE:
             reset: Reset = "attached" if entry.cell[RESET] == "attached" else "detached"
             place = (str(entry.cell[SHAPE]), float(str(entry.cell[WIDTH])), reset)
             records.setdefault(entry.task, {})[place, entry.record.seed] = entry.record
-    wanted = set(product(PLACES, CHOOSING))
-    return {task: _grid(found) for task, found in records.items() if found.keys() >= wanted}
+    whole_grid = set(product(PLACES, CHOOSING))
+    return {task: _grid(of_task) for task, of_task in records.items() if of_task.keys() >= whole_grid}
 
 
 def _grid(records: Mapping[tuple[Place, int], RunRecord]) -> GridRuns:
+    """Arrange one task's runs by cell and seed, and measure how soon each is near the best cell."""
+
     def collect(number: Callable[[RunRecord], float]) -> Floats:
         return np.array([[number(records[place, seed]) for seed in CHOOSING] for place in PLACES])
 
-    points = {key: points_of_run(record) for key, record in records.items()}
-    validation, test = (
-        np.array([[getattr(points[place, seed], name) for seed in CHOOSING] for place in PLACES])
-        for name in ("validation", "test")
-    )
-    guess = points[PLACES[0], CHOOSING[0]].guess
+    validation = collect(lambda record: points_of_run(record).validation)
+    guess = points_of_run(records[PLACES[0], CHOOSING[0]]).guess
     goal = guess + FAR * (validation.mean(axis=1).max() - guess)
     return GridRuns(
         validation,
-        test,
+        collect(lambda record: points_of_run(record).test),
         collect(lambda record: max([guess, *_curve(record)[: max(1, round(EARLY * record.method.protocol.epochs))]])),
         collect(lambda record: _reached(record, goal)),
         collect(lambda record: float(record.status == "failed")),
@@ -97,7 +96,7 @@ def _curve(record: RunRecord) -> list[float]:
 
 def _reached(record: RunRecord, goal: float) -> float:
     """Return the share of the epochs after which validation is at a goal; 1 if it never is."""
-    first = next((number for number, found in enumerate(_curve(record), 1) if found >= goal), None)
+    first = next((epoch for epoch, points in enumerate(_curve(record), 1) if points >= goal), None)
     return 1.0 if first is None else first / record.method.protocol.epochs
 
 
@@ -129,19 +128,17 @@ def best_against_best(scores: StudyScores) -> dict[str, StudyFigure]:
 
 def own_rate(entries: Iterable[StoreEntry], scores: StudyScores) -> dict[str, StudyFigure]:
     """Compare the resets at a width of 0.2, each shape and reset with its own learning rate of three."""
-    found: dict[tuple[str, str, str], list[tuple[tuple[float, float], float]]] = {}
+    # By task, shape and reset: validation, which chooses, and test accuracy at each learning rate.
+    rates: dict[tuple[str, str, str], list[tuple[tuple[float, float], float]]] = {}
     test = {(run.task, run.seed, *(str(run.cell[key]) for key in VARIED)): run.accuracy for run in scores.block(RATES)}
     for entry in entries:
         if entry.block == RATES:
             cell = tuple(str(entry.cell[key]) for key in VARIED)
-            place = (entry.task, cell[0], cell[1])
             accuracy = test[(entry.task, entry.record.seed, *cell)]
-            found.setdefault(place, []).append((selection(entry.record), accuracy))
-    tasks = list(dict.fromkeys(task for task, _, _ in found))
-    gains = [
-        fmean(max(found[task, shape, "attached"])[1] - max(found[task, shape, "detached"])[1] for shape in SHAPES)
-        for task in tasks
-    ]
+            rates.setdefault((entry.task, cell[0], cell[1]), []).append((selection(entry.record), accuracy))
+    tasks = list(dict.fromkeys(task for task, _, _ in rates))
+    best = {key: max(tried)[1] for key, tried in rates.items()}
+    gains = [fmean(best[task, shape, "attached"] - best[task, shape, "detached"] for shape in SHAPES) for task in tasks]
     return {
         "attached_own_rate": over_tasks(gains),
         "tasks_gained_own_rate": count(sum(gain > 0 for gain in gains)),
@@ -151,35 +148,38 @@ def own_rate(entries: Iterable[StoreEntry], scores: StudyScores) -> dict[str, St
 
 def spread(grids: Mapping[str, GridRuns]) -> dict[str, StudyFigure]:
     """Count failures by reset and width, and average how soon cells learn and how much their seeds differ."""
-    found: dict[str, StudyFigure] = {}
+    figures: dict[str, StudyFigure] = {}
     for reset in RESETS:
-        narrow = [index for index, place in enumerate(PLACES) if place[2] == reset and place[1] <= NARROW]
-        wide = [index for index, place in enumerate(PLACES) if place[2] == reset and place[1] > NARROW]
+        widths = {index: width for index, (_, width, cell_reset) in enumerate(PLACES) if cell_reset == reset}
+        narrow = [index for index, width in widths.items() if width <= NARROW]
+        wide = [index for index, width in widths.items() if width > NARROW]
         for name, cells in (("narrow", narrow), ("wide", wide)):
-            failed = np.concatenate([of.failed[cells].ravel() for of in grids.values()])
-            found[f"failed_{reset}_{name}"] = count(float(failed.sum()))
-            found[f"runs_{reset}_{name}"] = count(failed.size)
-        soon = np.mean([of.reached.mean(axis=1) for of in grids.values()], axis=0)
-        found[f"soonest_{reset}"] = count(min(float(soon[index]) for index in (*narrow, *wide)), 2)
+            failed = np.concatenate([grid.failed[cells].ravel() for grid in grids.values()])
+            figures[f"failed_{reset}_{name}"] = count(float(failed.sum()))
+            figures[f"runs_{reset}_{name}"] = count(failed.size)
+        soon = np.mean([grid.reached.mean(axis=1) for grid in grids.values()], axis=0)
+        figures[f"soonest_{reset}"] = count(min(float(soon[index]) for index in (*narrow, *wide)), 2)
         for shape in SHAPES:
-            deviations = [float(of[shape, 0.5, reset].std(ddof=1)) for of in grids.values()]
-            found[f"deviation_{reset}_{shape}"] = count(fmean(deviations), 1)
-    return found
+            deviations = [float(grid[shape, 0.5, reset].std(ddof=1)) for grid in grids.values()]
+            figures[f"deviation_{reset}_{shape}"] = count(fmean(deviations), 1)
+    return figures
 
 
-def variance_shares(of: GridRuns) -> dict[str, float]:
-    means = of.test.mean(axis=1).reshape(len(SHAPES), len(WIDTHS), len(RESETS))
+def variance_shares(grid: GridRuns) -> dict[str, float]:
+    """Split the variance of cell means into shares of shape, width, reset and their pairs, in per cent (ANOVA)."""
+    means = grid.test.mean(axis=1).reshape(len(SHAPES), len(WIDTHS), len(RESETS))
     mean, names = means.mean(), ("shape", "width", "reset")
-    whole = ((means - mean) ** 2).sum()
+    total = ((means - mean) ** 2).sum()
 
     def effect(*axes: int) -> Floats:
         others = tuple(axis for axis in range(3) if axis not in axes)
         return means.mean(axis=others, keepdims=True) - mean
 
-    shares = {name: effect(axis) for axis, name in enumerate(names)}
-    for one, other in ((0, 1), (0, 2), (1, 2)):
-        shares[f"{names[one]} x {names[other]}"] = effect(one, other) - effect(one) - effect(other)
-    return {name: 100 * float((np.broadcast_to(part, means.shape) ** 2).sum()) / whole for name, part in shares.items()}
+    effects = {name: effect(axis) for axis, name in enumerate(names)}
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        effects[f"{names[a]} x {names[b]}"] = effect(a, b) - effect(a) - effect(b)
+    squares = {name: float((np.broadcast_to(values, means.shape) ** 2).sum()) for name, values in effects.items()}
+    return {name: 100 * square / total for name, square in squares.items()}
 
 
 def tries_lose(grids: Mapping[str, GridRuns], places: Sequence[Place]) -> list[float]:
@@ -190,12 +190,12 @@ def tries_lose(grids: Mapping[str, GridRuns], places: Sequence[Place]) -> list[f
     seeds = range(len(CHOOSING))
     cells = [PLACES.index(place) for place in places]
     losses = []
-    for of in grids.values():
-        best = {seed: of.best([other for other in seeds if other != seed]) for seed in seeds}
-        picked = {seed: max(cells, key=lambda cell: of.validation[cell, seed]) for seed in seeds}
+    for grid in grids.values():
+        best = {seed: grid.best([other for other in seeds if other != seed]) for seed in seeds}
+        picked = {seed: max(cells, key=lambda cell: grid.validation[cell, seed]) for seed in seeds}
         losses.append(
             fmean(
-                float(of.test[best[scored], scored] - of.test[picked[seed], scored])
+                float(grid.test[best[scored], scored] - grid.test[picked[seed], scored])
                 for seed in seeds
                 for scored in seeds
                 if scored != seed
@@ -214,9 +214,9 @@ def short_runs(grids: Mapping[str, GridRuns]) -> dict[str, StudyFigure]:
     from scipy.stats import rankdata
 
     agree, lost = [], []
-    for of in grids.values():
-        final = of.test.mean(axis=1)
-        for early in of.early.T:
+    for grid in grids.values():
+        final = grid.test.mean(axis=1)
+        for early in grid.early.T:
             agree.append(float(np.corrcoef(rankdata(early), rankdata(final))[0, 1]))
             lost.append(float(final.max() - final[np.argsort(-early, kind="stable")[:KEPT]].max()))
     return {"short_rank_correlation": count(fmean(agree), 2), "short_lost": count(fmean(lost), 1)}
@@ -238,17 +238,18 @@ def long_sequences(runs: RunsOfCells) -> dict[str, StudyFigure]:
 def figures(
     scores: StudyScores, entries: Sequence[StoreEntry], grids: Mapping[str, GridRuns], runs: RunsOfCells
 ) -> dict[str, StudyFigure]:
+    """Compute all figures of the page by name; pairs of tries and shares of variance with their ends over tasks."""
     pairs = {}
     for pair in PAIRS:
         losses = tries_lose(grids, [(shape, width, "attached") for shape, width in pair])
         name = pair_name(pair)
         pairs |= {f"tries_{name}": over_tasks(losses), f"tries_{name}_worst": count(max(losses), 1)}
-    shares = [variance_shares(of) for of in grids.values()]
-    split = {
-        f"share_{name.replace(' ', '')}_{end}": count(pick(of[name] for of in shares))
-        for name in shares[0]
-        for end, pick in (("least", min), ("most", max))
-    }
+    shares = [variance_shares(grid) for grid in grids.values()]
+    split = {}
+    for name in shares[0]:
+        of_tasks = [by_name[name] for by_name in shares]
+        stem = f"share_{name.replace(' ', '')}"
+        split |= {f"{stem}_least": count(min(of_tasks)), f"{stem}_most": count(max(of_tasks))}
     return {
         **best_against_best(scores),
         **own_rate(entries, scores),

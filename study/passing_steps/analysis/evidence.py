@@ -23,7 +23,7 @@ from sgbench.study_runner.settle import read_settled, selection
 from sgbench.study_runner.store import Store, StoreEntry
 from sgbench.training.calibration import measure_first_pass
 from sgbench.training.creation import create
-from study.reporting.pages.shapes import SHAPES as ALL_SHAPES
+from study.reporting.run_table import SHAPES as ALL_SHAPES
 
 FIRST = "surrogates"
 TASKS = ("T4", "T5", "T6", "T8", "K1")
@@ -63,8 +63,8 @@ class TaskEvidence:
 
     def loss(self, shape: str, width: float) -> float | None:
         """Return the points that a cell loses to the best one; None where it was not run."""
-        found = self.accuracy.get((shape, width))
-        return None if found is None else self.best - found
+        accuracy = self.accuracy.get((shape, width))
+        return None if accuracy is None else self.best - accuracy
 
     def loss_at(self, target: float) -> float:
         """Average over shapes the points lost at a target, interpolated over the logarithm of passing steps."""
@@ -93,7 +93,7 @@ RunsOfCells = Mapping[tuple[Reset, str, str, float], Mapping[int, RunPoints]]
 def points_of_run(record: RunRecord) -> RunPoints:
     measure = measure_of(record.classes, None)
     points = (selection(record)[0], measure.of(record.test), measure.guess)
-    return RunPoints(*(PERCENT * one for one in points))
+    return RunPoints(*(PERCENT * score for score in points))
 
 
 def first_entries(root: Path) -> list[StoreEntry]:
@@ -101,59 +101,62 @@ def first_entries(root: Path) -> list[StoreEntry]:
 
 
 def read_runs(root: Path, study: Study, stored: Iterable[StoreEntry], shapes: Sequence[str] = SHAPES) -> RunsOfCells:
-    tried = Store(root / "study" / "passing_steps" / PILOTS, "passing_steps").entries(["S"])
+    """Collect the runs of `shapes` from the first study's entries, `stored`, and from the second study's pilots."""
+    pilots = Store(root / "study" / "passing_steps" / PILOTS, "passing_steps").entries(["S"])
     runs: dict[tuple[Reset, str, str, float], dict[int, RunPoints]] = {}
-    for entry in (*stored, *tried):
-        place = _place(entry, study)
-        if place is not None and place[2] in shapes:
-            runs.setdefault(place, {})[entry.record.seed] = points_of_run(entry.record)
+    for entry in (*stored, *pilots):
+        key = _reset_task_shape_width(entry, study)
+        if key is not None and key[2] in shapes:
+            runs.setdefault(key, {})[entry.record.seed] = points_of_run(entry.record)
     return runs
 
 
 def read_evidence(root: Path, runs: RunsOfCells) -> dict[Reset, dict[str, TaskEvidence]]:
     """Collect by reset and task the mean validation accuracy of cells, and their measured steps."""
     steps = read_model(root / "study" / "passing_steps" / STEPS, StepsFile).tasks
-    return {
-        reset: {
-            task: TaskEvidence(
-                {
-                    (shape, width): sum(run.validation for run in found.values()) / len(found)
-                    for (of, name, shape, width), found in runs.items()
-                    if (of, name) == (reset, task)
-                },
-                {
-                    (shape, float(width)): number
-                    for shape, numbers in steps[task].items()
-                    for width, number in numbers.items()
-                },
-                max((run.guess for place, found in runs.items() if place[1] == task for run in found.values())),
-            )
-            for task in TASKS
-        }
-        for reset in ("detached", "attached")
+    resets: tuple[Reset, ...] = ("detached", "attached")
+    return {reset: {task: _task_evidence(runs, reset, task, steps[task]) for task in TASKS} for reset in resets}
+
+
+def _task_evidence(
+    runs: RunsOfCells, reset: Reset, task: str, steps: Mapping[str, Mapping[str, float]]
+) -> TaskEvidence:
+    """Collect the cells of one task and reset; `steps` maps shapes to widths (as text) to passing steps."""
+    accuracy = {
+        (shape, width): sum(run.validation for run in by_seed.values()) / len(by_seed)
+        for (run_reset, run_task, shape, width), by_seed in runs.items()
+        if (run_reset, run_task) == (reset, task)
     }
+    measured = {
+        (shape, float(width)): number for shape, by_width in steps.items() for width, number in by_width.items()
+    }
+    guesses = [
+        run.guess for (_, run_task, _, _), by_seed in runs.items() if run_task == task for run in by_seed.values()
+    ]
+    return TaskEvidence(accuracy, measured, max(guesses))
 
 
-def _place(entry: StoreEntry, study: Study) -> tuple[Reset, str, str, float] | None:
+def _reset_task_shape_width(entry: StoreEntry, study: Study) -> tuple[Reset, str, str, float] | None:
     """Return reset, task, shape and width of a run, or None where it varies something else or another task."""
     cell = dict(entry.cell)
     shape, width = str(cell.pop("surrogate", "")), cell.pop("width_fwhm", None)
     if entry.task not in TASKS or not isinstance(width, int | float):
         return None
     reset: Reset = "attached" if cell.pop("neuron.reset_gradient", "detached") == "attached" else "detached"
-    rate = cell.pop("optimizer.lr", None)
-    if rate not in (None, study.tasks[entry.task].reference["optimizer.lr"]):
+    learning_rate = cell.pop("optimizer.lr", None)
+    if learning_rate not in (None, study.tasks[entry.task].reference["optimizer.lr"]):
         return None
-    same = all(NEUTRAL.get(key, key) == value for key, value in cell.items())
-    return (reset, entry.task, shape, float(width)) if same else None
+    is_neutral = all(key in NEUTRAL and NEUTRAL[key] == value for key, value in cell.items())
+    return (reset, entry.task, shape, float(width)) if is_neutral else None
 
 
 def _measure_steps(study: Study, folder: Path, words: Iterable[str] = ()) -> StepsFile:
+    """Measure passing steps at each task's reference settings, which `folder` settled; `words` come last."""
     tasks = {}
     for task in TASKS:
-        given = reference_words(study, folder, task)
-        seen = measure_first_pass(compose([*study.tasks[task].words, *given, *words]))
-        tasks[task] = {shape: _by_width(seen.layers, shape) for shape in ALL_SHAPES}
+        reference = reference_words(study, folder, task)
+        first_pass = measure_first_pass(compose([*study.tasks[task].words, *reference, *words]))
+        tasks[task] = {shape: _by_width(first_pass.layers, shape) for shape in ALL_SHAPES}
     return StepsFile(tasks=tasks)
 
 
@@ -172,8 +175,8 @@ def _by_width(layers: Sequence[RecurrentLayer], shape: str) -> dict[str, float]:
 def main() -> int:
     """Measure the steps with files of data sets in the folder that is named, and write them beside the records."""
     root = Path(__file__).resolve().parents[3]
-    found = _measure_steps(load_study(FIRST).study, root / "study" / FIRST, [f"paths.data_dir={sys.argv[1]}"])
-    write_atomic(root / "study" / "passing_steps" / STEPS, to_json(found))
+    steps = _measure_steps(load_study(FIRST).study, root / "study" / FIRST, [f"paths.data_dir={sys.argv[1]}"])
+    write_atomic(root / "study" / "passing_steps" / STEPS, to_json(steps))
     return 0
 
 

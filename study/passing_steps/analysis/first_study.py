@@ -14,8 +14,8 @@ from sgbench.tables import NONE
 from study.passing_steps.analysis import activity, levels, spending
 from study.passing_steps.analysis.evidence import FIRST, SHAPES, TASKS, TaskEvidence, read_evidence, read_runs
 from study.passing_steps.analysis.targets import chosen_target, without_each
-from study.reporting.pages.shapes import SHAPES as ALL_SHAPES
 from study.reporting.pages.text import Item, StudyPage, table
+from study.reporting.run_table import SHAPES as ALL_SHAPES
 
 NAME = "first_study.md"
 TITLE = "What the first study's records say of passing steps"

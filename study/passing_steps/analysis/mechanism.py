@@ -62,12 +62,14 @@ def measure(more: Sequence[str]) -> Iterator[Direction]:
     study = load_study("passing_steps").study
     for task, shape, width, reset in product(TASKS, SHAPES, WIDTHS, RESETS):
         words = (*study.tasks[task].words, *overrides_of(cell(shape, width, reset)), f"seed={SEED}", *more)
-        found = sgbench.diagnose(*words, panels=["agreement", "activity"], batches=1)
-        layer = found.layers[0]
-        line = next(
-            one for one in found.agreements or () if (one.layer, one.reference) == (layer.name, "finite_difference")
+        diagnosis = sgbench.diagnose(*words, panels=["agreement", "activity"], batches=1)
+        layer = diagnosis.layers[0]
+        agreement = next(
+            line
+            for line in diagnosis.agreements or ()
+            if (line.layer, line.reference) == (layer.name, "finite_difference")
         )
-        numbers = (layer.passing_steps, line.cosine, line.norm_ratio)
+        numbers = (layer.passing_steps, agreement.cosine, agreement.norm_ratio)
         if all(number is not None for number in numbers):
             steps, cosine, ratio = (float(f"{number:.{DIGITS}g}") for number in numbers)
             yield Direction(
@@ -81,39 +83,41 @@ def measure(more: Sequence[str]) -> Iterator[Direction]:
             )
 
 
-def by_steps(found: Iterable[Direction]) -> list[list[Direction]]:
+def by_steps(networks: Iterable[Direction]) -> list[list[Direction]]:
     """Group the networks by range of passing steps: below the first border, between two, above the last."""
     groups: list[list[Direction]] = [[] for _ in range(len(BORDERS) + 1)]
-    for one in found:
-        groups[sum(one.passing_steps >= border for border in BORDERS)].append(one)
+    for network in networks:
+        groups[sum(network.passing_steps >= border for border in BORDERS)].append(network)
     return groups
 
 
 def page(folder: Path) -> StudyPage | None:
+    """Write the page, with a picture and a table by ranges of passing steps; None if nothing was measured."""
     if not (folder / FILE).is_file():
         return None
-    found = read_model(folder / FILE, DirectionsFile).directions
+    networks = read_model(folder / FILE, DirectionsFile).directions
     tasks = load_study("passing_steps").study.tasks
-    titles = "; ".join(tasks[task].title for task in dict.fromkeys(one.task for one in found))
+    names = list(dict.fromkeys(network.task for network in networks))
+    titles = "; ".join(tasks[task].title for task in names)
     by_reset: dict[Reset, list[list[Direction]]] = {
-        reset: by_steps(one for one in found if one.reset == reset) for reset in RESETS
+        reset: by_steps(network for network in networks if network.reset == reset) for reset in RESETS
     }
     between = (f"{low:g} to {high:g}" for low, high in pairwise(BORDERS))
-    ends = [f"below {BORDERS[0]:g}", *between, f"above {BORDERS[-1]:g}"]
-    rows = [
-        [name, *(_told(by_reset[reset][place], field) for field in ("cosine", "norm_ratio") for reset in RESETS)]
-        for place, name in enumerate(ends)
-    ]
+    ranges = [f"below {BORDERS[0]:g}", *between, f"above {BORDERS[-1]:g}"]
+    rows = []
+    for index, name in enumerate(ranges):
+        groups = [by_reset[reset][index] for reset in RESETS]
+        rows.append([name, *(_median_text(group, field) for field in ("cosine", "norm_ratio") for group in groups)])
     picture = StudyPicture(
         PICTURE,
         "Cosine of the surrogate gradient with finite differences of the loss, against passing steps before "
         "training; a mark a network.",
-        [(one.reset, one.passing_steps, one.cosine) for one in found],
-        lambda: figure(found),
+        [(network.reset, network.passing_steps, network.cosine) for network in networks],
+        lambda: figure(networks),
     )
     parts = (
-        f"An estimate, before training and on one batch: {len(found)} networks, two shapes, eight widths and both "
-        f"resets on {len({one.task for one in found})} tasks ({titles}). Nothing of it was registered.",
+        f"An estimate, before training and on one batch: {len(networks)} networks, two shapes, eight widths and both "
+        f"resets on {len(names)} tasks ({titles}). Nothing of it was registered.",
         "The gradient of the hidden layer's parameters, inward and recurrent weights together, is compared with "
         f"finite differences of the loss along {DIRECTIONS} random directions, with steps of a twentieth of their "
         "norm. A cosine of 1 means that the slopes along these directions agree; the ratio is that of their norms, "
@@ -129,18 +133,21 @@ def page(folder: Path) -> StudyPage | None:
 
 
 def _above(by_reset: Mapping[Reset, Sequence[Sequence[Direction]]]) -> list[str]:
-    said = [
-        f"with the reset {reset} it has a cosine of {median(one.cosine for one in found[-1]):.2f} and "
-        f"{median(one.norm_ratio for one in found[-1]):.3g} times the norm "
-        f"({len(found[-1])} networks of {len({one.task for one in found[-1]})} tasks)"
-        for reset, found in by_reset.items()
-        if found[-1]
-    ]
-    return [f"Above {BORDERS[-1]:g} passing steps the gradient differs: {'; '.join(said)}."] if said else []
+    """Write medians of the networks in the range of the most passing steps; empty if there is none."""
+    sentences = []
+    for reset, groups in by_reset.items():
+        last = groups[-1]
+        if last:
+            sentences.append(
+                f"with the reset {reset} it has a cosine of {median(network.cosine for network in last):.2f} and "
+                f"{median(network.norm_ratio for network in last):.3g} times the norm "
+                f"({len(last)} networks of {len({network.task for network in last})} tasks)"
+            )
+    return [f"Above {BORDERS[-1]:g} passing steps the gradient differs: {'; '.join(sentences)}."] if sentences else []
 
 
-def _told(found: Sequence[Direction], field: str) -> str:
-    return f"{median(getattr(one, field) for one in found):.2f} ({len(found)})" if found else "-"
+def _median_text(networks: Sequence[Direction], field: str) -> str:
+    return f"{median(getattr(network, field) for network in networks):.2f} ({len(networks)})" if networks else "-"
 
 
 def figure(found: Sequence[Direction]) -> Figure:

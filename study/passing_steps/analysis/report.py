@@ -1,14 +1,16 @@
 """The report on passing steps: the answer, verdicts, what each task lost, and what settings lose."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from sgbench.records.files import to_json
 from sgbench.study_runner.scores import StudyScores
+from sgbench.study_runner.store import Store, StoreEntry
 from sgbench.tables import decimal_text
-from study.passing_steps.analysis import activity, again, effects_page, first_study, mechanism, numbers, settings
+from study.passing_steps.analysis import activity, effects_page, first_study, mechanism, numbers, settings
 from study.passing_steps.analysis.cells import FIRST_LOOK, FIXED, LOOKS, TaskRuns, tasks_of
 from study.passing_steps.analysis.claims import ClaimDecision, decide
-from study.passing_steps.analysis.evidence import first_entries
+from study.passing_steps.analysis.evidence import PILOTS, first_entries
 from study.passing_steps.analysis.words import answer_of, first_look_runs, percent, worst_task
 from study.reporting.pages import budget
 from study.reporting.pages.text import StudyPage, few, interval, links, table
@@ -28,12 +30,12 @@ def make_report(given: ReportInput) -> Report:
     answer = answer_of(decisions, scores, losses)
     parts = [
         answer.sentences,
-        f"[The registration](../{Path(given.evidence.loaded.study.registration).name}) says what was asked, and how "
+        f"[The registration](../{given.registration}) says what was asked, and how "
         "it is decided. Through an *attached* reset the gradient passes, through a *detached* one it doesn't. R is an "
         f"attached reset with a width by passing steps, F with {FIXED[0]} at {FIXED[1]:g}. Numbers are points of test "
         "accuracy.",
         "## Verdicts",
-        " ".join(filter(None, [_so_far(scores), again.text(given.folder, given.entries)])),
+        " ".join(filter(None, [_so_far(scores), _repeat_text(given.folder, given.entries)])),
         _verdicts(decisions, scores),
         answer.defaults,
         "## By task",
@@ -103,3 +105,33 @@ def number_of(decision: ClaimDecision, task: TaskRuns) -> float | None:
         return float(decision.claim.number(task, LOOKS[0]).mean())
     except LookupError:
         return None
+
+
+AGAIN = "N"
+"""Block of the pilots with runs that the commit of the second look made again: amendment 2 of the registration."""
+
+
+def agreeing(again: Iterable[StoreEntry], entries: Iterable[StoreEntry]) -> tuple[int, int]:
+    made = {entry.key: entry.record for entry in again}
+    stored = {entry.key: entry.record for entry in entries if entry.key in made}
+    same = [
+        (record.validation, record.test, record.counts)
+        == (stored[key].validation, stored[key].test, stored[key].counts)
+        for key, record in made.items()
+        if key in stored
+    ]
+    return sum(same), len(made)
+
+
+def _repeat_text(folder: Path, entries: Iterable[StoreEntry]) -> str:
+    """Write how many runs agree; nothing where none was made again."""
+    if not (folder / PILOTS).is_dir():
+        return ""
+    found = list(Store(folder / PILOTS, "passing_steps").entries([AGAIN]))
+    if not found:
+        return ""
+    same, made = agreeing(found, entries)
+    return (
+        f"The second look ran from a later commit. Of {made} runs of the first look that this commit made again, "
+        f"{same} agree in validation, test and counts to the bit."
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 
@@ -62,6 +63,7 @@ def common(found: Sequence[Way]) -> list[str]:
 
 
 def read_tuned(root: Path) -> TunedRuns:
+    """Read by task the cells that the first study's search of width and learning rate ran."""
     found: dict[str, dict[str, dict[int, RunPoints]]] = {}
     for entry in Store(root / "study" / FIRST, FIRST).entries([SEARCHED]):
         if entry.task in TASKS and entry.cell.get("surrogate") == SEARCHED_SHAPE:
@@ -99,28 +101,29 @@ def ways(
     tuned: TunedRuns,
     defaults: Mapping[str, Mapping[str, Seeds]],
 ) -> list[Way]:
+    """List every way to a setting, with the points that it loses to the best known cell of each task."""
     best = {task: best_known(runs, task) for task in TASKS}
 
-    def unseen(name: str, scores: Mapping[str, float]) -> Way:
+    def untried(name: str, scores: Mapping[str, float]) -> Way:
         return Way(name, 0, {task: best[task] - score for task, score in scores.items()})
 
     def tried(name: str, cells: Mapping[str, Sequence[Seeds]], more: int = 0) -> Way:
-        scored = {task: found for task, found in cells.items() if len(shared(found)) > 1}
+        scored = {task: of_task for task, of_task in cells.items() if len(shared(of_task)) > 1}
         tries = max(map(len, scored.values()))
-        return Way(name, tries + more, {task: best[task] - picked(found) for task, found in scored.items()})
+        return Way(name, tries + more, {task: best[task] - picked(of_task) for task, of_task in scored.items()})
 
-    fixed = {
-        task: chosen_fixed({name: one for name, one in evidence["attached"].items() if name != task}) for task in TASKS
-    }
-    at_fixed = {task: runs[ATTACHED, task, shape, width] for task, (shape, width) in fixed.items()}
+    at_fixed = {}
+    for task in TASKS:  # at the setting that is best on the other tasks
+        shape, width = chosen_fixed({name: other for name, other in evidence["attached"].items() if name != task})
+        at_fixed[task] = runs[ATTACHED, task, shape, width]
     plain = {task: cells for task, cells in _cells(runs, ["detached"], ["atan"], [0.2]).items() if cells}
     return [
-        unseen("attached, fixed setting", {task: mean_test(one) for task, one in at_fixed.items()}),
-        unseen("attached, by passing steps", _at_targets(evidence, runs, "attached")),
-        unseen("detached, by passing steps", _at_targets(evidence, runs, "detached")),
-        unseen("detached, atan at 0.2", {task: mean_test(one) for task, (one,) in plain.items()}),
+        untried("attached, fixed setting", {task: mean_test(cell) for task, cell in at_fixed.items()}),
+        untried("attached, by passing steps", _at_targets(evidence, runs, "attached")),
+        untried("detached, by passing steps", _at_targets(evidence, runs, "detached")),
+        untried("detached, atan at 0.2", {task: mean_test(cell) for task, (cell,) in plain.items()}),
         *(
-            unseen(DEFAULTS[name], {task: mean_test(of_task[task]) for task in TASKS if task in of_task})
+            untried(DEFAULTS[name], {task: mean_test(of_task[task]) for task in TASKS if task in of_task})
             for name, of_task in defaults.items()
         ),
         tried("detached, atan: three tries", _cells(runs, ["detached"], ["atan"], TRIED)),
@@ -133,7 +136,7 @@ def ways(
 
 def best_known(runs: RunsOfCells, task: str) -> float:
     """Return the mean test accuracy of the cell whose mean validation accuracy is highest."""
-    cells = [found for (_, name, _, _), found in runs.items() if name == task]
+    cells = [by_seed for (_, name, _, _), by_seed in runs.items() if name == task]
     return mean_test(max(cells, key=lambda cell: fmean(run.validation for run in cell.values())))
 
 
@@ -144,11 +147,12 @@ def mean_test(cell: Seeds) -> float:
 def _cells(
     runs: RunsOfCells, resets: Sequence[Reset], shapes: Sequence[str], widths: Sequence[float]
 ) -> dict[str, list[Seeds]]:
-    places: list[tuple[Reset, str, float]] = [
-        (reset, shape, width) for reset in resets for shape in shapes for width in widths
-    ]
-    by_task = {task: [runs.get((reset, task, shape, width)) for reset, shape, width in places] for task in TASKS}
-    return {task: [one for one in found if one is not None] for task, found in by_task.items()}
+    """Select the cells of these resets, shapes and widths by task, as far as they were run."""
+    selected: dict[str, list[Seeds]] = {}
+    for task in TASKS:
+        cells = (runs.get((reset, task, shape, width)) for reset, shape, width in product(resets, shapes, widths))
+        selected[task] = [cell for cell in cells if cell is not None]
+    return selected
 
 
 def _at_targets(

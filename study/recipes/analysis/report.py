@@ -1,13 +1,11 @@
 """The report on recipes: does the width that is best at a constant rate stay good under a cosine and SAM?"""
 
 from collections.abc import Sequence
-from pathlib import Path
 from textwrap import fill
 
 import numpy as np
 
-from sgbench.study_runner.status import states_of
-from sgbench.tables import NONE, decimal_text, p_text
+from sgbench.tables import NONE, decimal_text
 from study.recipes.analysis.carried import (
     FEWEST,
     MARGIN,
@@ -40,89 +38,68 @@ RATES = (
     "0.02 for the same networks, and a cosine halves the mean rate once more. So the widths found there belong to a "
     "rate that is too small."
 )
+HEADER = ["claim", "verdict", "seeds", "p of confirmed", "p of refuted", "corrected"]
 LEVEL = 0.025
 """What each side of an interval leaves out."""
 
 
 def make_report(given: ReportInput) -> Report:
-    scores = given.evidence.scores
+    """Write the study's page: its answer, verdicts, what keeping the width costs, and means by width."""
     tasks = given.evidence.loaded.study.tasks
-    state = [f"{one.name}: {one.stored} of {one.runs}" for one in states_of(scores, list(scores.study.blocks))]
-    registration = Path(given.evidence.loaded.study.registration).name
-    found = accuracies(given.entries)
-    whole = {task: whole_seeds(found[task], WIDTHS) for task in tasks if task in found}
-    usable = {task: seeds for task, seeds in whole.items() if len(seeds) >= FEWEST}
-    losses = {way: [loss(task, found[task], way, seeds) for task, seeds in usable.items()] for way in OTHERS}
+    runs = accuracies(given.entries)
+    complete = {task: whole_seeds(runs[task], WIDTHS) for task in tasks if task in runs}
+    usable = {task: seeds for task, seeds in complete.items() if len(seeds) >= FEWEST}
+    losses = {way: [loss(task, runs[task], way, seeds) for task, seeds in usable.items()] for way in OTHERS}
     claims = corrected([claim(way, losses[way], len(tasks)) for way in OTHERS])
-    said = answer(claims, losses, len(tasks))
+    message = answer(claims, losses, len(tasks))
     titles = {name: task.title for name, task in tasks.items()}
+    rows = [[result.claim, result.verdict, result.seeds, *result.p_texts] for result in claims]
     parts = [
         resets_text(entry.record for entry in given.entries),
-        f"What was run, and how it is decided, stands in [the registration](../{registration}). "
-        f"Stored runs by block: {'; '.join(state)}.",
-        said,
+        f"What was run, and how it is decided, stands in [the registration](../{given.registration}). "
+        f"Stored runs by block: {given.stored_text}.",
+        message,
         RATES,
-        *(_claims(claims) if losses[OTHERS[0]] else ()),
+        *([table(HEADER, rows)] if losses[OTHERS[0]] else ()),
         *(_losses(losses, titles) if losses[OTHERS[0]] else ()),
-        *(_widths(found[task], titles[task], seeds) for task, seeds in usable.items()),
+        *(_widths(runs[task], titles[task], seeds) for task, seeds in usable.items()),
         *([f"## Departures\n\n{listed(given.evidence.deviations)}"] if given.evidence.deviations else []),
     ]
     page = StudyPage("README.md", TITLE, tuple(parts))
-    guide = f"{parts[0]} {said}"
+    guide = f"{parts[0]} {message}"
     return Report((page,), passages=(Passage(GUIDE, NAME, fill(guide, WIDTH)),))
 
 
 def answer(claims: Sequence[HypothesisResult], losses: dict[str, list[WidthLoss]], tasks: int) -> str:
-    """Say in a few sentences what was found, and how sure that is."""
-    words = []
-    for one in claims:
-        found = losses[one.name]
-        if not found:
+    """Write in a few sentences what keeping the width costs, and how sure that is; `tasks` counts those planned."""
+    sentences = []
+    for result in claims:
+        measured = losses[result.name]
+        if not measured:
             return "Too few runs are stored to say whether the best width carries over."
-        worst = max(found, key=lambda each: each.mean)
-        cost = f"{decimal_text(min(each.mean for each in found), 1)} to {decimal_text(worst.mean, 1)}"
-        words.append(
-            f"For {one.name}, the width that is best for {PLAIN} cost {cost} points on "
-            f"{len(found)} of {tasks} tasks (below 0 it gained). "
-            f"That it costs less than {MARGIN:g} is {one.verdict}."
+        points = [lost.mean for lost in measured]
+        cost = f"{decimal_text(min(points), 1)} to {decimal_text(max(points), 1)}"
+        sentences.append(
+            f"For {result.name}, the width that is best for {PLAIN} cost {cost} points on "
+            f"{len(measured)} of {tasks} tasks (below 0 it gained). "
+            f"That it costs less than {MARGIN:g} is {result.verdict}."
         )
-    seeds = min(len(each.points) for found in losses.values() for each in found)
-    if any(one.p_confirmed is None for one in claims):
-        words.append(
+    seeds = min(len(lost.points) for measured in losses.values() for lost in measured)
+    if any(result.p_confirmed is None for result in claims):
+        sentences.append(
             f"These are estimates of {seeds} or more seeds a task; the tests need all {tasks} tasks with {PLANNED}."
         )
-    return " ".join([*words, "Learning rates were not tuned anew."])
-
-
-def _claims(claims: Sequence[HypothesisResult]) -> list[str]:
-    rows = [
-        [
-            one.claim,
-            one.verdict,
-            one.seeds,
-            *(NONE if p is None else p_text(p) for p in (one.p_confirmed, one.p_refuted, one.p_corrected)),
-        ]
-        for one in claims
-    ]
-    head = ["claim", "verdict", "seeds", "p of confirmed", "p of refuted", "corrected"]
-    return [table(head, rows)]
+    return " ".join([*sentences, "Learning rates were not tuned anew."])
 
 
 def _losses(losses: dict[str, list[WidthLoss]], titles: dict[str, str]) -> list[str]:
+    """Write the table of what keeping the width costs, a row for each way of training and task."""
     rows = []
-    for found in losses.values():
-        for one in found:
-            low, high = limits(one.points, LEVEL)
-            rows.append(
-                [
-                    titles[one.task],
-                    one.way,
-                    interval(one.mean, low, high),
-                    _numbers(one.kept),
-                    _numbers(one.own),
-                    str(len(one.points)),
-                ]
-            )
+    for of_way in losses.values():
+        for lost in of_way:
+            points = interval(lost.mean, *limits(lost.points, LEVEL))
+            widths = (_numbers(lost.kept), _numbers(lost.own))
+            rows.append([titles[lost.task], lost.way, points, *widths, str(len(lost.points))])
     head = ["task", "trained with", "loss, points", f"width by {PLAIN}", "own width", "seeds"]
     return [
         "## What keeping the width costs",
@@ -137,17 +114,18 @@ def _numbers(widths: Sequence[float]) -> str:
 
 
 def _widths(runs: Accuracies, title: str, seeds: Sequence[int]) -> str:
+    """Write a task's table of mean test accuracies, by way of training and width."""
     from scipy.stats import rankdata
 
-    means = {
-        way: [float(np.mean([runs[way][width][seed][1] for seed in seeds])) for width in runs[way]] for way in WAYS
-    }
+    means = {}  # of test accuracy, the second number of a run, by width
+    for way in WAYS:
+        means[way] = [float(np.mean([by_seed[seed][1] for seed in seeds])) for by_seed in runs[way].values()]
     rows = []
-    for way, each in means.items():
-        correlation = np.corrcoef(rankdata(means[PLAIN]), rankdata(each))[0, 1]
+    for way, by_width in means.items():
+        correlation = np.corrcoef(rankdata(means[PLAIN]), rankdata(by_width))[0, 1]
         agree = NONE if way == PLAIN else decimal_text(correlation, 2)
         best = chosen(runs[way], seeds)
-        rows.append([way, *(decimal_text(mean, 1) for mean in each), f"{best:g}", agree])
+        rows.append([way, *(decimal_text(mean, 1) for mean in by_width), f"{best:g}", agree])
     head = ["trained with", *(f"width {width:g}" for width in runs[PLAIN]), "best by validation", "rank correlation"]
     return (
         f"## {title}\n\nMean test accuracy of {len(seeds)} seeds in percent, and how its order over widths agrees "

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from sgbench.study_runner.scores import Score
 from study.reporting.evidence import StudyEvidence
-from study.reporting.pages.shapes import LEARNS_POINTS
 from study.reporting.pages.text import StudyPage, details, few, table
+from study.reporting.run_table import LEARNS_POINTS
 
 NAME = "depth.md"
 TITLE = "When does a deep network learn nothing?"

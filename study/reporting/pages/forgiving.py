@@ -1,16 +1,18 @@
 """How forgiving a shape is: on which share of widths and learning rates it comes close to the best."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
 from sgbench.plots.figure import charts_figure
 from sgbench.statistics.forgiving import Forgiving, forgiving_line, forgiving_plane
+from sgbench.statistics.pairs import Floats
 from sgbench.study_runner.cells import Cell, rounded, task_reference
 from study.reporting.evidence import StudyEvidence
-from study.reporting.pages import one_setting, regime_map, tuning
-from study.reporting.pages.shapes import SHAPES
-from study.reporting.pages.text import StudyPage, StudyPicture, interval, table
-from study.reporting.run_table import RunTable, run_table
+from study.reporting.pages import regime_map, tuning
+from study.reporting.pages.text import StudyPage, StudyPicture, few, interval, table
+from study.reporting.run_table import SHAPES, RunTable, points_of, run_table
 
 NAME = "forgiving.md"
 TITLE = "Which shape when you cannot tune?"
@@ -19,13 +21,15 @@ PERCENT = 100
 
 
 def page(evidence: StudyEvidence) -> StudyPage:
+    """Write the page: shares of widths, and of widths and learning rates, on which a shape is close to the best."""
     if not evidence.stored("A2"):
         return StudyPage(NAME, TITLE, (evidence.not_stored("A2"),))
     runs = {task: line_table(evidence, task) for task in evidence.loaded.study.blocks["A2"].tasks}
-    lines = {task: _line(of) for task, of in runs.items()}
+    lines = {task: _line(of_task) for task, of_task in runs.items()}
     known = {task: shares for task, shares in lines.items() if shares}
     varied = evidence.tasks_like(*tuning.LEARNING_RATE_TASKS)
-    planes = {task: shares for task in varied if (shares := _plane(evidence, task))}
+    planes = {task: _plane(evidence, task) for task in varied}
+    planes = {task: shares for task, shares in planes.items() if shares}
     lacking = [task for task, shares in lines.items() if not shares]
     parts = [f"Tasks of which not all cells are stored: {', '.join(lacking)}."] if lacking else []
     if not known:
@@ -47,7 +51,7 @@ def page(evidence: StudyEvidence) -> StudyPage:
     ]
     if planes:
         parts += ["The same as a share of cells of width and learning rate:", _table("G", planes)]
-    parts += one_setting.section(evidence, {task: runs[task] for task in known}, within_points=TOLERANCE_POINTS)
+    parts += one_setting_section(evidence, {task: runs[task] for task in known}, within_points=TOLERANCE_POINTS)
     return StudyPage(NAME, TITLE, tuple(parts), (picture,))
 
 
@@ -90,15 +94,11 @@ def _plane(evidence: StudyEvidence, task: str) -> dict[str, Forgiving]:
 
 def _panel(title: str, shares: dict[str, Forgiving]) -> Chart:
     points = []
-    for row, one in enumerate(shares.values()):
-        ends = (PERCENT * _end(one.low, one), PERCENT * _end(one.high, one))
-        points.append(ChartPoint(PERCENT * one.share, row, x_ends=ends))
+    for row, result in enumerate(shares.values()):
+        low, high = (result.share if end is None else end for end in (result.low, result.high))
+        points.append(ChartPoint(PERCENT * result.share, row, x_ends=(PERCENT * low, PERCENT * high)))
     share = ChartAxis("share of widths, %", ends=(-4, 104))
     return Chart(title, share, ChartAxis(names=tuple(shares)), (Series("", tuple(points)),))
-
-
-def _end(end: float | None, one: Forgiving) -> float:
-    return one.share if end is None else end
 
 
 def _message(known: dict[str, dict[str, Forgiving]]) -> str:
@@ -111,10 +111,82 @@ def _message(known: dict[str, dict[str, Forgiving]]) -> str:
 
 
 def _table(name: str, known: dict[str, dict[str, Forgiving]]) -> str:
-    rows = [[task, *(_said(shares[shape]) for shape in SHAPES)] for task, shares in known.items()]
+    rows = [[task, *(_share_text(shares[shape]) for shape in SHAPES)] for task, shares in known.items()]
     return table([f"{name}, %", *SHAPES], rows)
 
 
-def _said(one: Forgiving) -> str:
-    ends = [None if end is None else PERCENT * end for end in (one.low, one.high)]
-    return interval(PERCENT * one.share, ends[0], ends[1], 0)
+def _share_text(result: Forgiving) -> str:
+    low, high = (None if end is None else PERCENT * end for end in (result.low, result.high))
+    return interval(PERCENT * result.share, low, high, 0)
+
+
+LISTED = 8
+SETTINGS = [(shape, width) for shape in SHAPES for width in regime_map.WIDTHS]
+
+
+def one_setting_section(evidence: StudyEvidence, runs: Mapping[str, RunTable], *, within_points: float) -> list[str]:
+    """Write how many points settings lose to the best of each task, for the settings whose largest loss is least.
+
+    `runs`: complete ones by task; rows are the shapes, and for each the widths of the map. `within_points`: of the
+    best, to count as close.
+    """
+    study_tasks = evidence.loaded.study.tasks
+    losses = {task: lost(points_of(study_tasks[task], of_task).mean(axis=1)) for task, of_task in runs.items()}
+    order = in_order(losses)
+    close = [index for index in order if largest(losses, index) <= within_points]
+    named = [f"{_setting_name(index)} (at most {largest(losses, index):.1f})" for index in close]
+    rows = []
+    for index in order[:LISTED]:
+        by_task = [f"{of_task[index]:.1f}" for of_task in losses.values()]
+        rows.append([_setting_name(index), f"{largest(losses, index):.1f}", *by_task])
+    left_out = {task: left_out_loss(losses, task) for task in losses} if len(losses) > 1 else {}
+    parts = [
+        "## One setting for every task",
+        f"{few(len(close), len(SETTINGS))} shapes and widths come within {within_points:g} points of the best "
+        f"on each of {len(losses)} tasks, at the task's own learning rate{': ' if close else ''}{', '.join(named)}.",
+        table(["setting", "largest loss", *losses], rows),
+        "Points of mean test accuracy below the best of all shapes and widths (per cent solved on tasks that are "
+        "solved or not); the settings that lose least on the task where they lose most. They are chosen and "
+        "scored on the same seeds, and no hypothesis is about them.",
+    ]
+    if left_out:
+        texts = ", ".join(f"{task} {loss:.1f} ({_setting_name(index)})" for task, (index, loss) in left_out.items())
+        parts.append(f"Chosen without a task, the setting loses on that task: {texts}.")
+    return parts
+
+
+def lost(means: Floats) -> Floats:
+    """Return how far each setting lies below the best one.
+
+    >>> import numpy as np
+    >>> lost(np.array([80.0, 92.0])).tolist()
+    [12.0, 0.0]
+    """
+    return means.max() - means
+
+
+def largest(losses: Mapping[str, Floats], index: int) -> float:
+    """Return the largest loss of a setting over tasks."""
+    return max(float(of_task[index]) for of_task in losses.values())
+
+
+def in_order(losses: Mapping[str, Floats]) -> list[int]:
+    """Sort settings by their largest loss; of equal ones the first is first.
+
+    >>> import numpy as np
+    >>> in_order({"T1": np.array([0.0, 1.0, 5.0]), "T4": np.array([9.0, 2.0, 0.0])})
+    [1, 2, 0]
+    """
+    count = len(next(iter(losses.values())))
+    return sorted(range(count), key=lambda index: largest(losses, index))
+
+
+def left_out_loss(losses: Mapping[str, Floats], task: str) -> tuple[int, float]:
+    """Return the index of the setting that the other tasks choose, and what it loses on this one."""
+    index = in_order({name: of_task for name, of_task in losses.items() if name != task})[0]
+    return index, float(losses[task][index])
+
+
+def _setting_name(index: int) -> str:
+    shape, width = SETTINGS[index]
+    return f"{shape} at width {width:g}"

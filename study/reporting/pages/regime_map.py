@@ -1,10 +1,11 @@
 """The regime map: when the choice of a surrogate and its width matters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sgbench.plots.chart import Chart, Charts
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, value_text
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.figure import charts_figure
 from sgbench.statistics.intervals import Scale, summarise
@@ -13,9 +14,8 @@ from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.scores import Score
 from sgbench.tables import NONE, number_text
 from study.reporting.evidence import StudyEvidence
-from study.reporting.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, details, few, interval, table
-from study.reporting.plots.map import MapPoint, map_chart
+from study.reporting.run_table import LEARNS_POINTS, MIN_SEEDS, SHAPES
 
 NAME = "regime_map.md"
 TITLE = "When does the choice matter?"
@@ -108,50 +108,52 @@ def drawn_score(runs: list[Score]) -> Estimate:
 def score(runs: list[Score]) -> Estimate:
     """Score a cell in per cent: its mean accuracy, or how many of its runs solve the task."""
     if runs[0].solved is None:
-        found = estimate([run.accuracy / PERCENT for run in runs], scale="share")
-        return Estimate(*(PERCENT * number for number in found))
+        shares = estimate([run.accuracy / PERCENT for run in runs], scale="share")
+        return Estimate(*(PERCENT * number for number in shares))
     share = wilson(sum(bool(run.solved) for run in runs), len(runs))
     ends = (share.low, share.high) if len(runs) >= MIN_SEEDS else (share.share, share.share)
     return Estimate(*(PERCENT * number for number in (share.share, *ends)))
 
 
 def _spreads(evidence: StudyEvidence, task: str, cells: dict[tuple[str, float], list[Score]]) -> list[str]:
-    means = {place: score(runs).value for place, runs in cells.items()}
-    shape, width = max(means, key=lambda place: means[place])
-    best = {name: max(mean for (other, _), mean in means.items() if other == name) for name, _ in means}
-    spreads = (
-        [mean for (_, other), mean in means.items() if other == 1.0],
-        list(best.values()),
-        [mean for (name, _), mean in means.items() if name == "atan"],
-    )
-    runs = [run for several in cells.values() for run in several]
+    """Write a task's row: the best cell, spreads of means, and how many runs failed.
+
+    The spreads are over shapes at width 1, over shapes at their own best width, and over widths of atan.
+    """
+    means = {cell: score(runs).value for cell, runs in cells.items()}
+    shape, width = max(means, key=means.__getitem__)
+    by_shape: dict[str, list[float]] = {}
+    for (name, _), mean in means.items():
+        by_shape.setdefault(name, []).append(mean)
+    at_width_1 = [mean for (_, cell_width), mean in means.items() if cell_width == 1.0]
+    spreads = (at_width_1, [max(of_shape) for of_shape in by_shape.values()], by_shape.get("atan", []))
+    runs = [run for of_cell in cells.values() for run in of_cell]
     failed = sum(run.failed for run in runs)
     solved = " of runs solved" if evidence.loaded.study.tasks[task].outcome == "solved" else ""
     return [
         f"{task}, {evidence.title(task)}",
         f"{shape} {width:g}: {means[shape, width]:.1f} %{solved}",
-        *(f"{np.ptp(each):.1f}" if each else NONE for each in spreads),
+        *(f"{np.ptp(values):.1f}" if values else NONE for values in spreads),
         few(failed, len(runs)) if failed else "0",
     ]
 
 
 def _deep(evidence: StudyEvidence) -> str:
-    counts = {}
+    """Write in how many runs each shape learns on the deep task at width 1; empty while runs are missing."""
+    counts = {}  # of runs that learn, and of all
     for shape in (COMPACT, *HEAVY):
         cell: Cell = {"surrogate": shape, "width_fwhm": 1.0}
-        runs = [
-            run
-            for task in evidence.tasks_like("T2d4")
-            for run in evidence.scores.cell(task, "map", cell, start="A2").values()
-        ]
+        runs: list[Score] = []
+        for task in evidence.tasks_like("T2d4"):
+            runs += evidence.scores.cell(task, "map", cell, start="A2").values()
         counts[shape] = (sum(run.accuracy > LEARNS_POINTS for run in runs), len(runs))
-    if not all(of for _, of in counts.values()):
+    if not all(total for _, total in counts.values()):
         return ""
     heavy = ", ".join(f"{shape} in {few(*counts[shape])}" for shape in HEAVY)
-    compact, of = counts[COMPACT]
-    verb = "does not learn" if 2 * compact < of else "learns"
+    learning, total = counts[COMPACT]
+    verb = "does not learn" if 2 * learning < total else "learns"
     return (
-        f"With four quiet layers at width 1, the compact {COMPACT} {verb}: {few(compact, of)} runs score above "
+        f"With four quiet layers at width 1, the compact {COMPACT} {verb}: {few(learning, total)} runs score above "
         f"{LEARNS_POINTS:g} %. Shapes with tails: {heavy}."
     )
 
@@ -162,3 +164,38 @@ def row(task: str, shape: str, width: float, runs: list[Score]) -> list[str | fl
     ends = (mean.low, mean.high) if len(runs) >= MIN_SEEDS else (None, None)
     failed = sum(run.failed for run in runs)
     return [task, shape, number_text(width), interval(mean.value, *ends), len(runs), failed]
+
+
+ASIDE_DECADES = 0.035  # between shapes of one width, whose intervals would hide each other
+
+
+@dataclass(frozen=True)
+class MapPoint:
+    """Describes one width of one shape: mean score with its interval, and the share of runs that failed."""
+
+    width: float
+    score: Estimate
+    failed: float
+
+
+def map_chart(title: str, guess: float, lines: Mapping[str, Sequence[MapPoint]], *, network: str = "") -> Chart:
+    """Build the chart of one task, a line a shape; a cross lies on a cell of which some runs failed."""
+    series, crossed = [], []
+    for place, (name, points) in enumerate(lines.items()):
+        aside = 10 ** (ASIDE_DECADES * (place - (len(lines) - 1) / 2))
+        drawn = tuple(_point(point, aside) for point in points)
+        series.append(Series(name, drawn, is_line=True))
+        crossed += [replace(mark, y_ends=None) for mark, point in zip(drawn, points, strict=True) if point.failed]
+    if crossed:
+        series.append(Series("some runs failed", tuple(crossed), tone="bad", marker="x"))
+    widths = tuple(sorted({point.width for points in lines.values() for point in points}))
+    across = ChartAxis("width (thresholds)", is_log=True, ticks=widths)
+    up = ChartAxis("test accuracy, %", is_error=True)
+    return Chart(title, across, up, tuple(series), y_lines=(guess,), lines="guessing", network=network)
+
+
+def _point(point: MapPoint, aside: float) -> ChartPoint:
+    ends = ends_of(point.score)
+    words = f"width {point.width:g}, {value_text(point.score.value, ends, ' %')}"
+    failed = f"; {100 * point.failed:.0f} % of runs failed" if point.failed else ""
+    return ChartPoint(point.width * aside, point.score.value, words + failed, y_ends=ends)

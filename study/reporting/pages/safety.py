@@ -6,8 +6,8 @@ from sgbench.statistics.solved import wilson
 from sgbench.study_runner.scores import Score
 from sgbench.tables import NONE
 from study.reporting.evidence import StudyEvidence
-from study.reporting.pages.shapes import MIN_SEEDS, REMEDY_WIDTHS, SHAPES
 from study.reporting.pages.text import StudyPage, details, few, table
+from study.reporting.run_table import MIN_SEEDS, REMEDY_WIDTHS, SHAPES
 
 NAME = "safety.md"
 TITLE = "Which settings fail?"

@@ -8,9 +8,9 @@ from sgbench.statistics.tuning_curves import Trial, best_band, expected_best
 from sgbench.study_runner.cells import Cell, rounded, task_reference
 from sgbench.study_runner.scores import Score
 from study.reporting.evidence import StudyEvidence
-from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, few, table
 from study.reporting.plots.heat import HeatMaps, HeatPanel, heat_charts, heat_figure
+from study.reporting.run_table import SHAPES
 
 NAME = "tuning.md"
 TITLE = "How to tune width and learning rate together"

@@ -1,7 +1,6 @@
 """Heat maps of mean validation accuracy over width and learning rate, a panel a shape."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +78,9 @@ def _panel(axes: Axes, maps: HeatMaps, panel: HeatPanel, scale: Normalize, best:
         if math.isnan(score):
             axes.add_patch(Rectangle((column - 0.5, line - 0.5), 1, 1, **LACKING))
             continue
-        colour = "white" if _luminance(mpl.colormaps["viridis"](scale(score))) < DARK else "black"
+        red, green, blue, _ = mpl.colormaps["viridis"](scale(score))
+        luminance = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2  # WCAG 2, its power law alone
+        colour = "white" if luminance < DARK else "black"
         axes.text(column, line, f"{score:.0f}", ha="center", va="center", fontsize=12, color=colour, zorder=4)
         if score >= best - maps.tolerance:
             frame: Any = {"fill": False, "edgecolor": VERMILION, "linewidth": 3, "zorder": 3}
@@ -91,11 +92,6 @@ def _panel(axes: Axes, maps: HeatMaps, panel: HeatPanel, scale: Normalize, best:
     for spine in axes.spines.values():
         spine.set_visible(False)
     return image
-
-
-def _luminance(colour: Sequence[float]) -> float:
-    """Compute the relative luminance of an sRGB colour, as in WCAG 2 (its power law alone)."""
-    return sum(weight * channel**2.2 for weight, channel in zip((0.2126, 0.7152, 0.0722), colour[:3], strict=True))
 
 
 def heat_charts(maps: HeatMaps, caption: str) -> Charts:

@@ -1,22 +1,65 @@
 """The comparisons that the registration of the study of surrogates names: shapes against one, on one task."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from sgbench.statistics.blocks import ErrorTerm
-from sgbench.statistics.equivalence import Verdict
+from sgbench.errors import InputError, require_number
+from sgbench.statistics.blocks import ErrorTerm, contrast
+from sgbench.statistics.equivalence import Verdict, Word, verdict
 from sgbench.statistics.pairs import Floats, holm
-from sgbench.statistics.solved import compare_shares
+from sgbench.statistics.score_table import score_table
+from sgbench.statistics.solved import ShareDifference, compare_shares, wilson
 from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.definition import StudyTask
 from sgbench.study_runner.scores import StudyScores
-from study.reporting.pages.shapes import SHAPES
-from study.reporting.run_table import RunTable, margin_of, run_table
+from study.reporting.run_table import SHAPES, RunTable, margin_of, run_table
 from study.reporting.verdicts import HypothesisResult, Item
-from study.surrogates.analysis.statistics.share_equivalence import share_verdict
-from study.surrogates.analysis.statistics.verdicts import intersection_union, verdicts_against
+from study.surrogates.analysis.statistics.many_to_one import against_reference
+
+
+def verdicts_against(
+    scores: ArrayLike, margin: float, *, reference: int = 0, error: ErrorTerm = "paired", level: float = 0.05
+) -> tuple[Verdict, ...]:
+    """Decide the verdict of each method against the reference, differences corrected for their number.
+
+    Differences are Holm's or Dunnett's (see `many_to_one.against_reference`). Equality is at the level for each
+    method by itself; that all of them are equal needs no correction (see `intersection_union`).
+
+    `scores`: by method and seed [methods, seeds], complete, in the unit of the margin. `margin`: above 0. `reference`:
+    row of the method that the others are compared with. `error`: `paired` or `pooled`. `level`: of the family of
+    differences, and of each equality.
+
+    >>> scores = [[80.0, 82.0, 81.0, 80.5], [84.0, 86.5, 85.0, 84.0], [80.0, 82.5, 80.5, 80.0]]
+    >>> [result.word for result in verdicts_against(scores, 2.0)]
+    ['better', 'equal']
+    """
+    table = score_table(scores)
+    verdicts = []
+    for row in against_reference(table, reference=reference, error=error, confidence=1 - level):
+        weights = [0.0] * len(table)
+        weights[row.method], weights[reference] = 1.0, -1.0
+        verdicts.append(verdict(contrast(table, weights, error=error), margin, level=level, p_differs=row.p))
+    return tuple(verdicts)
+
+
+def intersection_union(p_values: Sequence[float]) -> float:
+    r"""Return the p-value of "equal on every task": the largest of the tasks' p-values, without a correction.
+
+    .. math:: p = \max_m p_m
+
+    Source: Berger 1982, Technometrics 24(4), theorem 1.
+
+    >>> intersection_union([0.01, 0.04, 0.02])
+    0.04
+    """
+    if not p_values:
+        raise InputError("p_values: at least one task is needed")
+    return max(p_values)
+
 
 MAP = "A2"
 """The block of the regime map."""
@@ -190,3 +233,66 @@ def equality_at_looks(
     if lacking:
         return replace(result, seeds=f"{said}; no complete look at {', '.join(lacking)}")
     return equality(replace(result, seeds=said), compared)
+
+
+STEPS = 60
+SMALLEST = 1e-12  # p-value, below which the interval is not widened further
+
+
+def share_verdict(
+    solved_a: int,
+    runs_a: int,
+    solved_b: int,
+    runs_b: int,
+    *,
+    margin: float,
+    level: float = 0.05,
+    p_differs: float | None = None,
+) -> Verdict:
+    r"""Return `equal` where two shares are shown equal within the margin, else a shown difference, else `open`.
+
+    .. math:: p_\text{equal} = \min\{\alpha : -\Delta < L_{1 - 2\alpha}, \, U_{1 - 2\alpha} < \Delta\}, \quad
+        p_\text{beyond} = \min\{\alpha : L_{1 - 2\alpha} > \Delta \text{ or } U_{1 - 2\alpha} < -\Delta\}
+
+    L and U are the ends of Newcombe's interval of the difference, which does not collapse where all runs agree: ten
+    of ten against ten of ten does not show equality within 0.2, eleven of eleven does.
+
+    Source: Newcombe 1998, Statistics in Medicine 17(8), method 10; Schuirmann 1987, Journal of Pharmacokinetics and
+    Biopharmaceutics 15(6), for the two one-sided tests.
+
+    >>> share_verdict(10, 10, 10, 10, margin=0.2).word, share_verdict(11, 11, 11, 11, margin=0.2).word
+    ('open', 'equal')
+    >>> share_verdict(1, 10, 10, 10, margin=0.2).word
+    'worse'
+    """
+    require_number("margin", margin, low=0, high=1, open_low=True)
+    apart = compare_shares(solved_a, runs_a, solved_b, runs_b, confidence=1 - 2 * level)
+    differs = apart.p if p_differs is None else p_differs
+    p_equal = _smallest_level(apart, lambda low, high: -margin < low and high < margin)
+    p_beyond = _smallest_level(apart, lambda low, high: low > margin or high < -margin)
+    word: Word = "open"
+    if p_equal <= level:
+        word = "equal"
+    elif differs <= level:
+        word = "better" if apart.difference > 0 else "worse"
+    return Verdict(word, apart.difference, apart.low, apart.high, margin, differs, p_equal, p_beyond, None)
+
+
+def _smallest_level(apart: ShareDifference, holds: Callable[[float, float], bool]) -> float:
+    low, high = SMALLEST, 0.5 - SMALLEST
+    if not holds(*_ends(apart, high)):
+        return 1.0
+    # The interval widens as the level falls, so what holds at a level holds at all higher ones.
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if holds(*_ends(apart, middle)) else (middle, high)
+    return high
+
+
+def _ends(apart: ShareDifference, level: float) -> tuple[float, float]:
+    a, b = (wilson(share.count, share.runs, confidence=1 - 2 * level) for share in (apart.a, apart.b))
+    difference = a.share - b.share
+    return (
+        difference - math.hypot(a.share - a.low, b.high - b.share),
+        difference + math.hypot(a.high - a.share, b.share - b.low),
+    )

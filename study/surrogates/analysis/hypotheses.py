@@ -1,18 +1,20 @@
 """H1, H2, H3, H6 and H7 of the study of surrogates: each from scores to a result, as its registration says."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from sgbench.errors import InputError
 from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import verdict
-from sgbench.statistics.pairs import holm
+from sgbench.statistics.pairs import ROUNDING, holm
+from sgbench.statistics.score_table import number_array, score_table
 from sgbench.statistics.solved import wilson
 from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.scores import StudyScores
-from study.reporting.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
-from study.reporting.run_table import RunTable, run_table
+from study.reporting.run_table import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST, RunTable, run_table
 from study.reporting.verdicts import HypothesisResult, Item, corrected, one_side
 from study.surrogates.analysis.comparisons import (
     MAP,
@@ -23,14 +25,57 @@ from study.surrogates.analysis.comparisons import (
     compared_tasks,
     equality,
     equality_at_looks,
+    intersection_union,
     own_best,
 )
 from study.surrogates.analysis.hypotheses_recurrent import h4, h5
 from study.surrogates.analysis.hypotheses_rules import h9
-from study.surrogates.analysis.hypotheses_schedules import h8
 from study.surrogates.analysis.second_look import looked_again, with_new_seeds
-from study.surrogates.analysis.statistics.trend import trend
-from study.surrogates.analysis.statistics.verdicts import intersection_union
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Holds the slope of the score on the covariate; the ends are None where all seeds have the same slope."""
+
+    slope: float  # in the unit of the scores for each unit of the covariate
+    error: float
+    low: float | None
+    high: float | None
+    p: float
+    by_seed: tuple[float, ...]
+
+
+def trend(scores: ArrayLike, covariate: ArrayLike, *, confidence: float = 0.95) -> Trend:
+    r"""Fit one slope for each seed and test the mean slope over seeds.
+
+    .. math:: b_j = \frac{\sum_i (x_i - \bar x) \, y_{ij}}{\sum_i (x_i - \bar x)^2}, \quad
+        t = \frac{\bar b \sqrt n}{s_b}
+
+    The slope is one contrast of the methods, so a test with one degree of freedom finds a trend that all pairs,
+    corrected for their number, cannot. Slopes of seeds vary as they do, so unequal variances of the methods change
+    nothing. It says whether the score goes up along the covariate, not that it goes up straight. A ratio, as of
+    spikes, is a trend of logarithms.
+
+    `scores`: by method and seed [methods, seeds], complete, in any unit. `covariate`: of each method [methods], such as
+    the slope at rest; not all equal. `confidence`: of the interval.
+
+    Source: Lorch & Myers 1990, Journal of Experimental Psychology: LMC 16(1), method 3 (one slope a replicate).
+
+    >>> result = trend([[80.0, 81.0], [79.0, 81.0], [78.0, 80.0]], [0.0, 0.1, 0.2])
+    >>> [round(slope, 6) for slope in result.by_seed], round(result.slope, 6)
+    ([-10.0, -5.0], -7.5)
+    """
+    table = score_table(scores)
+    places = number_array(covariate, name="covariate")
+    if places.shape != (len(table),):
+        raise InputError(f"covariate: one value for each of {len(table)} methods is needed, not {places.shape}")
+    centred = places - places.mean()
+    if np.ptp(places) <= ROUNDING:
+        raise InputError(f"covariate: at least two different values are needed, all are {places[0]:g}")
+    weights = centred / (centred @ centred)
+    result = contrast(table, weights, confidence=confidence)
+    return Trend(result.estimate, result.error, result.low, result.high, result.p, tuple((weights @ table).tolist()))
+
 
 ONE_LAYER = ("T1", "T2d1", "T3")
 RECURRENT = ("T4", "T5")
@@ -227,3 +272,37 @@ def all_hypotheses(scores: StudyScores, rules: Rules, *, generator: np.random.Ge
             h9(scores, rules),
         ]
     )
+
+
+BLOCK = "F"
+FIXED = "fixed"
+FINALS = (0.2, 5.0)
+"""Steepness at the end of training over that at its start."""
+SCHEDULES: dict[str, Cell] = {
+    "learned": {"steepness": "learned"},
+    **{
+        f"{name} to {final:g}": {"steepness": name, "steepness.final": final}
+        for name in ("linear", "exponential", "cosine")
+        for final in FINALS
+    },
+}
+
+
+def h8(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    result = HypothesisResult(
+        name="H8",
+        claim="A width that is learnt or scheduled equals the best fixed width.",
+        cells="no block has them",
+        seeds="none",
+        level_factor=rules.level / rules.look_level,
+    )
+    if BLOCK not in scores.study.blocks:
+        return replace(result, why="an amendment has to state its cells before its block runs")
+    tasks = scores.study.blocks[BLOCK].tasks
+    result = replace(result, cells=f"F: atan's own best, fixed, learnt and scheduled; {', '.join(tasks)}")
+
+    def cells_of(task: str) -> list[Cell]:
+        best = own_best(scores, task).get(REFERENCE)
+        return [] if best is None else [best, *({**best, **schedule} for schedule in SCHEDULES.values())]
+
+    return equality_at_looks(result, *compared_tasks(scores, tasks, cells_of, (FIXED, *SCHEDULES), FIXED, rules))

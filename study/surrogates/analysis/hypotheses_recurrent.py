@@ -1,5 +1,6 @@
 """H4 and H5 of the study of surrogates: the width in recurrent networks, and what cutting and clipping change."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -12,8 +13,7 @@ from sgbench.statistics.pairs import Floats, holm
 from sgbench.statistics.solved import compare_shares, wilson
 from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.scores import StudyScores
-from study.reporting.pages.shapes import REMEDY_WIDTHS
-from study.reporting.run_table import RunTable, run_table
+from study.reporting.run_table import REMEDY_WIDTHS, RunTable, run_table
 from study.reporting.verdicts import HypothesisResult, Item, one_side
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.second_look import looked_again, with_new_seeds
@@ -113,27 +113,32 @@ def h4(scores: StudyScores, rules: Rules, *, generator: np.random.Generator) -> 
 def _narrow_and_lost(
     result: HypothesisResult, best: Mapping[str, BestWidth], wide: Mapping[str, RunTable], *, second: bool = False
 ) -> HypothesisResult:
-    claims, shares = [], []
+    """Decide whether the best widths are narrow and at least half of the runs at the widest width are lost.
+
+    `best` and `wide` have a value for each "task shape". `second`: whether new seeds were looked at, so that the
+    tests of lost runs are corrected for their number.
+    """
+    p_confirming, p_refuting = [], []
     rows: list[tuple[Item, ...]] = []
-    for place, of in best.items():
-        task, _, shape = place.partition(" ")
-        runs = wide[place].runs[0]
+    lost, total = Counter[str](), Counter[str]()  # by task
+    for case, width in best.items():
+        task, _, shape = case.partition(" ")
+        runs = wide[case].runs[0]
         count = sum(run.failed or run.accuracy < 2 * run.guess for run in runs)
         share = wilson(count, len(runs))
-        claims.append(of.p_below if 2 * count >= len(runs) else 1.0)
-        shares.append(one_side(count, len(runs), above=False))
-        rows.append((task, shape, of.width, of.low, of.high, count, len(runs), share.low, share.high))
-    below = sum(float(row[4] or 0) < NARROW for row in rows)
-    lost = {task: [row for row in rows if row[0] == task] for task in TASKS}
-    counts = ", ".join(
-        f"{sum(int(row[5] or 0) for row in of)} of {sum(int(row[6] or 0) for row in of)} on {task}"
-        for task, of in lost.items()
-    )
-    denials = holm(np.array(shares)).tolist() if second else shares
+        p_confirming.append(width.p_below if 2 * count >= len(runs) else 1.0)
+        p_refuting.append(one_side(count, len(runs), above=False))
+        rows.append((task, shape, width.width, width.low, width.high, count, len(runs), share.low, share.high))
+        lost[task] += count
+        total[task] += len(runs)
+    below = sum((width.high or 0) < NARROW for width in best.values())
+    counts = ", ".join(f"{lost[task]} of {total[task]} on {task}" for task in TASKS)
+    if second:
+        p_refuting = holm(np.array(p_refuting)).tolist()
     return replace(
         result,
-        p_confirmed=max(claims),
-        p_refuted=min(*denials, *(of.p_above for of in best.values())),
+        p_confirmed=max(p_confirming),
+        p_refuted=min(*p_refuting, *(width.p_above for width in best.values())),
         why=(
             f"the interval of the best width lies below {NARROW:g} in {below} of {len(rows)} cases; runs that "
             f"fail or stay below twice guessing at width {WIDE:g}: {counts} (half of each case is asked for)"
@@ -166,8 +171,8 @@ def _remedy(full: RunTable, cut: RunTable, clip: RunTable) -> _Remedy:
     """Compare cutting and clipping with neither on one task and shape: widths by validation, compared on test."""
     means = cut.accuracy.mean(axis=1)
     beyond = []
-    for one, other in combinations(range(len(means)), 2):
-        pair = contrast(cut.accuracy[[one, other]], [1.0, -1.0])
+    for rows in combinations(range(len(means)), 2):
+        pair = contrast(cut.accuracy[[*rows]], [1.0, -1.0])
         beyond.append(verdict(pair, SPREAD_POINTS).p_beyond)
     best = [table.accuracy[table.validation.mean(axis=1).argmax()] for table in (cut, full)]
     lower = contrast(best, [1.0, -1.0])
@@ -212,28 +217,28 @@ def h5(scores: StudyScores, rules: Rules) -> HypothesisResult:
 
 
 def _decided(
-    result: HypothesisResult, places: Sequence[tuple[str, str]], remedies: Sequence[_Remedy], rules: Rules
+    result: HypothesisResult, cases: Sequence[tuple[str, str]], remedies: Sequence[_Remedy], rules: Rules
 ) -> HypothesisResult:
-    holds = all(one.spread < SPREAD_POINTS and not one.failed_cut and one.p_clip > rules.level for one in remedies)
-    clipped = holm(np.array([one.p_clip for one in remedies])).tolist()
-    denials = [
-        # A run that fails is a counterexample of "no run fails", whatever the others do.
-        0.0 if any(one.failed_cut for one in remedies) else 1.0,
-        float(holm(np.array([one.p_spread for one in remedies])).min()),
-        float(holm(np.array([one.p_higher for one in remedies])).min()),
-        min(clipped),
-    ]
-    spreads = ", ".join(f"{one.spread:.1f}" for one in remedies)
-    changes = ", ".join(f"{one.change:+.1f}" for one in remedies)
+    """Decide the hypothesis from each case: every case has to confirm it, and any of them can refute it."""
+    holds = all(case.spread < SPREAD_POINTS and not case.failed_cut and case.p_clip > rules.level for case in remedies)
+    tests = (
+        [case.p_spread for case in remedies],
+        [case.p_higher for case in remedies],
+        [case.p_clip for case in remedies],
+    )
+    # A run that fails is a counterexample of "no run fails", whatever the others do.
+    refutation = 0.0 if any(case.failed_cut for case in remedies) else 1.0
+    spreads = ", ".join(f"{case.spread:.1f}" for case in remedies)
+    changes = ", ".join(f"{case.change:+.1f}" for case in remedies)
     return replace(
         result,
-        p_confirmed=max(one.p_lower for one in remedies) if holds else 1.0,
-        p_refuted=min(denials),
+        p_confirmed=max(case.p_lower for case in remedies) if holds else 1.0,
+        p_refuted=min(refutation, *(float(holm(np.array(p_values)).min()) for p_values in tests)),
         why=(
             f"with the cut the means over widths spread by {spreads} points, "
-            f"{sum(one.failed_cut for one in remedies)} of {sum(one.runs for one in remedies)} runs fail, and the "
-            f"best mean changes by {changes} points; failed runs are {sum(one.failed_full for one in remedies)} "
-            f"without and {sum(one.failed_clip for one in remedies)} with clipping"
+            f"{sum(case.failed_cut for case in remedies)} of {sum(case.runs for case in remedies)} runs fail, and the "
+            f"best mean changes by {changes} points; failed runs are {sum(case.failed_full for case in remedies)} "
+            f"without and {sum(case.failed_clip for case in remedies)} with clipping"
         ),
         header=(
             *("task", "shape", "spread over widths", "failed, cut", "best, cut minus full", "p"),
@@ -241,9 +246,9 @@ def _decided(
         ),
         rows=tuple(
             (
-                *(*place, one.spread, one.failed_cut, one.change, min(one.p_lower, one.p_higher)),
-                *(one.failed_full, one.failed_clip, one.runs, one.p_clip),
+                *(*names, case.spread, case.failed_cut, case.change, min(case.p_lower, case.p_higher)),
+                *(case.failed_full, case.failed_clip, case.runs, case.p_clip),
             )
-            for place, one in zip(places, remedies, strict=True)
+            for names, case in zip(cases, remedies, strict=True)
         ),
     )

@@ -10,10 +10,9 @@ from study.reporting.plan import PlanLine, planned
 from study.reporting.report import ReportInput
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import MAP, Rules
-from study.surrogates.analysis.hypotheses import all_hypotheses, h1, h2, h3, h6, h7
+from study.surrogates.analysis.hypotheses import all_hypotheses, h1, h2, h3, h6, h7, h8
 from study.surrogates.analysis.hypotheses_recurrent import h4, h5
 from study.surrogates.analysis.hypotheses_rules import h9
-from study.surrogates.analysis.hypotheses_schedules import h8
 from study.surrogates.analysis.second_look import BLOCKS, DRAWS, PURPOSE, REGISTERED
 
 SEED = 23

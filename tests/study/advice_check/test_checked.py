@@ -7,8 +7,7 @@ from typing import Any
 
 from sgbench.recommendation.answer import read_answer
 from sgbench.study_runner.definition import load_study
-from study.advice_check.analysis.checked import CheckedNetwork, checked, words_of
-from study.advice_check.analysis.report import read_printed
+from study.advice_check.analysis.report import CheckedNetwork, checked, read_printed, words_of
 from tests.rooms import ROOT
 
 ONE, OTHER, THIRD = (

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from study.passing_steps.analysis.again import agreeing
+from study.passing_steps.analysis.report import agreeing
 
 
 def entry(key, test, counts="same"):

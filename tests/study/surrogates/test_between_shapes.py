@@ -6,8 +6,8 @@ from scipy.stats import ttest_rel
 
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
-from study.surrogates.analysis.pages.between_shapes import shape_spread
 from study.surrogates.analysis.pages.front import interval_level
+from study.surrogates.analysis.pages.tuned import shape_spread
 
 
 def test_spreads_by_hand():

@@ -13,7 +13,7 @@ from sgbench.study_runner.run import StudyFolders
 from sgbench.study_runner.scores import StudyScores
 from sgbench.study_runner.store import Store
 from sgbench.training.build import build
-from study.reporting.pages.shapes import SHAPES
+from study.reporting.run_table import SHAPES
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.initial import InitialCell, InitialStates, read_initial
 from study.surrogates.analysis.initial_gradients import measure_gradients, measured_cell

@@ -1,7 +1,7 @@
 """Settled cells at the edge of their grid, counted by hand."""
 
 from sgbench.study_runner.definition import load_study
-from study.surrogates.analysis.pages.edges import edge_cells, sentence
+from study.surrogates.analysis.pages.tuned import edge_cells, edge_sentences
 
 STARTS = {"T4": [{"surrogate": "atan", "width_fwhm": 0.1}, {"surrogate": "triangle", "width_fwhm": 0.2}]}
 
@@ -27,5 +27,7 @@ def test_cells_at_the_edge_are_counted():
 def test_nothing_is_said_before_the_block_ran():
     """Must differ: without settled cells there is no sentence, with them it has the count."""
     study = load_study("surrogates").study
-    assert sentence(study, {}) == []
-    assert sentence(study, settled((0.1, 0.04), (0.1, 0.01)))[0].startswith("2 of 2 settled cells lie at the edge")
+    assert edge_sentences(study, {}) == []
+    assert edge_sentences(study, settled((0.1, 0.04), (0.1, 0.01)))[0].startswith(
+        "2 of 2 settled cells lie at the edge"
+    )

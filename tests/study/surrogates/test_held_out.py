@@ -5,10 +5,10 @@ import math
 from sgbench.study_runner.cells import Cell, StudyPoint
 from sgbench.study_runner.definition import CellGrid, Loaded, Study
 from sgbench.study_runner.scores import StudyScores
-from study.reporting.pages.shapes import SHAPES
+from study.reporting.run_table import SHAPES
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages import held_out
-from study.surrogates.analysis.summary import later_tasks
+from study.surrogates.analysis.report import later_tasks
 from tests.study.surrogates import made, test_recommend
 from tests.study.truth import SETTLED, Outcome, entries, noise, planned, scores, study
 

@@ -9,7 +9,7 @@ from scipy.stats import binomtest, linregress, ttest_1samp
 
 from sgbench.study_runner.cells import Cell, StudyPoint
 from sgbench.study_runner.scores import StudyScores
-from study.reporting.pages.shapes import SLOPE_AT_REST
+from study.reporting.run_table import SLOPE_AT_REST
 from study.reporting.verdicts import HypothesisResult, corrected, one_side
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.hypotheses import all_hypotheses, h1, h2, h3, h7

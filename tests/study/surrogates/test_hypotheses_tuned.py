@@ -7,9 +7,8 @@ from sgbench.study_runner.cells import Cell, StudyPoint
 from sgbench.study_runner.scores import StudyScores
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
-from study.surrogates.analysis.hypotheses import h6
+from study.surrogates.analysis.hypotheses import h6, h8
 from study.surrogates.analysis.hypotheses_rules import h9
-from study.surrogates.analysis.hypotheses_schedules import h8
 from tests.study.surrogates.hypothesis_cases import Bonus
 from tests.study.truth import SETTLED, Outcome, more_seeds, noise, scores, study, with_best
 

@@ -7,9 +7,9 @@ from matplotlib.collections import LineCollection
 from sgbench.plots.estimate import Estimate
 from sgbench.study_runner.scores import Score
 from study.reporting.pages.regime_map import drawn_score
+from study.surrogates.analysis.pages.methods import MethodPanel, methods_charts
+from study.surrogates.analysis.pages.spikes import SpikeMark, SpikePanel, SpikeSeries, spikes_figure
 from study.surrogates.analysis.plots.forest import ForestPanel, ForestRow, forest_figure
-from study.surrogates.analysis.plots.methods import MethodPanel, methods_charts
-from study.surrogates.analysis.plots.spikes import SpikeMark, SpikePanel, SpikeSeries, spikes_figure
 from tests.plots.test_study_pictures import near
 
 

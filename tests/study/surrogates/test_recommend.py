@@ -17,9 +17,9 @@ from sgbench.recommendation.answer import MeasuredNetwork
 from sgbench.recommendation.start import measure_module, measure_overrides
 from sgbench.recommendation.summary import Shape, StudySummary, TaskSummary
 from sgbench.study_runner.cells import Cell, StudyPoint
-from study.reporting.pages.shapes import SHAPES
+from study.reporting.run_table import SHAPES
 from study.surrogates.analysis.fit import fit, held_out
-from study.surrogates.analysis.summary import summarise
+from study.surrogates.analysis.report import summarise
 from tests.study.truth import SETTLED, Outcome, entries, noise, planned, scores, study
 
 STARTS = {"T2d4": (0.03, 0.0, 0.0, 0.0), "T2d4g": (0.14, 0.04, 0.002, 0.0)}

@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import binomtest, boschloo_exact
 
 from sgbench.errors import InputError
-from study.surrogates.analysis.statistics.share_equivalence import share_verdict
+from study.surrogates.analysis.comparisons import share_verdict
 
 
 def newcombe(counts: tuple[int, int, int, int], level: float) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from scipy import stats
 
 from sgbench.errors import InputError
 from sgbench.statistics.pairs import holm
-from study.surrogates.analysis.statistics.trend import trend
+from study.surrogates.analysis.hypotheses import trend
 
 REST = np.array([0.0, 0.06, 0.11, 0.20, 0.30, 0.33])
 

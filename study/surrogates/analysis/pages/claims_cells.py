@@ -10,9 +10,8 @@ from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import verdict
 from sgbench.study_runner.cells import Cell
 from study.reporting.pages import forgiving, tuning
-from study.reporting.pages.shapes import LEARNS_POINTS, SHAPES
 from study.reporting.pages.text import few, interval
-from study.reporting.run_table import RunTable, margin_of, points_of, run_table
+from study.reporting.run_table import LEARNS_POINTS, SHAPES, RunTable, margin_of, points_of, run_table
 from study.reporting.verdicts import one_side
 from study.surrogates.analysis.comparisons import REFERENCE, Compared
 from study.surrogates.analysis.evidence import SurrogateEvidence

@@ -12,9 +12,8 @@ from sgbench.statistics.solved import compare_shares
 from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.scores import Score
 from study.reporting.pages import forgiving, regime_map
-from study.reporting.pages.shapes import LEARNS_POINTS, SHAPES
 from study.reporting.pages.text import few, interval
-from study.reporting.run_table import run_table
+from study.reporting.run_table import LEARNS_POINTS, SHAPES, run_table
 from study.reporting.verdicts import VerdictWord
 from study.surrogates.analysis.comparisons import REFERENCE, compared_tasks
 from study.surrogates.analysis.evidence import SurrogateEvidence

@@ -1,26 +1,25 @@
 """Does the start tell how a run ends: gradients and potentials before training against the map's accuracy."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from sgbench.errors import InputError
+from sgbench.statistics.intervals import summarise
+from sgbench.statistics.score_table import MIN_INTERVAL_SEEDS, number_array, score_table
 from sgbench.study_runner.cells import Cell
 from sgbench.tables import NONE, number_text
-from study.reporting.pages.text import StudyPage, StudyPicture, details, few, interval, table
+from study.reporting.pages.text import Item, StudyPage, StudyPicture, details, few, interval, table
 from study.reporting.run_table import RunTable, run_table
 from study.surrogates.analysis.comparisons import MAP
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.initial import InitialCell
 from study.surrogates.analysis.pages.claim_rules import missing
 from study.surrogates.analysis.plots.start import StartPanel, StartPoint, start_figure
-from study.surrogates.analysis.statistics.rank_correlation import (
-    RankCorrelation,
-    error_between_groups,
-    rank_correlation,
-)
 
 NAME = "diagnosis.md"
 TITLE = "Does the start tell how a run ends?"
@@ -29,8 +28,84 @@ STRONG = 0.5
 COMMAND = "python -m study measure surrogates --gradients"
 
 
+LARGEST = 0.999
+"""Correlations are cut here before they are stretched, since 1 has no finite place on that scale."""
+
+
+def error_between_groups(x: ArrayLike, y: ArrayLike, groups: Sequence[str]) -> float:
+    """Return the mean absolute error of y predicted from x by the cases of all other groups.
+
+    A case is predicted by the straight line between its two neighbours in x among the others, beyond which the
+    nearest counts; of others with equal x their mean counts.
+
+    >>> error_between_groups([1.0, 3.0, 2.0], [10.0, 30.0, 26.0], ["a", "a", "b"])  # 6, and 16 and 4 from one alone
+    8.666666666666666
+    """
+    places, wanted, names = np.asarray(x, dtype=float), np.asarray(y, dtype=float), np.asarray(groups)
+    errors = np.empty(len(places))
+    for name in dict.fromkeys(groups):
+        own = names == name
+        steps, index = np.unique(places[~own], return_inverse=True)
+        means = np.bincount(index, weights=wanted[~own]) / np.bincount(index)
+        errors[own] = np.abs(np.interp(places[own], steps, means) - wanted[own])
+    return float(errors.mean())
+
+
 @dataclass(frozen=True)
-class _Known:
+class RankCorrelation:
+    """Holds a mean correlation over seeds with its interval; the ends are None for fewer than five seeds."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    seeds: int
+
+
+def spearman(x: ArrayLike, y: ArrayLike) -> float:
+    """Return Spearman's rank correlation, equal values sharing a rank; NaN where one of the two does not vary.
+
+    Source: Spearman 1904, American Journal of Psychology 15(1).
+
+    >>> spearman([1.0, 2.0, 30.0], [5.0, 6.0, 7.0]), spearman([0.0, 0.0, 1.0], [2.0, 2.0, 1.0])
+    (1.0, -1.0)
+    """
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(np.asarray(values, dtype=float)) for values in (x, y)]
+    centred = [rank - rank.mean() for rank in ranks]
+    scale = math.sqrt(float(centred[0] @ centred[0]) * float(centred[1] @ centred[1]))
+    return float(centred[0] @ centred[1]) / scale if scale > 0 else math.nan
+
+
+def rank_correlation(x: ArrayLike, scores: ArrayLike) -> RankCorrelation:
+    r"""Compute the rank correlation of one number of each case with its scores, averaged over seeds.
+
+    .. math:: \bar r = \tanh\left(\frac1n \sum_j \operatorname{artanh} r_j\right)
+
+    with Student's interval on the stretched scale. It covers what another seed would change, not other cases.
+
+    `x`: one number a case [cases]; infinite ones rank highest. `scores`: by case and seed [cases, seeds].
+
+    Source: Fisher 1921, Metron 1(4), for the scale.
+
+    >>> result = rank_correlation([1.0, 2.0, 3.0, 4.0], [[1.0, 1.0], [2.0, 3.0], [3.0, 2.0], [4.0, 4.0]])
+    >>> round(result.mean, 3), result.low
+    (0.985, None)
+    """
+    table = score_table(scores)
+    places = np.asarray(x, dtype=float)
+    if places.shape != (len(table),):
+        raise InputError(f"x: one number for each of {len(table)} cases is needed, not {places.shape}")
+    correlations = number_array([spearman(places, column) for column in table.T], name="correlations of x and scores")
+    stretched = summarise(np.arctanh(np.clip(correlations, -LARGEST, LARGEST)).tolist())
+    seeds = len(correlations)
+    if stretched.low is None or stretched.high is None or seeds < MIN_INTERVAL_SEEDS:
+        return RankCorrelation(math.tanh(stretched.mean), None, None, seeds)
+    return RankCorrelation(math.tanh(stretched.mean), math.tanh(stretched.low), math.tanh(stretched.high), seeds)
+
+
+@dataclass(frozen=True)
+class _MeasuredTask:
     """Holds the cells of one task that are measured and run, in one order."""
 
     cells: tuple[InitialCell, ...]
@@ -38,16 +113,18 @@ class _Known:
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
+    """Write the page: how well gradients before training predict accuracies, and how the two are correlated."""
     if evidence.initial is None:
         return StudyPage(NAME, TITLE, (f"Not known yet: nothing is measured; `{COMMAND}` does it.",))
-    known = {task: one for task in evidence.initial.tasks if (one := _known(evidence, task)) is not None}
+    joined = {task: _measured_task(evidence, task) for task in evidence.initial.tasks}
+    known = {task: measured for task, measured in joined.items() if measured is not None}
     lacking = [task for task in evidence.initial.tasks if task not in known]
     parts = [f"Tasks of which not all cells are stored: {', '.join(lacking)}."] if lacking else []
     if not known:
         return StudyPage(NAME, TITLE, (*parts, f"Not known yet: {missing(evidence, MAP).number}."))
-    gradients = {task: _correlation(one, first_gradient) for task, one in known.items()}
-    windows = {task: _correlation(one, lambda cell: min(cell.in_window)) for task, one in known.items()}
-    errors = {task: _errors(one) for task, one in known.items()}
+    gradients = {task: _correlation(measured, first_gradient) for task, measured in known.items()}
+    windows = {task: _correlation(measured, lambda cell: min(cell.in_window)) for task, measured in known.items()}
+    errors = {task: _errors(measured) for task, measured in known.items()}
     picture = _picture(evidence, known, gradients)
     parts += [
         _headline(errors),
@@ -76,7 +153,7 @@ def first_gradient(cell: InitialCell) -> float | None:
     return cell.gradients[0]
 
 
-def _known(evidence: SurrogateEvidence, task: str) -> _Known | None:
+def _measured_task(evidence: SurrogateEvidence, task: str) -> _MeasuredTask | None:
     """Join what was measured of a task with its runs; None where runs are missing."""
     if evidence.initial is None or task not in evidence.loaded.study.tasks:
         return None
@@ -84,32 +161,34 @@ def _known(evidence: SurrogateEvidence, task: str) -> _Known | None:
     cells: list[Cell] = [{"surrogate": one.surrogate, "width_fwhm": one.width_fwhm} for one in measured]
     seeds = evidence.loaded.study.blocks[MAP].seeds.values
     runs = run_table(evidence.scores, task, "map", cells, seeds, start=MAP)
-    return _Known(measured, runs) if runs.complete else None
+    return _MeasuredTask(measured, runs) if runs.complete else None
 
 
-def _correlation(known: _Known, of: Callable[[InitialCell], float | None]) -> RankCorrelation | None:
+def _correlation(measured: _MeasuredTask, value_of: Callable[[InitialCell], float | None]) -> RankCorrelation | None:
     """Compute the correlation of a number before training with accuracy; None where it does not vary."""
-    starts = [math.inf if (value := of(cell)) is None else value for cell in known.cells]
-    if len(set(starts)) == 1 or any(len(set(column)) == 1 for column in known.runs.accuracy.T):
+    values = [value_of(cell) for cell in measured.cells]
+    finite = [math.inf if value is None else value for value in values]  # None is a gradient that overflowed
+    if len(set(finite)) == 1 or any(len(set(column)) == 1 for column in measured.runs.accuracy.T):
         return None
-    return rank_correlation(starts, known.runs.accuracy)
+    return rank_correlation(finite, measured.runs.accuracy)
 
 
-def _errors(known: _Known) -> tuple[float, float]:
+def _errors(measured: _MeasuredTask) -> tuple[float, float]:
     """Predict the accuracy of each shape from the others, by its gradients and by its widths; errors in points."""
-    means = known.runs.accuracy.mean(axis=1)
-    shapes = [cell.surrogate for cell in known.cells]
-    norms = [first_gradient(cell) for cell in known.cells]
+    means = measured.runs.accuracy.mean(axis=1)
+    shapes = [cell.surrogate for cell in measured.cells]
+    norms = [first_gradient(cell) for cell in measured.cells]
     finite = [math.log(norm) for norm in norms if norm]
-    ends = (min(finite) - 1, max(finite) + 1)  # for none, and for one that is not finite
-    starts = [ends[1] if norm is None else math.log(norm) if norm else ends[0] for norm in norms]
-    widths = [math.log(cell.width_fwhm) for cell in known.cells]
-    return error_between_groups(starts, means, shapes), error_between_groups(widths, means, shapes)
+    vanished, overflowed = min(finite) - 1, max(finite) + 1  # stand for logarithms of 0 and of what is not finite
+    logs = [overflowed if norm is None else math.log(norm) if norm else vanished for norm in norms]
+    widths = [math.log(cell.width_fwhm) for cell in measured.cells]
+    return error_between_groups(logs, means, shapes), error_between_groups(widths, means, shapes)
 
 
 def _headline(errors: dict[str, tuple[float, float]]) -> str:
+    """Write the page's message; `errors` maps tasks to errors by gradient and by width, in points."""
     by_gradient, by_width = zip(*errors.values(), strict=True)
-    better = sum(one < other for one, other in errors.values())
+    better = sum(gradient < width for gradient, width in errors.values())
     lead = (
         "Where a run ends goes with the gradient of its first layer before training more than with its width, "
         "with exceptions. "
@@ -135,17 +214,18 @@ def _error_table(evidence: SurrogateEvidence, errors: dict[str, tuple[float, flo
 
 
 def _picture(
-    evidence: SurrogateEvidence, known: dict[str, _Known], correlations: dict[str, RankCorrelation | None]
+    evidence: SurrogateEvidence, known: dict[str, _MeasuredTask], correlations: dict[str, RankCorrelation | None]
 ) -> StudyPicture:
     panels = []
-    for task, one in known.items():
-        found = correlations[task]
-        means = one.runs.accuracy.mean(axis=1).tolist()
+    for task, measured in known.items():
+        correlation = correlations[task]
+        means = measured.runs.accuracy.mean(axis=1).tolist()
         points = tuple(
-            StartPoint(cell.surrogate, first_gradient(cell), mean) for cell, mean in zip(one.cells, means, strict=True)
+            StartPoint(cell.surrogate, first_gradient(cell), mean)
+            for cell, mean in zip(measured.cells, means, strict=True)
         )
-        note = "does not vary" if found is None else f"rank correlation {found.mean:+.2f}"
-        panels.append(StartPanel(evidence.title(task), note, one.runs.runs[0][0].guess, points))
+        note = "does not vary" if correlation is None else f"rank correlation {correlation.mean:+.2f}"
+        panels.append(StartPanel(evidence.title(task), note, measured.runs.runs[0][0].guess, points))
     label = "gradient of the first hidden layer before training (norm, scale: log)"
     return StudyPicture(
         "diagnosis_gradient.png",
@@ -156,22 +236,27 @@ def _picture(
 
 
 def _message(gradients: dict[str, RankCorrelation | None], windows: dict[str, RankCorrelation | None]) -> str:
-    strong = [task for task, one in gradients.items() if one is not None and (one.low or 0) > STRONG]
-    against = [task for task, one in gradients.items() if one is not None and (one.high or 0) < -STRONG]
-    others = [task for task in gradients if task not in (*strong, *against)]
-    said = [
+    """Name the tasks on which accuracy rises, or falls, strongly with gradients and with potentials in the window."""
+    rising, falling = _strong_tasks(gradients)
+    others = [task for task in gradients if task not in (*rising, *falling)]
+    sentence = (
         f"A larger gradient in the first layer goes with higher accuracy (rank correlation above {STRONG:g}) on "
-        f"{', '.join(strong) or 'no task'}",
-        f"with lower accuracy on {', '.join(against) or 'none'}",
-    ]
+        f"{', '.join(rising) or 'no task'}; with lower accuracy on {', '.join(falling) or 'none'}"
+    )
     if others:
-        said.append(f"neither is shown on {', '.join(others)}")
-    wide = [task for task, one in windows.items() if one is not None and (one.low or 0) > STRONG]
-    narrow = [task for task, one in windows.items() if one is not None and (one.high or 0) < -STRONG]
+        sentence += f"; neither is shown on {', '.join(others)}"
+    wide, narrow = _strong_tasks(windows)
     return (
-        f"{'; '.join(said)}. More potentials in the window go with higher accuracy on "
+        f"{sentence}. More potentials in the window go with higher accuracy on "
         f"{', '.join(wide) or 'no task'} and with lower accuracy on {', '.join(narrow) or 'none'}."
     )
+
+
+def _strong_tasks(correlations: dict[str, RankCorrelation | None]) -> tuple[list[str], list[str]]:
+    """List the tasks whose whole interval is above 0.5, and those whose whole interval is below -0.5."""
+    known = {task: correlation for task, correlation in correlations.items() if correlation is not None}
+    rising = [task for task, correlation in known.items() if (correlation.low or 0) > STRONG]
+    return rising, [task for task, correlation in known.items() if (correlation.high or 0) < -STRONG]
 
 
 def _correlations(
@@ -179,25 +264,20 @@ def _correlations(
     gradients: dict[str, RankCorrelation | None],
     windows: dict[str, RankCorrelation | None],
 ) -> str:
-    rows = [
-        [f"{task}: {evidence.title(task)}", _said(gradients[task]), _said(windows[task]), _seeds(gradients[task])]
-        for task in gradients
-    ]
+    rows: list[list[Item]] = []
+    for task, gradient in gradients.items():
+        texts = [
+            NONE if correlation is None else interval(correlation.mean, correlation.low, correlation.high, 2)
+            for correlation in (gradient, windows[task])
+        ]
+        rows.append([f"{task}: {evidence.title(task)}", *texts, None if gradient is None else gradient.seeds])
     return table(["task", "accuracy with gradient", "accuracy with share in the window", "seeds"], rows)
 
 
-def _said(one: RankCorrelation | None) -> str:
-    return NONE if one is None else interval(one.mean, one.low, one.high, 2)
-
-
-def _seeds(one: RankCorrelation | None) -> int | None:
-    return None if one is None else one.seeds
-
-
-def _table(known: dict[str, _Known]) -> str:
+def _table(known: dict[str, _MeasuredTask]) -> str:
     rows = []
-    for task, one in known.items():
-        for cell, scores in zip(one.cells, np.asarray(one.runs.accuracy), strict=True):
+    for task, measured in known.items():
+        for cell, scores in zip(measured.cells, np.asarray(measured.runs.accuracy), strict=True):
             gradients = ", ".join("not finite" if norm is None else number_text(norm) for norm in cell.gradients)
             shares = ", ".join(f"{100 * share:.1f}" for share in cell.in_window)
             mean = f"{fmean(scores.tolist()):.1f}"

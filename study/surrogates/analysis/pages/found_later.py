@@ -10,12 +10,11 @@ from sgbench.statistics.intervals import Summary, summarise
 from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.scores import Score
 from study.reporting.pages.regime_map import estimate
-from study.reporting.pages.shapes import MIN_SEEDS, SLOPE_AT_REST
 from study.reporting.pages.text import Item, StudyPage, interval, table
+from study.reporting.run_table import MIN_SEEDS, SLOPE_AT_REST
 from study.surrogates.analysis.evidence import SurrogateEvidence
-from study.surrogates.analysis.hypotheses import ONE_LAYER, RECURRENT, map_table
+from study.surrogates.analysis.hypotheses import ONE_LAYER, RECURRENT, map_table, trend
 from study.surrogates.analysis.pages.spikes import bounded
-from study.surrogates.analysis.statistics.trend import trend
 
 NAME = "found_later.md"
 TITLE = "What was found after the runs"

@@ -9,9 +9,8 @@ from sgbench.recommendation.summary import TaskSummary
 from sgbench.statistics.blocks import Contrast, contrast
 from sgbench.statistics.intervals import summarise
 from sgbench.study_runner.cells import Cell
-from study.reporting.pages.shapes import MIN_SEEDS
 from study.reporting.pages.text import StudyPage, cell_text, interval, table
-from study.reporting.run_table import RunTable, points_of, run_table
+from study.reporting.run_table import MIN_SEEDS, RunTable, points_of, run_table
 from study.reporting.verdicts import Item
 from study.surrogates.analysis.comparisons import LIBRARY_DEFAULTS, UNSEEN, own_best
 from study.surrogates.analysis.evidence import SurrogateEvidence

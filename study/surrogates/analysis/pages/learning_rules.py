@@ -10,14 +10,15 @@ from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.hypotheses_rules import BLOCK, TUNING
 from study.surrogates.analysis.pages.claim_rules import missing
 from study.surrogates.analysis.pages.methods import (
+    MethodPanel,
     compared_looks,
     difference_table,
     latest_looks,
     method_pictures,
+    methods_charts,
     score_panel,
     told_apart,
 )
-from study.surrogates.analysis.plots.methods import MethodPanel, methods_charts
 
 NAME = "rules.md"
 TITLE = "Which learning rule, and at what price?"

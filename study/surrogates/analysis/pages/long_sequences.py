@@ -10,8 +10,8 @@ from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.scores import Score
 from sgbench.study_runner.status import block_cost
 from study.reporting.pages.regime_map import HEADER, mapped_cells, panel, row
-from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, details, few, table
+from study.reporting.run_table import SHAPES
 from study.surrogates.analysis.comparisons import LONG, LONG_MORE
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages.claim_rules import missing

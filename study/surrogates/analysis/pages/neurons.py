@@ -10,13 +10,13 @@ from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.scores import Score
 from sgbench.tables import NONE, decimal_text
 from study.reporting.pages.regime_map import estimate, score
-from study.reporting.pages.shapes import MIN_SEEDS
 from study.reporting.pages.text import StudyPage, cell_text, details, few, interval, table
-from study.reporting.run_table import RunTable, points_of, run_table
+from study.reporting.run_table import MIN_SEEDS, RunTable, points_of, run_table
 from study.surrogates.analysis.comparisons import REFERENCE, own_best
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages.claim_rules import missing
 from study.surrogates.analysis.pages.methods import (
+    MethodPanel,
     compared_looks,
     difference_table,
     latest_looks,
@@ -24,7 +24,6 @@ from study.surrogates.analysis.pages.methods import (
     score_panel,
     told_apart,
 )
-from study.surrogates.analysis.plots.methods import MethodPanel
 
 NAME = "neurons.md"
 TITLE = "Which neuron model?"

@@ -1,15 +1,21 @@
 """Which shape: every shape against atan, each at its own best, at one width, and as libraries ship it."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
+
+from sgbench.errors import InputError
 from sgbench.plots.estimate import Estimate
-from sgbench.study_runner.cells import Cell
-from study.reporting.pages.shapes import SHAPES
-from study.reporting.pages.text import StudyPage, StudyPicture, cell_text, details, interval, table
-from study.reporting.run_table import DEFAULT_MARGIN, RunTable
+from sgbench.statistics.pairs import Floats
+from sgbench.study_runner.cells import Cell, Settled, task_reference
+from sgbench.study_runner.definition import Study, Word
+from study.reporting.pages.text import Item, StudyPage, StudyPicture, cell_text, details, interval, table
+from study.reporting.run_table import DEFAULT_MARGIN, SHAPES, RunTable
 from study.surrogates.analysis.comparisons import LIBRARY_DEFAULTS, REFERENCE, Compared, compared_look, looks, own_best
 from study.surrogates.analysis.evidence import SurrogateEvidence
-from study.surrogates.analysis.pages import between_shapes, edges
 from study.surrogates.analysis.plots.forest import ForestPanel, ForestRow, forest_figure
 
 NAME = "tuned.md"
@@ -20,6 +26,7 @@ HEADER = ("task", "method", "difference", "margin", "p differs", "p equal", "see
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
+    """Write the page: its message and picture, then the tables of verdicts; tasks with too few runs are named."""
     if not evidence.stored("A3b"):
         return StudyPage(NAME, TITLE, (evidence.not_stored("A3b"),))
     tasks = evidence.loaded.study.blocks["A3b"].tasks
@@ -46,8 +53,8 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
             "F3. Each shape minus atan, each at its own best cell, on seeds that nobody had seen. Intervals are of "
             f"{100 * (1 - 2 * evidence.rules.look_level):.3g} %, as two one-sided tests need. Tasks that are "
             "solved or not are in the table below alone.",
-            *edges.sentence(evidence.loaded.study, evidence.scores.settled),
-            *between_shapes.paragraphs(evidence, last),
+            *edge_sentences(evidence.loaded.study, evidence.scores.settled),
+            *shape_paragraphs(evidence, last),
         ]
     parts += _verdict_tables(evidence, best)
     return StudyPage(NAME, TITLE, tuple(parts), tuple(pictures))
@@ -58,6 +65,7 @@ def _own(evidence: SurrogateEvidence, task: str) -> list[Cell]:
 
 
 def forest(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> list[ForestPanel]:
+    """Make a panel for each shape but atan, with its difference to atan on each task that has an accuracy."""
     study = evidence.loaded.study
     comparisons = {
         task: {one.method: one for one in compared_look(evidence.scores, task, SHAPES, look, REFERENCE, evidence.rules)}
@@ -85,13 +93,14 @@ def _estimate(one: Compared) -> Estimate:
 
 
 def _message(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> str:
+    """Count the verdicts of all shapes on all tasks in a sentence."""
     words = [one.verdict.word for one in _compared(evidence, tables)]
     seeds = sorted({look.planned for look in tables.values()})
-    said = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    seeds_text = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
         f"With each shape at its own best width and learning rate, {words.count('equal')} of {len(words)} "
         f"comparisons with atan are equal within the margin, {words.count('better')} are better, "
-        f"{words.count('worse')} worse and {words.count('open')} open ({len(tables)} tasks, {said} seeds)."
+        f"{words.count('worse')} worse and {words.count('open')} open ({len(tables)} tasks, {seeds_text} seeds)."
     )
 
 
@@ -104,6 +113,7 @@ def _compared(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> list[
 
 
 def _verdict_tables(evidence: SurrogateEvidence, best: dict[str, list[RunTable]]) -> list[str]:
+    """Write four tables of verdicts: own best, one width, library defaults, and these against the best atan."""
     error = {"paired": "the pair's own, with Holm's correction", "pooled": "pooled, with Dunnett's correction"}
     parts = [
         "## Table 2: verdicts",
@@ -111,14 +121,11 @@ def _verdict_tables(evidence: SurrogateEvidence, best: dict[str, list[RunTable]]
         f"is {error[evidence.rules.error]}. Where a task is solved or not, differences are shares of solved runs, "
         "by Boschloo's test and Newcombe's interval. Open means that neither is shown.",
     ]
-    looked = [
-        (look.planned, one)
-        for task, tables in best.items()
-        for look in tables
-        for one in _compared(evidence, {task: look})
+    comparisons = [
+        compared for task, tables in best.items() for look in tables for compared in _compared(evidence, {task: look})
     ]
-    if looked:
-        parts += ["### Own best, against atan at its own best", _table([one for _, one in looked])]
+    if comparisons:
+        parts += ["### Own best, against atan at its own best", _table(comparisons)]
         parts.append(details("The own best cells", _cells(evidence, best)))
     width_one: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in SHAPES]
     groups: list[tuple[str, Sequence[Cell], str]] = [
@@ -139,6 +146,7 @@ def _verdict_tables(evidence: SurrogateEvidence, best: dict[str, list[RunTable]]
 
 
 def _group(evidence: SurrogateEvidence, cells: dict[str, list[Cell]], reference: str) -> list[Compared]:
+    """Compare the cells of each task with the cell of surrogate `reference`, at each look at the results."""
     compared = []
     for task, several in cells.items():
         names = [str(cell["surrogate"]) for cell in several]
@@ -148,19 +156,15 @@ def _group(evidence: SurrogateEvidence, cells: dict[str, list[Cell]], reference:
 
 
 def _table(comparisons: Sequence[Compared]) -> str:
+    """Write a row for each comparison; an open one says how many seeds would decide it."""
     rows = []
-    for one in comparisons:
-        verdict = one.verdict
-        digits = 2 if verdict.margin < 1 else 1
-        word = verdict.word
+    for comparison in comparisons:
+        verdict, word = comparison.verdict, str(comparison.verdict.word)
         if word == "open" and verdict.seeds_needed is not None:
-            word = f"open (needs {verdict.seeds_needed} seeds)"  # type: ignore[assignment]
-        rows.append(
-            [
-                *(one.task, one.method, interval(verdict.difference, verdict.low, verdict.high, digits)),
-                *(f"{verdict.margin:g}", verdict.p_differs, verdict.p_equal, one.seeds, word),
-            ]
-        )
+            word = f"open (needs {verdict.seeds_needed} seeds)"
+        difference = interval(verdict.difference, verdict.low, verdict.high, 2 if verdict.margin < 1 else 1)
+        tests = (f"{verdict.margin:g}", verdict.p_differs, verdict.p_equal, comparison.seeds, word)
+        rows.append([comparison.task, comparison.method, difference, *tests])
     return table(HEADER, rows)
 
 
@@ -171,3 +175,115 @@ def _cells(evidence: SurrogateEvidence, tasks: Iterable[str]) -> str:
         for shape, cell in own_best(evidence.scores, task).items()
     ]
     return table(["task", "shape", "cell"], rows)
+
+
+TUNING = "A3a"
+"""Block that tunes each shape around its best width of the map, with the learning rate."""
+KEYS = ("width_fwhm", "optimizer.lr")
+
+
+class EdgeCells(NamedTuple):
+    """Counts settled cells at the edge of their grid: by width, by learning rate, by either; and all of them."""
+
+    width: int
+    rate: int
+    either: int
+    cells: int
+
+
+def edge_cells(study: Study, settled: Settled) -> EdgeCells | None:
+    """Count the settled cells whose width or learning rate is the least or largest tried; None before they settle."""
+    if TUNING not in settled or TUNING not in study.blocks:
+        return None
+    (grid,) = study.blocks[TUNING].grids
+    starts = settled.get(grid.best_of or "")
+    if starts is None:
+        return None
+    at_edge: list[tuple[bool, bool]] = []  # of each cell: whether its width is, and whether its learning rate is
+    for task, cells in settled[TUNING].items():
+        reference = task_reference(study, TUNING, task, settled)
+        for cell in cells:
+            number = {**reference, **_start(task, cell, starts)}
+            by_width, by_rate = (_is_edge(cell[key], number[key], grid.factors[key]) for key in KEYS)
+            at_edge.append((by_width, by_rate))
+    widths, rates = zip(*at_edge, strict=True)
+    return EdgeCells(sum(widths), sum(rates), sum(map(any, at_edge)), len(at_edge))
+
+
+def _start(task: str, cell: Cell, starts: Mapping[str, object]) -> Cell:
+    for one in starts.get(task, ()):  # type: ignore[attr-defined]
+        if one["surrogate"] == cell["surrogate"]:
+            return one
+    raise InputError(f"task {task}: {cell['surrogate']} has no settled start")
+
+
+def _is_edge(value: Word, start: Word, factors: tuple[Word, ...] | list[Word]) -> bool:
+    nearest = min(factors, key=lambda factor: abs(float(value) / float(start) - float(factor)))  # type: ignore[arg-type]
+    return nearest in (min(factors, key=float), max(factors, key=float))  # type: ignore[arg-type]
+
+
+def edge_sentences(study: Study, settled: Settled) -> list[str]:
+    """Write how many settled cells lie at an edge; nothing before the block ran."""
+    counts = edge_cells(study, settled)
+    if counts is None:
+        return []
+    return [
+        f"{counts.either} of {counts.cells} settled cells lie at the edge of the grid that chose them, {counts.width} "
+        f"by width and {counts.rate} by learning rate. The grid was not followed outward, so that a better cell may "
+        "lie beyond, and two seeds chose."
+    ]
+
+
+SPREAD_HEADER = ("task", "seeds", "SD of shapes", "SD of seeds", "farthest apart", "points", "p of all being equal")
+
+
+@dataclass(frozen=True)
+class ShapeSpread:
+    """Holds how far shapes and seeds lie apart on one task, in points."""
+
+    shapes: float  # standard deviation of the shapes' true means: the noise of seeds is subtracted
+    seeds: float  # standard deviation over the seeds of a shape, the root of the mean over shapes of the squares
+    p: float  # of the hypothesis that all shapes are equal, by the F-test with seeds as blocks
+
+
+def shape_spread(accuracy: Floats) -> ShapeSpread:
+    """Estimate spreads by the analysis of variance with seeds as blocks. `accuracy`: in points [shapes, seeds]."""
+    from scipy.stats import f
+
+    shapes, seeds = accuracy.shape
+    means, blocks = accuracy.mean(axis=1), accuracy.mean(axis=0)
+    residuals = accuracy - means[:, None] - blocks[None] + accuracy.mean()
+    of_shapes = seeds * means.var(ddof=1)
+    freedom = (shapes - 1) * (seeds - 1)
+    of_error = (residuals**2).sum() / freedom
+    return ShapeSpread(
+        shapes=math.sqrt(max(0.0, (of_shapes - of_error) / seeds)),
+        seeds=math.sqrt(accuracy.var(axis=1, ddof=1).mean()),
+        p=float(f.sf(of_shapes / of_error, shapes - 1, freedom)) if of_error > 0 else float(of_shapes == 0),
+    )
+
+
+def shape_paragraphs(evidence: SurrogateEvidence, tables: Mapping[str, RunTable]) -> list[str]:
+    """Write the estimate over tasks with an accuracy, and a line for each of them."""
+    tasks = evidence.loaded.study.tasks
+    accurate = {task: look for task, look in tables.items() if tasks[task].outcome == "accuracy"}
+    if not accurate:
+        return []
+    rows: list[list[Item]] = []
+    spreads = {task: shape_spread(look.accuracy) for task, look in accurate.items()}
+    for task, spread in spreads.items():
+        means = accurate[task].accuracy.mean(axis=1)
+        apart = f"{SHAPES[int(means.argmax())]} above {SHAPES[int(means.argmin())]}"
+        numbers = [f"{number:.1f}" for number in (spread.shapes, spread.seeds)]
+        largest = f"{means.max() - means.min():.1f}"
+        rows.append([evidence.title(task), len(accurate[task].seeds), *numbers, apart, largest, spread.p])
+    overall = math.sqrt(np.mean([spread.shapes**2 for spread in spreads.values()]))
+    of_shapes = [spread.shapes for spread in spreads.values()]
+    of_seeds = [spread.seeds for spread in spreads.values()]
+    return [
+        f"Found after the runs: the standard deviation between tuned shapes is {overall:.1f} points over "
+        f"{len(spreads)} tasks ({min(of_shapes):.1f} to {max(of_shapes):.1f} by task), between seeds "
+        f"{min(of_seeds):.1f} to {max(of_seeds):.1f}. No comparison with atan shows a difference, and yet not all "
+        "shapes are equal on the tasks whose p is small. It is not corrected for the number of tasks.",
+        table(list(SPREAD_HEADER), rows),
+    ]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import BLUE, GRID, INK, SOFT, VERMILION
@@ -42,6 +43,7 @@ class ForestPanel:
 
 
 def forest_figure(panels: Sequence[ForestPanel], *, margin: float, reference: str, unit: str = "points") -> Figure:
+    """Draw the panels side by side: a row for each label, intervals of the differences, and the margin shaded."""
     labels = list(dict.fromkeys(row.label for panel in panels for row in panel.rows))
     height = len(labels) * ROW + 1.7
     figure = Figure(figsize=(2.2 + 2.25 * len(panels), height), layout="constrained")
@@ -52,15 +54,12 @@ def forest_figure(panels: Sequence[ForestPanel], *, margin: float, reference: st
         _panel(axes, panel, labels, margin, reach)
         axes.set_title(panel.title, fontsize=13, color=INK, parse_math=False)
     figure.supxlabel(f"test accuracy minus that of {reference}, {unit}", fontsize=13, color=INK)
-    handles = [_handle(grid.flat[0], word) for word in ("equal", "better", "worse", "open")]
-    place: Any = {"loc": "outside upper center", "ncols": 4, "frameon": False, "fontsize": 12}
-    figure.legend(handles=handles, **place)
+    texts = {"equal": "equal within the margin (shaded)", "better": "better", "worse": "worse", "open": "open"}
+    look: Any = {"linestyle": "none", "markersize": 8}
+    handles = [Line2D([], [], label=text, **look, **LOOKS[word]) for word, text in texts.items()]
+    legend: Any = {"loc": "outside upper center", "ncols": 4, "frameon": False, "fontsize": 12}
+    figure.legend(handles=handles, **legend)
     return figure
-
-
-def _handle(axes: Axes, word: str) -> Any:
-    text = {"equal": "equal within the margin (shaded)", "open": "open"}.get(word, word)
-    return axes.plot([], [], linestyle="none", markersize=8, label=text, **LOOKS[word])[0]
 
 
 def _panel(axes: Axes, panel: ForestPanel, labels: Sequence[str], margin: float, reach: float) -> None:

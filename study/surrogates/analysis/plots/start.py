@@ -65,16 +65,17 @@ def start_figure(panels: Sequence[StartPanel], *, label: str) -> Figure:
 
 
 def _panel(axes: Axes, panel: StartPanel) -> None:
-    known = [point.start for point in panel.points if point.start and point.start > LEAST]
-    low, high = (min(known), max(known)) if known else (0.1, 1.0)
+    """Draw one task on a log scale; starts of 0 go into a strip at its left, those not finite into one at its right."""
+    finite = [point.start for point in panel.points if point.start and point.start > LEAST]
+    low, high = (min(finite), max(finite)) if finite else (0.1, 1.0)
     width = math.log(high / low) or 1.0
     left, right = low / math.exp(SHARE * width), high * math.exp(SHARE * width)
-    for place, shape in enumerate(dict.fromkeys(point.shape for point in panel.points)):
-        mine = [point for point in panel.points if point.shape == shape]
-        places = [right if point.start is None else (max(point.start, left)) for point in mine]
-        look: Any = look_of(shape, place)
+    for index, shape in enumerate(dict.fromkeys(point.shape for point in panel.points)):
+        of_shape = [point for point in panel.points if point.shape == shape]
+        starts = [right if point.start is None else (max(point.start, left)) for point in of_shape]
+        look: Any = look_of(shape, index)
         axes.plot(
-            *(places, [point.score for point in mine]),
+            *(starts, [point.score for point in of_shape]),
             linestyle="none",
             markersize=6,
             alpha=0.85,
