@@ -186,9 +186,8 @@ def across_tasks(
     }
     ranks = None
     if min(len(tasks), len(common_names)) >= MIN_FOR_RANKS:
-        ranks = rank_test(
-            np.array([[scores[name][index].mean() for name in common_names] for index in range(len(tasks))])
-        )
+        means = np.array([[of_task.mean() for of_task in scores[name]] for name in common_names])
+        ranks = rank_test(means.T)  # [tasks, families]
     summaries = []
     for index, name in enumerate(common_names):
         settings = tuple(len(grouped[task][name]) for task in tasks)

@@ -55,6 +55,7 @@ def labels(method: Method, varying: Varying) -> dict[str, str]:
 
 
 def name_of(method: Method, varying: Varying) -> tuple[str, dict[str, str]]:
+    """Return a method's name, its surrogate or baseline with parameters, and its setting by group that varies."""
     texts = labels(method, varying)
     if not method.is_baseline:
         return surrogate_call(method.label, method.parameters["surrogate"]), texts

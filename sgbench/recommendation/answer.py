@@ -101,13 +101,14 @@ class NetworkAdvice(Strict):
         return f"sgbench recommend --layers {max(self.layers[0], 1)}{recurrent} --steps {steps}"
 
     def is_of(self, network: MeasuredNetwork) -> bool:
-        most, end = self.layers[1], self.steps[1]
+        """Return whether this is the advice for a network: of its kind, with its number of layers and steps."""
+        (least_layers, most_layers), (least_steps, end_of_steps) = self.layers, self.steps  # None: no upper end
         return (
             self.recurrent == network.recurrent
-            and self.layers[0] <= network.layers
-            and (most is None or network.layers <= most)
-            and self.steps[0] <= network.steps
-            and (end is None or network.steps < end)
+            and least_layers <= network.layers
+            and (most_layers is None or network.layers <= most_layers)
+            and least_steps <= network.steps
+            and (end_of_steps is None or network.steps < end_of_steps)
         )
 
 

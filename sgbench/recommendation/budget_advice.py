@@ -179,6 +179,7 @@ def setting_text(priced: PricedSetting) -> str:
 
 
 def _task_lines(task: TaskAdvice, advice: BudgetAdvice) -> Iterator[str]:
+    """Yield what to take on one task, with a warning where the test or the highest prices break the budget."""
     if task.chosen is None:
         yield f"{task.title}: nothing fits; {_nearest_text(task, advice)}."
         return

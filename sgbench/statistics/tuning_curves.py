@@ -57,11 +57,12 @@ def _shared(validation: Floats, test: Floats) -> Floats:
     `validation`: of each trial, [trials] or [rows, trials]; `test`: of each trial [rows, trials].
     """
     _, group = np.unique(validation, return_inverse=True)
-    places = np.arange(len(test))[:, None], np.broadcast_to(group.reshape(np.shape(validation)), test.shape)
+    # Row, and group of equal validation scores, of each trial.
+    indices = np.arange(len(test))[:, None], np.broadcast_to(group.reshape(np.shape(validation)), test.shape)
     sums, counts = np.zeros((2, len(test), group.max() + 1))
-    np.add.at(sums, places, test)
-    np.add.at(counts, places, 1.0)
-    return sums[places] / counts[places]
+    np.add.at(sums, indices, test)
+    np.add.at(counts, indices, 1.0)
+    return sums[indices] / counts[indices]
 
 
 def best_band(

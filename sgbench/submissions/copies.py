@@ -56,16 +56,20 @@ def _correlated(first: Floats, second: Floats, least: float) -> bool:
     return bool(np.corrcoef(first.ravel(), second.ravel())[0, 1] >= least)
 
 
-def _same_classes(one: Predictions, other: Predictions) -> bool:
-    if one.logits.shape != other.logits.shape:
+def _same_classes(a: Predictions, b: Predictions) -> bool:
+    """Return whether two runs nearly always predict the same class, wrong ones too, or have the same logits.
+
+    With few distinct logits honest runs may agree as often, so that only equal logits show a copy.
+    """
+    if a.logits.shape != b.logits.shape:
         return False
-    if one.logits.size and max(_distinct(one.logits), _distinct(other.logits)) < MIN_DISTINCT:
-        return one.logits.std() > 0 and np.array_equal(one.logits, other.logits)
-    same = one.prediction == other.prediction
-    wrong = ~(one.hits & other.hits)
-    if wrong.sum() >= MIN_ERRORS and same.mean() >= SAME_ANSWERS and same[wrong].mean() >= SAME_ERRORS:
+    if a.logits.size and max(_distinct(a.logits), _distinct(b.logits)) < MIN_DISTINCT:
+        return a.logits.std() > 0 and np.array_equal(a.logits, b.logits)
+    is_same = a.prediction == b.prediction
+    is_error = ~(a.hits & b.hits)  # of either run
+    if is_error.sum() >= MIN_ERRORS and is_same.mean() >= SAME_ANSWERS and is_same[is_error].mean() >= SAME_ERRORS:
         return True
-    return bool(one.logits.size) and _correlated(one.logits, other.logits, SAME_LOGITS)
+    return bool(a.logits.size) and _correlated(a.logits, b.logits, SAME_LOGITS)
 
 
 def _distinct(logits: Floats) -> int:

@@ -88,25 +88,23 @@ class WatchedScores(StudyScores):
 class DrawnScores(StudyScores):
     """Gives each cell that was asked for its stored runs, and drawn ones for seeds that are missing.
 
-    `watched`: what a decision asked for.
+    `watched`: the scores that noted what a decision asked for. `drawn`: maps each task, and each seed that is missing,
+    to the stored seed whose run stands for it.
     """
 
     def __init__(self, watched: WatchedScores, drawn: Mapping[str, Mapping[int, int]]) -> None:
         super().__init__(watched.study, watched.settled, watched.runs)
         self.watched = watched
-        self.rows = {
-            place: {
-                **one.stored,
-                **{seed: replace(one.stored[drawn[one.task][seed]], seed=seed) for seed in one.missing},
-            }
-            for place, one in watched.asked.items()
-        }
+        self.rows: dict[tuple[str, str | None, str], dict[int, Score]] = {}  # runs by seed, of each cell
+        for key, cell in watched.asked.items():
+            copies = {seed: replace(cell.stored[drawn[cell.task][seed]], seed=seed) for seed in cell.missing}
+            self.rows[key] = {**cell.stored, **copies}
 
     def cell(self, task: str, purpose: str, cell: Cell, *, start: str | None = None) -> Any:
-        found = self.rows.get((task, start, repr(sorted(cell.items()))))
-        if purpose != self.watched.purpose or found is None:
+        runs = self.rows.get((task, start, repr(sorted(cell.items()))))
+        if purpose != self.watched.purpose or runs is None:
             return self.watched.cell(task, purpose, cell, start=start)
-        return found
+        return runs
 
 
 def planned(
@@ -132,24 +130,24 @@ def planned(
     study = _with_seeds(scores.study, purpose, seeds, blocks)
     watched = WatchedScores(scores, study, purpose)
     decided(watched)
-    asked = list(watched.asked.values())
-    tasks = list(dict.fromkeys(one.task for one in asked if one.missing))
-    runs = sum(len(one.missing) for one in asked)
-    hours = sum(len(one.missing) * scores.study.tasks[one.task].run_s for one in asked) / HOUR_S
-    new = sorted({seed for one in asked for seed in one.missing})
+    cells = list(watched.asked.values())
+    tasks = list(dict.fromkeys(cell.task for cell in cells if cell.missing))
+    runs = sum(len(cell.missing) for cell in cells)
+    hours = sum(len(cell.missing) * scores.study.tasks[cell.task].run_s for cell in cells) / HOUR_S
+    new = sorted({seed for cell in cells for seed in cell.missing})
     which = f"{purpose} seeds {new[0]} to {new[-1]} of {', '.join(tasks)}" if new else "nothing is missing"
     line = PlanLine(claim, which, runs, hours, None)
     sources = {
-        task: sorted(set.intersection(*(set(one.stored) for one in asked if one.task == task))) for task in tasks
+        task: sorted(set.intersection(*(set(cell.stored) for cell in cells if cell.task == task))) for task in tasks
     }
-    few = [task for task, found in sources.items() if len(found) < MIN_SEEDS]
+    few = [task for task, stored in sources.items() if len(stored) < MIN_SEEDS]
     if few or not new:
         note = f"fewer than {MIN_SEEDS} seeds of {', '.join(few)} are stored" if few else ""
         return replace(line, note=note)
     hits = 0
     for _ in range(tries):
         drawn = {
-            task: {seed: found[int(random.random() * len(found))] for seed in new} for task, found in sources.items()
+            task: {seed: stored[int(random.random() * len(stored))] for seed in new} for task, stored in sources.items()
         }
         hits += decided(DrawnScores(watched, drawn))
     least = min(map(len, sources.values()))

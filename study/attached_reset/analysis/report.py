@@ -166,9 +166,9 @@ def summary_of(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisRes
 def _summaries(networks: Sequence[NetworkRuns]) -> tuple[SettingSummary, ...]:
     """Summarise each setting and each pair, the least mean loss first; empty with a single task."""
     counted = [network for network in networks if network.learns]
-    has_several_tasks = len({network.task for network in counted}) > 1
-    tried = [*((setting,) for setting in SETTINGS), *losses.pairs()] if has_several_tasks else []
-    summaries = (_summary(counted, settings) for settings in tried)
+    if len({network.task for network in counted}) < 2:  # noqa: PLR2004 - no mean over one task
+        return ()
+    summaries = (_summary(counted, tried) for tried in (*((setting,) for setting in SETTINGS), *losses.pairs()))
     return tuple(sorted(summaries, key=lambda summary: (len(summary.settings), summary.mean)))
 
 

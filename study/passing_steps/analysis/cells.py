@@ -59,14 +59,14 @@ class TaskRuns:
     def best(self, cells: Sequence[Cell]) -> Cell:
         """Choose the cell with the best mean validation accuracy over the seeds that choose, or the first of such."""
 
-        def validation(one: Cell) -> float:
-            runs = self.scores.cell(self.task, PURPOSE, one, start=GRID)
+        def mean_validation(cell: Cell) -> float:
+            runs = self.scores.cell(self.task, PURPOSE, cell, start=GRID)
             if any(seed not in runs for seed in CHOOSING):
-                raise LookupError(f"{self.task}: runs of {cell_text(one)} are not stored")
+                raise LookupError(f"{self.task}: runs of {cell_text(cell)} are not stored")
             mean = sum(runs[seed].validation for seed in CHOOSING) / len(CHOOSING)
             return round(mean, DIGITS)
 
-        return max(cells, key=validation)
+        return max(cells, key=mean_validation)
 
     def best_of(self, shape: str, reset: Reset) -> Cell:
         """Return the best width of a shape and reset: what block C has settled, else the best of the grid.

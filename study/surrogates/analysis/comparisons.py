@@ -154,6 +154,7 @@ def own_best(scores: StudyScores, task: str, *, block: str = "A3a") -> dict[str,
 
 
 def looks(scores: StudyScores, task: str, cells: Sequence[Cell], *, start: str = "A3b") -> list[RunTable]:
+    """Tabulate cells at each planned look, with the first 10, 20 ... reporting seeds, as far as all runs are stored."""
     seeds = scores.study.seeds["report"].values
     tables = []
     for count in LOOKS:

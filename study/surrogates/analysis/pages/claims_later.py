@@ -263,13 +263,11 @@ def quadratic_neurons_win(evidence: SurrogateEvidence) -> Decided:
 def times_are_learnt(evidence: SurrogateEvidence) -> Decided:
     """Decide L16: the best cell of a task whose counts carry nothing lies above guessing."""
     table = forgiving.line_table(evidence, "T1")
-    if open_ := incomplete("A2", [table]):
-        return open_
-    row = int(table.validation.mean(axis=1).argmax())
-    runs = table.runs[row]
-    mean = summarise([run.accuracy - run.guess for run in runs])
-    low, high = mean.low or 0.0, mean.high or 0.0
-    cell = table.cells[row]
+    if undecided := incomplete("A2", [table]):
+        return undecided
+    best = int(table.validation.mean(axis=1).argmax())
+    mean = summarise([run.accuracy - run.guess for run in table.runs[best]])
+    low, high, cell = mean.low or 0.0, mean.high or 0.0, table.cells[best]
     number = (
         f"T1, each input sends one spike: {cell['surrogate']} at width {cell['width_fwhm']:g} lies "
         f"{interval(mean.mean, mean.low, mean.high)} points above guessing, {mean.n} seeds"

@@ -60,7 +60,7 @@ def _later(evidence: SurrogateEvidence) -> list[str]:
         stated = f"Block {BLOCK} has no cell of the recommendation yet: it is committed before block {TUNING}."
     else:
         stated = ""
-    known = _known(evidence)
+    known = _complete_tables(evidence)
     if not known:
         return [part for part in (f"Not known yet: {missing(evidence, TUNING, BLOCK).number}.", stated) if part]
     lacking = [task for task in tasks if task not in known]
@@ -74,7 +74,8 @@ def _later(evidence: SurrogateEvidence) -> list[str]:
     ]
 
 
-def _known(evidence: SurrogateEvidence) -> dict[str, RunTable]:
+def _complete_tables(evidence: SurrogateEvidence) -> dict[str, RunTable]:
+    """Tabulate the runs of the held-out tasks, as far as all of them, and of the tasks' own tuning, are stored."""
     tasks = evidence.loaded.study.blocks[BLOCK].tasks if BLOCK in evidence.loaded.study.blocks else ()
     tables = {task: _table(evidence, task) for task in tasks}
     return {
@@ -85,7 +86,7 @@ def _known(evidence: SurrogateEvidence) -> dict[str, RunTable]:
 
 
 def regrets_of_advice(evidence: SurrogateEvidence) -> dict[str, Contrast]:
-    lost = {task: _regrets(evidence, task, runs).get(RECOMMENDED) for task, runs in _known(evidence).items()}
+    lost = {task: _regrets(evidence, task, runs).get(RECOMMENDED) for task, runs in _complete_tables(evidence).items()}
     return {task: regret for task, regret in lost.items() if regret is not None}
 
 
@@ -129,16 +130,11 @@ def _regrets(evidence: SurrogateEvidence, task: str, runs: RunTable) -> dict[str
 
 
 def _rows(evidence: SurrogateEvidence, task: str, runs: RunTable) -> list[list[Item]]:
-    cells = _named(evidence, task)
+    """Write a row for each way to a setting: the setting, and the points that it loses to the task's best one."""
+    cells, title = _named(evidence, task), f"{task}: {evidence.title(task)}"
     return [
-        [
-            f"{task}: {evidence.title(task)}",
-            name,
-            _setting_text(cells.get(name)),
-            interval(one.estimate, one.low, one.high),
-            one.seeds,
-        ]
-        for name, one in _regrets(evidence, task, runs).items()
+        [title, name, _setting_text(cells.get(name)), interval(loss.estimate, loss.low, loss.high), loss.seeds]
+        for name, loss in _regrets(evidence, task, runs).items()
     ]
 
 

@@ -108,7 +108,7 @@ def difference_table(compared: Sequence[Compared], kind: str, reference: str) ->
     for comparison in compared:
         verdict = comparison.verdict
         difference = interval(verdict.difference, verdict.low, verdict.high, 2 if verdict.margin < 1 else 1)
-        tests = (f"{verdict.margin:g}", verdict.p_differs, verdict.p_equal, comparison.seeds, verdict.word)
-        rows.append([comparison.task, comparison.method, difference, *tests])
+        row = [comparison.task, comparison.method, difference, f"{verdict.margin:g}"]
+        rows.append([*row, verdict.p_differs, verdict.p_equal, comparison.seeds, verdict.word])
     header = ["task", kind, f"minus {reference}", "margin", "p differs", "p equal", "seeds", "verdict"]
     return table(header, rows)
