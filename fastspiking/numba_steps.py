@@ -105,7 +105,10 @@ class NumbaSteps:
         return _Backward(self._shared_arguments(plan), plan, saved, carry)
 
     def add_matrix_gradient(self, saved: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
-        """Add to `total` [M, M] the product of the steps' adjoint `out` with the spikes one step earlier."""
+        """Add to `total` [M, M] the gradient of recurrent weights from the steps from `first` on.
+
+        It is the product of their adjoints `out` with the spikes one step earlier.
+        """
         ProductSum(len(total)).add(unpack_spikes(saved.words[first - 1 : first - 1 + len(out)]), out, total.T)
 
     def _shared_arguments(self, plan: LayerPlan) -> _Fixed:

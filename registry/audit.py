@@ -155,7 +155,10 @@ class BoardAudit:
         return [(row, seed) for row, seed in self.drawn(request) if (row.method_id, seed, engine) not in done]
 
     def specs(self, wanted: Iterable[tuple[AuditRow, int]], engine: str = "auto") -> list[RunSpec]:
-        """Compose the runs of rows and seeds from names and numbers; each engine has a runs folder of its own."""
+        """Compose a run for each row and seed in `wanted`, by the catalogue and never by code of a submission.
+
+        Runs of an engine other than "auto" go into a folder of its name.
+        """
         runs_dir = self.runs_dir if engine == "auto" else self.runs_dir / engine
         return [
             recompose(row.method, seed, runs_dir=runs_dir, references=self.references).model_copy(

@@ -27,7 +27,11 @@ def sum_events(total, line, place, index, value, first, last):
 
 @row_backward
 def add_to_events(q, line, place, index, value, first, last):
-    """Add value[e] * q, q an adjoint, to the weight gradients of the events [first, last) in piece line[place:]."""
+    """Add each event's part to the gradients of its weights: its value (1 if `value` is empty) times the adjoint q.
+
+    Events are [first, last) and come in over synapse index[e], whose PIECE gradients, one for each of the neurons that
+    q covers, begin at line[place + index[e] PIECE].
+    """
     if value.size:
         for e in range(first, last):
             target = place + np.intp(index[e]) * PIECE

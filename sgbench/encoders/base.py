@@ -93,7 +93,7 @@ class ChangeEncoder(Encoder):
         """Return the sizes of rises and of falls in each step, both [B, steps, N]; 0 where there is none."""
 
     def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
-        """Encode traces [B, steps, N] as the rises and falls that `changes` returns [T, B, 2 N]."""
+        """Turn traces [B, steps, N] into events [T, B, 2 N]: N channels of rises, then N of falls, with their sizes."""
         changes = torch.cat(self.changes(values), 2).to(values.dtype)
         return SparseSpikes.of(over_time(changes, self.steps).transpose(0, 1))
 

@@ -148,7 +148,8 @@ def _read_record(root: Path, point: SweepPoint, seed: int) -> RunRecord | None:
 def best_rows(results: Results) -> list[SettingRow]:
     """Return the row with the best validation score of each group, among rows with a finished run.
 
-    A group is a task; if no tasks are swept, see `_keys_to_compare`. Of equal rows the first is taken.
+    A group is a task; if no tasks are swept, one value of each swept choice, such as a surrogate (`_keys_to_compare`).
+    Of equal rows the first is taken.
     """
     keys = _keys_to_compare([axis.key for axis in results.axes])
     groups: dict[tuple[str, ...], list[SettingRow]] = {}

@@ -207,7 +207,10 @@ def scan_plane(run: StoredRun, *, weights: str, towards: str | None, batches: in
 
 
 def loss_of_weights(run: StoredRun, weights: str, batches: int) -> WeightLoss:
-    """Build the validation loss of a run as a function of its weights, and load the initial or selected ones."""
+    """Return the mean loss of a run over its first validation batches, as a function of the network's weights.
+
+    `weights`: "initial" or "selected", which are loaded first. `batches`: number of batches.
+    """
     require_count("--batches", batches)
     _load_weights(run, weights)
     return whole_loss(run.parts.network, validation_batches(run, batches), run.parts.objective)

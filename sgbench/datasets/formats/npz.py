@@ -53,7 +53,8 @@ def _member(
 def header(file: IO[bytes], size: int, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Read the header of a .npy file, up to the array's data.
 
-    Returns the array's shape, whether it is stored column by column, and its type.
+    Returns the array's shape, whether it is stored column by column, and its type. `size`: bytes of the file, which the
+    array must fit into. `where`: what an error calls the file.
     """
     try:
         version = npy.read_magic(file)

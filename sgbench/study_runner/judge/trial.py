@@ -99,7 +99,7 @@ class TaskTrial:
 
     @property
     def silent(self) -> list[str]:
-        """List the layers that send no spike in any of the runs at chance; empty without such runs."""
+        """List the layers that were silent in every run that ended at chance; empty if no run did."""
         by_run = [run.silent for run in self.runs if run.at_chance]
         return sorted(frozenset.intersection(*by_run)) if by_run else []
 

@@ -48,7 +48,7 @@ class DataJudge:
         return None
 
     def misfit(self, record: RunRecord, weights: bytes, name: str) -> str | None:
-        """Return where a finished record disagrees with its network; None if it agrees."""
+        """Return which numbers of a finished record disagree with its network and weights (of file `name`), or None."""
         parts = self._parts(record.method, record.seed)
         load_weights(parts.network, weights, name)
         return summary(misfits(record, parts))
