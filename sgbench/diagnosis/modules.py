@@ -71,6 +71,8 @@ def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> ShownDiagnosi
         if not bool(weight.isfinite().all()):
             raise NonFiniteError(f"'{name}' is not finite, so nothing can be diagnosed; begin from new weights")
     try:
+        if getattr(loss, "__module__", "").startswith("torch.nn."):
+            raise TypeError("it takes an output and a target")
         inspect.signature(loss).bind(net, batch)
     except (TypeError, ValueError) as reason:
         raise InputError(

@@ -96,8 +96,9 @@ def loops_text(loops: Sequence[LoopSamples]) -> str:
         share = number_text(loop.integral / loop.path if loop.path else None)
         rows.append([str(index), f"{loop.integral:.4g}", f"{loop.path:.4g}", share])
     table = aligned([["plane", "integral", "path", "share"], *rows], text_columns=1)
-    note = "the integral of a gradient of any function is 0; path is the integral of its absolute value"
-    return "\n".join([*table, note])
+    return "\n".join(
+        [*table, "the integral of a gradient of any function is 0; path is the integral of its absolute value"]
+    )
 
 
 def plane_text(plane: Plane) -> str:
@@ -130,8 +131,12 @@ def widths_text(measures: Sequence[WidthMeasures]) -> str:
         ]
         for measure in measures
     ]
-    note = "spread of potentials in thresholds; variation and consistency are of dL/dI; --json has every step"
-    return "\n".join([*aligned([head, *rows], text_columns=1), note])
+    return "\n".join(
+        [
+            *aligned([head, *rows], text_columns=1),
+            "spread of potentials in thresholds; variation and consistency are of dL/dI; --json has every step",
+        ]
+    )
 
 
 def _mean(steps: Sequence[float | None]) -> float | None:

@@ -133,6 +133,8 @@ def test_what_cannot_be_seen_is_refused_in_a_line() -> None:
         lambda net: net(x).mean(),
         lambda net, x, target: net(x).mean() - target,
         nn.functional.mse_loss(x, x),
+        nn.functional.cross_entropy,
+        nn.MSELoss(),
     ):
         with raises_naming(InputError, "loss(net, batch)", "lambda net, batch: "):
             sgbench.diagnose_module(net, x, loss)  # type: ignore[arg-type]
