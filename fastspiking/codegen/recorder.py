@@ -80,7 +80,7 @@ WITHOUT_HISTORY = {TracedTensor, int, float, bool}
 class Recorder:
     """Records the operations that a neuron's step does with tensors.
 
-    `shape`: of one part [B, *features]. `dtype`: of the layer's currents.
+    `shape`: of one part, [B, features]. `dtype`: of the layer's currents.
     """
 
     def __init__(self, shape: Sequence[int], dtype: torch.dtype) -> None:

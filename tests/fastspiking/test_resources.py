@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 from fastspiking import arrays, numba_events, numba_steps
 from fastspiking.choose import Engine
@@ -132,7 +133,9 @@ def living() -> int:
     """Bytes of all tensors that anything still refers to."""
     storages = {}
     for each in gc.get_objects():
-        if issubclass(type(each), torch.Tensor):  # isinstance would wake objects that load modules when looked at
+        if issubclass(type(each), torch.Tensor) and not issubclass(
+            type(each), FakeTensor
+        ):  # isinstance would wake objects that load modules when looked at
             storage = each.untyped_storage()
             if storage.device.type != "meta":  # what torch.compile has traced with holds no memory
                 storages[storage.data_ptr()] = storage.nbytes()

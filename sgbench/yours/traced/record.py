@@ -291,7 +291,7 @@ class CallRecorder(TorchFunctionMode):
     ) -> Any:
         """Make a call whose inside is not recorded, and return its result.
 
-        `given`: what the operation reads. `note(refs, out)`: appends it, with the `Ref`s of what is given.
+        `given`: what the operation reads. `note(refs, out)`: appends it, with a `Ref` for each of what is given.
         """
         if self.paused or self.failed:
             return call(*args, **kwargs)
