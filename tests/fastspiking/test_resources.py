@@ -133,9 +133,8 @@ def living() -> int:
     """Bytes of all tensors that anything still refers to."""
     storages = {}
     for each in gc.get_objects():
-        if issubclass(type(each), torch.Tensor) and not issubclass(
-            type(each), FakeTensor
-        ):  # isinstance would wake objects that load modules when looked at
+        kind = type(each)  # isinstance would wake objects that load modules when looked at
+        if issubclass(kind, torch.Tensor) and not issubclass(kind, FakeTensor):
             storage = each.untyped_storage()
             if storage.device.type != "meta":  # what torch.compile has traced with holds no memory
                 storages[storage.data_ptr()] = storage.nbytes()
