@@ -118,7 +118,7 @@ site: catalogue ## build the web site of all boards into site/
 docs: $(INSTALLED_DEV) catalogue ## the documentation and the boards as one site in public/, notebooks executed
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	$(foreach study,$(STUDIES),$(BIN)/python -m study report $(study) --check &&) true
-	rm -rf public
+	rm -rf public build/doctrees
 	$(BIN)/python -m registry site --docs --to public
 	$(BIN)/python -m registry site --check --to public
 	$(BIN)/python -m sphinx -W --keep-going -b html -d build/doctrees docs public/docs
