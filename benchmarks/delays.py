@@ -62,13 +62,16 @@ class _Step:
         self.backward()
         self.adam.step()
 
-    def backward(self) -> list[Tensor]:
-        """Return the gradients of all weights and delays."""
+    def gradients(self) -> list[Tensor]:
+        """Compute the gradients of all weights and delays, once."""
+        self.backward()
+        return [p.grad.clone() for layer in self.layers for p in layer.parameters() if p.grad is not None]
+
+    def backward(self) -> None:
         output = self.engine.unroll(self.layers, self.input)[-1].output
         if output is None:
             raise GateError("gate: the readout hands out no potential")
         output.mean(0).logsumexp(1).sum().backward()
-        return [p.grad.clone() for layer in self.layers for p in layer.parameters() if p.grad is not None]
 
 
 def compare(settings: DelaysSettings) -> dict[str, Any]:
@@ -79,7 +82,7 @@ def compare(settings: DelaysSettings) -> dict[str, Any]:
         shape = (settings.steps, settings.batch, settings.inputs)
         spikes = (torch.rand(shape, generator=random) < DENSITY).float()
         steps = {way: _Step(settings, way, spikes) for way in WAYS}
-        error = _largest_error(steps[WAYS[1]].backward(), steps[WAYS[2]].backward())
+        error = _largest_error(steps[WAYS[1]].gradients(), steps[WAYS[2]].gradients())
         load_before = report.load_average()
         times = interleave(dict(steps), settings.rounds)
         load_after = report.load_average()
