@@ -19,6 +19,7 @@ from sgbench.energy.stability import Duel
 from sgbench.errors import InputError
 from sgbench.leaderboard import costs
 from sgbench.leaderboard.varying import names_apart
+from sgbench.paths import RECORD
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import read_model
@@ -86,9 +87,7 @@ def _record_files(sources: Sequence[Path]) -> Iterator[Path]:
         if source.is_file():
             yield source
         elif source.is_dir():
-            yield from (
-                path for path in sorted(source.rglob("*.json")) if path.name == "record.json" or path.stem.isdigit()
-            )
+            yield from (path for path in sorted(source.rglob("*.json")) if path.name == RECORD or path.stem.isdigit())
         else:
             raise InputError(f"{source}: no such file or folder")
 
