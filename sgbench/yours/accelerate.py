@@ -25,7 +25,7 @@ from sgbench.errors import InputError, one_printable_line, suggest
 from sgbench.tables.shown import ShownTable, ShownText
 from sgbench.tables.table import Table, plain_table
 from sgbench.yours.traced.guards import Guards
-from sgbench.yours.traced.plan import Plan
+from sgbench.yours.traced.plan import PartRun, Plan
 from sgbench.yours.traced.record import Recorded, record
 from sgbench.yours.traced.recordable import reason_to_bypass
 from sgbench.yours.traced.simplify import simplify
@@ -149,14 +149,14 @@ class Accelerated(nn.Module, ShownTable):
         return fingerprint, tuple(modules), same, torch.is_grad_enabled(), torch.get_default_dtype()
 
     def _run_as_written(self, why: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self._refuse([f"as written: {why}"])
+        self._refuse([_as_written(why)])
         self._bypassed = why
         return self.network(*args, **kwargs)
 
-    def _refuse(self, lines: list[str]) -> None:
-        """Under `strict`, raise an `InputError` with the first line of what does not run on the engine."""
-        if self.strict and lines:
-            raise InputError(f"accelerate: {lines[0]}")
+    def _refuse(self, runs: list[PartRun]) -> None:
+        """Under `strict`, raise an `InputError` with the first part that does not run on the engine."""
+        if self.strict and runs:
+            raise InputError(f"accelerate: {runs[0].line}")
 
     def _replay(self, entry: CacheEntry, inputs: list[Tensor], args: Any, kwargs: Any) -> Any:
         if entry.plan is None:
@@ -174,7 +174,7 @@ class Accelerated(nn.Module, ShownTable):
         recorded = record(self.network, args, kwargs)
         entry = self._verified_entry(key, recorded, before, list(tensors_in((args, kwargs))))
         self._entries = [entry, *self._entries][:MOST_PLANS]
-        self._refuse([f"as written: {entry.why}"] if entry.plan is None else entry.plan.by_steps)
+        self._refuse([_as_written(entry.why)] if entry.plan is None else entry.plan.by_steps)
         return recorded.out
 
     def _verified_entry(self, key: Any, recorded: Recorded, before: NetworkState, inputs: list[Tensor]) -> CacheEntry:
@@ -209,14 +209,18 @@ class Accelerated(nn.Module, ShownTable):
         return self._entries[0].why
 
     @property
-    def lines(self) -> list[str]:
+    def _runs(self) -> list[PartRun]:
         plan = None if self.as_written else self._entries[0].plan
-        return [f"as written: {self.as_written}"] if plan is None else plan.describe()
+        return [_as_written(self.as_written)] if plan is None else plan.describe()
+
+    @property
+    def lines(self) -> list[str]:
+        return [run.line for run in self._runs]
 
     @property
     def step_by_step(self) -> list[str]:
         """Return a line for each part that does not run over all steps at once."""
-        return [line for line in self.lines if "step by step" in line or line.startswith("as written")]
+        return [run.line for run in self._runs if run.is_step_by_step]
 
     @property
     def runs_on(self) -> str:
@@ -226,11 +230,16 @@ class Accelerated(nn.Module, ShownTable):
     __str__ = nn.Module.__repr__  # pyright: ignore[reportAssignmentType] - it is a module first
 
     def table(self) -> Table:
-        rows = [(name, how or name) for name, _, how in (line.partition(": ") for line in self.lines)]
+        rows = [(run.name, run.how) for run in self._runs]
         return plain_table("Accelerated", [("part", "runs on"), *rows], text_columns=2)
 
     def extra_repr(self) -> str:
         return self.runs_on
+
+
+def _as_written(why: str) -> PartRun:
+    """Say of the whole network that it runs as written; no part of it runs over all steps at once."""
+    return PartRun("as written", why, is_step_by_step=True)
 
 
 def accelerate(

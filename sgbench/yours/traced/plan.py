@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -119,6 +119,18 @@ class EngineRun:
             values.single[ref] = value.squeeze(0) if part.unbatched else value
 
 
+class PartRun(NamedTuple):
+    """Says how a part of a network runs, and why."""
+
+    name: str
+    how: str
+    is_step_by_step: bool
+
+    @property
+    def line(self) -> str:
+        return f"{self.name}: {self.how}"
+
+
 class Plan:
     """Says how a recorded call runs on other values.
 
@@ -133,7 +145,7 @@ class Plan:
         self.slots: dict[Ref, tuple[Key, int]] = {}  # (stack, position in it) of a tensor
         self.members: dict[Key, list[Ref]] = {}  # tensors of each stack, in order
         self.pieces: dict[int, Key] = {}  # stacks made by unbind, split or chunk, by id of the node
-        self.by_steps: list[str] = []  # parts that run step by step, and why
+        self.by_steps: list[PartRun] = []  # parts that run as recorded, step by step
         self.steps: list[Any] = []  # what `run` executes, in order
         self.outer_uses = uses_of(trace)  # how often each tensor is read, but for states that the engine hands on
         # Of neurons of the catalogue: state to potential minus threshold, which the engine returns without their state.
@@ -188,7 +200,8 @@ class Plan:
         """Run operations as recorded that need each other's results in turn, and say so in `by_steps`."""
         names = list(dict.fromkeys(node.where for node in loop.nodes if node.kind == "neurons"))
         listed = ", ".join(names) or loop.nodes[0].where or "forward"
-        self.by_steps.append(f"{listed}: step by step, since what it receives depends on what it sent a step before")
+        how = "step by step, since what it receives depends on what it sent a step before"
+        self.by_steps.append(PartRun(listed, how, is_step_by_step=True))
         self.steps.append(OneByOne(loop.nodes, self))
 
     def _emit_neurons(self, unit: Unit) -> None:
@@ -200,7 +213,7 @@ class Plan:
                 raise NotReplayable(str(reason)) from reason
             for ref in (ref for node in unit.nodes for ref in node.outs):
                 self.slots.pop(ref, None)
-            self.by_steps.append(f"{unit.first.where}: step by step: {reason}")
+            self.by_steps.append(PartRun(unit.first.where, f"step by step: {reason}", is_step_by_step=True))
             self.steps.append(OneByOne(unit.nodes, self))
 
     def _emit_group(self, unit: Unit) -> None:
@@ -324,17 +337,18 @@ class Plan:
             step.run(values)
         return values.filled(self.trace.out), values.filled(self.trace.writes)
 
-    def describe(self) -> list[str]:
-        lines = []
+    def describe(self) -> list[PartRun]:
+        """Return how each part of the network runs: those on an engine first."""
+        runs = []
         for step in self.steps:
             if isinstance(step, EngineRun):
                 for part in step.parts:
                     layer = part.neurons.layer(part.of(self), None, None)
                     name, why = Engine(self.engine, torch.device("cpu")).pick(layer)
-                    line = f"{part.name}: {name} engine, all {len(part.unit.nodes)} steps at once"
+                    how = f"{name} engine, all {len(part.unit.nodes)} steps at once"
                     if name == "reference":
-                        line = f"{part.name}: step by step on the reference engine: {why}"
-                    lines.append(line)
-        return [*lines, *dict.fromkeys(self.by_steps)] or [
-            "it calls no neurons of snnTorch: all steps at once in torch"
+                        how = f"step by step on the reference engine: {why}"
+                    runs.append(PartRun(part.name, how, is_step_by_step=name == "reference"))
+        return [*runs, *dict.fromkeys(self.by_steps)] or [
+            PartRun("it calls no neurons of snnTorch", "all steps at once in torch", is_step_by_step=False)
         ]
