@@ -408,6 +408,31 @@ def test_input_of_another_type_ends_as_in_the_plain_network(kind: str, *, record
     close(fast(x), network(x))  # and float32 goes on as before
 
 
+class ResetsItself(nn.Module):
+    """A network whose `utils.reset` sets the states of all networks of the process to rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.lif = nn.Linear(12, 3), snn.Leaky(beta=0.9, init_hidden=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        utils.reset(self)
+        return torch.stack([self.lif(self.fc(step)) for step in x])
+
+
+def test_states_that_inference_left_in_another_network() -> None:
+    """Must match the plain network: with a reset that touches them, as written, and without, on the engine."""
+    evaluated, network, x = ResetsItself(), ResetsItself(), events()
+    with torch.inference_mode():
+        evaluated(x)
+    fast = accelerate(network, x)
+    assert "inference_mode" in fast.runs_on
+    close(fast(x), network(x))
+    with torch.inference_mode():
+        evaluated(x)
+    assert not accelerate(made(), x).step_by_step
+
+
 def test_under_another_machinery_it_is_as_written() -> None:
     network, x = made(), events()
     fast = accelerate(network, x)
@@ -415,6 +440,10 @@ def test_under_another_machinery_it_is_as_written() -> None:
     with torch.inference_mode():
         close(fast(x), network(x))
     assert "inference_mode" in fast.runs_on
+    assert fast.step_by_step == fast.lines
+    strict = accelerate(made(), events(), strict=True)
+    with torch.inference_mode(), raises_naming(InputError, "accelerate: as written", "inference_mode"):
+        strict(events())
     found = torch.func.functional_call(fast, dict(fast.named_parameters()), (x,))
     close(found, expected)
 

@@ -47,6 +47,8 @@ from sgbench.yours.traced.trace import (
     with_refs,
 )
 
+INFERENCE = "it computes under torch.inference_mode"
+
 
 class CallRecorder(TorchFunctionMode):
     """Appends each operation on tensors to `trace` while a network's forward runs.
@@ -94,7 +96,7 @@ class CallRecorder(TorchFunctionMode):
         self.buffers_of_others = [dict(each._buffers) for each in self.others]
         for number, each in enumerate(self.others):
             for name, tensor in each._buffers.items():
-                if tensor is not None:
+                if tensor is not None and not tensor.is_inference():  # such a state cannot enter a replay
                     self.register_leaf(Leaf("other", (number, name)), tensor)
 
     def end(self, out: Any, held: dict[str, tuple[nn.Module, dict[str, Any]]]) -> None:
@@ -134,7 +136,7 @@ class CallRecorder(TorchFunctionMode):
 
     def _new_ref(self, tensor: Tensor) -> Ref:
         if tensor.is_inference():
-            raise NotReplayable("it computes under torch.inference_mode")
+            raise NotReplayable(INFERENCE)
         ref = self.refs[id(tensor)] = self.trace.new(Meta.of(tensor))
         self.alive.append(tensor)
         self.views.setdefault(storage_of(tensor), set()).add(id(tensor))
@@ -168,6 +170,8 @@ class CallRecorder(TorchFunctionMode):
         given = list(tensors_in((args, kwargs)))
         self.attempt(self._require_recordable, func, given)
         self.attempt(self._require_no_draws)
+        if self.failed:
+            return func(*args, **kwargs)
         before = [tensor._version for tensor in given]  # torch counts changes in place
         with self.pause():
             out = func(*args, **kwargs)
@@ -187,6 +191,8 @@ class CallRecorder(TorchFunctionMode):
             self.paused -= 1
 
     def _require_recordable(self, func: Any, given: list[Tensor]) -> None:
+        if any(tensor.is_inference() for tensor in given):
+            raise NotReplayable(INFERENCE)
         name = name_of(func)
         if name in REFUSED and not (name == "requires_grad_" and not given):
             raise NotReplayable(f"it calls {name} on a tensor")
