@@ -30,6 +30,7 @@ from sgbench.yours.traced.recordable import (
     kept_statistics,
     name_of,
     other_rng_states,
+    require_no_inference,
     require_plain,
     rng_state,
     storage_of,
@@ -46,8 +47,6 @@ from sgbench.yours.traced.trace import (
     tensors_in,
     with_refs,
 )
-
-INFERENCE = "it computes under torch.inference_mode"
 
 
 class CallRecorder(TorchFunctionMode):
@@ -135,8 +134,7 @@ class CallRecorder(TorchFunctionMode):
             self.guards.aliases.append((before, leaf))
 
     def _new_ref(self, tensor: Tensor) -> Ref:
-        if tensor.is_inference():
-            raise NotReplayable(INFERENCE)
+        require_no_inference([tensor])
         ref = self.refs[id(tensor)] = self.trace.new(Meta.of(tensor))
         self.alive.append(tensor)
         self.views.setdefault(storage_of(tensor), set()).add(id(tensor))
@@ -191,8 +189,7 @@ class CallRecorder(TorchFunctionMode):
             self.paused -= 1
 
     def _require_recordable(self, func: Any, given: list[Tensor]) -> None:
-        if any(tensor.is_inference() for tensor in given):
-            raise NotReplayable(INFERENCE)
+        require_no_inference(given)
         name = name_of(func)
         if name in REFUSED and not (name == "requires_grad_" and not given):
             raise NotReplayable(f"it calls {name} on a tensor")

@@ -6,7 +6,7 @@ numbers or read values; others find hooks, hidden draws and values of other kind
 
 import inspect
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,6 +69,11 @@ def kept_statistics(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
 def storage_of(tensor: Tensor) -> int:
     """Return what views of one memory share; sparse tensors have no single storage and stand for themselves."""
     return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else id(tensor)
+
+
+def require_no_inference(tensors: Iterable[Tensor]) -> None:
+    if any(tensor.is_inference() for tensor in tensors):
+        raise NotReplayable("it computes under torch.inference_mode")
 
 
 def has_changed(tensors: list[Tensor], versions: list[int]) -> bool:
