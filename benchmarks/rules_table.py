@@ -20,7 +20,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.reproduction.definition import read
 from sgbench.reproduction.figures import FIGURES, read_figures, result_of
-from sgbench.reproduction.report import rows
+from sgbench.reproduction.page import rows
 from sgbench.statistics.intervals import summarise
 from sgbench.tables.markdown import markdown
 

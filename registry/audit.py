@@ -28,7 +28,7 @@ from sgbench.submissions.draws import is_short, kept, number_of, promised
 from sgbench.submissions.repetition import with_repetition
 from sgbench.submissions.verify.outcome import mean
 from sgbench.submissions.verify.recompose import recompose
-from sgbench.training.git import FAILURES, ask
+from sgbench.training.provenance import FAILURES, ask
 from sgbench.training.run_folder import stored_record
 
 Runner = Callable[[Sequence[RunSpec]], object]

@@ -19,7 +19,7 @@ from sgbench.leaderboard.releases.archive import folder_of, unpack_release
 from sgbench.leaderboard.releases.make import ReleaseHeading, release_files
 from sgbench.records.files import first_problem, write_atomic
 from sgbench.records.release import EarlierRelease, ReleaseName
-from sgbench.training.git import FAILURES, ask
+from sgbench.training.provenance import FAILURES, ask
 
 EARLIEST = (1980, 1, 1, 0, 0, 0)
 """The date of all files, the earliest in zip, so that equal files give equal archives."""

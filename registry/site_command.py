@@ -12,7 +12,7 @@ from sgbench.cli.common import LEADERBOARDS, answer, left_out_lines, references_
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.paths import conf_dir
 from sgbench.tables import counted
-from sgbench.training.git import FAILURES, ask
+from sgbench.training.provenance import FAILURES, ask
 
 NO_COMMIT = "none"
 SUBMISSIONS = "submissions"

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, value_text
-from sgbench.reproduction.page import AGREES, ASKED, items, rows_of
-from sgbench.reproduction.report import HEAD, ours
+from sgbench.reproduction.page import AGREES, ASKED, HEAD, items, ours, rows_of
 from sgbench.reproduction.runs import ReproductionResult
 from sgbench.reproduction.verdict import Judged
 from sgbench.tables import NONE

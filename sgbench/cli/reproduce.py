@@ -164,7 +164,7 @@ def _run_grids(reproduction: Reproduction, grids: Sequence[ReproductionGrid], ar
 
 
 def _print_results(results: list[ReproductionResult], args: argparse.Namespace) -> None:
-    from sgbench.reproduction import report
+    from sgbench.reproduction import page
 
     if args.update is not None:
         from sgbench.records.files import write_atomic
@@ -177,7 +177,7 @@ def _print_results(results: list[ReproductionResult], args: argparse.Namespace) 
         for result in results:
             if result.ablations:
                 write_atomic(path.with_name(f"{result.reproduction.name}.md"), ablation_page(result).encode())
-    table = [list(report.HEAD), *report.rows(results)]
+    table = [list(page.HEAD), *page.rows(results)]
     lines = ["", *aligned(table, text_columns=2, width=screen(args)), ""]
     for result in results:
         reproduction = result.reproduction
@@ -186,4 +186,4 @@ def _print_results(results: list[ReproductionResult], args: argparse.Namespace) 
             details = {"source": reproduction.sources, "not as published": reproduction.differs, **details}
         lines += [f"{reproduction.name}: {what}: {text}" for what, texts in details.items() for text in texts if text]
     lines.append("ours: mean over seeds ± one standard deviation")
-    answer(args, report.as_tree(results), lines)
+    answer(args, page.as_tree(results), lines)

@@ -11,8 +11,8 @@ from sgbench.cli.common import print_lines
 from sgbench.cli.run_hydra import Job, run_sweep, show, warn_of_chance
 from sgbench.errors import InputError
 from sgbench.paths import RECORD, with_own
-from sgbench.sweeps.checked import build_and_check
 from sgbench.sweeps.outcome import describe_guessing, failure_reason, result_line
+from sgbench.sweeps.saved import build_and_check
 from sgbench.training.memory import uncollected
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run_command(arguments: Sequence[str]) -> int:
     from sgbench.composition.overrides import Overrides
     from sgbench.composition.plan import plan
     from sgbench.sweeps.notes import notes_before_running
-    from sgbench.sweeps.remembered import remember, to_remember
+    from sgbench.sweeps.saved import remember, to_remember
     from sgbench.training.calibration import calibrate_plan
 
     rest, allowed = _split_off(list(arguments), "--allow-target")
@@ -131,7 +131,7 @@ def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> in
     """
     from sgbench.composition.hydra_internals import run_as_job
     from sgbench.leaderboard.score import guesses
-    from sgbench.sweeps.selected_on_test import optimism_lines
+    from sgbench.sweeps.saved import optimism_lines
     from sgbench.training.run_folder import folder_of
 
     with uncollected():

@@ -25,7 +25,6 @@ from sgbench.errors import (
     shows_traceback,
 )
 from sgbench.paths import RECORD, conf_dir, default_runs_dir
-from sgbench.sweeps.names import name_methods
 from sgbench.sweeps.outcome import (
     NO_RECORD,
     Guessing,
@@ -36,6 +35,7 @@ from sgbench.sweeps.outcome import (
     headline,
     point_label,
 )
+from sgbench.sweeps.results import name_methods
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ def _launch(arguments: Sequence[str], job: Job) -> int:
 
 def _finish_busy_points(planned: RunPlan, names: Mapping[str, str]) -> int:
     """Wait for points that another process runs, and run those that it abandons; return the worst exit code."""
-    from sgbench.sweeps.awaited import busy_points, wait_for_others
+    from sgbench.sweeps.shared_points import busy_points, wait_for_others
 
     code = 0
     for outcome in wait_for_others(busy_points(planned.specs), print_lines):
@@ -280,7 +280,7 @@ def _stamp(spec: RunSpec) -> int | None:
 
 def _report(planned: RunPlan, before: Sequence[int | None], job: Job) -> int:
     from sgbench.leaderboard.score import guesses
-    from sgbench.sweeps.selected_on_test import optimism_lines
+    from sgbench.sweeps.saved import optimism_lines
     from sgbench.training.run_folder import stored_record
 
     finished, problems, watched, at_chance = 0, [], [], []

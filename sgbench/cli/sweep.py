@@ -156,7 +156,7 @@ def _insert_remembered(args: argparse.Namespace, group: str) -> None:
     """Put the overrides and options that a group of runs was last swept with before those in `args`, which win."""
     from sgbench.composition.overrides import Overrides
     from sgbench.paths import default_runs_dir
-    from sgbench.sweeps.remembered import recall
+    from sgbench.sweeps.saved import recall
 
     typed = Overrides.of([args.name, *args.overrides]).settings
     last_sweep = recall(args.root or Path(typed.get("paths.runs_dir", default_runs_dir())), group)
@@ -181,7 +181,7 @@ def _status(args: argparse.Namespace) -> int:
 def _figure(results: Results, what: str) -> Figure:
     from sgbench.plots.sweep import sweep_figure
     from sgbench.plots.sweep_spikes import spikes_figure
-    from sgbench.sweeps.picture import failed_map, picture_of
+    from sgbench.sweeps.api import failed_map, picture_of
 
     if what == "failed":
         return sweep_figure(failed_map(results))

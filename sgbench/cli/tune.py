@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from sgbench.records.record import RunRecord
     from sgbench.records.spec import RunSpec
     from sgbench.replicas.messages import PruningThresholds
-    from sgbench.tuning.outcome_text import SearchResult
-    from sgbench.tuning.outcomes import Outcome
+    from sgbench.tuning.outcomes import Outcome, SearchResult
     from sgbench.tuning.request import Task
 
 STRATEGIES: tuple[Strategy, ...] = ("sobol", "random", "tpe")
@@ -64,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
 def tune(args: argparse.Namespace) -> int:
     from sgbench.composition.overrides import Overrides
-    from sgbench.tuning.outcome_text import result_lines, summarise_studies
+    from sgbench.tuning.outcomes import result_lines, summarise_studies
     from sgbench.tuning.request import Request, make_task
     from sgbench.tuning.search import Search
 
@@ -119,7 +118,7 @@ def _run_reporting_seeds(task: Task, chosen: Outcome, workers: int | None) -> li
     Return the record of each seed, None for one without a record.
     """
     from sgbench.training.run_folder import stored_record
-    from sgbench.tuning.promise import promise_lines, read_promise
+    from sgbench.tuning.outcomes import promise_lines, read_promise
     from sgbench.tuning.search import wait_for
 
     specs = task.specs(dict(chosen.asked.setting), task.protocol.seeds)

@@ -18,8 +18,7 @@ from sgbench.energy.interval import BoundedValue
 from sgbench.energy.price import price
 from sgbench.errors import InputError
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
-from sgbench.records.energy import EnergyTarget, FitPoint
-from sgbench.records.energy_case import CaseLayer, CasePoint, EnergyCase, Range
+from sgbench.records.energy import CaseLayer, CasePoint, EnergyCase, EnergyTarget, FitPoint, Range
 from sgbench.records.files import first_problem
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.leaderboard.store.outside import Outsider
 from sgbench.leaderboard.store.reading import Layout
 from sgbench.paths import conf_dir
-from sgbench.records.files import first_problem, read_bytes
-from sgbench.records.shards import unpacked
+from sgbench.records.files import first_problem, read_bytes, unpacked
 
 FILE = "registry.json.xz"
 MAX_BYTES = 16 * 1024**2

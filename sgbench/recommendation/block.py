@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.recommendation.summary import shipped_path
-from sgbench.records.chance import even_guess
+from sgbench.records.consistency import even_guess
 from sgbench.records.counts import OpCounts
-from sgbench.records.files import parse_model
-from sgbench.records.shards import ShardLine, read_shard, shard_lines
+from sgbench.records.files import ShardLine, parse_model, read_shard, shard_lines
 
 STUDY = "chip"  # name of the study of these runs
 SHARDS = "*.jsonl.xz"

@@ -18,11 +18,12 @@ from sgbench.records.base import (
     Strict,
     Text,
     Time,
+    Title,
+    Words,
     whole,
 )
 from sgbench.records.spec import ProtocolName
 from sgbench.records.submission import Seeds
-from sgbench.records.text import Title, Words
 
 Version = Annotated[Literal[1], BeforeValidator(whole)]
 MAX_ROWS = 100_000

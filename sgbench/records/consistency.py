@@ -4,14 +4,19 @@ The checks cannot tell an invented record, but one that was changed in one place
 each other here, and with the catalogue by the leaderboard.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from fastspiking.formula import canonical_formula
 from sgbench.errors import InputError
-from sgbench.records.chance import even_guess, is_at_chance
 from sgbench.records.content import EpochOnTest, RecordContent, Scores
 from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
+
+if TYPE_CHECKING:
+    from sgbench.records.content import Scores
 
 WHOLE = 1e-6
 """Largest distance of an accuracy times its samples from a whole number."""
@@ -281,3 +286,39 @@ def _activity_problems(counts: OpCounts, test: Scores) -> Iterator[str]:
 
 def _close(value: float, expected: float) -> bool:
     return abs(value - expected) <= RATE * abs(expected)
+
+
+STANDARD_ERRORS = 2.0
+"""Number of standard errors by which an accuracy must exceed guessing; guessing does so once in forty times."""
+
+
+def even_guess(classes: int | None) -> float | None:
+    """Return the accuracy of guessing among so many equally frequent classes; None for None (no classes).
+
+    >>> even_guess(4), even_guess(None)
+    (0.25, None)
+    """
+    return 1 / classes if classes else None
+
+
+def reach_of_guessing(guess: float, samples: int) -> float:
+    r"""Compute the accuracy that guessing exceeds only once in forty times.
+
+    .. math::
+        p + 2 \sqrt{p (1 - p) / n}
+
+    >>> reach_of_guessing(1 / 2, 100), round(reach_of_guessing(1 / 10, 359), 4)
+    (0.6, 0.1317)
+    """
+    return guess + STANDARD_ERRORS * math.sqrt(guess * (1 - guess) / samples)
+
+
+def is_at_chance(scores: Scores | None, guess: float, *, is_loss: bool = False) -> bool:
+    """Return whether scores are no better than guessing; False if the scores or the guess are unknown."""
+    if scores is None or math.isnan(guess):
+        return False
+    if is_loss:
+        return scores.loss >= guess
+    if scores.accuracy is None:
+        return False
+    return scores.accuracy <= reach_of_guessing(guess, scores.labels or scores.samples)

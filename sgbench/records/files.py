@@ -2,6 +2,7 @@
 
 import errno
 import json
+import lzma
 import os
 import stat
 import tempfile
@@ -9,11 +10,13 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from sgbench.errors import InputError, StorageError, printable
+from sgbench.records.base import Strict, Text
+from sgbench.records.record import RunRecord
 from sgbench.records.unfinished import new_file, new_folder, remove_abandoned
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -177,3 +180,40 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _refuse_constant(text: str) -> NoReturn:
     """Raise ValueError for NaN and infinity, which Python's JSON parser would accept."""
     raise ValueError(f"{text} is not a number")
+
+
+MAX_SHARD_BYTES = 64 * 1024**2
+MAX_PLAIN_BYTES = 512 * 1024**2
+"""Largest unpacked size of a shard."""
+MEMORY_BYTES = 256 * 1024**2  # that unpacking may take beside the result
+
+
+class ShardLine(Strict):
+    """Describes one line of a shard: a run's block, task and cell beside its record."""
+
+    block: Text
+    task: Text
+    cell: dict[str, Any]
+    record: RunRecord
+
+
+def read_shard(path: Path) -> bytes:
+    return read_bytes(path, limit=MAX_SHARD_BYTES)
+
+
+def shard_lines(path: Path, data: bytes) -> list[bytes]:
+    """Unpack the packed bytes of a shard and split them into lines; errors are those of `unpacked`."""
+    return unpacked(path, data).splitlines()
+
+
+def unpacked(path: Path, data: bytes) -> bytes:
+    try:
+        unpacker = lzma.LZMADecompressor(memlimit=MEMORY_BYTES)
+        plain = unpacker.decompress(data, max_length=MAX_PLAIN_BYTES)
+    except lzma.LZMAError as error:
+        raise InputError(f"{path}: not a readable xz file: {error}") from error
+    if not unpacker.eof:
+        raise InputError(f"{path}: is cut off, or unpacks to more than {MAX_PLAIN_BYTES // 1024**2} MiB")
+    if unpacker.unused_data:
+        raise InputError(f"{path}: holds bytes behind its end; take it from the repository again")
+    return plain

@@ -11,21 +11,25 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from sgbench.records.base import (
     Commit,
+    Contact,
     Fraction,
     Grown,
+    Licence,
+    Link,
     MethodId,
     Natural,
     Number,
+    Paper,
     Positive,
     Sha256,
     Strict,
     Text,
     Time,
+    Title,
     whole,
 )
 from sgbench.records.method import method_id
 from sgbench.records.spec import Method, ProtocolName
-from sgbench.records.text import Contact, Licence, Link, Paper, Title
 
 SUBMISSION_VERSION = 1
 MAX_TRIALS = 20_000

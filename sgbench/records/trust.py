@@ -6,10 +6,22 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from sgbench.records.base import Amount, Commit, Fraction, Grown, MethodId, Number, Strict, Text, Time, whole
+from sgbench.records.base import (
+    Amount,
+    Commit,
+    Fraction,
+    Grown,
+    MethodId,
+    Number,
+    Strict,
+    Text,
+    Time,
+    Title,
+    Words,
+    whole,
+)
 from sgbench.records.spec import ProtocolName
 from sgbench.records.submission import Seeds
-from sgbench.records.text import Title, Words
 
 Version = Annotated[Literal[1], BeforeValidator(whole)]
 Tier = Literal["rescored", "reinferred", "retrained"]

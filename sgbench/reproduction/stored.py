@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from sgbench.records.base import Strict
-from sgbench.records.chance import even_guess
+from sgbench.records.consistency import even_guess
 from sgbench.records.files import parse_model, read_bytes, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.reproduction.definition import Line, Measure

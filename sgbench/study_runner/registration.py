@@ -6,7 +6,7 @@ from pathlib import Path
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
 from sgbench.study_runner.settle import SETTLED
-from sgbench.training import git
+from sgbench.training import provenance
 
 GIT_S = 60
 
@@ -33,8 +33,8 @@ def is_committed(path: Path) -> bool | None:
     file = path.resolve()
     arguments = ["status", "--porcelain", "--ignored", "--untracked-files=all", "--", file.name]
     try:
-        changes = git.ask(file.parent, *arguments, timeout_s=GIT_S)
-    except git.FAILURES as error:
+        changes = provenance.ask(file.parent, *arguments, timeout_s=GIT_S)
+    except provenance.FAILURES as error:
         if not any((folder / ".git").exists() for folder in file.parents):
             return None
         stderr: bytes = getattr(error, "stderr", None) or b""

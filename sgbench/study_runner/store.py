@@ -19,9 +19,8 @@ from pydantic import Field, StringConstraints
 
 from sgbench.errors import InputError, RunBusyError, StorageError
 from sgbench.records.base import Natural, Positive, Strict, Text
-from sgbench.records.files import parse_model, read_model, to_json, write_atomic
+from sgbench.records.files import ShardLine, parse_model, read_model, read_shard, shard_lines, to_json, write_atomic
 from sgbench.records.record import RunRecord
-from sgbench.records.shards import ShardLine, read_shard, shard_lines
 from sgbench.study_runner.definition import Name
 
 MANIFEST = "manifest.json"

@@ -30,7 +30,7 @@ from sgbench.submissions.plain import markup_keys, markup_message
 from sgbench.submissions.plausible import consistency_problems
 from sgbench.submissions.tuning import log_problems, unconfirmed
 from sgbench.submissions.weights import parse_weights, require_fit
-from sgbench.training import git
+from sgbench.training import provenance
 
 GIT_S = 10.0
 OURS = "fastspiking/version.py"
@@ -51,16 +51,16 @@ def unknown_commits(commits: Iterable[str], folder: Path) -> Iterator[str]:
 
 def has_history(folder: Path) -> bool:
     try:
-        shallow = git.ask(folder, "rev-parse", "--is-shallow-repository", timeout_s=GIT_S).decode().strip()
-    except git.FAILURES:
+        shallow = provenance.ask(folder, "rev-parse", "--is-shallow-repository", timeout_s=GIT_S).decode().strip()
+    except provenance.FAILURES:
         return False
     return shallow == "false" and _succeeds(folder, "cat-file", "-e", f"HEAD:{OURS}")
 
 
 def _succeeds(folder: Path, *arguments: str) -> bool:
     try:
-        git.ask(folder, *arguments, timeout_s=GIT_S)
-    except git.FAILURES:
+        provenance.ask(folder, *arguments, timeout_s=GIT_S)
+    except provenance.FAILURES:
         return False
     return True
 

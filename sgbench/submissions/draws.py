@@ -10,7 +10,7 @@ from sgbench.leaderboard.store.audits import AUDIT
 from sgbench.records.audit import Audit, Draw
 from sgbench.records.files import parse_model
 from sgbench.statistics.sampling import drawn
-from sgbench.training.git import FAILURES, ask
+from sgbench.training.provenance import FAILURES, ask
 
 SHORT_S = 120.0
 """Time of a seed's training up to which all seeds are trained again, so that nothing has to be drawn."""

@@ -15,13 +15,12 @@ from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.sources import require_same_source
 from sgbench.leaderboard.store.tree import read_runs
 from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
-from sgbench.records.base import Strict
+from sgbench.records.base import Contact, Licence, Link, Paper, Strict, Title
 from sgbench.records.files import read_bytes, read_model, to_json, write_folder
 from sgbench.records.method import canonical, identity
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import SUBMISSION_VERSION, Environment, FileNote, Submission
-from sgbench.records.text import Contact, Licence, Link, Paper, Title
 from sgbench.records.tuning import PRUNED, Asked, Pruned, read_journals
 from sgbench.submissions.folder import FOLDERS, SUBMISSION, TUNING
 from sgbench.submissions.tuning import StoppedTrial, best, changes, id_of, make_log

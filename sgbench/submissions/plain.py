@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from fastspiking.formula import canonical_formula
 from sgbench.errors import InputError, printable
-from sgbench.records.text import LETTERS, SCRIPT
+from sgbench.records.base import LETTERS, SCRIPT
 
 ALLOWED = ".,:;'\"()[]+-/=%_^@"
 """Punctuation that plain text may have: that in names of machines, versions and reasons."""

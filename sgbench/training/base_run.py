@@ -15,7 +15,7 @@ import torch
 from fastspiking.paths import is_private
 from sgbench.errors import InputError, NonFiniteError, disk_full, one_printable_line
 from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
-from sgbench.records.chance import even_guess, is_at_chance
+from sgbench.records.consistency import even_guess, is_at_chance
 from sgbench.records.content import (
     FINAL,
     SCHEMA_VERSION,
@@ -34,12 +34,11 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.training import memory, provenance
-from sgbench.training.artefacts import save_predictions, save_weights
 from sgbench.training.build import Parts, construct, on_device
 from sgbench.training.epoch_loop import Training
-from sgbench.training.gradient_norms import GradientNorms, log_histograms, loggers_of_histograms
 from sgbench.training.run_diagnosis import RunAgreement, RunDiagnoses, learning_of
-from sgbench.training.run_folder import TEST_ACCESS, forget_checkpoints, read_access
+from sgbench.training.run_folder import TEST_ACCESS, forget_checkpoints, read_access, save_predictions, save_weights
+from sgbench.training.train_step import GradientNorms, log_histograms, loggers_of_histograms
 
 if TYPE_CHECKING:
     from sgbench.training.loggers import RunLogger

@@ -7,7 +7,9 @@ import hashlib
 import importlib
 import inspect
 import json
+import os
 import platform
+import subprocess
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +21,6 @@ from fastspiking.version import ENGINE
 from sgbench.paths import ALLOW_HYDRA, allowed
 from sgbench.records.content import Provenance, SplitName
 from sgbench.records.spec import RunSpec
-from sgbench.training import git
 from sgbench.version import __version__
 
 PACKAGES = (
@@ -196,8 +197,8 @@ def git_state(folder: Path) -> tuple[str | None, bool | None]:
 def _git(folder: Path, *words: str) -> str | None:
     """Return the output of a git command in a folder, or None if it fails."""
     try:
-        return git.ask(folder, *words, timeout_s=GIT_S).decode().strip()
-    except git.FAILURES:
+        return ask(folder, *words, timeout_s=GIT_S).decode().strip()
+    except FAILURES:
         return None
 
 
@@ -214,3 +215,25 @@ def processor() -> str:
 
 def _printable(text: str) -> str:
     return "".join(character for character in " ".join(text.split()) if character.isprintable())[:200]
+
+
+QUIET = ("-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null")
+"""Options that keep a checkout's own configuration from starting programs during a query."""
+FAILURES = (OSError, subprocess.SubprocessError)
+"""Errors of `ask` if git is missing, takes too long or fails."""
+
+
+def ask(folder: Path, *words: str, timeout_s: float = 20.0) -> bytes:
+    return subprocess.run(  # noqa: S603 - no shell, and words as above
+        ["git", *QUIET, "-C", str(folder), *words],  # noqa: S607 - the user's own git
+        env=_environment(),
+        capture_output=True,
+        timeout=timeout_s,
+        check=True,
+    ).stdout
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    path = [folder for folder in os.get_exec_path() if Path(folder).is_absolute()]
+    return {**kept, "PATH": os.pathsep.join(path), "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}

@@ -1,19 +1,27 @@
-"""Reads the results of a search's settings from the records of their runs."""
+"""Reads the results of a search from the records of its runs, and words them: the best, the table, the gap."""
 
 import contextlib
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sgbench.errors import InputError
-from sgbench.records.files import read_model
+from sgbench.leaderboard.score import Measure
+from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_predictions
+from sgbench.paths import PREDICTIONS
+from sgbench.records.files import read_bytes, read_model
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import PRUNED, Asked, Pruned
+from sgbench.statistics.pairs import compare
+from sgbench.statistics.tuning_curves import median_of_bests
+from sgbench.tables import ranges
 from sgbench.training.run_folder import folder_of, stored_record
-from sgbench.tuning.asking import TriedSetting
+from sgbench.tuning.request import Task
+from sgbench.tuning.strategies import TriedSetting
 
 
 @dataclass(frozen=True)
@@ -88,4 +96,173 @@ def select_best(outcomes: Sequence[Outcome]) -> Outcome | None:
         sorted(finished, key=lambda outcome: outcome.asked.method_id),
         key=lambda outcome: outcome.score or 0.0,
         default=None,
+    )
+
+
+@dataclass(frozen=True)
+class StudyBest:
+    """Holds the best setting of one study."""
+
+    study: int  # its number
+    best: Outcome | None  # None if every setting failed or was stopped
+    tried: int  # number of settings
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Holds the setting that a search chose, and the best of each of its studies."""
+
+    studies: tuple[StudyBest, ...]
+    chosen: Outcome | None  # best setting of all studies; None if every setting failed or was stopped
+    # Median over studies of their best validation score, larger is better; a study without one counts as the worst.
+    score: float | None  # None if the median study has no score
+    saved_epochs: int  # by pruning
+    epochs: int  # that all runs would have had without pruning
+
+
+def summarise_studies(outcomes: Sequence[Outcome]) -> SearchResult:
+    """Summarise the results of all settings of a search.
+
+    Source of the score: Dahl et al. 2023, arXiv:2306.07179, section 4.3: the median over studies of the best of
+    each; here of validation scores.
+    """
+    numbers = sorted({outcome.asked.study for outcome in outcomes})
+    studies = []
+    for number in numbers:
+        of_study = [outcome for outcome in outcomes if outcome.asked.study == number]
+        studies.append(StudyBest(number, select_best(of_study), len(of_study)))
+    scores = [study.best.score if study.best else None for study in studies]
+    median = median_of_bests([-math.inf if score is None else score for score in scores])
+    specs = [spec for outcome in outcomes for spec in outcome.specs]
+    return SearchResult(
+        studies=tuple(studies),
+        chosen=select_best(outcomes),
+        score=None if math.isinf(median) else median,
+        saved_epochs=sum(outcome.saved_epochs for outcome in outcomes),
+        epochs=sum(spec.method.protocol.epochs for spec in specs),
+    )
+
+
+def result_lines(result: SearchResult, task: Task) -> list[str]:
+    from sgbench.tables import NONE, aligned, ranges
+    from sgbench.tuning.space import setting_overrides
+
+    rows = [["study", "best validation", "seeds", "settings", "best setting"]]
+    for search in result.studies:
+        setting = "-" if search.best is None else " ".join(setting_overrides(search.best.asked.setting))
+        score = _score_text(search.best and search.best.score, task)
+        seeds = NONE if search.best is None else str(len(search.best.specs))
+        rows.append([str(search.study), score, seeds, str(search.tried), setting])
+    monitor = task.base.method.protocol.monitor.replace("_", " ")
+    first_seeds, all_seeds = ranges(task.first_seeds), ranges(task.protocol.trial_seeds)
+    seeds = first_seeds if first_seeds == all_seeds else f"{first_seeds}, of the best of each study {all_seeds}"
+    lines = [
+        f"{task.protocol.name} {task.base.method.label}: {monitor}, mean over seeds {seeds}",
+        "",
+        *aligned(rows, text_columns=1),
+        "",
+        f"median over studies of their best: {_score_text(result.score, task)}",
+    ]
+    if result.saved_epochs:
+        lines.append(f"pruning saved {result.saved_epochs} of {result.epochs} epochs")
+    return lines
+
+
+def _score_text(score: float | None, task: Task) -> str:
+    if score is None:
+        return "-"
+    if task.base.method.protocol.monitor == "validation_accuracy":
+        return f"{100 * score:.2f} %"
+    return f"loss {-score:.4g}"
+
+
+MOST_SHOWN = 3
+"""Runs whose missing classes are named one by one."""
+LOSSES_WITHOUT_GRADIENT_AT_REST = ("max_over_time", "max_since_rest")
+"""Losses that give no gradient to a class whose output stays at its resting potential."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """Holds validation scores of one setting with tuning and reporting seeds, and the classes never predicted."""
+
+    promised: Mapping[int, float]  # maps tuning seeds to scores
+    kept: Mapping[int, float]  # maps reporting seeds to scores; a failed run has that of guessing
+    measure: Measure  # accuracy, or the loss for a task without classes
+    # Maps reporting seeds to the classes that they never predict; seeds that predict all are left out.
+    never: Mapping[int, tuple[int, ...]]
+    loss: str  # name of the method's loss
+
+
+def read_promise(tuned: Sequence[RunSpec], reported: Sequence[RunSpec], measure: Measure) -> Promise:
+    never = {} if measure.is_loss else {spec.seed: never_predicted(spec) for spec in reported}
+    return Promise(
+        promised=_scores(tuned, measure),
+        kept=_scores(reported, measure),
+        measure=measure,
+        never={seed: classes for seed, classes in never.items() if classes},
+        loss=tuned[0].method.choices["loss"],
+    )
+
+
+def _scores(specs: Sequence[RunSpec], measure: Measure) -> dict[int, float]:
+    records = [record for spec in specs if (record := stored_record(spec)) is not None]
+    return {record.seed: measure.of(record.validation) for record in records}
+
+
+def never_predicted(spec: RunSpec) -> tuple[int, ...]:
+    """List the classes of the test split that a finished run predicts for no sample; empty for a failed run."""
+    record = stored_record(spec)
+    if record is None or record.predictions_sha256 is None:
+        return ()
+    path = folder_of(spec) / PREDICTIONS
+    found = parse_predictions(read_bytes(path, limit=MAX_PREDICTION_BYTES), str(path))
+    return tuple(sorted({*found.target.tolist()} - {*found.prediction.tolist()}))
+
+
+def promise_lines(promise: Promise) -> Iterator[str]:
+    """Yield a line with both mean scores, and warnings if reporting seeds are worse or never predict a class."""
+    measure = promise.measure
+    if promise.promised and promise.kept:
+        unit = "" if measure.is_loss else ", %"
+        first, later = (
+            measure.summary(measure.summarise([*scores.values()])) for scores in (promise.promised, promise.kept)
+        )
+        yield (
+            f"validation {measure.kind}{unit}: {first} with the tuning seeds {ranges(promise.promised)}, "
+            f"{later} with those that report"
+        )
+        yield from _note_on_shortfall(promise)
+    yield from _note_on_classes(promise)
+
+
+def _note_on_shortfall(promise: Promise) -> Iterator[str]:
+    measure = promise.measure
+    difference = compare(measure.signed(promise.promised), measure.signed(promise.kept))
+    ends = measure.ends(difference)
+    if ends is None or ends[0] <= 0:
+        return
+    yield (
+        f"warning: reporting seeds fall short of tuning seeds by {measure.text(difference.difference)} "
+        f"{measure.unit} (95 % interval {measure.text(ends[0])} to {measure.text(ends[1])}): of many settings, "
+        f"{len(promise.promised)} seeds chose a lucky one; a protocol with more tuning seeds chooses better"
+    )
+
+
+def _note_on_classes(promise: Promise) -> Iterator[str]:
+    if not promise.never:
+        return
+    named = [
+        f"seed {seed}: {', '.join(map(str, classes))}" for seed, classes in list(promise.never.items())[:MOST_SHOWN]
+    ]
+    more = ", ..." if len(promise.never) > MOST_SHOWN else ""
+    remedy = "see: sgbench diagnose RUN"
+    if promise.loss in LOSSES_WITHOUT_GRADIENT_AT_REST:
+        remedy = (
+            f"to loss={promise.loss} an output that stays at rest has no gradient: loss=max_since_input, or a "
+            f"smaller optimizer.lr"
+        )
+    yield (
+        f"warning: {len(promise.never)} of {len(promise.kept)} reporting seeds never predict some classes "
+        f"({'; '.join(named)}{more}); {remedy}"
     )

@@ -17,13 +17,13 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import JOURNAL_VERSION, JOURNALS, Asked, Journal, readable
 from sgbench.replicas.messages import PruningThresholds
-from sgbench.sweeps.awaited import POLL_S
+from sgbench.sweeps.shared_points import POLL_S
 from sgbench.training.build import build
 from sgbench.training.run_folder import folder_of, is_held, stored_record
 from sgbench.training.runner import run_spec
-from sgbench.tuning.asking import make_strategy
 from sgbench.tuning.outcomes import Outcome, read_outcome, select_best, stored_pruned
 from sgbench.tuning.request import Task
+from sgbench.tuning.strategies import make_strategy
 
 WARM_UP_SHARE = 3
 """The first epochs // WARM_UP_SHARE epochs pass before a run may be stopped."""

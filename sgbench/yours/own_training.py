@@ -16,7 +16,7 @@ from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.snntorch_modules import ResetGradient, is_snntorch
 from sgbench.networks.watching import tensors_in, undisturbed
 from sgbench.records.calibration import Calibration
-from sgbench.records.chance import reach_of_guessing
+from sgbench.records.consistency import reach_of_guessing
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.calibration import FIRST_SEED
 from sgbench.yours.accelerate import Accelerated

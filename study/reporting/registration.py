@@ -14,7 +14,7 @@ from sgbench.study_runner.definition import Loaded
 from sgbench.study_runner.scores import canonical
 from sgbench.study_runner.settle import settle
 from sgbench.study_runner.store import Manifest, StoreEntry
-from sgbench.training import git
+from sgbench.training import provenance
 
 TIMEOUT_S = 60
 SHORT = 12
@@ -88,8 +88,8 @@ def checkout_root(folder: Path) -> Path | None:
 
 def _git(folder: Path, *words: str) -> bytes:
     try:
-        return git.ask(folder, *words, timeout_s=TIMEOUT_S)
-    except git.FAILURES as error:
+        return provenance.ask(folder, *words, timeout_s=TIMEOUT_S)
+    except provenance.FAILURES as error:
         raise InputError(f"{folder}: git {words[0]} failed; run inside a full clone of the repository") from error
 
 

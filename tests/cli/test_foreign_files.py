@@ -15,7 +15,7 @@ from sgbench.composition.hydra_internals import checked_loader
 from sgbench.composition.plan import RunPlan, plan
 from sgbench.errors import InputError, one_printable_line
 from sgbench.paths import OWN_CONF_FOLDER
-from sgbench.sweeps.checked import build_and_check
+from sgbench.sweeps.saved import build_and_check
 from tests.thinned import thinned
 
 HOSTILE: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("hostile.yaml").read_text())

@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from sgbench.cli.main import main
 from sgbench.composition.plan import plan
-from sgbench.sweeps import awaited
+from sgbench.sweeps import shared_points
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
 from tests.messages import lines_naming
@@ -29,7 +29,7 @@ def other(monkeypatch: pytest.MonkeyPatch) -> dict[str, FileLock]:
         if held.get("finishes"):
             run_spec(spec)
 
-    monkeypatch.setattr(awaited.wait_for_others, "__defaults__", (pause,))
+    monkeypatch.setattr(shared_points.wait_for_others, "__defaults__", (pause,))
     lock.acquire()
     return held
 

@@ -12,8 +12,8 @@ from sgbench.composition.compose import compose
 from sgbench.composition.overrides import Overrides
 from sgbench.composition.plan import plan
 from sgbench.errors import InputError
-from sgbench.sweeps.checked import build_and_check
 from sgbench.sweeps.notes import notes_before_running
+from sgbench.sweeps.saved import build_and_check
 from tests.messages import lines_naming
 from tests.run.tiny import WORDS
 from tests.thinned import thinned_rows

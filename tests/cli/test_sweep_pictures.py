@@ -16,7 +16,7 @@ from scipy import special, stats
 from sgbench.cli.main import main
 from sgbench.plots import style
 from sgbench.plots.sweep import sweep_figure
-from sgbench.sweeps.picture import axis_label, picture_of
+from sgbench.sweeps.api import axis_label, picture_of
 from sgbench.sweeps.points import read_grid
 from sgbench.sweeps.results import read_results
 from tests.cli.filled_sweeps import SHAPES, SLOPES, TUNING, Capture, fill, reached

@@ -22,11 +22,11 @@ from sgbench.plots.sweep import sweep_figure
 from sgbench.plots.sweep_spikes import spikes_figure
 from sgbench.records.files import to_json
 from sgbench.records.method import method_id
+from sgbench.sweeps.api import failed_map, picture_of
 from sgbench.sweeps.notes import notes_before_running
-from sgbench.sweeps.picture import failed_map, picture_of
 from sgbench.sweeps.points import grid_of
-from sgbench.sweeps.remembered import remember, to_remember
 from sgbench.sweeps.results import read_results
+from sgbench.sweeps.saved import remember, to_remember
 from sgbench.training.run_folder import folder_of, keeps_locks, locked
 from tests.leaderboard import factory
 from tests.leaderboard.test_loss_boards import with_loss

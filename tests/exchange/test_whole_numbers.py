@@ -15,8 +15,7 @@ from sgbench.exchange.chip_run import compare_with_simulation, find_chip, precis
 from sgbench.exchange.whole_numbers import Precision, WholeLayer, read_layers, run_layers, whole_layers
 from sgbench.leaderboard.score import measures
 from sgbench.records.energy import EnergyTarget
-from sgbench.records.files import parse_model
-from sgbench.records.shards import ShardLine, read_shard, shard_lines
+from sgbench.records.files import ShardLine, parse_model, read_shard, shard_lines
 from sgbench.training.build import Parts, build
 from sgbench.training.run_folder import folder_of
 from sgbench.training.stored_run import StoredRun

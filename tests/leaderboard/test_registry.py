@@ -23,7 +23,7 @@ from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.shipped import installed, pack, read_shipped
 from sgbench.leaderboard.store.tree import RecordTree
-from sgbench.records import shards
+from sgbench.records import files
 from tests.messages import lines_naming, raises_naming
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,7 +141,7 @@ def test_a_damaged_registry_is_named(data: bytes, reason: str, path: Path) -> No
 
 def test_a_registry_that_unpacks_to_more_than_it_may_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two MiB of blanks where one is allowed: refused before they are all in memory."""
-    monkeypatch.setattr(shards, "MAX_PLAIN_BYTES", 2**20)
+    monkeypatch.setattr(files, "MAX_PLAIN_BYTES", 2**20)
     path.write_bytes(lzma.compress(b" " * 2**21))
     with raises_naming(InputError, "more than 1 MiB"):
         read_shipped(path)

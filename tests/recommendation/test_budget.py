@@ -18,7 +18,7 @@ from sgbench.recommendation.budget_advice import Budget, BudgetAdvice
 from sgbench.recommendation.left_out import CarriedAdvice, in_short
 from sgbench.recommendation.priced import moved_nj
 from sgbench.records.counts import OpCounts
-from sgbench.records.energy_case import CaseLayer, CasePoint, Range
+from sgbench.records.energy import CaseLayer, CasePoint, Range
 from tests.figures import figures
 from tests.messages import lines_naming, raises_naming
 from tests.rooms import ROOT

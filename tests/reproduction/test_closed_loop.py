@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from sgbench.reproduction.closed_loop import gradient, integrals, loop_integral
 from sgbench.reproduction.definition import read
 from sgbench.reproduction.figures import read_results
-from sgbench.reproduction.page import as_page
-from sgbench.reproduction.report import ours
-from sgbench.reproduction.runs import calculated
+from sgbench.reproduction.page import as_page, ours
+from sgbench.reproduction.runs import calculated, gradient, integrals, loop_integral
 
 SETTINGS = {"x": 1.0, "radius": 1.8, "points": 1500}
 

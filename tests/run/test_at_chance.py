@@ -14,7 +14,7 @@ from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.score import guesses, measure_of, measures
-from sgbench.records.chance import is_at_chance, reach_of_guessing
+from sgbench.records.consistency import is_at_chance, reach_of_guessing
 from sgbench.records.content import Scores
 from sgbench.records.files import read_model, to_json
 from sgbench.records.method import method_id

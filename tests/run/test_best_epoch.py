@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from sgbench.training.selection import BestEpoch
+from sgbench.training.epoch_loop import BestEpoch
 from tests.run.two_layers import make_network
 
 

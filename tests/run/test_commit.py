@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import sgbench
-from sgbench.training import git
+from sgbench.training import provenance
 from tests.run.tiny import WORDS
 
 CHECKOUT = Path(sgbench.__file__).resolve().parents[1]
@@ -43,7 +43,7 @@ def test_looking_at_a_checkout_starts_nothing(way: str, tmp_path: Path, monkeypa
         (tmp_path / "git").write_text(f"#!/bin/sh\ntouch {told}\n")
         (tmp_path / "git").chmod(0o755)
         monkeypatch.setenv("PATH", f".{os.pathsep}{os.environ['PATH']}")
-    assert git.ask(tmp_path, "status", "--porcelain", timeout_s=60) == {"path": b"?? git\n"}.get(way, b"")
+    assert provenance.ask(tmp_path, "status", "--porcelain", timeout_s=60) == {"path": b"?? git\n"}.get(way, b"")
     assert not told.exists()
     subprocess.run(["git", "status"], check=False, capture_output=True)  # noqa: S607
     assert told.exists()

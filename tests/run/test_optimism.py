@@ -18,12 +18,11 @@ from sgbench.records.record import RunRecord
 from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.messages import WorkerMessage
 from sgbench.submissions.plausible import consistency_problems
-from sgbench.sweeps.selected_on_test import optimism_lines
+from sgbench.sweeps.saved import optimism_lines
 from sgbench.training.build import build
-from sgbench.training.epoch_loop import Training, Watched
+from sgbench.training.epoch_loop import BestEpoch, Training, Watched
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
-from sgbench.training.selection import BestEpoch
 from tests.leaderboard.factory import record
 from tests.messages import lines_naming
 from tests.run.hooks import stop_after

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from sgbench.training.gradient_norms import GradientNorms
 
 import sgbench
 from sgbench.cli.main import main
@@ -20,7 +21,6 @@ from sgbench.records.flat import flat
 from sgbench.records.record import RunRecord
 from sgbench.replicas.group_worker import GroupWorker
 from sgbench.training.build import build
-from sgbench.training.gradient_norms import GradientNorms
 from sgbench.training.mlflow_runs import mlflow_logger
 from sgbench.training.run_folder import folder_of
 from tests.run.tiny import WORDS

@@ -21,9 +21,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.submissions.tuning import best, log_problems, make_log, unconfirmed
 from sgbench.training.run_folder import folder_of, stored_record
-from sgbench.tuning.outcome_text import summarise_studies
-from sgbench.tuning.outcomes import select_best
-from sgbench.tuning.promise import Promise, never_predicted, promise_lines
+from sgbench.tuning.outcomes import Promise, never_predicted, promise_lines, select_best, summarise_studies
 from tests.figures import figures
 from tests.messages import lines_naming, raises_naming
 from tests.tuning.test_search import RATE, Toy, near_one, searched, task

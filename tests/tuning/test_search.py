@@ -19,12 +19,11 @@ from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import JOURNALS, read_journals
 from sgbench.replicas.messages import PruningThresholds
 from sgbench.training.run_folder import folder_of, locked
-from sgbench.tuning.asking import Random, Sobol, Tpe, TriedSetting, optuna_distribution
-from sgbench.tuning.outcome_text import summarise_studies
-from sgbench.tuning.outcomes import Outcome
+from sgbench.tuning.outcomes import Outcome, summarise_studies
 from sgbench.tuning.request import Request, Task, make_task
 from sgbench.tuning.search import Search, pruning_thresholds
 from sgbench.tuning.space import Interval, search_space
+from sgbench.tuning.strategies import Random, Sobol, Tpe, TriedSetting, optuna_distribution
 from tests.leaderboard import factory
 from tests.messages import lines_naming, raises_naming
 

@@ -14,7 +14,7 @@ from sgbench.leaderboard.pages.tuning_section import ABOUT, UNEQUAL, have_one_bu
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
-from sgbench.records.chance import even_guess
+from sgbench.records.consistency import even_guess
 from sgbench.records.energy import EnergyTarget, Evidence
 from sgbench.records.trust import Verification
 from sgbench.statistics.pairs import Comparison, compare, probability_of_improvement

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sgbench.errors import InputError
-from sgbench.records.files import read_bytes, write_atomic
-from sgbench.records.shards import read_shard, shard_lines
+from sgbench.records.files import read_bytes, read_shard, shard_lines, write_atomic
 
 INDEX = "index.csv"
 """Name of the index in the folder of a protocol; a board whose records are all files has none."""

@@ -9,9 +9,8 @@ from pydantic import ValidationError
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.store.reading import Finding, finding
-from sgbench.records.base import Natural, Sha256, Strict
+from sgbench.records.base import Link, Natural, Sha256, Strict
 from sgbench.records.files import first_problem, read_bytes, read_model, to_json, write_atomic
-from sgbench.records.text import Link
 
 OBJECTS = "objects"
 Kind = Literal["csv", "safetensors", "json"]

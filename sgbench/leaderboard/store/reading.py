@@ -9,9 +9,8 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, deviation
 from sgbench.leaderboard.store.sources import source_of
 from sgbench.paths import RECORD
-from sgbench.records.files import parse_model, read_bytes
+from sgbench.records.files import ShardLine, parse_model, read_bytes
 from sgbench.records.record import KnownMethods, RunRecord
-from sgbench.records.shards import ShardLine
 
 Layout = Literal["runs", "leaderboards", "registry"]
 """Layout of a folder of records; a registry is one file with contents of boards in place of records."""

@@ -7,9 +7,8 @@ from pathlib import Path
 from sgbench.errors import InputError
 from sgbench.leaderboard.store.index import LinePlace, RowSeed, ShardReader, read_index, write_index
 from sgbench.leaderboard.store.sources import row_beside, source_of
-from sgbench.records.files import parse_model, read_model, to_json, write_atomic
+from sgbench.records.files import ShardLine, parse_model, read_model, to_json, write_atomic
 from sgbench.records.record import RunRecord
-from sgbench.records.shards import ShardLine
 
 RECORDS = "records"
 

@@ -14,7 +14,7 @@ from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.leaderboard.store.prediction_tables import PredictionTable, parse_prediction_table, same_steps
 from sgbench.leaderboard.store.predictions import Predictions
-from sgbench.training.artefacts import predictions_table
+from sgbench.training.run_folder import predictions_table
 
 SAME_OUTPUT = 0.01
 """Tolerance of a sample's outputs, as root mean square relative to the spread of all outputs."""

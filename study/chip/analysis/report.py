@@ -17,7 +17,7 @@ from sgbench.recommendation.budget_advice import needs_text, share_text
 from sgbench.recommendation.budget_export import panels_of
 from sgbench.recommendation.left_out import LeftOut, in_short, leave_one_out
 from sgbench.recommendation.priced import PricedTask, failed_settings, most_bits, priced_task
-from sgbench.records.shards import ShardLine
+from sgbench.records.files import ShardLine
 from sgbench.tables import NONE, decimal_text
 from study.reporting.pages.text import StudyPage, StudyPicture, details, resets_text, table
 from study.reporting.report import Passage, Report, ReportInput
