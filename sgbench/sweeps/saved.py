@@ -1,4 +1,4 @@
-"""Builds each method of a sweep before it runs, stores the sweep under its name, and warns of selection on test data."""
+"""Builds each method of a sweep before it runs, stores the sweep under its name, warns of selection on test data."""
 
 from __future__ import annotations
 
