@@ -13,8 +13,8 @@ from benchmarks.measure import interleave, limited
 from fastspiking.signals.trajectory import Batch
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.lockstep import Lockstep
+from sgbench.replicas.passes import Stack
 from sgbench.replicas.replica import Replica
-from sgbench.replicas.stack import Stack
 from sgbench.training.build import Parts, build
 from sgbench.training.memory import keep_freed_memory
 from sgbench.training.provenance import Code

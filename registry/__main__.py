@@ -26,8 +26,8 @@ from sgbench.records.audit import Repetition
 from sgbench.records.confirmation import MOST_BYTES, DataConfirmation
 from sgbench.records.files import first_problem, parse_model, read_bytes
 from sgbench.records.trust import Notice
-from sgbench.submissions.restore import restore
-from sgbench.submissions.verify.judge import DataJudge
+from sgbench.submissions.stored_runs import restore
+from sgbench.submissions.verify.verdict import DataJudge
 
 SUBMISSIONS = Path("submissions")
 

@@ -24,10 +24,8 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, RunSpec
 from sgbench.records.trust import Verification
 from sgbench.statistics.sampling import drawn
-from sgbench.submissions.draws import is_short, kept, number_of, promised
-from sgbench.submissions.repetition import with_repetition
-from sgbench.submissions.verify.outcome import mean
-from sgbench.submissions.verify.recompose import recompose
+from sgbench.submissions.draws import is_short, kept, number_of, promised, with_repetition
+from sgbench.submissions.verify.outcome import mean, recompose
 from sgbench.training.provenance import FAILURES, ask
 from sgbench.training.run_folder import stored_record
 

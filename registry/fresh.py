@@ -13,8 +13,7 @@ from sgbench.records.method import method_id
 from sgbench.records.spec import Method
 from sgbench.records.submission import Submission
 from sgbench.submissions.verify.network import load_weights
-from sgbench.submissions.verify.outcome import mean, score_of
-from sgbench.submissions.verify.recompose import recompose
+from sgbench.submissions.verify.outcome import mean, recompose, score_of
 from sgbench.submissions.verify.tiers import score_test
 from sgbench.training.build import build
 from sgbench.training.epoch_loop import Training

@@ -26,7 +26,7 @@ MOVED = {
     "sgbench.inspection.surrogate_facts": "sgbench.plots.entries.surrogate_curves",
     "sgbench.inspection.surrogate_picture": "sgbench.plots.entries.surrogate",
     "sgbench.leaderboard.registry": "sgbench.leaderboard.shipped",
-    "sgbench.leaderboard.releases.all_rows": "sgbench.leaderboard.releases.exports",
+    "sgbench.leaderboard.releases.all_rows": "sgbench.leaderboard.releases.make",
     "sgbench.metrics.evaluation": "sgbench.training.evaluation",
     "sgbench.metrics.spiking": "sgbench.metrics",
     "sgbench.neurons.takeoff": "sgbench.neurons.base",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from sgbench.composition import catalogue
-from sgbench.composition.formula import formula_reference
+from sgbench.composition.compose import formula_reference
 from sgbench.errors import InputError, suggest
 from sgbench.paths import conf_dir
 

@@ -7,7 +7,7 @@ from registry.site.files import Page
 from registry.site.sources import Sources
 from sgbench.errors import InputError
 from sgbench.leaderboard.families import MIN_FOR_RANKS, AcrossTasks, across_tasks, scores_by_task
-from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
+from sgbench.leaderboard.pages.picture import mean_ranks, profiles
 from sgbench.plots.board_charts import across_charts
 from sgbench.plots.layout import laid_out
 from sgbench.tables import NONE

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from registry.site.files import Page
 from registry.site.method_curves import MEAN
 from registry.site.sources import ShownRow, Sources
-from sgbench.leaderboard.labels import parameter_text
+from sgbench.leaderboard.differing_settings import parameter_text
 from sgbench.leaderboard.pages.explain import figures
 from sgbench.plots.chart import Charts
 from sgbench.records.spec import GROUPS, Method

@@ -12,7 +12,7 @@ from registry.site.method_tables import energy_tables, layer_table, provenance_t
 from registry.site.sources import ShownRow, Sources, method_path, protocol_path
 from registry.site.tuning_maps import method_maps
 from sgbench.errors import InputError
-from sgbench.leaderboard.labels import parameter_text
+from sgbench.leaderboard.differing_settings import parameter_text
 from sgbench.leaderboard.pages.checked import repeats_text
 from sgbench.leaderboard.pages.columns import CLAIMED, rank_text
 from sgbench.leaderboard.pages.export import encode, to_table

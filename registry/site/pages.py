@@ -18,7 +18,7 @@ from registry.site.search import search_files
 from registry.site.sources import Sources
 from registry.site.texts import text_pages
 from sgbench.errors import InputError
-from sgbench.leaderboard.measuring import MANY, SHARES, shares
+from sgbench.leaderboard.contents import MANY, SHARES, shares
 from sgbench.leaderboard.processes import in_processes, workers_for
 from sgbench.leaderboard.store.reading import RecordFile
 from sgbench.plots.chart import CHARTS, Chart, Charts, charts_of_json

@@ -7,7 +7,7 @@ from registry.site.files import Page
 from registry.site.sources import Sources, method_path, protocol_path
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import Board
-from sgbench.leaderboard.labels import surrogate_call
+from sgbench.leaderboard.differing_settings import surrogate_call
 from sgbench.leaderboard.rows import MethodRow
 from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.leaderboard.store.repeats import NOT_REPEATABLE

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from registry.site.sources import Sources, method_path
 from sgbench.leaderboard.families import Tuned, families, tuned
-from sgbench.leaderboard.pages.family_pictures import tuning_curves
+from sgbench.leaderboard.pages.picture import tuning_curves
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.plots.board_charts import MAX_ROWS, ScoredRow, score_charts, tuning_charts
 from sgbench.plots.chart import Charts

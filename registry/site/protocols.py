@@ -10,9 +10,9 @@ from registry.site.sources import Sources, method_path, plain, protocol_path
 from registry.site.tuning_maps import board_maps
 from sgbench.composition.overrides import seed_override
 from sgbench.leaderboard.deviation import experiment_of
+from sgbench.leaderboard.pages.brief import row_table
 from sgbench.leaderboard.pages.checked import cannot_rank, checked_text
 from sgbench.leaderboard.pages.empty import too_few, without_rows
-from sgbench.leaderboard.pages.row_table import row_table
 from sgbench.leaderboard.pages.sections import statements
 from sgbench.leaderboard.pages.seeds import seeds_outside
 from sgbench.leaderboard.pages.values import to_csv, to_json

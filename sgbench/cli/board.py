@@ -118,7 +118,7 @@ def _check(args: argparse.Namespace) -> int:
     if args.site is not None:
         return _name_of_site(args)
     from sgbench.leaderboard.board import check
-    from sgbench.submissions.repeated import not_repeated, other_draws
+    from sgbench.submissions.stored_runs import not_repeated, other_draws
     from sgbench.tables import counted
 
     references = references_of(args)
@@ -152,8 +152,7 @@ def _show(args: argparse.Namespace) -> int:
 
 def _print_board(board: Board, args: argparse.Namespace) -> None:
     """Print a board: in a terminal five columns that fit; with --wide or in a pipe all, and energies."""
-    from sgbench.leaderboard.pages.terminal_energy import energy_lines
-    from sgbench.leaderboard.pages.terminal_outside import outsider_lines
+    from sgbench.leaderboard.pages.terminal import energy_lines, outsider_lines
 
     width = screen(args)
     shown = brief_columns(board, width)

@@ -244,7 +244,7 @@ def _tuning_table(families: Sequence[Tuned], by: str, measure: Measure) -> Itera
 
 def _plot_across(across: AcrossTasks, path: Path) -> None:
     """Draw families of methods compared over tasks into a file."""
-    from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
+    from sgbench.leaderboard.pages.picture import mean_ranks, profiles
     from sgbench.plots import style
     from sgbench.plots.board_charts import across_figure
 
@@ -253,7 +253,7 @@ def _plot_across(across: AcrossTasks, path: Path) -> None:
 
 def _plot_tuning(families: Sequence[Tuned], measure: Measure, path: Path) -> None:
     """Draw how families of methods depend on their settings into a file."""
-    from sgbench.leaderboard.pages.family_pictures import tuning_curves
+    from sgbench.leaderboard.pages.picture import tuning_curves
     from sgbench.plots import style
     from sgbench.plots.board_charts import tuning_figure
 

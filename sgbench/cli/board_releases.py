@@ -100,7 +100,7 @@ def _export_rows(args: argparse.Namespace, tree: RecordTree) -> int:
     """Write the rows of the boards that `args` choose; see `_export`. A registry has rows but no records."""
     from sgbench.leaderboard.board import show
     from sgbench.leaderboard.contents import protocols_of
-    from sgbench.leaderboard.releases.exports import EXPORTS
+    from sgbench.leaderboard.releases.make import EXPORTS
     from sgbench.records.files import write_atomic
 
     chosen = chosen_protocols(args.protocol, protocols_of(tree))

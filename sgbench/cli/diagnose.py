@@ -186,7 +186,7 @@ def _exact_parser() -> argparse.ArgumentParser:
 def _exact(args: argparse.Namespace) -> int:
     """Print how a surrogate's gradient compares with the exact gradient on tiny networks of noisy neurons."""
     from sgbench.composition.compose import compose
-    from sgbench.diagnosis.exact import exact
+    from sgbench.diagnosis.score_function import exact
     from sgbench.training.build import construct
 
     for override in args.overrides:

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 from sgbench.cli.common import answer, screen
 from sgbench.composition.data_facts import in_time
 from sgbench.energy.baseline import bit_share
-from sgbench.energy.crossover import EnergyComparison, Matched, matched, synapse_rate
+from sgbench.energy.crossover import Duel, EnergyComparison, Matched, matched, synapse_rate
 from sgbench.energy.pool import pooled
 from sgbench.energy.price import chosen_targets
-from sgbench.energy.stability import Duel
 from sgbench.errors import InputError
 from sgbench.leaderboard import costs
-from sgbench.leaderboard.varying import names_apart
+from sgbench.leaderboard.differing_settings import names_apart
 from sgbench.paths import RECORD
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy import EnergyTarget

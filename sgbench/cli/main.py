@@ -154,8 +154,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _completion(arguments: list[str]) -> int:
-    from sgbench.cli.completion import candidates
-    from sgbench.composition.completion import SHELLS, script
+    from sgbench.cli.completion import SHELLS, candidates, script
 
     if arguments[:1] == ["--line"]:
         sys.stdout.write("".join(f"{word}\n" for word in candidates(" ".join(arguments[1:]), parser)))

@@ -94,7 +94,7 @@ def recommend(args: argparse.Namespace) -> int:
 
 def _recommend_under_budget(args: argparse.Namespace) -> int:
     """Print the settings with which a network meets a budget of energy on a target."""
-    from sgbench.recommendation.budget_export import tree_of
+    from sgbench.recommendation.budget_advice import tree_of
     from sgbench.recommendation.recommend import recommend
 
     measured = "--target answers from measured runs; name a finished run of yours with --run"

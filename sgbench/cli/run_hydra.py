@@ -25,6 +25,7 @@ from sgbench.errors import (
     shows_traceback,
 )
 from sgbench.paths import RECORD, conf_dir, default_runs_dir
+from sgbench.sweeps.names import name_methods
 from sgbench.sweeps.outcome import (
     NO_RECORD,
     Guessing,
@@ -35,7 +36,6 @@ from sgbench.sweeps.outcome import (
     headline,
     point_label,
 )
-from sgbench.sweeps.results import name_methods
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -79,7 +79,7 @@ def _make(args: argparse.Namespace) -> int:
 def _print_summary(summary: SubmissionSummary, args: argparse.Namespace) -> int:
     from sgbench.leaderboard.store.reading import by_cause
     from sgbench.submissions.check import check
-    from sgbench.submissions.verify.judge import DataJudge
+    from sgbench.submissions.verify.verdict import DataJudge
 
     references = references_of(args)
     verdict = check(Path(summary.folder), references=references, judge=DataJudge(references))
@@ -110,7 +110,7 @@ def _print_problems(verdict: Checked, folder: str = "") -> None:
 
 
 def _description(summary: SubmissionSummary, verdict: Checked) -> str:
-    from sgbench.leaderboard.labels import surrogate_call
+    from sgbench.leaderboard.differing_settings import surrogate_call
 
     method = None if verdict.submission is None else verdict.submission.method
     parts = [summary.protocol, f"division {summary.division}", f"{len(summary.seeds)} seeds"]
@@ -128,7 +128,7 @@ def _make_submission(args: argparse.Namespace, author: Author) -> SubmissionSumm
     from sgbench.submissions.make import make
 
     if args.external:
-        from sgbench.submissions.verify.judge import DataJudge
+        from sgbench.submissions.verify.verdict import DataJudge
 
         references = references_of(args)
         if args.protocol is None:
@@ -149,7 +149,7 @@ def _make_submission(args: argparse.Namespace, author: Author) -> SubmissionSumm
 
 def _check(args: argparse.Namespace) -> int:
     from sgbench.submissions.check import check
-    from sgbench.submissions.verify.judge import DataJudge
+    from sgbench.submissions.verify.verdict import DataJudge
 
     references = references_of(args)
     judge = DataJudge(references)

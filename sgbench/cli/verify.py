@@ -52,8 +52,8 @@ def _verify_submission(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.store.method_provenance import place_of
     from sgbench.leaderboard.store.prediction_tables import claim_of
     from sgbench.submissions.check import check
-    from sgbench.submissions.verify.judge import DataJudge
     from sgbench.submissions.verify.tiers import Verifier
+    from sgbench.submissions.verify.verdict import DataJudge
 
     if args.by is not None and args.tier == "retrained":
         raise InputError(

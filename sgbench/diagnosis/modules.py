@@ -11,13 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sgbench.diagnosis.activity import activity
 from sgbench.diagnosis.advice import ModuleFacts, advise_modules, outlook, why_not_fine
-from sgbench.diagnosis.flow import FLOW, flow, joined_gradient, log_slope, weights
-from sgbench.diagnosis.jacobian import NAMES
+from sgbench.diagnosis.flow import FLOW, NAMES, flow, joined_gradient, log_slope, weights
 from sgbench.diagnosis.panels import ACTIVITY, OF_WEIGHTS
-from sgbench.diagnosis.shown import ShownDiagnosis
-from sgbench.diagnosis.traces import LayerTrace, leaf_like, recorded_step
+from sgbench.diagnosis.text import ShownDiagnosis
+from sgbench.diagnosis.traces import LayerTrace, activity, leaf_like, recorded_step
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.base import Network
 from sgbench.networks.snntorch_modules import reset_gradient_of, spiking_modules

@@ -10,14 +10,12 @@ from torch import Tensor
 
 from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis import agreement as compared
-from sgbench.diagnosis.activity import activity
 from sgbench.diagnosis.advice import HIGH_PEAK, advise, outlook
 from sgbench.diagnosis.enumeration import enumerated
-from sgbench.diagnosis.flow import FLOW, flow, log_slope, weights, weights_gradient
-from sgbench.diagnosis.jacobian import NAMES, jacobians
+from sgbench.diagnosis.flow import FLOW, NAMES, flow, jacobians, log_slope, weights, weights_gradient
 from sgbench.diagnosis.score_function import estimated
-from sgbench.diagnosis.shown import ShownDiagnosis
-from sgbench.diagnosis.traces import LayerTrace, TracedBatch, trace
+from sgbench.diagnosis.text import ShownDiagnosis
+from sgbench.diagnosis.traces import LayerTrace, TracedBatch, activity, trace
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.base import Network
 from sgbench.neurons.gated import passes_reset

@@ -13,7 +13,7 @@ import torch
 from fastspiking.signals.streams import generator
 from fastspiking.signals.trajectory import Batch
 from sgbench.diagnosis import disturbed_input as of_input
-from sgbench.diagnosis import disturbed_network as of_network
+from sgbench.diagnosis import disturbed_input as of_network
 from sgbench.errors import InputError, NonFiniteError, require_count, require_number, suggest
 from sgbench.networks.base import Network
 from sgbench.records.content import Scores

@@ -7,8 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from fastspiking.signals.trajectory import valid_steps
-from sgbench.diagnosis.activity import IN_WINDOW
-from sgbench.diagnosis.traces import LayerTrace, TracedBatch
+from sgbench.diagnosis.traces import IN_WINDOW, LayerTrace, TracedBatch
 
 ValuesByStep = tuple[float | None, ...]
 

@@ -10,9 +10,18 @@ from torch import Tensor
 
 from fastspiking.signals.spikes import Signal, dense
 from fastspiking.signals.trajectory import Batch, Trajectory
-from sgbench.energy.convolution import Arriving, Fans, count_convolution
+from sgbench.energy.convolution import (
+    Arriving,
+    Came,
+    Fans,
+    PerSample,
+    count_convolution,
+    count_events,
+    one_step_later,
+    spread,
+    within,
+)
 from sgbench.energy.module_operations import StoredWeights, stored
-from sgbench.energy.per_sample import Came, PerSample, count_events, one_step_later, spread, within
 from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer, Network
 from sgbench.networks.convolution import ConvLayer

@@ -16,7 +16,7 @@ from sgbench.errors import InputError, SgbenchError, StorageError
 from sgbench.leaderboard.contents import contents_of
 from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.pages.picture_digest import stale
+from sgbench.leaderboard.pages.picture import stale
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.processes import workers_for

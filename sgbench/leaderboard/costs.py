@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sgbench.energy.crossover import Duel, duels, parts
 from sgbench.energy.pool import pooled
 from sgbench.energy.price import BoundedValue, EnergyEstimate, price
-from sgbench.energy.stability import Duel, duels, parts
 from sgbench.errors import InputError
 from sgbench.records.counts import Count, OpCounts
 from sgbench.records.energy import EnergyTarget

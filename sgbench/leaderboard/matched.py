@@ -3,9 +3,8 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from sgbench.energy.crossover import EnergyComparison, Matched, matched
+from sgbench.energy.crossover import Duel, EnergyComparison, Matched, matched
 from sgbench.energy.interval import BoundedValue
-from sgbench.energy.stability import Duel
 from sgbench.errors import InputError
 from sgbench.leaderboard.costs import stability
 from sgbench.leaderboard.rows import Board, MethodRow

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from sgbench.leaderboard.costs import Costs, costs
+from sgbench.leaderboard.differing_settings import Varying, common, name_of, varying_parameters
 from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.leaderboard.store.outside import Outsider
-from sgbench.leaderboard.store.sources import method_of_row, source_of
-from sgbench.leaderboard.varying import Varying, common, name_of, varying_parameters
+from sgbench.leaderboard.store.reading import method_of_row, source_of
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.record import RunRecord
 from sgbench.records.release import Part

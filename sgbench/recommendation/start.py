@@ -1,7 +1,7 @@
 """Measure a network before training: depth, recurrence, spikes of each layer, and how its potentials lie."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,55 @@ from sgbench.composition.compose import compose
 from sgbench.diagnosis.passing import RecurrentLayer, mean_passing_steps, near_share
 from sgbench.errors import InputError
 from sgbench.networks.snntorch_modules import is_snntorch
+from sgbench.networks.watching import RECURRENT, Watcher, is_recurrent, run_watched, shown_by
 from sgbench.recommendation.answer import MeasuredNetwork
-from sgbench.recommendation.hooks import RECURRENT, Hook, recurrent_layers, run_hooked
 from sgbench.records.spec import RunSpec
 from sgbench.training.build import Parts, build
 from sgbench.training.creation import create
+
+__all__ = ["RECURRENT", "Hook", "recurrent_layers", "run_hooked"]
+Hook = Callable[[Any, Any, Any], None]  # receives a layer, its current and its output after each call of it
+SpikesAndPotential = tuple[Tensor, Tensor]
+"""Spikes and potentials minus threshold of a layer in one time step."""
+
+
+def run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) -> None:
+    """Run a batch through a network from rest, in evaluation mode, with a hook on each layer; see `run_watched`."""
+    run_watched(network, batch, {layer: Watcher(hook, steps=True) for layer, hook in hooks.items()})
+
+
+@torch.no_grad()
+def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLayer], int, int]:
+    """Run one forward pass, and record the recurrent layers.
+
+    Returns the potentials of each recurrent layer that is called, the count of samples, and the count of their spikes.
+    """
+    layers = {name: layer for name, layer in network.named_modules() if is_recurrent(layer)}
+    recorded: dict[str, list[SpikesAndPotential]] = {name: [] for name in layers}
+    run_hooked(network, batch, {layer: _record_into(recorded[name]) for name, layer in layers.items()})
+    called = {name: steps for name, steps in recorded.items() if steps}
+    if not called:
+        raise InputError(
+            f"{type(network).__name__}: no recurrent layer of snnTorch's (RLeaky, RSynaptic) is called, and "
+            f"passing steps choose a width for recurrent ones alone; see sgbench.recommend(network=..., batch=...)"
+        )
+    samples = max(len(spikes) for steps in called.values() for spikes, _ in steps)
+    spike_count = int(sum((spikes != 0).sum() for steps in called.values() for spikes, _ in steps))
+    potentials = [
+        RecurrentLayer(name, torch.stack([centred for _, centred in steps]), series=steps[0][0].numel())
+        for name, steps in called.items()
+    ]
+    return potentials, samples, spike_count
+
+
+def _record_into(steps: list[SpikesAndPotential]) -> Hook:
+    def hook(module: Any, _: object, output: Any) -> None:
+        shown = shown_by(module, output)
+        if shown is None:
+            raise InputError(f"{type(module).__name__} does not show its membrane potential; set output=True")
+        steps.append(shown)
+
+    return hook
 
 
 def measure_overrides(

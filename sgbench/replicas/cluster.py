@@ -12,9 +12,8 @@ from typing import Protocol
 
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.grouping import PointGroup, memory_for, need_bytes
-from sgbench.replicas.jobs import STOP, GroupJob
+from sgbench.replicas.jobs import OVER, STOP, GroupJob, ProgressReader
 from sgbench.replicas.messages import PruningThresholds, WorkerMessage
-from sgbench.replicas.progress import OVER, ProgressReader
 from sgbench.training.build import build
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import finished_record, stored_record

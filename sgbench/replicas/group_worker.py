@@ -20,8 +20,8 @@ from sgbench.records.spec import RunSpec
 from sgbench.replicas.grouping import count_fitting, need_bytes
 from sgbench.replicas.lockstep import Lockstep, validate_member, watch_member
 from sgbench.replicas.messages import PruningThresholds, Say, Stopped, WorkerMessage
+from sgbench.replicas.passes import Stack
 from sgbench.replicas.replica import Replica
-from sgbench.replicas.stack import Stack
 from sgbench.training import memory
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import finished_record, folder_of, locked

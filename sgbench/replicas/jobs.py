@@ -4,19 +4,110 @@ A job can receive a cluster's signals only after it is unpickled, so torch, whic
 """
 
 import contextlib
+import gc
+import json
+import logging
 import os
+import signal
 import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
-from sgbench.errors import InputError
+from fastspiking import fused
+from sgbench.errors import InputError, SgbenchError, StorageError, one_printable_line
+from sgbench.records.content import EpochScores
+from sgbench.records.files import parse_tree, read_bytes, write_atomic
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.messages import PruningThresholds, Stopped, WorkerMessage
-from sgbench.replicas.progress import ProgressWriter
+from sgbench.replicas.group_worker import GroupWorker
+from sgbench.replicas.messages import PruningThresholds, Say, Stopped, WorkerMessage
 from sgbench.training.provenance import Code
+
+log = logging.getLogger("sgbench")
+WRITE_S = 1.0  # shortest time between two writes
+OVER = ("ended", "refused", "pruned")
+"""Kinds of a point's last message."""
+
+
+class ProgressWriter:
+    """Writes the latest message of each point to a file, without records, which are in their runs' folders."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.points: dict[int, dict[str, Any]] = {}
+        self.notes: list[str] = []
+        self.is_new = False
+        self.written_s = -WRITE_S
+
+    def say(self, message: WorkerMessage) -> None:
+        """Add a message, and write the file if that is due."""
+        self.is_new = True
+        if message.kind == "noted":
+            self.notes.append(message.line)
+        else:
+            selected = None if message.selected is None else message.selected.model_dump()
+            self.points[message.point] = {
+                "kind": message.kind,
+                "epochs": message.epochs,
+                "selected": selected,
+                "line": message.line,
+                "exit_code": message.exit_code,
+            }
+        self.tick()
+
+    def tick(self) -> None:
+        """Write new messages, unless the file was written within the last `WRITE_S` seconds."""
+        if self.is_new and time.monotonic() - self.written_s >= WRITE_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write new messages now; if that fails, they are written next time."""
+        if self.is_new:
+            tree = {"notes": self.notes, "points": self.points, "cpu_s": time.process_time()}
+            self.written_s = time.monotonic()
+            try:
+                write_atomic(self.path, json.dumps(tree).encode())
+            except StorageError as error:  # a full disk; the runs may still finish and write their records
+                log.warning("%s", one_printable_line(error))
+            else:
+                self.is_new = False
+
+
+class ProgressReader:
+    """Reads the new messages of a job's progress file.
+
+    `point`: point under which messages about the job itself are reported.
+    """
+
+    def __init__(self, path: Path, point: int) -> None:
+        self.path = path
+        self.point = point
+        self.points: dict[int, dict[str, Any]] = {}
+        self.notes = 0  # number of messages about the job that were read
+        self.cpu_s = 0.0  # most processor time that the job has reported; a restarted job counts anew
+
+    def news(self) -> list[WorkerMessage]:
+        """Return the messages that are new since the last call; none if the file is missing or only half there."""
+        try:
+            tree: Any = parse_tree(read_bytes(self.path), str(self.path))
+            points = {int(point): message for point, message in tree["points"].items()}
+            messages = [WorkerMessage(self.point, "noted", line=line) for line in tree["notes"][self.notes :]]
+            for point, state in points.items():
+                if state != self.points.get(point):
+                    selected = state["selected"]
+                    scores = None if selected is None else EpochScores.model_validate(selected)
+                    messages.append(WorkerMessage(point, **{**state, "selected": scores}))
+            cpu_s = float(tree["cpu_s"])
+        except (InputError, ValueError, TypeError, KeyError):
+            return []
+        self.cpu_s = max(self.cpu_s, cpu_s)
+        self.points, self.notes = points, len(tree["notes"])
+        return messages
+
 
 STOP = "stop"
 """File in the folder of a sweep's jobs whose presence requests all of them to save and end."""
@@ -71,7 +162,7 @@ class GroupJob:
                 writer.say(WorkerMessage(point, "refused", line=line, exit_code=InputError.exit_code))
             return
         from sgbench.replicas.group_worker import GroupWorker
-        from sgbench.replicas.worker import run_alone
+        from sgbench.replicas.jobs import run_alone
 
         if self.alone:
             run_alone(self.points, writer.say)
@@ -116,3 +207,85 @@ def _differences(wanted: Mapping[str, str], present: Mapping[str, str]) -> str:
         for name in names
         if wanted.get(name) != present.get(name)
     )
+
+
+STOPPED = 130
+
+
+class _Parent:
+    """Sends messages to the sweep's process, and holds whether to stop: on its SIGTERM, or after its end."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe = pipe
+        self.wants_stop = False
+
+    def on_signal(self, *_: object) -> None:
+        self.wants_stop = True
+
+    def say(self, message: WorkerMessage) -> None:
+        try:
+            self.pipe.send(message)
+        except OSError:  # its process has been killed
+            self.wants_stop = True
+
+
+def prepare(specs: Sequence[RunSpec]) -> None:
+    """Import the loops of these points before their workers are forked, and say it if these have to compile them."""
+    engines = {spec.engine for spec in specs}
+    if engines & {"auto", "fused", "generated"} and fused.missing() is None:
+        from fastspiking.kernels.disk_cache import is_empty, note
+
+        if is_empty():
+            note.say()
+
+
+def work(
+    points: Sequence[tuple[int, RunSpec]],
+    pipe: Connection,
+    *,
+    alone: bool,
+    largest: int | None,
+    memory_bytes: int | None,
+    thresholds: Mapping[int, PruningThresholds],
+    inherited: Sequence[Connection] = (),
+) -> None:
+    """Run a group of points in a worker's process, which exits with status 130 if it is stopped.
+
+    `points`: (index in the sweep, spec) of each. `pipe`: to the sweep's process, for messages. `alone`: whether the
+    points run one by one, not as replicas. `largest`: most replicas at a time; None: as many as fit. `memory_bytes`:
+    memory of this process; None: not known. `thresholds`: maps points that may be stopped early to their pruning
+    thresholds. `inherited`: connections of the sweep's process that a fork has copied, to be closed.
+    """
+    for connection in inherited:
+        connection.close()
+    gc.freeze()  # objects of the sweep's process are left out of garbage collections
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the sweep sends SIGTERM
+    parent = _Parent(pipe)
+    signal.signal(signal.SIGTERM, signal.default_int_handler if alone else parent.on_signal)
+    try:
+        if alone:
+            run_alone(points, parent.say)
+            return
+        GroupWorker(
+            points,
+            parent.say,
+            lambda: parent.wants_stop,
+            largest=largest,
+            memory_bytes=memory_bytes,
+            thresholds=thresholds,
+        ).run()
+    except (Stopped, KeyboardInterrupt):
+        os._exit(STOPPED)
+
+
+def run_alone(points: Sequence[tuple[int, RunSpec]], say: Say) -> None:
+    """Run points one after another, not as replicas, and send their messages by `say`."""
+    from sgbench.training.runner import run_spec
+
+    for point, spec in points:
+        say(WorkerMessage(point, "began"))
+        try:
+            quiet = spec.model_copy(update={"trainer": spec.trainer.model_copy(update={"progress": False})})
+            say(WorkerMessage(point, "ended", record=run_spec(quiet)))
+        except SgbenchError as error:
+            say(WorkerMessage(point, "refused", line=one_printable_line(error), exit_code=error.exit_code))

@@ -12,9 +12,8 @@ from fastspiking.signals.trajectory import Batch
 from sgbench.errors import NonFiniteError, SgbenchError
 from sgbench.replicas.batched_optimizer import batched_optimizer_of
 from sgbench.replicas.messages import Stopped
-from sgbench.replicas.passes import StackedPasses, why_not_stacked
+from sgbench.replicas.passes import Stack, StackedPasses, why_not_stacked
 from sgbench.replicas.replica import Evaluation, Replica
-from sgbench.replicas.stack import Stack
 from sgbench.rules.base import Progress
 from sgbench.training.train_step import check_optimizer_state
 

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sgbench.leaderboard.varying import names_apart
+from sgbench.leaderboard.differing_settings import names_apart
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, RunSpec

@@ -24,9 +24,17 @@ from sgbench.records.files import parse_model, read_bytes, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog
 from sgbench.submissions.copies import copied_seeds, copied_weights, copy_problems
-from sgbench.submissions.folder import FOLDERS, SUBMISSION, TUNING, Contents, Problem, list_contents
+from sgbench.submissions.folder import (
+    FOLDERS,
+    SUBMISSION,
+    TUNING,
+    Contents,
+    Problem,
+    list_contents,
+    markup_keys,
+    markup_message,
+)
 from sgbench.submissions.head import file_list_problems, header_problems
-from sgbench.submissions.plain import markup_keys, markup_message
 from sgbench.submissions.plausible import consistency_problems
 from sgbench.submissions.tuning import log_problems, unconfirmed
 from sgbench.submissions.weights import parse_weights, require_fit

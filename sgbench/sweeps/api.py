@@ -16,10 +16,11 @@ from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import Drawn
 from sgbench.plots.sweep_numbers import ACCURACY, FAILED, LOSS, SweepPicture, SweepRow, SweptAxis
 from sgbench.replicas.sweep import run_sweep
+from sgbench.sweeps.names import name_methods
 from sgbench.sweeps.notes import notes_on_rank
 from sgbench.sweeps.outcome import headline
 from sgbench.sweeps.points import LEARNING_RATE, SLOPES, WIDTHS, grid_of
-from sgbench.sweeps.results import Results, SettingRow, best_rows, name_methods, read_results
+from sgbench.sweeps.results import Results, SettingRow, best_rows, read_results
 from sgbench.sweeps.saved import build_and_check
 from sgbench.sweeps.text import as_text, show_notes, table_rows
 from sgbench.tables.shown import ShownTable, data_frame

@@ -6,8 +6,9 @@ from typing import Any
 
 from sgbench.paths import run_dir
 from sgbench.statistics.intervals import Summary
+from sgbench.sweeps.names import choices_first
 from sgbench.sweeps.outcome import Guessing, chance_warning
-from sgbench.sweeps.results import Results, SettingRow, best_rows, choices_first
+from sgbench.sweeps.results import Results, SettingRow, best_rows
 from sgbench.tables import aligned
 
 SHOW_NOTES = (

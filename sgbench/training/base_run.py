@@ -34,10 +34,11 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.training import memory, provenance
+from sgbench.training.artefacts import save_predictions, save_weights
 from sgbench.training.build import Parts, construct, on_device
 from sgbench.training.epoch_loop import Training
 from sgbench.training.run_diagnosis import RunAgreement, RunDiagnoses, learning_of
-from sgbench.training.run_folder import TEST_ACCESS, forget_checkpoints, read_access, save_predictions, save_weights
+from sgbench.training.run_folder import TEST_ACCESS, forget_checkpoints, read_access
 from sgbench.training.train_step import GradientNorms, log_histograms, loggers_of_histograms
 
 if TYPE_CHECKING:

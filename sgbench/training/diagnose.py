@@ -9,7 +9,7 @@ from typing import Any
 
 from fastspiking.signals.streams import generator
 from fastspiking.signals.trajectory import Batch
-from sgbench.diagnosis import levels
+from sgbench.diagnosis import advice
 from sgbench.diagnosis.advice import NOTHING, why_not_fine
 from sgbench.diagnosis.landscape import (
     LoopSamples,
@@ -127,7 +127,7 @@ def _add_passing_steps_advice(found: Diagnosis, run: StoredRun) -> Diagnosis:
     steps = [layer.passing_steps for layer in found.layers if layer.recurrent and layer.passing_steps]
     if not steps:
         return found
-    return found.model_copy(update={"advice": (*found.advice, levels.sentence(fmean(steps)))})
+    return found.model_copy(update={"advice": (*found.advice, advice.sentence(fmean(steps)))})
 
 
 def _report_nothing_learnt(found: Diagnosis, run: StoredRun) -> Diagnosis:

@@ -9,7 +9,7 @@ from torch import nn
 from sgbench.composition.compose import compose
 from sgbench.diagnosis.passing import passing_steps, width_for
 from sgbench.errors import InputError, require_number
-from sgbench.recommendation.hooks import recurrent_layers
+from sgbench.recommendation.start import recurrent_layers
 from sgbench.records.calibration import AUTO, Calibration, Reset
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.calibration import TARGETS, WIDTH, calibration_of, layer_steps

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.store.index import LinePlace
 from sgbench.leaderboard.store.reading import Finding, RecordReader, finding
-from sgbench.leaderboard.store.stored import StoredRecords
+from sgbench.leaderboard.store.stored import LinePlace, StoredRecords
 from sgbench.leaderboard.store.tree import RecordsAdded, Runs, add_runs
 from sgbench.records.record import RunRecord
 from sgbench.study_runner.definition import Loaded

@@ -8,10 +8,18 @@ import subprocess
 import pytest
 import yaml
 
-from sgbench.cli.completion import GROUP_OF, candidates, commands_of
+from sgbench.cli.completion import (
+    DEFAULTS,
+    FIXED,
+    GROUP_OF,
+    SHELLS,
+    _choices_in_comment,
+    candidates,
+    commands_of,
+    script,
+)
 from sgbench.cli.main import main, parser
 from sgbench.composition import catalogue
-from sgbench.composition.completion import DEFAULTS, FIXED, SHELLS, _choices_in_comment, script
 from sgbench.paths import conf_dir
 from sgbench.replicas.where import PLACES
 from tests.messages import lines_naming

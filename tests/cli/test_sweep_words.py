@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from sgbench.cli.main import main
 from sgbench.composition.plan import plan
 from sgbench.records.method import method_id
+from sgbench.sweeps.names import name_methods
 from sgbench.sweeps.outcome import headline, point_label
-from sgbench.sweeps.results import Results, name_methods
+from sgbench.sweeps.results import Results
 from tests.cli.filled_sweeps import SHAPES, fill
 from tests.leaderboard import factory
 from tests.messages import lines_naming

@@ -10,8 +10,7 @@ import yaml
 
 from sgbench.composition import catalogue
 from sgbench.composition.catalogue import MOST_VALUES, require_bounded
-from sgbench.composition.compose import compose
-from sgbench.composition.formula import LONGEST, formula
+from sgbench.composition.compose import LONGEST, compose, formula
 from sgbench.errors import InputError, one_printable_line
 from sgbench.paths import OWN_CONF_FOLDER
 from tests.messages import raises_naming

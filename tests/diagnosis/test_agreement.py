@@ -23,10 +23,9 @@ from sgbench.diagnosis.agreement import (
     rule_gradients,
 )
 from sgbench.diagnosis.enumeration import expected_gradients
-from sgbench.diagnosis.exact import exact
 from sgbench.diagnosis.panels import diagnose_network
 from sgbench.diagnosis.relaxed import relaxed
-from sgbench.diagnosis.score_function import estimated_gradients
+from sgbench.diagnosis.score_function import estimated_gradients, exact
 from sgbench.diagnosis.text import diagnosis_text
 from sgbench.errors import InputError
 from sgbench.networks.base import Chain, DenseLayer

@@ -9,9 +9,8 @@ import torch
 
 from fastspiking.choose import Engine
 from fastspiking.signals.trajectory import Batch
-from sgbench.diagnosis.flow import flow, signal_to_noise, weights_gradient
-from sgbench.diagnosis.jacobian import step_jacobian
-from sgbench.diagnosis.levels import DETACHED
+from sgbench.diagnosis.advice import DETACHED
+from sgbench.diagnosis.flow import flow, signal_to_noise, step_jacobian, weights_gradient
 from sgbench.diagnosis.panels import diagnose_network
 from sgbench.diagnosis.text import diagnosis_text
 from sgbench.diagnosis.traces import trace

@@ -3,7 +3,7 @@
 import pytest
 
 import sgbench
-from sgbench.diagnosis.levels import DETACHED, sentence
+from sgbench.diagnosis.advice import DETACHED, sentence
 
 WORDS = ("experiment=temporal_order", "dataset.samples=[50,10,10]", "protocol.batch_size=10")
 

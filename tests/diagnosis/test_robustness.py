@@ -12,7 +12,7 @@ import torch
 from fastspiking.signals.spikes import SparseSpikes, dense
 from fastspiking.signals.trajectory import SPIKES, Batch, Trajectory
 from sgbench.diagnosis import disturbed_input as of_input
-from sgbench.diagnosis import disturbed_network as of_network
+from sgbench.diagnosis import disturbed_input as of_network
 from sgbench.diagnosis.robustness import DISTURBANCES, Disturbed, RobustnessCurve, checked_levels, checked_names
 from sgbench.errors import InputError
 from sgbench.losses.base import OutputLoss

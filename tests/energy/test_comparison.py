@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgbench.energy.baseline import bit_operations, levels_bits, matched_ann
-from sgbench.energy.crossover import compare, matched, silenced, synapse_rate
+from sgbench.energy.crossover import Parts, cheaper_share, compare, duels, matched, silenced, synapse_rate
 from sgbench.energy.fit import fit
 from sgbench.energy.interval import BoundedValue
 from sgbench.energy.pool import pooled
 from sgbench.energy.price import load_targets, price
-from sgbench.energy.stability import Parts, cheaper_share, duels
 from sgbench.errors import InputError
 from sgbench.records.counts import Count
 from tests.energy.networks import layer, network, spiking, synapses

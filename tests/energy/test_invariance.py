@@ -9,8 +9,8 @@ import torch
 from fastspiking.choose import ENGINES, Engine
 from fastspiking.signals.spikes import SparseSpikes
 from fastspiking.signals.trajectory import SPIKES, Batch
+from sgbench.energy.convolution import count_events
 from sgbench.energy.count import OperationCounter
-from sgbench.energy.per_sample import count_events
 from sgbench.records.counts import OpCounts
 from tests.energy.counted import make_network
 from tests.fastspiking.tiles_in_numpy import tiles_in_numpy

@@ -19,8 +19,8 @@ from sgbench.composition.plan import plan
 from sgbench.records.diagnosis import Diagnosis
 from sgbench.replicas.messages import WorkerMessage
 from sgbench.replicas.view import SweepView
+from sgbench.sweeps.names import name_methods
 from sgbench.sweeps.outcome import headline
-from sgbench.sweeps.results import name_methods
 from tests.cli.filled_sweeps import fill
 from tests.leaderboard import factory
 from tests.rooms import ROOT

@@ -19,9 +19,9 @@ from sgbench.cli.main import main
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.families import AcrossTasks, FamilySummary, Tuned
 from sgbench.leaderboard.pages.explain import explain
-from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles, tuning_curves
+from sgbench.leaderboard.pages.picture import mean_ranks, profiles, tuning_curves
 from sgbench.leaderboard.pages.table import to_markdown
-from sgbench.leaderboard.pages.terminal_energy import energy_lines
+from sgbench.leaderboard.pages.terminal import energy_lines
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.score import Measure
 from sgbench.plots import style

@@ -6,9 +6,8 @@ import csv
 import io
 import re
 
-from sgbench.leaderboard.pages.brief import brief_head
+from sgbench.leaderboard.pages.brief import brief_head, row_table
 from sgbench.leaderboard.pages.columns import Form, board_columns, columns_in
-from sgbench.leaderboard.pages.row_table import row_table
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.rows import Board

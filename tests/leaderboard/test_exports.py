@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sgbench.cli.main import main
-from sgbench.energy.neurobench import neurobench_metrics
+from sgbench.energy.footprint import neurobench_metrics
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 from tests.messages import lines_naming
 

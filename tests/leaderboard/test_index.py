@@ -12,8 +12,15 @@ import pytest
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import build, check, show
-from sgbench.leaderboard.store.index import HEADER, INDEX, LinePlace, read_index, write_index
-from sgbench.leaderboard.store.stored import AnotherRecordError, StoredRecords
+from sgbench.leaderboard.store.stored import (
+    HEADER,
+    INDEX,
+    AnotherRecordError,
+    LinePlace,
+    StoredRecords,
+    read_index,
+    write_index,
+)
 from sgbench.leaderboard.store.tree import RecordTree, add
 from sgbench.records.record import RunRecord
 from sgbench.study_runner.store import Store, StoreEntry

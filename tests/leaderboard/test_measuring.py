@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sgbench.leaderboard import measuring, processes
+from sgbench.leaderboard import contents, processes
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.store.reading import Finding, RecordFile
@@ -34,7 +34,7 @@ def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.Mon
             path = write(tmp_path, record(seed=seed, accuracy=0.9 - 0.01 * number, of=wide(number / 2)))
     path.write_text("{")
     alone = show(RecordTree(tmp_path, layout, REFERENCES))
-    monkeypatch.setattr(measuring, "MANY", 1)
+    monkeypatch.setattr(contents, "MANY", 1)
     monkeypatch.setattr(processes, "processors", lambda: 2)
     together = show(RecordTree(tmp_path, layout, REFERENCES))
     assert together == alone
@@ -44,12 +44,12 @@ def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.Mon
 def test_no_method_is_divided() -> None:
     """By hand: parts of at least five paths, seeds of one method in one part."""
     files = [RecordFile(Path(f"p/records/{name}/{seed}.json")) for name in "abcd" for seed in range(3)]
-    parts = measuring.shares(files, "leaderboards", 3)
+    parts = contents.shares(files, "leaderboards", 3)
     assert [[file.path.parent.name for file in part] for part in parts] == [
         ["a"] * 3 + ["b"] * 3,
         ["c"] * 3 + ["d"] * 3,
     ]
-    assert measuring.shares([], "leaderboards", 3) == [[]]
+    assert contents.shares([], "leaderboards", 3) == [[]]
 
 
 @pytest.mark.slow

@@ -18,11 +18,10 @@ from PIL import Image, PngImagePlugin
 
 from sgbench.errors import InputError, SgbenchError
 from sgbench.leaderboard import board as boards
-from sgbench.leaderboard import measuring, processes
+from sgbench.leaderboard import contents, processes
 from sgbench.leaderboard.board import build, check, show
 from sgbench.leaderboard.pages import picture as pictures
-from sgbench.leaderboard.pages.picture import picture_of, png
-from sgbench.leaderboard.pages.picture_digest import digest, read_digest, stale
+from sgbench.leaderboard.pages.picture import digest, picture_of, png, read_digest, stale
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.plots.board import MAX_ROWS, board_figure
@@ -93,7 +92,7 @@ def test_a_large_tree_is_built_as_a_small_one(tmp_path: Path, monkeypatch: pytes
     """Must match: all three files, and they are not stale."""
     [built], _ = build(RecordTree(tmp_path, "leaderboards", REFERENCES))
     alone = [Path(name).read_bytes() for name in built.files]
-    monkeypatch.setattr(measuring, "MANY", 1)
+    monkeypatch.setattr(contents, "MANY", 1)
     monkeypatch.setattr(boards, "MANY_ROWS", 2)
     monkeypatch.setattr(processes, "processors", lambda: 2)
     [again], _ = build(RecordTree(tmp_path, "leaderboards", REFERENCES))

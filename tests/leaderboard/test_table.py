@@ -15,13 +15,11 @@ import pytest
 
 from sgbench.energy.price import load_targets
 from sgbench.leaderboard.costs import NOT_RUN
-from sgbench.leaderboard.labels import call, parameter_text
-from sgbench.leaderboard.pages.picture import picture_of, png
-from sgbench.leaderboard.pages.picture_digest import digest, stale
+from sgbench.leaderboard.differing_settings import call, names_apart, parameter_text, varying_parameters
+from sgbench.leaderboard.pages.picture import digest, picture_of, png, stale
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv, to_json
 from sgbench.leaderboard.rows import Board
-from sgbench.leaderboard.varying import names_apart, varying_parameters
 from sgbench.records.counts import Count
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.method import method_id

@@ -15,10 +15,9 @@ from sgbench.composition.data_facts import UNREAD_FILES, facts_of
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import ProtocolReference, References, deviation
-from sgbench.leaderboard.pages.brief import brief_cells
+from sgbench.leaderboard.pages.brief import brief_cells, row_table
 from sgbench.leaderboard.pages.columns import OTHER_DATA, UNACCEPTED
 from sgbench.leaderboard.pages.explain import explain
-from sgbench.leaderboard.pages.row_table import row_table
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv, to_json
 from sgbench.leaderboard.rows import Board

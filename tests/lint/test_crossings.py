@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sgbench.cli.main import main
-from sgbench.leaderboard import labels
+from sgbench.leaderboard import differing_settings
 from tests.rooms import ROOT
 from tools.crossings import Tracer, report, room_of
 
@@ -21,7 +21,7 @@ MOST = 4_100
 def test_calls_are_counted_by_hand() -> None:
     """Two texts of strangers are made inert in another room; what lies outside of the package calls for free."""
     tracer = Tracer()
-    tracer.count(lambda: len(labels.call("atan", {"a": "x y", "b": "z w", "c": 1.0})))
+    tracer.count(lambda: len(differing_settings.call("atan", {"a": "x y", "b": "z w", "c": 1.0})))
     assert dict(tracer.arrows) == {("leaderboard", "tables"): 2}
     assert dict(tracer.functions) == {("leaderboard", "tables", "inert"): 2}
     assert report(tracer).startswith("2 calls across rooms on 1 arrows\n")

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from sgbench.energy.footprint import neurobench_metrics
 from sgbench.energy.modules import ModuleCounter
-from sgbench.energy.neurobench import neurobench_metrics
 from sgbench.energy.price import load_targets
 from sgbench.networks.mlp import Mlp
 from sgbench.records.counts import OpCounts

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.errors import InputError
-from sgbench.recommendation.hooks import recurrent_layers
+from sgbench.recommendation.start import recurrent_layers
 from tests.messages import raises_naming
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose
 from sgbench.diagnosis.enumeration import expected_gradients
-from sgbench.diagnosis.exact import tiny_network
+from sgbench.diagnosis.score_function import tiny_network
 from sgbench.errors import InputError
 from sgbench.firing.escape import Escape
 from sgbench.losses.van_rossum import VanRossum

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sgbench.replicas.progress import ProgressReader, ProgressWriter
 
 from sgbench.cli.main import main
 from sgbench.composition.compose import raw_config
@@ -24,7 +25,6 @@ from sgbench.replicas.cluster import MOST_BYTES, ClusterPool, JobNeeds
 from sgbench.replicas.grouping import PointGroup
 from sgbench.replicas.jobs import STOP, GroupJob
 from sgbench.replicas.messages import WorkerMessage
-from sgbench.replicas.progress import ProgressReader, ProgressWriter
 from sgbench.replicas.where import Where, where_of
 from sgbench.training.provenance import Code
 from tests.messages import lines_naming, raises_naming

@@ -15,8 +15,8 @@ from sgbench.replicas.batched_optimizer import batched_optimizer_of
 from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.lockstep import Lockstep
 from sgbench.replicas.messages import WorkerMessage
+from sgbench.replicas.passes import Stack
 from sgbench.replicas.replica import Replica
-from sgbench.replicas.stack import Stack
 from sgbench.training.provenance import Code
 from tests.run.side_by_side import sweep
 

@@ -8,7 +8,7 @@ import re
 from rich.console import Console
 
 from sgbench.composition.plan import plan
-from sgbench.leaderboard.varying import names_apart
+from sgbench.leaderboard.differing_settings import names_apart
 from sgbench.records.content import EpochScores
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sgbench.leaderboard.baseline import WITHOUT
+from sgbench.leaderboard.deviation import WITHOUT
 from sgbench.leaderboard.store.method_provenance import place
 from sgbench.records.counts import Count
 from sgbench.records.record import RunRecord

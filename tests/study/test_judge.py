@@ -35,7 +35,7 @@ from sgbench.study_runner.scores import score_of
 from sgbench.study_runner.store import Store
 from sgbench.submissions.check import check
 from sgbench.submissions.make import Author
-from sgbench.submissions.verify.judge import DataJudge
+from sgbench.submissions.verify.verdict import DataJudge
 from sgbench.tables import number_text
 from tests.messages import lines_naming
 

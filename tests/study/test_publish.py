@@ -10,7 +10,7 @@ import pytest
 
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.store.index import read_index
+from sgbench.leaderboard.store.stored import read_index
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord

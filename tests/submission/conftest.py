@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sgbench.submissions.restore import restore
+from sgbench.submissions.stored_runs import restore
 from tests.submission.factory import Files
 
 BOARD = Path(__file__).resolve().parents[2] / "leaderboards" / "digits_v1"

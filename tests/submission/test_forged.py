@@ -21,8 +21,8 @@ from sgbench.records.content import Scores
 from sgbench.records.counts import OpCounts
 from sgbench.records.record import RunRecord
 from sgbench.submissions.check import check
-from sgbench.submissions.verify.judge import DataJudge
-from sgbench.submissions.verify.recount import count_differences
+from sgbench.submissions.verify.network import count_differences
+from sgbench.submissions.verify.verdict import DataJudge
 from tests.messages import lines_naming
 from tests.submission.factory import Files, rerecord, sealed, write
 from tests.submission.lies import Change, changed, numbered, recorded

@@ -20,7 +20,7 @@ from sgbench.leaderboard.store.tree import add
 from sgbench.records.files import parse_model
 from sgbench.records.submission import Submission
 from sgbench.submissions.make import write as write_made
-from sgbench.submissions.restore import restore
+from sgbench.submissions.stored_runs import restore
 from tests.messages import lines_naming
 from tests.rooms import ROOT
 from tests.submission.factory import JUDGE, REFERENCES, Files, submission, write

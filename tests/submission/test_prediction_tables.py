@@ -14,7 +14,7 @@ from sgbench.leaderboard.store.outputs import Outputs, parse_outputs
 from sgbench.leaderboard.store.prediction_tables import ScoreClaim, parse_prediction_table, require_claim, targets_apart
 from sgbench.leaderboard.store.predictions import Predictions, parse_predictions
 from sgbench.submissions.copies import is_copy
-from sgbench.submissions.verify.again import agreement, loss_of, score_again
+from sgbench.submissions.verify.verdict import agreement, loss_of, score_again
 from tests.messages import missing
 
 # --- tables of outputs

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sgbench.leaderboard.deviation import References
-from sgbench.submissions.repeated import not_repeated
+from sgbench.submissions.stored_runs import not_repeated
 from tests.submission.conftest import BOARD
 
 

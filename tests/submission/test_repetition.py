@@ -25,7 +25,7 @@ from sgbench.records.files import read_model
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.submissions import repetition
+from sgbench.submissions import draws
 from sgbench.submissions.verify import one as one_module
 from tests.messages import lines_naming
 from tests.submission.conftest import BOARD
@@ -130,9 +130,9 @@ def test_what_is_not_elsewhere(
     session = read_model(line, Repetition).session
     (one,) = session.retrainings
     if changes.get("draw") == "theirs":
-        number = repetition.number_for("sgbench maintainers", session.created_utc[:10])
+        number = draws.number_for("sgbench maintainers", session.created_utc[:10])
         finished = range(5)
-        seed = repetition.seed_for("digits_v1", one.method_id, finished, number)
+        seed = draws.seed_for("digits_v1", one.method_id, finished, number)
         record = json.loads((BOARD / "records" / one.method_id / f"{seed}.json").read_text())
         changes = changes | {"draw": number, "seed": seed, "claimed": record["test"]["accuracy"]}
     elif changes.get("seed") == "another":

@@ -22,8 +22,8 @@ from sgbench.records.method import identity
 from sgbench.records.submission import Submission
 from sgbench.records.trust import Verification
 from sgbench.submissions.check import check
-from sgbench.submissions.verify.judge import DataJudge
-from sgbench.submissions.verify.recompose import recompose
+from sgbench.submissions.verify.outcome import recompose
+from sgbench.submissions.verify.verdict import DataJudge
 from tests.leaderboard.factory import record, write_board_record
 from tests.messages import lines_naming, raises_naming
 from tests.submission.conftest import BOARD, SAMPLE

@@ -3,8 +3,7 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from sgbench.energy.crossover import EnergyComparison, Matched
-from sgbench.energy.stability import Duel
+from sgbench.energy.crossover import Duel, EnergyComparison, Matched
 from sgbench.leaderboard.matched import (
     MOST_BESIDE,
     MOST_DUELS,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import ProtocolReference
-from sgbench.leaderboard.labels import short_names
+from sgbench.leaderboard.differing_settings import short_names
 from sgbench.leaderboard.pages.explain_energy import energy_sentences
 from sgbench.leaderboard.pages.sections import SURE
 from sgbench.leaderboard.pages.solved_section import has_solved, solved_sentence

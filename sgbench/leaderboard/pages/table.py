@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Collection, Iterator
 
+from sgbench.leaderboard.pages.brief import page_table
 from sgbench.leaderboard.pages.checked import cannot_rank
 from sgbench.leaderboard.pages.empty import too_few, without_rows
 from sgbench.leaderboard.pages.energy_sections import energy_sections
-from sgbench.leaderboard.pages.row_table import page_table
 from sgbench.leaderboard.pages.sections import evidence, sections, statements
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.leaderboard.store.index import INDEX
-from sgbench.leaderboard.store.reading import Layout
+from sgbench.leaderboard.store.reading import Layout, method_of_row
 from sgbench.leaderboard.store.repeats import NOT_REPEATABLE
-from sgbench.leaderboard.store.sources import method_of_row
-from sgbench.leaderboard.store.stored import RECORDS
+from sgbench.leaderboard.store.stored import INDEX, RECORDS
 from sgbench.tables import code, prose
 from sgbench.tables.markdown import as_markdown
 

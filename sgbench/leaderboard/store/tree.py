@@ -12,11 +12,29 @@ from typing import NamedTuple
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.store.index import INDEX, LinePlace, RowSeed, ShardReader, read_index
 from sgbench.leaderboard.store.prediction_tables import check_predictions
-from sgbench.leaderboard.store.reading import ChoosesSettingsError, Finding, Layout, RecordFile, RecordReader, finding
-from sgbench.leaderboard.store.sources import require_same_source, row_beside, source_of
-from sgbench.leaderboard.store.stored import RECORDS, AnotherRecordError, StoredRecords, record_path
+from sgbench.leaderboard.store.reading import (
+    ChoosesSettingsError,
+    Finding,
+    Layout,
+    RecordFile,
+    RecordReader,
+    finding,
+    require_same_source,
+    row_beside,
+    source_of,
+)
+from sgbench.leaderboard.store.stored import (
+    INDEX,
+    RECORDS,
+    AnotherRecordError,
+    LinePlace,
+    RowSeed,
+    ShardReader,
+    StoredRecords,
+    read_index,
+    record_path,
+)
 from sgbench.paths import JUDGED, RECORD, whole_name
 from sgbench.records.record import RunRecord
 from sgbench.records.unfinished import remove_abandoned

@@ -15,8 +15,8 @@ from sgbench.leaderboard.rows import Measured
 from sgbench.records.audit import AuditSession, Repetition, Retraining
 from sgbench.records.files import first_problem
 from sgbench.statistics.sampling import drawn
-from sgbench.submissions.repetition import number_for, seed_for
-from sgbench.submissions.verify.recompose import recompose
+from sgbench.submissions.draws import number_for, seed_for
+from sgbench.submissions.verify.outcome import recompose
 from sgbench.training.build import build
 from sgbench.training.provenance import Code
 from sgbench.training.runner import run_spec

@@ -3,9 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from sgbench.composition.compose import compose
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References, method_deviations
 from sgbench.leaderboard.score import Measure
 from sgbench.records.content import Scores
+from sgbench.records.method import with_new_parameters
+from sgbench.records.spec import Method, RunSpec, choice_overrides
 from sgbench.records.trust import Tier
 
 
@@ -66,3 +72,24 @@ def mean(values: Sequence[float]) -> float:
 
 def score_of(scores: Scores) -> float:
     return scores.loss if scores.accuracy is None else scores.accuracy
+
+
+def recompose(method: Method, seed: int, *, runs_dir: Path, references: References) -> RunSpec:
+    """Compose the run of a method from its entries and numbers.
+
+    The entries alone are composed, which gives the classes; then the method's numbers, checked to be parameters of
+    these entries, replace the defaults. The device is the CPU, so that all verifiers compute the same.
+    """
+    reference = references.of(method.protocol.name)
+    first = next(method_deviations(method, seed, reference), None)
+    if first is not None:
+        raise InputError(f"{method.protocol.name}: {first}")
+    overrides = [f"protocol={method.protocol.name}", f"seed={seed}", "trainer.device=cpu", "trainer.progress=false"]
+    spec = compose(
+        [*overrides, *choice_overrides(method.choices)],
+        config_dirs=references.config_dirs,
+        allow_targets=references.allow_targets,
+    )
+    paths = spec.paths.model_copy(update={"runs_dir": str(runs_dir)})
+    complete = with_new_parameters(method, spec.method)
+    return spec.model_copy(update={"method": complete, "paths": paths, "loggers": {}, "group": None})

@@ -28,11 +28,9 @@ from sgbench.records.spec import Method
 from sgbench.records.submission import ExternalRecord, Submission
 from sgbench.records.trust import Tier
 from sgbench.submissions.folder import FOLDERS
-from sgbench.submissions.verify.again import agreement, predicted_table, score_again, target_table
-from sgbench.submissions.verify.network import load_weights
-from sgbench.submissions.verify.outcome import TierOutcome, mean, outcome, score_of
-from sgbench.submissions.verify.recompose import recompose
-from sgbench.submissions.verify.recount import COUNT_TOLERANCE, LEAST_LOSS, count_differences
+from sgbench.submissions.verify.network import COUNT_TOLERANCE, LEAST_LOSS, count_differences, load_weights
+from sgbench.submissions.verify.outcome import TierOutcome, mean, outcome, recompose, score_of
+from sgbench.submissions.verify.verdict import agreement, predicted_table, score_again, target_table
 from sgbench.training.build import Parts, build
 from sgbench.training.epoch_loop import Training
 from sgbench.training.runner import run_spec

@@ -13,8 +13,7 @@ from sgbench.energy.text import joules
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
 from sgbench.recommendation.block import ROUNDED, MeasuredTask, Setting, tasks_of
 from sgbench.recommendation.budget import trust_in
-from sgbench.recommendation.budget_advice import needs_text, share_text
-from sgbench.recommendation.budget_export import panels_of
+from sgbench.recommendation.budget_advice import needs_text, panels_of, share_text
 from sgbench.recommendation.left_out import LeftOut, in_short, leave_one_out
 from sgbench.recommendation.priced import PricedTask, failed_settings, most_bits, priced_task
 from sgbench.records.files import ShardLine

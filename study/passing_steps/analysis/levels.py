@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from sgbench.diagnosis.levels import Level, LevelBorders
+from sgbench.diagnosis.advice import Level, LevelBorders
 from study.passing_steps.analysis.evidence import WIDTHS, TaskEvidence
 from study.reporting.pages.text import table
 

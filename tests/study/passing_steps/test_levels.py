@@ -2,7 +2,7 @@
 
 import pytest
 
-from sgbench.diagnosis.levels import DETACHED, LevelBorders
+from sgbench.diagnosis.advice import DETACHED, LevelBorders
 from study.passing_steps.analysis.evidence import TaskEvidence
 from study.passing_steps.analysis.levels import cells_of, fixed_borders, judged
 from tests.rooms import ROOT

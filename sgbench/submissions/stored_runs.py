@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from sgbench.errors import InputError
+from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.audits import AUDIT
-from sgbench.leaderboard.store.method_provenance import Provenances, place_of, read_provenances
+from sgbench.leaderboard.store.kept import KINDS, place_of_file
+from sgbench.leaderboard.store.method_provenance import SUBMISSIONS, Provenances, place_of, read_provenances
+from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.prediction_tables import claim_of
 from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import protocols
-from sgbench.records.files import read_model
-from sgbench.records.submission import Submission
+from sgbench.records.files import read_bytes, read_model, write_folder
+from sgbench.records.submission import FileNote, Submission
 from sgbench.records.trust import Tier, Verification
 from sgbench.submissions.check import has_history
 from sgbench.submissions.draws import draw_problems
-from sgbench.submissions.restore import restore
+from sgbench.submissions.folder import SUBMISSION
 from sgbench.submissions.verify.tiers import Verifier
 
 REPEATED: tuple[Tier, ...] = ("rescored", "reinferred")
@@ -91,3 +94,28 @@ def _differs(
         return None
     stated, repeated = ("passed" if result.passed else "failed" for result in (check, again))
     return f"says {check.verified:.6g} and {stated}; repeated: {value:.6g}, {repeated}"
+
+
+def restore(folder: Path, method: str, target: Path) -> Path:
+    known = sorted(path.stem for path in (folder / SUBMISSIONS).glob("*.json"))
+    if method not in known:
+        raise InputError(f"{folder}: no submission '{method}'; {suggest(method, known)}")
+    head = folder / SUBMISSIONS / f"{method}.json"
+    submission = read_model(head, Submission)
+    out = target / submission.protocol / method
+    files = {note.path: _stored(folder, submission, note) for note in submission.files}
+    write_folder(out, {**files, SUBMISSION: read_bytes(head)})
+    return out
+
+
+def _stored(folder: Path, submission: Submission, note: FileNote) -> bytes:
+    kind = note.path.partition("/")[0]
+    if kind == "records":
+        data = read_bytes(place_of_file(folder, submission, note))
+        if hashlib.sha256(data).hexdigest() != note.sha256:
+            raise InputError(f"{folder}: {note.path} is not stored as it was handed in")
+        return data
+    content = Objects(folder).get(note.sha256, KINDS[kind])
+    if content is None:
+        raise InputError(f"{folder}: {note.path} ({note.sha256[:12]}) is not in the store; see its reference there")
+    return content
