@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sgbench.replicas.progress import ProgressReader, ProgressWriter
+from sgbench.replicas.jobs import ProgressReader, ProgressWriter
 
 from sgbench.cli.main import main
 from sgbench.composition.compose import raw_config
@@ -195,7 +195,7 @@ def test_a_full_disk_ends_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         raise StorageError("no space left")
 
     writer, reader = ProgressWriter(tmp_path / "1.json"), ProgressReader(tmp_path / "1.json", 0)
-    monkeypatch.setattr("sgbench.replicas.progress.write_atomic", full)
+    monkeypatch.setattr("sgbench.replicas.jobs.write_atomic", full)
     writer.say(WorkerMessage(0, "ended"))
     assert reader.news() == []
     monkeypatch.undo()

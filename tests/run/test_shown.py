@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from sgbench.training.gradient_norms import GradientNorms
+from sgbench.training.train_step import GradientNorms
 
 import sgbench
 from sgbench.cli.main import main
