@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sgbench.replicas.jobs import ProgressReader, ProgressWriter
 
 from sgbench.cli.main import main
 from sgbench.composition.compose import raw_config
@@ -23,7 +22,7 @@ from sgbench.records.content import EpochScores
 from sgbench.replicas import cluster as room
 from sgbench.replicas.cluster import MOST_BYTES, ClusterPool, JobNeeds
 from sgbench.replicas.grouping import PointGroup
-from sgbench.replicas.jobs import STOP, GroupJob
+from sgbench.replicas.jobs import STOP, GroupJob, ProgressReader, ProgressWriter
 from sgbench.replicas.messages import WorkerMessage
 from sgbench.replicas.where import Where, where_of
 from sgbench.training.provenance import Code

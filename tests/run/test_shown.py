@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from sgbench.training.train_step import GradientNorms
 
 import sgbench
 from sgbench.cli.main import main
@@ -23,6 +22,7 @@ from sgbench.replicas.group_worker import GroupWorker
 from sgbench.training.build import build
 from sgbench.training.mlflow_runs import mlflow_logger
 from sgbench.training.run_folder import folder_of
+from sgbench.training.train_step import GradientNorms
 from tests.run.tiny import WORDS
 
 EXACT = (*WORDS, "protocol.precision=float64")
