@@ -19,9 +19,9 @@ from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outside import place_external
 from sgbench.leaderboard.store.prediction_tables import Judge, claim_of
 from sgbench.leaderboard.store.stored import StoredRecords
-from sgbench.records.confirmation import DataConfirmation
 from sgbench.records.files import read_bytes, write_atomic
 from sgbench.records.record import RunRecord
+from sgbench.records.submission import DataConfirmation
 from sgbench.records.unfinished import remove_abandoned
 from sgbench.submissions.check import Checked, check
 from sgbench.submissions.folder import FOLDERS, TUNING, list_contents

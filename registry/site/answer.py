@@ -11,7 +11,7 @@ from sgbench.leaderboard.families import AcrossTasks, FamilySummary
 from sgbench.leaderboard.pages.explain import NO_DIFFERENCE, duel
 from sgbench.leaderboard.pages.sections import power
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.plots.duels import ForestColumn, ForestMark
+from sgbench.plots.board_charts import ForestColumn, ForestMark
 from sgbench.plots.estimate import Estimate
 from sgbench.recommendation.answer import NetworkAdvice
 from sgbench.tables import NONE

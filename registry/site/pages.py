@@ -21,8 +21,8 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.contents import MANY, SHARES, shares
 from sgbench.leaderboard.processes import in_processes, workers_for
 from sgbench.leaderboard.store.reading import RecordFile
+from sgbench.plots.board_charts import duels_charts
 from sgbench.plots.chart import CHARTS, Chart, Charts, charts_of_json
-from sgbench.plots.duels import duels_charts
 from sgbench.plots.layout import Drawing, laid_out
 from sgbench.records.files import read_bytes
 from sgbench.tables import counted

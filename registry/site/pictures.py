@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 
 from registry.site.files import SiteFile
-from sgbench.plots.drawn_from import numbers_digest
+from sgbench.plots.style import numbers_digest
 
 SMALL_END, SMALL_STEPS = ".small.svg", 60
 SMALL = (

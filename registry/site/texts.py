@@ -9,7 +9,7 @@ from sgbench.energy.price import load_targets
 from sgbench.energy.text import amount, marked, scope_of
 from sgbench.energy.validate import EnergyVerdict, load_cases, predictions_of, validate
 from sgbench.leaderboard.pages.sections import evidence, statements
-from sgbench.plots.energy_measured import measured_charts
+from sgbench.plots.energy_terms import measured_charts
 from sgbench.plots.layout import laid_out
 from sgbench.records.trust import Notice
 from sgbench.reproduction.figures import FIGURES, read_results

@@ -13,7 +13,7 @@ from torch import nn
 
 from sgbench.errors import InputError
 from sgbench.networks.base import Network
-from sgbench.networks.snntorch_modules import spiking_modules
+from sgbench.networks.watching import spiking_modules
 from sgbench.plots import style
 
 if TYPE_CHECKING:

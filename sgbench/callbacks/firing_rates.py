@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from sgbench.callbacks.curves import Curves, require_spiking_layers
 from sgbench.errors import InputError, require_choice
-from sgbench.networks.snntorch_modules import spiking_modules
-from sgbench.networks.watching import Watcher, takes_all_steps, watched
+from sgbench.networks.watching import Watcher, spiking_modules, takes_all_steps, watched
 from sgbench.records.content import SATURATED_RATE
 
 STAGES = {"train": RunningStage.TRAINING, "validate": RunningStage.VALIDATING}

@@ -123,8 +123,7 @@ def _data_set_facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[st
 
 def make_data_set(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
     """Build a data set from its entry; a whole run is composed only if the entry refers to other groups."""
-    from sgbench.training.build import construct
-    from sgbench.training.creation import create
+    from sgbench.training.build import construct, create
 
     if "${" in str(entry.parameters) or not catalogue.CatalogueReader(allow_targets=args.allow_target).allows(entry):
         folders, targets = args.config_dir, args.allow_target
@@ -151,7 +150,7 @@ def download_data(args: argparse.Namespace) -> int:
 def make_data(args: argparse.Namespace) -> int:
     """Generate the files of a data set; with --first, print how to use the part that was made."""
     from sgbench.datasets.spoken_twin import SpokenTwin
-    from sgbench.training.creation import create
+    from sgbench.training.build import create
 
     parts = {} if args.first is None else {"first": args.first}
     entry = catalogue.entry("dataset", args.name, args.config_dir)
@@ -198,7 +197,7 @@ def show_data(args: argparse.Namespace) -> int:
         raise InputError(f"--samples {args.samples}: at least 1 is needed")
     entry = catalogue.entry("dataset", args.name, args.config_dir)
     dataset, splits, sha256 = load_data_set(args.name, args)
-    from sgbench.datasets.summary import summary_rows
+    from sgbench.datasets.checks import summary_rows
 
     rows = [["what", entry.line], ["source", dataset.source], ["licence", dataset.licence]]
     rows += [["parameters", ", ".join(f"{key}={value}" for key, value in entry.parameters.items()) or "none"]]
@@ -254,7 +253,7 @@ def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def prepare(args: argparse.Namespace) -> int:
-    from sgbench.datasets.formats.spike_hdf5_writer import write
+    from sgbench.datasets.formats.spike_hdf5 import write
     from sgbench.datasets.spoken import Spoken
 
     entry = catalogue.entry("dataset", args.name, args.config_dir)
@@ -298,9 +297,9 @@ def _add_own(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def add_own(args: argparse.Namespace) -> int:
     from sgbench.datasets.tonic_sets import parts_of_tonic
+    from sgbench.yours.arrays import read_part
     from sgbench.yours.benchmark import write_entry_for
     from sgbench.yours.entry import Terms, entry_lines
-    from sgbench.yours.files import read_part
 
     if (args.tonic is None) == (args.train is None):
         raise InputError("data add: give TRAIN.npz (and TEST.npz), or --tonic SET")

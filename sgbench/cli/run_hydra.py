@@ -162,7 +162,7 @@ class Job:
         `points`: the overrides of each point. `first`: index of the first of them in the plan. `workers`: processes, or
         jobs on a cluster; None is one for each core, or one job for sixteen points. `largest`: most runs at a time in
         one process; None is as many as fit in memory. `where`: maps settings of the place (`on`, `partition`, ...) to
-        values, see `sgbench.replicas.where`.
+        values, see `sgbench.replicas.sweep`.
         """
         from sgbench.replicas.sweep import run_sweep
         from sgbench.replicas.where import where_of

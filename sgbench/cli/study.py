@@ -112,9 +112,8 @@ def run_study(args: argparse.Namespace) -> int:
         return 0
     if args.hours is not None and not args.hours > 0:
         raise InputError(f"--hours {args.hours:g}: a number above 0 is needed")
-    from sgbench.study_runner.process import give_way, only_one
     from sgbench.study_runner.registration import require_committed, require_registered_file
-    from sgbench.study_runner.run import HOUR_S, BlockRun, replicas, require_commit
+    from sgbench.study_runner.run import HOUR_S, BlockRun, give_way, only_one, replicas, require_commit
     from sgbench.training.provenance import Code
 
     code = Code.here()
@@ -180,7 +179,7 @@ def extend_study(args: argparse.Namespace) -> int:
 
 
 def signal_study(args: argparse.Namespace) -> int:
-    from sgbench.study_runner.process import send
+    from sgbench.study_runner.run import send
 
     send(getattr(signal, args.signal, None), args.runs_dir or default_runs_dir(), args.name)
     return 0

@@ -12,7 +12,7 @@ from sgbench.datasets.download import digests, known
 from sgbench.datasets.event_files import EventFiles
 from sgbench.datasets.formats.event_cache import checksum_of_checksums, sha256_of
 from sgbench.errors import InputError
-from sgbench.records.confirmation import DataConfirmation, FetchedFile, OriginalFile
+from sgbench.records.submission import DataConfirmation, FetchedFile, OriginalFile
 
 
 def confirm(entry: Entry, data_set: object, data_dir: Path, contact: str) -> DataConfirmation:

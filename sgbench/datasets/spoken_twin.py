@@ -13,7 +13,7 @@ from fastspiking.signals.spike_trains import SpikeTrains
 from sgbench.datasets import espeak
 from sgbench.datasets.base import Samples, Split, sizes
 from sgbench.datasets.event_files import FileToFetch
-from sgbench.datasets.formats.spike_hdf5_writer import write
+from sgbench.datasets.formats.spike_hdf5 import write
 from sgbench.datasets.inner_ear import InnerEar
 from sgbench.datasets.shd import Shd
 from sgbench.errors import InputError, require_count

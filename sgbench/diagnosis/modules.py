@@ -18,8 +18,17 @@ from sgbench.diagnosis.text import ShownDiagnosis
 from sgbench.diagnosis.traces import LayerTrace, activity, leaf_like, recorded_step
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.base import Network
-from sgbench.networks.snntorch_modules import reset_gradient_of, spiking_modules
-from sgbench.networks.watching import Watcher, is_recurrent, replaced_step, rest, shown_by, undisturbed, watched
+from sgbench.networks.watching import (
+    Watcher,
+    is_recurrent,
+    replaced_step,
+    reset_gradient_of,
+    rest,
+    shown_by,
+    spiking_modules,
+    undisturbed,
+    watched,
+)
 from sgbench.neurons.base import Neuron
 from sgbench.records.diagnosis import LayerDiagnosis, Outlook
 

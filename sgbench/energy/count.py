@@ -25,7 +25,7 @@ from sgbench.energy.module_operations import StoredWeights, stored
 from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer, Network
 from sgbench.networks.convolution import ConvLayer
-from sgbench.networks.population import PopulationLayer
+from sgbench.networks.encoded import PopulationLayer
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts, Wiring
 
 Kind = Literal["binary", "real"]

@@ -18,8 +18,7 @@ from sgbench.energy.module_operations import Received, Tally
 from sgbench.errors import InputError
 from sgbench.networks.base import Network
 from sgbench.networks.baseline import Baseline
-from sgbench.networks.snntorch_modules import is_snntorch
-from sgbench.networks.watching import tensors_in
+from sgbench.networks.watching import is_snntorch, tensors_in
 from sgbench.records.counts import Count, LayerCounts, OpCounts
 
 FREE = frozenset(

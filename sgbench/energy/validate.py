@@ -24,7 +24,7 @@ from sgbench.records.files import first_problem
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from sgbench.plots.energy_measured import Prediction
+    from sgbench.plots.energy_terms import Prediction
 
 ENDS = ("value", "low", "high")
 NJ_PER_MJ = 1e6
@@ -104,14 +104,14 @@ def _predictions(name: str, case: EnergyCase, target: EnergyTarget) -> list[Boun
 
 def verdicts_figure(verdicts: Sequence[EnergyVerdict]) -> Figure:
     """Draw every predicted energy as a multiple of the measured one, grouped by target."""
-    from sgbench.plots.energy_measured import measured_charts
+    from sgbench.plots.energy_terms import measured_charts
     from sgbench.plots.figure import charts_figure
 
     return charts_figure(measured_charts(predictions_of(verdicts), ""), panel=(11.0, 0.0))
 
 
 def predictions_of(verdicts: Sequence[EnergyVerdict]) -> list[Prediction]:
-    from sgbench.plots.energy_measured import Prediction
+    from sgbench.plots.energy_terms import Prediction
     from sgbench.plots.estimate import Estimate
 
     return [

@@ -5,9 +5,11 @@ Pictures are drawn from arrays and from frozen dataclasses of this package; call
 
 from __future__ import annotations
 
+import hashlib
 import io
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -181,3 +183,36 @@ def wrapped(text: str, width: int, most: int = 1) -> str:
 def lines_of(texts: Iterable[str]) -> int:
     """Count the lines of the longest of several wrapped texts; 1 without texts."""
     return max((text.count("\n") + 1 for text in texts), default=1)
+
+
+NOUGHT = 1e-12  # numbers below this are written as 0, since a difference of equal means is rounding
+
+
+def numbers_digest(numbers: object) -> str:
+    """Hash the numbers behind a picture, each rounded to nine significant digits.
+
+    Further digits vary between processors. Of a dataclass, fields with `compare=False` are left out.
+
+    >>> numbers_digest([0.1 + 0.2]) == numbers_digest([0.3])
+    True
+    """
+    return hashlib.sha256(numbers_text(numbers).encode()).hexdigest()
+
+
+def numbers_text(numbers: Any) -> str:
+    """Write dataclasses, mappings, lists and arrays as text, numbers with nine significant digits.
+
+    >>> numbers_text([("a", 0.1 + 0.2), None, 0.3 - 0.1 - 0.2])
+    '[[a 0.3] None 0]'
+    """
+    if hasattr(numbers, "tolist"):
+        return numbers_text(numbers.tolist())
+    if is_dataclass(numbers):
+        return numbers_text([getattr(numbers, field.name) for field in fields(numbers) if field.compare])
+    if isinstance(numbers, Mapping):
+        return numbers_text([*numbers.items()])
+    if isinstance(numbers, Sequence) and not isinstance(numbers, str):
+        return f"[{' '.join(map(numbers_text, numbers))}]"
+    if isinstance(numbers, float):
+        return f"{0.0 if abs(numbers) < NOUGHT else numbers:.9g}"
+    return str(numbers)

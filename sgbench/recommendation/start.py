@@ -13,12 +13,10 @@ from fastspiking.signals.trajectory import POTENTIAL, SPIKES, Batch, valid_steps
 from sgbench.composition.compose import compose
 from sgbench.diagnosis.passing import RecurrentLayer, mean_passing_steps, near_share
 from sgbench.errors import InputError
-from sgbench.networks.snntorch_modules import is_snntorch
-from sgbench.networks.watching import RECURRENT, Watcher, is_recurrent, run_watched, shown_by
+from sgbench.networks.watching import RECURRENT, Watcher, is_recurrent, is_snntorch, run_watched, shown_by
 from sgbench.recommendation.answer import MeasuredNetwork
 from sgbench.records.spec import RunSpec
-from sgbench.training.build import Parts, build
-from sgbench.training.creation import create
+from sgbench.training.build import Parts, build, create
 
 __all__ = ["RECURRENT", "Hook", "recurrent_layers", "run_hooked"]
 Hook = Callable[[Any, Any, Any], None]  # receives a layer, its current and its output after each call of it

@@ -43,7 +43,7 @@ class Where:
             from sgbench.replicas.slurm import Slurm
 
             return Slurm(workers=workers, partition=self.partition, timeout_min=self.timeout_min, settings=self.slurm)
-        from sgbench.replicas.ray_cluster import RayCluster
+        from sgbench.replicas.cluster import RayCluster
 
         return RayCluster(workers=workers, address=self.address)
 

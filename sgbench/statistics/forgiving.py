@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sgbench.errors import InputError, require_number
+from sgbench.statistics.blocks import MIN_INTERVAL_SEEDS, number_array
 from sgbench.statistics.intervals import t_quantile
 from sgbench.statistics.pairs import Floats
-from sgbench.statistics.score_table import MIN_INTERVAL_SEEDS, number_array
 
 MIN_WIDTHS = 2
 LINE_AXES = 3  # [methods, widths, seeds]

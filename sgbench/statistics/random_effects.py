@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sgbench.errors import InputError, require_choice
+from sgbench.statistics.blocks import number_array
 from sgbench.statistics.intervals import t_quantile
 from sgbench.statistics.pairs import ROUNDING, Floats
-from sgbench.statistics.score_table import number_array
 
 Estimator = Literal["paule_mandel", "dersimonian_laird"]
 ESTIMATORS = ("paule_mandel", "dersimonian_laird")

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sgbench.errors import InputError, require_number
+from sgbench.statistics.blocks import MIN_INTERVAL_SEEDS, number_array, score_table
 from sgbench.statistics.intervals import t_quantile
 from sgbench.statistics.pairs import ROUNDING, Floats
-from sgbench.statistics.score_table import MIN_INTERVAL_SEEDS, number_array, score_table
 
 NOT_REACHED = math.inf
 """Spikes for an accuracy that no setting of a method reaches."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
-from sgbench.study_runner.settle import SETTLED
+from sgbench.study_runner.scores import SETTLED
 from sgbench.training import provenance
 
 GIT_S = 60

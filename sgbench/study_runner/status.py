@@ -8,8 +8,7 @@ from typing import Any
 from sgbench.errors import InputError
 from sgbench.study_runner.cells import points
 from sgbench.study_runner.definition import CellGrid, Study, StudyBlock, block_number
-from sgbench.study_runner.scores import Score, StudyScores, read_scores
-from sgbench.study_runner.settle import read_settled
+from sgbench.study_runner.scores import Score, StudyScores, read_scores, read_settled
 from sgbench.study_runner.store import Store
 
 HOUR_S = 3600.0

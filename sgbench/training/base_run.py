@@ -29,9 +29,8 @@ from sgbench.records.content import (
 )
 from sgbench.records.counts import OpCounts
 from sgbench.records.files import to_json, write_atomic
-from sgbench.records.flat import flat
 from sgbench.records.method import method_id
-from sgbench.records.record import RunRecord
+from sgbench.records.record import RunRecord, flat
 from sgbench.records.spec import RunSpec
 from sgbench.training import memory, provenance
 from sgbench.training.artefacts import save_predictions, save_weights

@@ -16,7 +16,7 @@ from sgbench.firing.curve import stepping
 from sgbench.networks.base import Network, surrogates
 from sgbench.optimizers.sam import Sam
 from sgbench.records.content import EpochOnTest, EpochScores, RateCurve, Scores, SelectedOnTest
-from sgbench.records.flat import epoch_numbers
+from sgbench.records.record import epoch_numbers
 from sgbench.records.spec import Method
 from sgbench.schedules.base import Moment
 from sgbench.training.build import DTYPES, Parts

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sgbench.records.flat import epoch_numbers, flat
-from sgbench.records.record import RunRecord
+from sgbench.records.record import RunRecord, epoch_numbers, flat
 from sgbench.records.spec import PathSettings, RunSpec, TrainerSettings
 from sgbench.training.loggers import RunLogger, csv_logger, run_name, tensorboard_logger, wandb_logger
 from sgbench.training.mlflow_runs import mlflow_logger

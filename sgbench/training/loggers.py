@@ -16,9 +16,8 @@ from urllib.error import HTTPError
 from sgbench.errors import InputError, require_choice
 from sgbench.paths import FILES, PREDICTIONS
 from sgbench.records.files import write_atomic
-from sgbench.records.flat import Flat
 from sgbench.records.method import method_id
-from sgbench.records.record import RunRecord
+from sgbench.records.record import Flat, RunRecord
 from sgbench.records.spec import RunSpec
 
 SUMMARY = "summary.csv"

@@ -7,9 +7,8 @@ from typing import Any
 
 from sgbench.errors import InputError
 from sgbench.paths import FILES
-from sgbench.records.flat import Flat
 from sgbench.records.method import method_id
-from sgbench.records.record import RunRecord
+from sgbench.records.record import Flat, RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.training.loggers import RunLogger
 

@@ -10,16 +10,17 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from sgbench.errors import InputError, require_choice, require_count, require_number, shortened
-from sgbench.networks.snntorch_modules import ResetGradient
+from sgbench.networks.watching import ResetGradient
 from sgbench.records.calibration import AUTO
 from sgbench.statistics.rank_places import places
 from sgbench.surrogates.base import Surrogate
-from sgbench.training.creation import create
-from sgbench.yours.own_table import OwnRow, OwnTable
+from sgbench.training.build import create
 from sgbench.yours.own_training import (
     ENGINE,
     OWN_OPTIMISER,
     Loss,
+    OwnRow,
+    OwnTable,
     RunScores,
     TrainingSetup,
     cross_entropy,

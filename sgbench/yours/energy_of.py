@@ -12,8 +12,7 @@ from sgbench.energy.modules import ModuleCounter
 from sgbench.energy.price import chosen_targets
 from sgbench.energy.priced import PricedNetwork
 from sgbench.errors import InputError, require_count, require_number
-from sgbench.networks.snntorch_modules import is_snntorch
-from sgbench.networks.watching import Watcher, run, takes_all_steps, tensors_in, undisturbed, watched
+from sgbench.networks.watching import Watcher, is_snntorch, run, takes_all_steps, tensors_in, undisturbed, watched
 
 
 def energy_of(  # noqa: PLR0913 - each has a default

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fastspiking.spec import LinearSpec
 from sgbench.errors import InputError
-from sgbench.networks.snntorch_modules import SpikeReset, reset_gradient_of
+from sgbench.networks.watching import SpikeReset, reset_gradient_of
 from sgbench.neurons.base import Neuron, Operations
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate

@@ -13,18 +13,18 @@ from torch import Tensor, nn
 
 from sgbench.diagnosis.advice import HIGH_PEAK
 from sgbench.errors import InputError, require_choice, require_number
-from sgbench.networks.snntorch_modules import (
+from sgbench.networks.watching import (
     RESET_METHODS,
     ResetGradient,
     is_snntorch,
     reset_gradient_of,
     set_reset_gradient,
+    takes_all_steps,
 )
-from sgbench.networks.watching import takes_all_steps
 from sgbench.surrogates.base import Surrogate
 from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
-from sgbench.training.creation import create
+from sgbench.training.build import create
 from sgbench.yours.snntorch_neurons import surrogate_of
 
 

@@ -11,8 +11,7 @@ from typing import NamedTuple
 from sgbench.errors import InputError
 from sgbench.study_runner.cells import Settled, StudyPoint, points
 from sgbench.study_runner.definition import Loaded
-from sgbench.study_runner.scores import canonical
-from sgbench.study_runner.settle import settle
+from sgbench.study_runner.scores import canonical, settle
 from sgbench.study_runner.store import Manifest, StoreEntry
 from sgbench.training import provenance
 

@@ -10,8 +10,7 @@ from sgbench.errors import InputError
 from sgbench.plots.chart import CHARTS, Charts, charts_json
 from sgbench.records.files import read_bytes, write_atomic
 from sgbench.study_runner.definition import Loaded
-from sgbench.study_runner.scores import StudyScores, read_scores
-from sgbench.study_runner.settle import read_settled
+from sgbench.study_runner.scores import StudyScores, read_scores, read_settled
 from sgbench.study_runner.status import states_of
 from sgbench.study_runner.store import Store, StoreEntry
 from study.reporting.analysis import STUDIES, function_of

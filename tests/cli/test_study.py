@@ -14,15 +14,15 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
-from sgbench.study_runner.process import PID_FILE
 from sgbench.study_runner.registration import require_committed, require_registered_file
-from sgbench.study_runner.settle import SETTLED, read_settled
+from sgbench.study_runner.run import PID_FILE
+from sgbench.study_runner.scores import SETTLED, read_settled
 from tests.messages import lines_naming, raises_naming
 
 STUDY = """
 import multiprocessing, sys, time
 from pathlib import Path
-from sgbench.study_runner.process import only_one
+from sgbench.study_runner.run import only_one
 
 with only_one(Path(sys.argv[1]), "toy"):
     worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(300,), daemon=True)
@@ -83,7 +83,7 @@ def test_pause_holds_the_study_and_its_workers_alone(tmp_path: Path) -> None:
 
 def study_again(runs_dir: Path) -> None:
     """A second study in the same folder."""
-    from sgbench.study_runner.process import only_one
+    from sgbench.study_runner.run import only_one
 
     with only_one(runs_dir, "toy"):
         pass

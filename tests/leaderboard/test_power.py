@@ -8,7 +8,7 @@ import scipy.integrate
 import scipy.special
 import scipy.stats
 
-from sgbench.statistics.power import detectable_difference, pairs_needed, power_of_paired_test, seeds_needed
+from sgbench.statistics.equivalence import detectable_difference, pairs_needed, power_of_paired_test, seeds_needed
 
 
 @pytest.mark.parametrize(("gamma", "pairs"), [(0.70, 46), (0.75, 29), (0.80, 21)])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sgbench.statistics.across_tasks import interquartile_mean, performance_profile, rank_test
+from sgbench.statistics.equivalence import seeds_needed
 from sgbench.statistics.pairs import holm, probability_of_improvement
-from sgbench.statistics.power import seeds_needed
 from sgbench.statistics.same_samples import mcnemar
 from sgbench.statistics.tuning_curves import Trial, expected_best
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sgbench.plots.drawn_from import numbers_digest, numbers_text
+from sgbench.plots.style import numbers_digest, numbers_text
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sgbench.plots.duels import WORDS, ForestColumn, ForestMark, duels_charts
+from sgbench.plots.board_charts import WORDS, ForestColumn, ForestMark, duels_charts
 from sgbench.plots.estimate import Estimate
 
 

@@ -10,8 +10,16 @@ import pytest
 from sgbench.energy.validate import verdicts_figure
 from sgbench.errors import InputError
 from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
-from sgbench.plots.energy_measured import LEAST, Prediction, measured_charts
-from sgbench.plots.energy_terms import FAMILIES, FAMILY_COLOURS, DrawnTerm, EnergyBar, terms_figure
+from sgbench.plots.energy_terms import (
+    FAMILIES,
+    FAMILY_COLOURS,
+    LEAST,
+    DrawnTerm,
+    EnergyBar,
+    Prediction,
+    measured_charts,
+    terms_figure,
+)
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.figure import TONES, charts_figure

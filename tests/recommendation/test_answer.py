@@ -15,7 +15,7 @@ import sgbench
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
-from sgbench.networks.snntorch_modules import reset_gradient_of
+from sgbench.networks.watching import reset_gradient_of
 from sgbench.neurons.gated import passes_reset
 from sgbench.recommendation.advice import COLUMNS, advise
 from sgbench.recommendation.answer import AdvisedSetting, MeasuredNetwork, NetworkAdvice, StudyAnswer, read_answer

@@ -16,8 +16,7 @@ import sgbench
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
-from sgbench.records.flat import flat
-from sgbench.records.record import RunRecord
+from sgbench.records.record import RunRecord, flat
 from sgbench.training.epoch_loop import Training
 from sgbench.training.loggers import OwnRunLogger, job_type, tensorboard_logger, wandb_logger
 from sgbench.training.run_folder import folder_of

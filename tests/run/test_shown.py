@@ -16,8 +16,7 @@ from sgbench.composition.compose import compose
 from sgbench.composition.plan import plan
 from sgbench.errors import InputError
 from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
-from sgbench.records.flat import flat
-from sgbench.records.record import RunRecord
+from sgbench.records.record import RunRecord, flat
 from sgbench.replicas.group_worker import GroupWorker
 from sgbench.training.build import build
 from sgbench.training.mlflow_runs import mlflow_logger

@@ -17,8 +17,7 @@ from sgbench.composition.compose import compose
 from sgbench.leaderboard.api import load_records
 from sgbench.paths import RECORD
 from sgbench.records.files import read_model
-from sgbench.records.flat import epoch_numbers, flat
-from sgbench.records.record import RunRecord
+from sgbench.records.record import RunRecord, epoch_numbers, flat
 from sgbench.training.run_folder import folder_of
 from tests.messages import lines_naming
 from tests.rooms import ROOT

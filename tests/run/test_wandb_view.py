@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sgbench.records.flat import flat
-from sgbench.records.record import RunRecord
+from sgbench.records.record import RunRecord, flat
 from tools.wandb_view.report import HISTORIES, SCORE, SETTINGS, SPIKES, panels
 
 

@@ -15,7 +15,7 @@ from registry.site.folder import MANIFEST, compare_site, found_in, links_docs, w
 from registry.site.pictures import SMALL_END, digest_in, small_drawing
 from registry.site.sources import pictures_in, pictures_of
 from sgbench.errors import InputError, StorageError
-from sgbench.plots.drawn_from import numbers_text
+from sgbench.plots.style import numbers_text
 from tests.messages import raises_naming
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from sgbench.errors import InputError
 from sgbench.study_runner.definition import Loaded, load_study
-from sgbench.study_runner.settle import settle
+from sgbench.study_runner.scores import settle
 from sgbench.study_runner.store import Manifest, Shard, StoreEntry
 from study.reporting.registration import (
     Checkout,

@@ -19,7 +19,7 @@ from sgbench.records.spec import RunSpec
 from sgbench.study_runner.cells import points
 from sgbench.study_runner.definition import Loaded
 from sgbench.study_runner.run import BlockRun, Runner, StudyFolders, compose_specs
-from sgbench.study_runner.settle import SETTLED, read_settled
+from sgbench.study_runner.scores import SETTLED, read_settled
 from sgbench.study_runner.store import Store
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import folder_of

@@ -14,7 +14,7 @@ from sgbench.errors import InputError
 from sgbench.study_runner.cells import StudyPoint, points
 from sgbench.study_runner.definition import Loaded, parse_study, pick_blocks
 from sgbench.study_runner.run import BlockRun, Runner, StudyFolders, compose_specs, require_commit
-from sgbench.study_runner.settle import read_settled
+from sgbench.study_runner.scores import read_settled
 from sgbench.study_runner.status import block_cost, block_states
 from sgbench.study_runner.store import MANIFEST, Store
 from sgbench.training.provenance import Code

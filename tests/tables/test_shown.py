@@ -22,7 +22,7 @@ from sgbench.records.record import RunRecord
 from sgbench.statistics.rank_places import RankPlace
 from sgbench.tables.shown import ShownTable, ShownText
 from sgbench.tables.table import plain_table
-from sgbench.yours.own_table import OwnRow, OwnTable
+from sgbench.yours.own_training import OwnRow, OwnTable
 from tests.rooms import ROOT
 
 HOSTILE = '<script>alert("&")</script>\x1b[2J'

@@ -20,7 +20,7 @@ from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.training.provenance import source_sha256
 from sgbench.yours.arrays import read_data
-from sgbench.yours.own_table import OwnTable
+from sgbench.yours.own_training import OwnTable
 from tests.messages import lines_naming, raises_naming
 from tests.thinned import thinned_rows
 

@@ -346,7 +346,7 @@ def test_groups_of_a_file_are_not_divided_whatever_they_are_called(capsys: pytes
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_arrays_of_a_file_are_mapped_where_it_holds_them_as_they_are(order: str) -> None:
     """Expected: the numbers that were written, by rows or columns; only those of `savez` are mapped."""
-    from sgbench.yours.files import read_part
+    from sgbench.yours.arrays import read_part
 
     wanted = np.asarray(X, order=order)  # type: ignore[call-overload]
     np.savez("plain.npz", y=Y, x=wanted)
@@ -361,7 +361,7 @@ def test_arrays_of_a_file_are_mapped_where_it_holds_them_as_they_are(order: str)
 def test_spikes_in_a_file_are_those_of_python() -> None:
     """Three arrays, one number a spike, in any order."""
     np.savez("e.npz", sample=[1, 0, 1], time=[0.5, 0.1, 0.2], channel=[0, 1, 2], y=[0, 1])
-    from sgbench.yours.files import read_part
+    from sgbench.yours.arrays import read_part
 
     (events, labels), groups = read_part(Path("e.npz"))
     assert [(list(time), list(channel)) for time, channel in events] == [([0.1], [1]), ([0.5, 0.2], [0, 2])]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import sgbench
 from sgbench.errors import InputError
-from sgbench.networks.snntorch_modules import reset_gradient_of
+from sgbench.networks.watching import reset_gradient_of
 
 STEPS, BATCH, INPUTS, HIDDEN = 6, 3, 4, 5
 

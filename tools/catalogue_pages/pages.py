@@ -26,9 +26,9 @@ from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import Neuron
 from sgbench.paths import conf_dir
 from sgbench.plots import style
-from sgbench.plots.drawn_from import numbers_digest
 from sgbench.plots.entries.neuron import neuron_figure, neuron_picture
 from sgbench.plots.entries.surrogate import surrogate_figure, surrogate_picture
+from sgbench.plots.style import numbers_digest
 from sgbench.records.spec import RunSpec
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import construct

@@ -1,6 +1,6 @@
 """`python -m tools.wandb_view.report ENTITY PROJECT`: the saved report of a sweep at Weights & Biases.
 
-It needs `pip install wandb-workspaces` and an account; what it shows are keys of `sgbench.records.flat`, which
+It needs `pip install wandb-workspaces` and an account; what it shows are keys of `sgbench.records.record`, which
 every run has in its summary (`logger=wandb`, or `sgbench sync --to wandb`).
 """
 

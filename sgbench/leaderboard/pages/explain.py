@@ -15,8 +15,8 @@ from sgbench.leaderboard.pages.solved_section import has_solved, solved_sentence
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.repeats import NOT_REPEATABLE
+from sgbench.statistics.equivalence import detectable_difference, pairs_needed, seeds_needed
 from sgbench.statistics.pairs import Comparison, all_pairs, compare, holm, probability_of_improvement
-from sgbench.statistics.power import detectable_difference, pairs_needed, seeds_needed
 from sgbench.statistics.rank_places import LEVEL
 from sgbench.statistics.same_samples import bootstrap_samples, mcnemar
 from sgbench.tables import NONE, number_text, p_text

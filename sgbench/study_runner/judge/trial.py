@@ -23,8 +23,7 @@ from sgbench.study_runner.cells import Cell, overrides_of, rounded
 from sgbench.study_runner.judge.decide import LOOKS, RegimeVerdict, decide
 from sgbench.study_runner.judge.field import RECURRENT, JudgedTask
 from sgbench.study_runner.run import HOUR_S, Runner, is_result
-from sgbench.study_runner.scores import PERCENT, log_spikes_of
-from sgbench.study_runner.settle import selection
+from sgbench.study_runner.scores import PERCENT, log_spikes_of, selection
 from sgbench.training.build import build
 from sgbench.training.calibration import calibrate_specs
 from sgbench.training.run_folder import stored_record

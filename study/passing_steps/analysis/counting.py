@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from sgbench.study_runner.settle import selection
+from sgbench.study_runner.scores import selection
 from sgbench.study_runner.store import Store, StoreEntry
 
 BLOCK = "Q"

@@ -11,8 +11,7 @@ import numpy as np
 from sgbench.records.calibration import Reset
 from sgbench.records.record import RunRecord
 from sgbench.statistics.pairs import Floats
-from sgbench.study_runner.scores import StudyScores
-from sgbench.study_runner.settle import selection
+from sgbench.study_runner.scores import StudyScores, selection
 from sgbench.study_runner.store import StoreEntry
 from study.passing_steps.analysis.cells import CHOOSING, LOOKS, RESET, RESETS, SHAPE, WIDTH, tasks_of
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS, RunsOfCells, points_of_run

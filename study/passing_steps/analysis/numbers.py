@@ -6,8 +6,7 @@ from statistics import fmean
 
 from sgbench.records.calibration import Reset
 from sgbench.study_runner.definition import load_study
-from sgbench.study_runner.scores import StudyScores, read_scores
-from sgbench.study_runner.settle import read_settled
+from sgbench.study_runner.scores import StudyScores, read_scores, read_settled
 from sgbench.study_runner.store import StoreEntry
 from study.passing_steps.analysis import effects
 from study.passing_steps.analysis.cells import CHOOSING, PURPOSE, RESETS, cell, tasks_of

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sgbench.plots.chart import Charts
-from sgbench.plots.drawn_from import numbers_digest
+from sgbench.plots.style import numbers_digest
 from sgbench.records.record import RunRecord
 from sgbench.study_runner.cells import Cell
 from sgbench.tables import NONE, decimal_text, number_text, p_text

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sgbench.errors import InputError, require_number
-from sgbench.statistics.blocks import ErrorTerm, contrast
+from sgbench.statistics.blocks import ErrorTerm, contrast, score_table
 from sgbench.statistics.equivalence import Verdict, Word, verdict
 from sgbench.statistics.pairs import Floats, holm
-from sgbench.statistics.score_table import score_table
 from sgbench.statistics.solved import ShareDifference, compare_shares, wilson
 from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.definition import StudyTask

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sgbench.errors import InputError
-from sgbench.statistics.blocks import contrast
+from sgbench.statistics.blocks import contrast, number_array, score_table
 from sgbench.statistics.equivalence import verdict
 from sgbench.statistics.pairs import ROUNDING, holm
-from sgbench.statistics.score_table import number_array, score_table
 from sgbench.statistics.solved import wilson
 from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.scores import StudyScores

@@ -12,7 +12,7 @@ from sgbench.records.spec import RunSpec
 from sgbench.study_runner.cells import StudyPoint, points
 from sgbench.study_runner.definition import Loaded
 from sgbench.study_runner.run import StudyFolders, compose_specs
-from sgbench.study_runner.settle import read_settled
+from sgbench.study_runner.scores import read_settled
 from study.surrogates.analysis.comparisons import MAP, UNSEEN
 
 STARTS = "starts.json"

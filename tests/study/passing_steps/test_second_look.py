@@ -4,8 +4,7 @@ import pytest
 
 from sgbench.study_runner.cells import points
 from sgbench.study_runner.definition import load_study
-from sgbench.study_runner.scores import read_scores
-from sgbench.study_runner.settle import read_settled
+from sgbench.study_runner.scores import read_scores, read_settled
 from sgbench.study_runner.store import Store
 from study.passing_steps.analysis.cells import FIXED, LOOKS, SECOND_LOOK, cell, tasks_of
 from study.passing_steps.analysis.claims import gain_over_fixed, loss_of_calibrated

@@ -13,7 +13,7 @@ import pytest
 from sgbench.recommendation.summary import SUMMARY
 from sgbench.study_runner.cells import Cell, StudyPoint
 from sgbench.study_runner.extension import extended
-from sgbench.study_runner.settle import write_settled
+from sgbench.study_runner.scores import write_settled
 from sgbench.study_runner.store import Store
 from study import __main__ as command
 from study.__main__ import main

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sgbench.errors import InputError
+from sgbench.statistics.blocks import MIN_INTERVAL_SEEDS, number_array, score_table
 from sgbench.statistics.intervals import summarise
-from sgbench.statistics.score_table import MIN_INTERVAL_SEEDS, number_array, score_table
 from sgbench.study_runner.cells import Cell
 from sgbench.tables import NONE, number_text
 from study.reporting.pages.text import Item, StudyPage, StudyPicture, details, few, interval, table

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sgbench.errors import InputError, require_choice, require_count, require_number
-from sgbench.statistics.blocks import ERROR_TERMS, Contrast, ErrorTerm, contrast
+from sgbench.statistics.blocks import ERROR_TERMS, Contrast, ErrorTerm, contrast, score_table
 from sgbench.statistics.equivalence import legendre, scale_nodes
 from sgbench.statistics.intervals import t_quantile
 from sgbench.statistics.pairs import ROUNDING, Floats, holm
-from sgbench.statistics.score_table import score_table
 
 REACH = 8.5  # standard deviations of a normal variable that are integrated over
 
