@@ -11,7 +11,7 @@ MOVED = {
     "sgbench.firing.chance": "sgbench.firing.base",
     "sgbench.inspection": "",
     "sgbench.inspection.chip_run": "sgbench.exchange.chip_run",
-    "sgbench.inspection.data_summary": "sgbench.datasets.summary",
+    "sgbench.inspection.data_summary": "sgbench.datasets.checks",
     "sgbench.inspection.diagnosed": "sgbench.training.diagnose",
     "sgbench.inspection.diagnosis_text": "sgbench.diagnosis.text",
     "sgbench.inspection.entry_check": "sgbench.yours.entry_check",
