@@ -295,7 +295,7 @@ def test_settings_of_the_cluster_are_any_keys(word: str) -> None:
 @pytest.mark.parametrize("on", ["slurm", "ray"])
 def test_what_is_not_installed_is_named(on: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Expected: the extra."""
-    for name in ("slurm", "ray_cluster"):
+    for name in ("slurm", "cluster"):
         monkeypatch.setattr(f"sgbench.replicas.{name}.find_spec", lambda _: None)
     with pytest.raises(InputError, match=rf"pip install 'sgbench\[{on}\]'"):
         Where(on=on).cluster(None)
