@@ -11,8 +11,7 @@ from torch import Tensor
 
 from fastspiking.arrays import FLOATS
 from fastspiking.errors import InputError, StorageError
-from fastspiking.signals.spike_trains import SpikeTrains, in_microseconds
-from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.spikes import SparseSpikes, SpikeTrains, in_microseconds
 
 AS_THEY_ARE: NDArray[np.int32] = np.empty(0, np.int32)
 NARROW = 1 << 16  # number of inputs up to which two bytes can number them

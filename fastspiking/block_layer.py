@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from fastspiking.arrays import FLOATS, NOTHING, rows_of
-from fastspiking.kernels import codes, pieces
+from fastspiking.kernels import codes
 from fastspiking.kernels.arguments import ArrivingGradients, InputCurrent, Readout, ReadoutBack, States, Sums
-from fastspiking.kernels.sums import TOGETHER
+from fastspiking.kernels.sums import PIECE, TOGETHER, gather_pieces, scatter_pieces
 from fastspiking.kernels.vectors import NARROW
-from fastspiking.loop_calls import advance, backward_block
 from fastspiking.numba_events import Rows
-from fastspiking.numba_steps import curve_of, layer_of, saved_rows, slope_of
+from fastspiking.numba_steps import advance, backward_block, curve_of, layer_of, saved_rows, slope_of
 from fastspiking.plan import Carry, LayerPlan, SavedActivations
 from fastspiking.spec import Coefficient
 
@@ -51,8 +50,8 @@ class BlockLayer:
         self.back = back
         self.number = FLOATS[weight.dtype]
         neurons = plan.shape[2]
-        self.by_pieces = events_a_row >= MANY_A_ROW and neurons >= pieces.PIECE
-        lanes = pieces.PIECE if self.by_pieces else LANES
+        self.by_pieces = events_a_row >= MANY_A_ROW and neurons >= PIECE
+        lanes = PIECE if self.by_pieces else LANES
         self.width = -(-neurons // lanes) * lanes
         self.inputs = weight.shape[1]
         self.weights = (weight.T.numpy(), bias.numpy())
@@ -69,7 +68,7 @@ class BlockLayer:
     def refresh(self) -> None:
         """Read the layer's present weights again: a view if they have the layout of the loops, else a copy."""
         columns, self.begin = (self._padded(weight) for weight in self.weights)
-        self.columns = in_pieces(columns, pieces.PIECE) if self.by_pieces else columns
+        self.columns = in_pieces(columns, PIECE) if self.by_pieces else columns
 
     def _padded_coefficient(self, value: Coefficient) -> np.ndarray:
         """Expand a coefficient to one number for each neuron, then zeros: [width]."""
@@ -169,7 +168,7 @@ class BlockLayer:
 
         def forward(low: int, high: int) -> tuple[int, int]:
             row_events = events.indptr, events.index, events.value
-            pieces.gather_pieces(*row_events, self.columns.ravel(), self.begin, summed.current, batch, low, high)
+            gather_pieces(*row_events, self.columns.ravel(), self.begin, summed.current, batch, low, high)
             return advance(layer, summed, states, kept, readout, batch, low, high)
 
         return forward
@@ -206,7 +205,7 @@ class BlockLayer:
             backward_block(layer, curve, reaching, readout, kept, arriving, adjoint, sums, window, batch, low, high)
             if self.by_pieces:
                 row_events = events.indptr, events.index, events.value
-                pieces.scatter_pieces(*row_events, adjoint, sums.columns.ravel(), batch, low, high)
+                scatter_pieces(*row_events, adjoint, sums.columns.ravel(), batch, low, high)
 
         return backward
 
@@ -243,7 +242,7 @@ class BlockLayer:
         inputs = self.inputs
         wires = 0 if self.matrix is None else 1 if self.matrix.dim() == 1 else len(self.matrix)
         room = self.plan.nothing.new_zeros(inputs + 1 + wires, self.width).numpy()  # aligned, as NumPy's is not
-        columns = room[:inputs].reshape(-1, pieces.PIECE if self.by_pieces else self.width)
+        columns = room[:inputs].reshape(-1, PIECE if self.by_pieces else self.width)
         return Sums(columns, room[inputs], room[inputs + 1 :] if wires else NOTHING[self.number])
 
     def weight_gradient(self, columns: np.ndarray) -> Tensor:
@@ -251,7 +250,7 @@ class BlockLayer:
         by_columns, neurons = torch.from_numpy(columns), self.plan.shape[2]
         if not self.by_pieces:
             return by_columns[:, :neurons].T
-        by_pieces = by_columns.view(-1, self.inputs, pieces.PIECE)
+        by_pieces = by_columns.view(-1, self.inputs, PIECE)
         if self.weights[0].flags.c_contiguous:
             return by_pieces.transpose(0, 1).reshape(self.inputs, self.width)[:, :neurons].T
         return by_pieces.transpose(1, 2).reshape(self.width, self.inputs)[:neurons]

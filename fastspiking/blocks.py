@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastspiking import density
+from fastspiking import matmul
 from fastspiking.arrays import NOTHING, bits_of, in_threads
 from fastspiking.block_layer import BlockLayer, in_pieces
 from fastspiking.event_product import EventProduct, Fired, GivenEvents
@@ -39,7 +39,7 @@ def covers(stages: Sequence[Stage]) -> bool:
     plans = [stage.plan for stage in stages]
     if any(plan.learnt or plan.surrogate_parameters for plan in plans):
         return False
-    return plans[0].fires and product.origin.rows().count <= density.WEIGHT_DENSE * product.entries
+    return plans[0].fires and product.origin.rows().count <= matmul.WEIGHT_DENSE * product.entries
 
 
 class BlockPasses:
@@ -92,7 +92,7 @@ class BlockPasses:
 
     def _is_dense(self) -> bool:
         """Return whether a hidden layer fired so often that dense products are faster."""
-        limits = [density.WEIGHT_DENSE * math.prod(layer.plan.shape) for layer in self.layers]
+        limits = [matmul.WEIGHT_DENSE * math.prod(layer.plan.shape) for layer in self.layers]
         return any(count > limit for count, limit in zip(self.arrived, limits[:-1], strict=True))
 
 

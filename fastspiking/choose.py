@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 
 from fastspiking import matmul, reference
-from fastspiking.density import FORWARD_DENSE, WEIGHT_DENSE
 from fastspiking.errors import InputError, suggest
 from fastspiking.layer import EngineLayer, LayerRun, Wanted, passed_on, traced
+from fastspiking.matmul import FORWARD_DENSE, WEIGHT_DENSE
 from fastspiking.signals.spikes import Signal
 from fastspiking.spec import requires_grad
 

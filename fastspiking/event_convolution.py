@@ -16,11 +16,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, max_pool2d, pad
 
 from fastspiking.arrays import FLOATS, in_parts, in_threads
-from fastspiking.density import CONVOLUTION_DENSE
 from fastspiking.errors import InputError
-from fastspiking.kernels import convolution_backward, convolution_forward
-from fastspiking.kernels.images import Geometry, Images
+from fastspiking.kernels import convolution, convolution_backward
+from fastspiking.kernels.convolution import Geometry, Images
 from fastspiking.kernels.vectors import NARROW
+from fastspiking.matmul import CONVOLUTION_DENSE
 from fastspiking.numba_events import Rows, listed_entries, no_events
 from fastspiking.signals.spikes import Signal, SparseSpikes
 
@@ -121,10 +121,10 @@ class _Convolved(torch.autograd.Function):
         if bias is not None:
             begin[: len(bias)] = bias.detach()
         out = weight.new_empty(count, geometry.outputs)
-        # Pixels from each window's corner to its largest one; see `kernels.convolution_forward`.
+        # Pixels from each window's corner to its largest one; see `kernels.convolution`.
         ctx.places = np.empty(out.shape if geometry.pool > 1 else (0, 0), np.uint16)
         arguments = (images, rows.numpy(), begin.numpy(), geometry, out.numpy(), ctx.places)
-        in_parts(convolution_forward.convolve, count, out.numel(), *arguments)
+        in_parts(convolution.convolve, count, out.numel(), *arguments)
         return out
 
     @staticmethod

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from fastspiking.arrays import FLOATS, in_parts
-from fastspiking.density import DELAY_DENSE
 from fastspiking.kernels import delays as loops
 from fastspiking.kernels.vectors import NARROW
+from fastspiking.matmul import DELAY_DENSE
 from fastspiking.signals.spikes import Signal, SparseSpikes
 
 

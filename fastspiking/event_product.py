@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fastspiking import density
+from fastspiking import matmul
 from fastspiking.matmul import add_product, multiply, multiply_into
 from fastspiking.numba_events import ProductSum, Rows, sum_rows, unpack_spikes
 from fastspiking.plan import Drive, LayerPlan, SavedActivations
@@ -85,7 +85,7 @@ class EventProduct:
     def drive(self, room: Tensor) -> Drive:
         """Return the events and weights if the loop follows events itself; else write the current to `room`."""
         rows = self.origin.rows()
-        if self._dense(density.FORWARD_DENSE):
+        if self._dense(matmul.FORWARD_DENSE):
             multiply_into(room.view(-1, room.shape[-1]), self._filled_in(rows), self.columns, self.bias)
         elif self.joined:
             return Drive(None, rows, self.columns, self.bias)
@@ -105,7 +105,7 @@ class EventProduct:
         rows = self.origin.rows().window(first * self.origin.batch, last * self.origin.batch)
         if self.d_columns is None:
             self.d_columns = torch.zeros_like(self.columns)
-        if self._dense(density.WEIGHT_DENSE):
+        if self._dense(matmul.WEIGHT_DENSE):
             add_product(self.d_columns, self._filled_in(rows).T, out.view(-1, out.shape[-1]))
         else:
             self.products.add(rows, out, self.d_columns)

@@ -12,9 +12,8 @@ from torch import Tensor
 from fastspiking import scan
 from fastspiking.errors import one_printable_line
 from fastspiking.layer import EngineLayer, LayerRun, Wanted, current_of_events, passed_on, ways_back
-from fastspiking.layout import Layout
 from fastspiking.matmul import add_product, multiply, multiply_into
-from fastspiking.plan import Drive, Keep
+from fastspiking.plan import Drive, Keep, Layout
 from fastspiking.recursion import Chunks, Passes, Stage, run
 from fastspiking.signals.spikes import Signal, SparseSpikes
 from fastspiking.spec import LinearSpec

@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from fastspiking import density, fused, reference
+from fastspiking import fused, matmul, reference
 from fastspiking.codegen.program import record
 from fastspiking.codegen.snapshot import Snapshot
 from fastspiking.codegen.source import LoopSource, WrittenSource, recalled
 from fastspiking.codegen.values import Untraceable
 from fastspiking.errors import InputError
 from fastspiking.layer import EngineLayer, LayerRun, Wanted, current_of_events, passed_on, start, synapses_of, ways_back
-from fastspiking.layout import Layout
 from fastspiking.paths import default_loops_dir
+from fastspiking.plan import Layout
 from fastspiking.signals.spikes import Signal, SparseSpikes, dense
 
 if TYPE_CHECKING:
-    from fastspiking.alongside import ArrivingEvents
-    from fastspiking.generated_forward import Inputs
+    from fastspiking.generated_forward import ArrivingEvents, Inputs
 
 DTYPES = (torch.float32, torch.float64)
 SAMPLES, NEURONS = 3, 2
@@ -118,8 +117,7 @@ def _unroll(
     layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted, readout: EngineLayer | None, *, or_reference: bool
 ) -> tuple[LayerRun, LayerRun | None]:
     """Run a layer by loops generated from its step; also return the run of the readout if the loops computed it."""
-    from fastspiking.alongside import ReadoutAlong
-    from fastspiking.generated_forward import Run
+    from fastspiking.generated_forward import ReadoutAlong, Run
     from fastspiking.generated_run import run_layer, with_matrix
 
     by_steps = layer.recurrence == "all_to_all"
@@ -204,12 +202,12 @@ def _arriving_events(layer: EngineLayer, signal: Signal) -> ArrivingEvents | Non
 
     Return None if the current of all steps is computed before the loops: without a weight matrix, or for dense input.
     """
-    from fastspiking.alongside import ArrivingEvents
+    from fastspiking.generated_forward import ArrivingEvents
 
     synapses = layer.synapses()
     if synapses is None or not isinstance(signal, SparseSpikes) or synapses[0].dtype not in DTYPES:
         return None
-    return ArrivingEvents(signal, *synapses) if signal.density <= density.WEIGHT_DENSE else None
+    return ArrivingEvents(signal, *synapses) if signal.density <= matmul.WEIGHT_DENSE else None
 
 
 def _current(layer: EngineLayer, signal: Signal) -> Tensor:

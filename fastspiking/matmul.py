@@ -1,14 +1,29 @@
-"""Dense matrix products, by the faster of the two libraries that torch includes.
+"""Dense matrix products by the faster of torch's two libraries, and up to what density events are faster still.
 
 torch multiplies float32 matrices on a CPU with MKL, which uses vectors of 256 bits on AMD's processors. oneDNN uses
 those of 512 bits if the processor has them, and is twice as fast there (ADR 12). The choice follows from the
-processor alone and is never measured at run time.
+processor alone.
+
+Densities, the shares of inputs that spike: gradients of weights that follow each event were as fast as dense products
+at 50 % in the input of 256 neurons, on a processor with fast dense products (226 GFLOP/s a core in float32). Forward
+the crossings were 24 % there before rows were summed in registers, and 50 % on one with slow products (97 GFLOP/s).
+Nothing is measured at run time, so that a result does not depend on the machine's load.
 """
 
 import functools
 
 import torch
 from torch import Tensor
+
+FORWARD_DENSE = 0.35
+WEIGHT_DENSE = 0.4
+SCAN_DENSE = 0.10
+"""Of `scan`, whose sums over events are torch's and slower: crossings at 5 % and 16 %."""
+CONVOLUTION_DENSE = 0.5
+"""Of convolutions, behind which a maximum over windows is taken or not: torch is slower at 28 % and 46 %."""
+DELAY_DENSE = 0.35
+"""Of synapses that spread an event over several steps."""
+
 
 PIECE_ENTRIES = 256 * 1024  # entries of a result that are copied at a time, from the cache of a core
 

@@ -20,7 +20,7 @@ from fastspiking.generated import beyond_a_step, learns, try_out, write_source
 from fastspiking.generated_forward import ForwardPass, Inputs, Run
 from fastspiking.generated_run import BackwardArrays, PassKinds, run_layer, with_matrix
 from fastspiking.layer import EngineLayer, LayerRun, Wanted, one_by_one, start
-from fastspiking.layout import Layout
+from fastspiking.plan import Layout
 from fastspiking.signals.spikes import Signal, dense
 
 

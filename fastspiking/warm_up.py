@@ -12,15 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from fastspiking.arrays import NOTHING
 from fastspiking.kernels import arguments, codes
-from fastspiking.loop_calls import advance, backward_block, backward_loop, forward_loop
+from fastspiking.kernels.disk_cache import WAIT_S, compile_lock
 from fastspiking.numba_events import no_readout
-
-WAIT_S = 60.0
-"""Longest wait for another process that compiles the same loops; after it this process compiles them too."""
+from fastspiking.numba_steps import advance, backward_block, backward_loop, forward_loop
 
 
 def compile_loops(layer: arguments.NeuronArrays) -> None:
@@ -36,7 +33,7 @@ def _compile_loops(kind: arguments.NeuronArrays, number: type) -> None:
     if not lacking:
         return
     folder = Path(lacking[0]._cache.cache_path)
-    with alone(folder / f"{lacking[0].__name__}.lock"):
+    with compile_lock(folder / f"{lacking[0].__name__}.lock"):
         forward, backward = _calls(kind, number)
         with _beside(backward if len(lacking) > 1 else lambda: None):
             forward()
@@ -44,19 +41,6 @@ def _compile_loops(kind: arguments.NeuronArrays, number: type) -> None:
 
 def _is_cached(loop: Any) -> bool:
     return any(Path(loop._cache.cache_path).glob(f"*.{loop.__name__}-*.nbi"))
-
-
-@contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Lock a file so that one process compiles what others wait for; without locks each compiles for itself."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    with contextlib.suppress(Timeout, NotImplementedError):
-        lock.acquire(timeout=WAIT_S)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

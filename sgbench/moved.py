@@ -40,7 +40,7 @@ MOVED = {
     "sgbench.reproduction.ablation_page": "sgbench.reproduction.page",
     "sgbench.signals": "fastspiking.signals",
     "sgbench.study": "sgbench.study_runner",
-    "sgbench.surrogates.drawn": "fastspiking.drawn",
+    "sgbench.surrogates.drawn": "fastspiking.signals.streams",
     "sgbench.surrogates.undefined": "sgbench.surrogates.base",
 }
 """Maps former names of modules, and of packages with all that is in them, to those of today.

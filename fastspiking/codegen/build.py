@@ -18,11 +18,10 @@ import numpy as np
 import torch
 
 from fastspiking.codegen.source import WrittenSource, backward_arrays, forward_arrays
-from fastspiking.kernels.disk_cache import LOOPS, ROOM, text_sha256
+from fastspiking.kernels.disk_cache import LOOPS, ROOM, compile_lock, text_sha256
 from fastspiking.numba_events import nothing_along
 from fastspiking.paths import default_loops_dir, private_folder
 from fastspiking.version import ENGINE
-from fastspiking.warm_up import alone
 
 log = logging.getLogger("fastspiking")
 Loop = Callable[..., None]
@@ -65,7 +64,7 @@ def compiled(text: str, compile_all: Callable[[ModuleType, bool], Made]) -> Made
     try:
         if folder is not None:
             folder = private_folder(folder)
-            with alone(folder / f"{name}.lock"):
+            with compile_lock(folder / f"{name}.lock"):
                 return compile_all(_stored(text, folder / f"{name}.py"), True)
     except (OSError, RuntimeError) as error:
         log.warning("%s keeps no loops (%s); they are compiled for this process alone", folder, error)

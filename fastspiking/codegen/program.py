@@ -18,10 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastspiking.codegen.given import GivenTensor, Noise
 from fastspiking.codegen.recorder import Recorder, TracedTensor
 from fastspiking.codegen.snapshot import Snapshot
-from fastspiking.codegen.values import Untraceable, Value, as_number, needed, number
+from fastspiking.codegen.values import GivenTensor, Noise, Untraceable, Value, as_number, needed, number
 from fastspiking.errors import one_printable_line
 from fastspiking.layer import EngineLayer
 

@@ -9,10 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastspiking.codegen.calls import broadcast_shape, flat, operation_name, shape_only, summed_shape
-from fastspiking.codegen.given import GivenTensors, Noise
-from fastspiking.codegen.rules import RULES
-from fastspiking.codegen.values import Untraceable, Value, as_number, number
+from fastspiking.codegen.rules import RULES, broadcast_shape, flat, operation_name, shape_only, summed_shape
+from fastspiking.codegen.values import GivenTensors, Noise, Untraceable, Value, as_number, number
 
 VIEWS = frozenset({
     "alias", "detach", "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "_reshape_alias",

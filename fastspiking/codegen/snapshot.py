@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fastspiking.codegen.given import bytes_of
+from fastspiking.codegen.values import bytes_of
 
 ATOMS = {bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.Size}
 """Immutable types, which are compared by identity."""

@@ -42,8 +42,8 @@ import math
 
 import numpy as np
 
-from fastspiking.kernels import functions
-from fastspiking.kernels import along, prefetch
+from fastspiking.kernels import functions, vectors
+from fastspiking.kernels import links
 
 F = np.{dtype}
 '''
@@ -58,7 +58,7 @@ def forward(
         end = min(begin + block, batch)
         for step in range(first, last):
             at = step * batch + begin
-            along.sum_events(driven, at, current, step * of_current + begin, end - begin)
+            links.sum_events(driven, at, current, step * of_current + begin, end - begin)
             for sample in range(begin, end):
                 at = step * batch + sample
                 now = step * of_current + sample
@@ -69,7 +69,7 @@ def forward(
 {body}
             at = step * batch + begin
             after = (step + 1) * keep * batch + begin
-            along.send(sent, {spikes}, at, begin, end - begin)
+            links.send(sent, {spikes}, at, begin, end - begin)
 """
 BACKWARD = """
 def backward(
@@ -81,10 +81,10 @@ def backward(
     for part in range(low, high):
         begin = part * block
         end = min(begin + block, batch)
-        scratch = along.readout_scratch(read_back, end - begin)
+        scratch = links.readout_scratch(read_back, end - begin)
         for step in range(last - 1, first - 1, -1):
             at = step * batch + begin
-            along.gather_spike_gradient(read_back, scratch, outside, d_output, at, begin, end - begin, step, steps)
+            links.gather_spike_gradient(read_back, scratch, outside, d_output, at, begin, end - begin, step, steps)
             for sample in range(begin, end):
                 at = step * batch + sample
                 come = step * of_arriving + sample
@@ -92,7 +92,7 @@ def backward(
 {ahead}
                 for m in range(size):
 {body}
-            along.add_gradients(gradients, step * batch + begin, grad_current, step * of_leaving + begin, end - begin)
+            links.add_gradients(gradients, step * batch + begin, grad_current, step * of_leaving + begin, end - begin)
 """
 INDENT, OUTER_INDENT = " " * 20, " " * 16
 """Indents of lines in the loop over neurons, and of the lines before it."""
@@ -233,7 +233,7 @@ def _ahead(purpose: str, row: str, names: Iterable[str], turn: str) -> list[str]
 
     `row`: name of the variable that indexes the row at work. `turn`: source of the number of rows per step.
     """
-    return [f"prefetch.ask_row_to_{purpose}({name}, {row}, begin, end, sample, {turn})" for name in names]
+    return [f"vectors.ask_row_to_{purpose}({name}, {row}, begin, end, sample, {turn})" for name in names]
 
 
 def _stores(stored: Iterable[tuple[str, str, Sequence[Value]]]) -> list[tuple[str, Value]]:

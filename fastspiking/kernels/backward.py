@@ -7,6 +7,8 @@ sorted, and no adjoint of all steps is kept. Functions are called, not inlined, 
 
 from fastspiking.kernels.codes import (
     ALL_TO_ALL,
+    ATAN,
+    FAST_SIGMOID,
     ONE_TO_ONE,
     SUBTRACT,
     SUBTRACT_DECAYED,
@@ -16,10 +18,50 @@ from fastspiking.kernels.codes import (
     row_backward,
 )
 from fastspiking.kernels.events import unpack_row
-from fastspiking.kernels.prefetch import ask_row_to_read
 from fastspiking.kernels.readout import call_readout
-from fastspiking.kernels.slopes import slope_row
 from fastspiking.kernels.sums import add_products, call_gather, call_scatter
+from fastspiking.kernels.vectors import ask_row_to_read, spread, where_above
+
+
+@row_backward
+def slope_lanes(x, curve):
+    """Return the surrogate derivative at a vector x of distances from threshold; `curve` is of a known shape."""
+    one = spread(x, 1.0)
+    zero = one - one
+    z = spread(x, curve.steepness) * x
+    if curve.shape == ATAN:
+        slope = spread(x, curve.height) / (one + z * z)
+    elif curve.shape == FAST_SIGMOID:
+        z = one + where_above(z, zero, z, zero - z)
+        slope = spread(x, curve.height) / (z * z)
+    else:
+        z = one - where_above(z, zero, z, zero - z)
+        slope = spread(x, curve.height) * where_above(zero, z, zero, z)
+    return slope
+
+
+@row_backward
+def slope_row(x, r, curve, place, out):
+    """Write to out [M] the surrogate derivative at x[r], the distances from threshold.
+
+    `curve` is a `SlopeSource`; where it holds the derivative itself, that is row `place` of its psi.
+    """
+    size, one = x.shape[1], x.dtype.type(1)
+    _, steepness, height, psi = curve
+    if psi.size:
+        for m in range(size):
+            out[m] = psi[place, m]
+    elif curve.shape == ATAN:
+        for m in range(size):
+            z = steepness * x[r, m]
+            out[m] = height / (one + z * z)
+    elif curve.shape == FAST_SIGMOID:
+        for m in range(size):
+            z = one + abs(steepness * x[r, m])
+            out[m] = height / (z * z)
+    else:
+        for m in range(size):
+            out[m] = height * max(one - abs(steepness * x[r, m]), one - one)
 
 
 @inner_backward
@@ -142,7 +184,7 @@ def backward_any(
     layer, curve, reaching, readout, rows, saved, arriving, out, kept, sums, adjoint, room, window, batch, low,
     high,
 ):  # fmt: skip
-    """Compute what `loop_calls.backward_block` or `loop_calls.backward_chunk` does, for neurons of any kind.
+    """Compute what `numba_steps.backward_block` or `numba_steps.backward_chunk` does, for neurons of any kind.
 
     A block has `sums` of size > 0; its `adjoint`, `out` and psi then have rows of its own samples alone. A chunk has
     rows of all samples there, and its caller adds the gradients of weights. `rows` is the readout's `ReadoutRows`;

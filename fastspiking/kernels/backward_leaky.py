@@ -3,15 +3,15 @@
 Arrays are described in `arguments`. All functions of a step are inlined, so that its numbers stay in registers.
 """
 
+from fastspiking.kernels.backward import slope_lanes, slope_row
 from fastspiking.kernels.codes import ALL_TO_ALL, loop_backward, row_backward
 from fastspiking.kernels.events import unpack_row
-from fastspiking.kernels.prefetch import ask_row_to_read
 from fastspiking.kernels.readout import pull_readout
-from fastspiking.kernels.slopes import slope_lanes, slope_row
 from fastspiking.kernels.sums import add_products, add_to_rows, gather_adjoints
 from fastspiking.kernels.vectors import (
     NARROW,
     WIDE,
+    ask_row_to_read,
     load,
     load_line,
     load_part,
@@ -89,7 +89,7 @@ def pull_row(fires, curve, x, r, place, gradient_arguments, *move_arguments):
 def backward_leaky(
     layer, curve, reaching, readout, rows, saved, arriving, out, sums, lu, room, window, batch, low, high
 ):
-    """Compute what `loop_calls.backward_block` does, for one state variable, one shared decay and a detached reset.
+    """Compute what `numba_steps.backward_block` does, for one state variable, one shared decay and a detached reset.
 
     `lu` [n, M], the potential's adjoint, is 0 at first; `rows` is the readout's `ReadoutRows`, `room` scratch
     memory. Samples are computed in groups of as many as room.total has rows. Of a sample, o is the row in the block,
@@ -132,7 +132,7 @@ def backward_leaky(
 
 @loop_backward
 def chunk_leaky(gs, x, curve, lu, decay, out, kept_u, kept_x, slope, low, high):
-    """Compute what `loop_calls.backward_chunk` does, for neurons of one state variable without recurrence.
+    """Compute what `numba_steps.backward_chunk` does, for neurons of one state variable without recurrence.
 
     Backward in time lu = slope * gs + decay * lu. gs [rows, M] is the gradient of the spikes, lu [B, M] the adjoint
     of the potential. lu is written to `out`, and to `kept_u` if that has a size; slope * gs is written to `kept_x`,

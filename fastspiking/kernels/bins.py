@@ -8,6 +8,7 @@ import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
 from fastspiking.kernels.codes import WORD, loop, row
+from fastspiking.kernels.vectors import count_ones
 
 STRIDE = 8  # spikes that are skipped at a time
 TOGETHER = 16  # positions that are copied at a time
@@ -40,15 +41,6 @@ def find_steps(time_us, indptr, edge_us, first):
 
 
 @row
-def count_ones(word):
-    """Count the set bits of a 64-bit word: sums of pairs, of fours, of eights, then of all by one product."""
-    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
-
-
-@row
 def fill_row(channel, start, stop, fold, words, index, place):
     """Write the distinct inputs of channel[start:stop], ascending, to index[place:]; return the next free place.
 
@@ -63,7 +55,7 @@ def fill_row(channel, start, stop, fold, words, index, place):
         word = words[0, block] | words[1, block]
         words[0, block] = 0
         words[1, block] = 0
-        end = place + count_ones(word)
+        end = place + np.int64(count_ones(word))
         put = place
         while put < end:
             for _ in range(AT_ONCE):  # surplus positions are overwritten by the next word

@@ -1,6 +1,6 @@
 """Gradients of convolutions over images whose non-zero values are given as events.
 
-Letters are those of `images`. The gradient of weights is summed over the events of an image, or over its windows
+Letters are those of `convolution`. The gradient of weights is summed over the events of an image, or over its windows
 where that takes fewer products.
 """
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastspiking.kernels.codes import entry_backward, inner_backward, row, row_backward
-from fastspiking.kernels.images import events_under, is_thin, room_to_sort, sort_image
+from fastspiking.kernels.convolution import events_under, is_thin, room_to_sort, sort_image
 from fastspiking.kernels.vectors import (
     HALF,
     NARROW,
@@ -124,7 +124,7 @@ def add_by_events(full, by_pixel, geometry, d_weights):
     """Add one image's part to the gradient of weights d_weights [K K C, F padded], row after row of the kernel.
 
     `full` [pixels, F padded] holds the adjoints of the outputs before pooling, `by_pixel` the image's events. A line
-    with few events is added event by event, any other output pixel by output pixel; see `images.is_thin`.
+    with few events is added event by event, any other output pixel by output pixel; see `convolution.is_thin`.
     """
     rows, columns = geometry.rows * geometry.pool, geometry.columns * geometry.pool
     for k in range(geometry.kernel_height):

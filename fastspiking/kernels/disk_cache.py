@@ -7,14 +7,16 @@ never out of date, and every checkout and environment with this text shares it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numba
+from filelock import FileLock, Timeout
 from numba.core import caching, config, event
 
 from fastspiking.errors import StorageError
@@ -29,6 +31,8 @@ LOCATORS: list[Any] = getattr(caching, "CacheImpl", getattr(caching, "_CacheImpl
 OURS = (str(ROOM.parent), LOOPS)
 """What the file names of our loops contain."""
 NOTE = "compiling loops, once for this machine; ten seconds or so"
+WAIT_S = 60.0
+"""Longest wait for another process that compiles the same loops; after it this process compiles them too."""
 
 
 @functools.cache
@@ -86,6 +90,19 @@ class ByText(caching._CacheLocator):
         except OSError:
             return None
         return locator
+
+
+@contextlib.contextmanager
+def compile_lock(path: Path) -> Iterator[None]:
+    """Lock a file so that one process compiles what others wait for; without locks each compiles for itself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    with contextlib.suppress(Timeout, NotImplementedError):
+        lock.acquire(timeout=WAIT_S)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def is_empty() -> bool:

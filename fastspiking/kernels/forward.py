@@ -9,11 +9,11 @@ import numpy as np
 from fastspiking.kernels.arguments import CurrentTerms
 from fastspiking.kernels.codes import ALL_TO_ALL, ONE_TO_ONE, SUBTRACT, SUBTRACT_DECAYED, WORD, ZERO, inner, loop, row
 from fastspiking.kernels.events import add_rows, sum_rows, unpack_row, write_bits
-from fastspiking.kernels.prefetch import ask_row_to_write
 from fastspiking.kernels.readout import read_out
 from fastspiking.kernels.vectors import (
     NARROW,
     WIDE,
+    ask_row_to_write,
     bits_above,
     load,
     load_part,
@@ -233,7 +233,7 @@ def move_second(layer, states, saved, r, b, scratch, threshold):
 def advance_any(layer, arriving, states, saved, readout, names, scratch, batch, low, high):
     """Run one layer of neurons of any kind through all steps of samples [low, high).
 
-    Arguments are those of `loop_calls.advance`.
+    Arguments are those of `numba_steps.advance`.
 
     In a step, `sum_current` sums the input current, `move_second` updates the second variable and returns which row of
     `scratch` drives the potential u, and `move_row` updates u and the spikes. Rows of scratch [4, M] are the current,

@@ -1,8 +1,10 @@
-"""A numba type for vectors of 16, 32 or 64 floats, and functions that load, store and compare them in loops.
+"""A numba type for vectors of 16, 32 or 64 floats with functions for loops, and prefetching of rows.
 
 A sum over rows then stays in registers from the first row to the last. No loop over a short row checks again how
 long it is and whether its arrays overlap. The argument `kind` of a function is a vector that is used for its
 type alone, so that one function serves all widths. Only functions named `_part` check the end of a row.
+
+Arrays over time are read or written once, in memory far from the core: their rows are prefetched.
 """
 
 import operator
@@ -15,6 +17,8 @@ from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, register_model
+
+from fastspiking.kernels.codes import row, row_of_written
 
 WIDE, HALF, NARROW = 64, 32, 16  # lanes; a word has 64 bits, and padded rows are multiples of 16
 
@@ -259,3 +263,59 @@ def count_ones(_typing: Any, word: Any) -> Any:
         return builder.ctpop(arguments[0])
 
     return types.uint64(word), generate
+
+
+AHEAD = 4  # rows between the one that is prefetched and the one in work
+LINE_BYTES = 64
+NEAREST, DATA = 3, 1  # arguments of LLVM's prefetch: into all cache levels, and data rather than instructions
+
+
+def _asking(write: int) -> Any:
+    """Return a function of (rows, row, column), for loops, that prefetches that entry to write (1) or to read (0)."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # The address of the entry, row * width + column behind the array's begin, and a call of LLVM's prefetch.
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        _, width = cgutils.unpack_tuple(builder, array.shape)
+        place = builder.add(builder.mul(arguments[1], width), arguments[2])
+        pointer = builder.bitcast(builder.gep(array.data, [place]), ir.IntType(8).as_pointer())
+        whole = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, whole, whole, whole])
+        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(ask, [pointer, whole(write), whole(NEAREST), whole(DATA)])
+        return context.get_dummy_value()
+
+    def ask(_typing: Any, rows: Any, _row: Any, _column: Any) -> Any:
+        return types.void(rows, types.intp, types.intp), generate
+
+    return intrinsic(ask)
+
+
+ask_to_read: Any = _asking(0)
+ask_to_write: Any = _asking(1)
+
+
+@row
+def row_ahead(rows, r, low, high, b, turn):
+    """Return the row that a loop works on AHEAD rows after row r, of sample b in a block [low, high) of samples.
+
+    `rows` is an array over time; `turn` is the number of its rows per step, negative if the loop goes backward.
+    """
+    place = r + AHEAD
+    if b + AHEAD >= high:
+        place += turn - (high - low)
+    return min(max(place, 0), rows.shape[0] - 1)
+
+
+@row_of_written
+def ask_row_to_read(rows, r, low, high, b, turn):
+    place = row_ahead(rows, r, low, high, b, turn)
+    for m in range(0, rows.shape[1], LINE_BYTES // rows.itemsize):
+        ask_to_read(rows, place, m)
+
+
+@row_of_written
+def ask_row_to_write(rows, r, low, high, b, turn):
+    place = row_ahead(rows, r, low, high, b, turn)
+    for m in range(0, rows.shape[1], LINE_BYTES // rows.itemsize):
+        ask_to_write(rows, place, m)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.augmentations.base import Augmentation
 from sgbench.encoders.base import Form, Image, Values
 from sgbench.errors import InputError, require_count, require_number

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from fastspiking.signals.trajectory import Target
 from sgbench.composition.data_facts import facts_as_attributes, published_sha256
 from sgbench.encoders.base import Form, Values

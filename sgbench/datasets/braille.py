@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.files import find, problem_of
 from sgbench.datasets.formats.npz import read_npz

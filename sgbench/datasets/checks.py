@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fastspiking.signals.spike_trains import MICRO, SpikeTrains
+from fastspiking.signals.spikes import MICRO, SpikeTrains
 from fastspiking.signals.trajectory import UNLABELLED
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.encoders.base import Values, form_of

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.datasets.generated import three_sizes
 from sgbench.encoders.base import Form

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.datasets.base import SPLITS, Samples, Split
 from sgbench.datasets.generated import Generated, permutation
 from sgbench.errors import require_choice, require_count, require_number

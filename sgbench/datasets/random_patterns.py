@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire, whole
 from sgbench.errors import require_count, require_number

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastspiking.signals.spike_trains import SpikeTrains, concatenated
+from fastspiking.signals.spikes import SpikeTrains, concatenated
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.encoders.base import Values
 from sgbench.errors import InputError

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.datasets import espeak
 from sgbench.datasets.base import Samples, Split, sizes
 from sgbench.datasets.event_files import FileToFetch

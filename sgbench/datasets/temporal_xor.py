@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.datasets.base import Samples
 from sgbench.datasets.generated import DrawnBySplit, permutation
 from sgbench.errors import InputError, require_number

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from fastspiking.bins import count_late_spikes, packed_steps
-from fastspiking.signals.spike_trains import SpikeTrains
-from fastspiking.signals.spikes import Signal, SparseSpikes, nonzero_positions
+from fastspiking.signals.spikes import Signal, SparseSpikes, SpikeTrains, nonzero_positions
 from sgbench.errors import require_count, require_number
 
 Form = Literal["values", "traces", "spikes"]

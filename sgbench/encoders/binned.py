@@ -5,8 +5,7 @@ from typing import ClassVar, Literal
 import torch
 
 from fastspiking.bins import bin_spikes
-from fastspiking.signals.spike_trains import SpikeTrains
-from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.spikes import SparseSpikes, SpikeTrains
 from sgbench.encoders.base import Encoder, Form
 from sgbench.errors import require_flag
 

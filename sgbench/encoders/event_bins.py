@@ -8,8 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from fastspiking.bins import AS_THEY_ARE, bin_spikes
-from fastspiking.signals.spike_trains import SpikeTrains
-from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.spikes import SparseSpikes, SpikeTrains
 from sgbench.encoders.base import Encoder, Form, Image
 from sgbench.errors import InputError, require_choice, require_count, require_flag
 

@@ -5,8 +5,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from fastspiking.signals.spike_trains import SpikeTrains
-from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.spikes import SparseSpikes, SpikeTrains
 from sgbench.encoders.base import Encoder, Form, in_order, one_a_step
 from sgbench.errors import require_choice, require_flag
 

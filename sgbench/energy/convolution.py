@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastspiking.arrays import FLOATS, rows_of
-from fastspiking.kernels import codes, counting
+from fastspiking.kernels import codes, events
 from fastspiking.signals.spikes import Signal, SparseSpikes
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.pool import Image
@@ -71,14 +71,14 @@ class Fan:
         words = np.zeros((steps * batch, self.masks.shape[1]), np.uint64)
         results = (operations, words, counts)  # filled by the kernels
         if isinstance(signal, SparseSpikes):
-            events = (signal.indptr.cpu().numpy(), signal.index.cpu().numpy())
-            counting.spread_events(*events, self.synapses, self.masks, self.first, self.last, *results)
+            given = (signal.indptr.cpu().numpy(), signal.index.cpu().numpy())
+            events.spread_events(*given, self.synapses, self.masks, self.first, self.last, *results)
         else:
             images = signal.detach().cpu().contiguous().view(steps * batch, self.image[0], -1).numpy()
             if words.shape[1] == 1:
-                counting.spread_small(images, self.synapses, self.masks, *results)
+                events.spread_small(images, self.synapses, self.masks, *results)
             else:
-                counting.spread_dense(images, self.synapses, self.masks, self.first, self.last, *results)
+                events.spread_dense(images, self.synapses, self.masks, self.first, self.last, *results)
         reached = Reached(counts.reshape(steps, batch), words, self.out)
         return operations.reshape(steps, batch), reached
 
@@ -241,9 +241,9 @@ def count_events(signal: Signal, lengths: Tensor) -> Came:
     ends_and_results = (lengths.cpu().numpy(), rows, of_samples)  # the kernels fill the last two
     if not isinstance(signal, SparseSpikes) and signal.device.type == "cpu" and signal.dtype in FLOATS:
         entries = rows_of(signal.detach().contiguous(), width)
-        total, steps_with_events = counting.count_rows(entries, *ends_and_results)
+        total, steps_with_events = events.count_rows(entries, *ends_and_results)
     else:
-        total, steps_with_events = counting.count_packed(_indptr(signal), *ends_and_results)
+        total, steps_with_events = events.count_packed(_indptr(signal), *ends_and_results)
     return Came(rows, of_samples, int(total), int(steps_with_events))
 
 

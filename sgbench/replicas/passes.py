@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastspiking import density
+from fastspiking import matmul
 from fastspiking.blocks import RepeatedChain
 from fastspiking.choose import Engine
 from fastspiking.fused import stages_of
@@ -188,7 +188,7 @@ class StackedPasses:
         memory is prepared again in each.
         """
         shapes = {tuple(batch.x.shape) for batch in batches}
-        sparse = (isinstance(each.x, SparseSpikes) and each.x.density <= density.WEIGHT_DENSE for each in batches)
+        sparse = (isinstance(each.x, SparseSpikes) and each.x.density <= matmul.WEIGHT_DENSE for each in batches)
         if len(shapes) > 1 or not all(sparse):  # gradients are summed over events, of which there must be few
             return False
         key = (*shapes, *(member.training.epoch for member in self.members))

@@ -9,9 +9,9 @@ from typing import ClassVar, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from fastspiking.drawn import draw
 from fastspiking.formula import Node
-from fastspiking.surrogate import Kernel as Kernel  # noqa: PLC0414 - for entries
+from fastspiking.signals.streams import draw
+from fastspiking.spec import Kernel as Kernel  # noqa: PLC0414 - for entries
 from sgbench.errors import InputError, require_choice, require_number
 from sgbench.surrogates.spike import Slopes, Spike, SpikeWithForwardMode
 

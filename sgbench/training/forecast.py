@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from fastspiking.signals.trajectory import Batch
 from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.batches import Batches

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sgbench
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.augmentations.base import Augmentation
 from sgbench.augmentations.events import Events
 from sgbench.augmentations.none import NoAugmentation

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.augmentations.base import Augmentation
 from sgbench.composition import catalogue
 from sgbench.encoders.base import Values

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import sgbench.datasets
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.composition import catalogue
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.datasets.checks import check

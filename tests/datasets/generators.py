@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 import sgbench
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.datasets.adding import Adding
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.brackets import Brackets

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastspiking.bins import bin_spikes
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.datasets.formats.event_store import Recording, StoredTrains, Writer, read
 from sgbench.errors import InputError, StorageError
 from sgbench.training.memory import peak_bytes, reset_peak

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import sgbench
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.datasets.base import fingerprint
 from sgbench.datasets.generated import ActiveBlocks, fire, successes
 from sgbench.errors import InputError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import Samples, first_samples
 from sgbench.leaderboard.deviation import compose_reference, method_deviations

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastspiking.signals.spike_trains import SpikeTrains, concatenated
+from fastspiking.signals.spikes import SpikeTrains, concatenated
 from fastspiking.signals.trajectory import Target
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split, fingerprint

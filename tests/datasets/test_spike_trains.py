@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastspiking.signals.spike_trains import SpikeTrains, in_microseconds
-from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.spikes import SparseSpikes, SpikeTrains, in_microseconds
 from sgbench.encoders.binned import Binned
 from sgbench.errors import InputError
 from tests.messages import raises_naming

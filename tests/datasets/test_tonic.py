@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Subset
 
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.datasets.tonic_sets import Tonic, facts_of, parts_of_tonic, transform_of

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastspiking.signals.spike_trains import SpikeTrains
-from fastspiking.signals.spikes import dense
+from fastspiking.signals.spikes import SpikeTrains, dense
 from sgbench.encoders.binned import Binned
 from sgbench.encoders.count_only import CountOnly
 from sgbench.encoders.time_shuffled import TimeShuffled

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 import sgbench
 from fastspiking.bins import bin_spikes, count_late_spikes, edges_us
-from fastspiking.signals.spike_trains import SpikeTrains
-from fastspiking.signals.spikes import SparseSpikes
+from fastspiking.signals.spikes import SparseSpikes, SpikeTrains
 from sgbench.encoders.binned import Binned
 from sgbench.encoders.count_only import CountOnly
 from sgbench.encoders.event_bins import EventBins

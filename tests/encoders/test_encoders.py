@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import sgbench
-from fastspiking.signals.spike_trains import SpikeTrains
-from fastspiking.signals.spikes import SparseSpikes, dense
+from fastspiking.signals.spikes import SparseSpikes, SpikeTrains, dense
 from fastspiking.signals.streams import generator
 from sgbench.composition import catalogue
 from sgbench.datasets.base import Samples

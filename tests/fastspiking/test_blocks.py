@@ -253,8 +253,8 @@ def test_single_precision_at_widths_of_whole_words_and_not(sizes, passed):
 def test_pieces_of_neurons_change_no_bit(kind, wiring, value, size, monkeypatch, passed):
     """Expected: the bits of all neurons at once, and `reference`; an event more or less decides."""
     layers, x, calls = network(kind, wiring, (size, 16)), X * value, []
-    original = block_layer.pieces.gather_pieces
-    monkeypatch.setattr(block_layer.pieces, "gather_pieces", lambda *given: (calls.append(given), original(*given)))
+    original = block_layer.gather_pieces
+    monkeypatch.setattr(block_layer, "gather_pieces", lambda *given: (calls.append(given), original(*given)))
     a_row = X.count_nonzero().item() / (12 * 7)
     found = []
     for many in (a_row + 1e-9, a_row):
@@ -364,7 +364,7 @@ def test_hidden_layers_that_fire_much_go_back_by_chunks(monkeypatch, passed):
     run = result("reference", layers, X, loss=readout_alone, keep_u=False, keep_spikes=False)
     share = max(output.mean().item() for output in run.output[:2])
     for limit, by_blocks in ((share - 1e-9, False), (share, True)):
-        monkeypatch.setattr(blocks.density, "WEIGHT_DENSE", limit)
+        monkeypatch.setattr(blocks.matmul, "WEIGHT_DENSE", limit)
         monkeypatch.setattr(blocks, "covers", lambda stages: True)
         seen: list[object] = []
         pull_back = blocks.pull_back_blocks

@@ -200,7 +200,7 @@ def test_full_images_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     x = images(sizes, 0.9).requires_grad_()
     events = results(convolve(x, convolution(sizes, weight, bias)), x, weight, bias)
     monkeypatch.setattr(event_convolution, "CONVOLUTION_DENSE", 0.5)
-    monkeypatch.setattr(event_convolution.convolution_forward, "convolve", None)
+    monkeypatch.setattr(event_convolution.convolution, "convolve", None)
     assert_close(results(convolve(x, convolution(sizes, weight, bias)), x, weight, bias), events)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from fastspiking import alongside, arrays, fused, generated
+from fastspiking import arrays, fused, generated, generated_forward
 from fastspiking.choose import Engine
 from tests.fastspiking.cases import SINGLE, Wired, assert_same, last_output, neuron, packed, result, spikes
 
@@ -98,7 +98,7 @@ def test_what_does_not_go_along(monkeypatch, kind, readout):
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("it went along")
 
-    monkeypatch.setattr(alongside, "ReadoutAlong", refuse)
+    monkeypatch.setattr(generated_forward, "ReadoutAlong", refuse)
     layers, x = chain(kind, readout=readout), packed(spikes(8, 5, 6, 0.2))
     found, expected = (result(engine, layers, x) for engine in ("auto", "reference"))
     assert_same(found, expected)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastspiking import density, event_product, plan, scan
+from fastspiking import event_product, matmul, plan, scan
 from tests.fastspiking.cases import (
     FAST,
     NEURONS,
@@ -49,9 +49,9 @@ def network(kind: str = "leaky", wiring: tuple[str, str] = WIRINGS[3], width: in
 
 def forced(monkeypatch: pytest.MonkeyPatch, forward: float, weight: float, engine: str, signal: object) -> Result:
     """A run with these limits."""
-    monkeypatch.setattr(density, "FORWARD_DENSE", forward)
-    monkeypatch.setattr(density, "SCAN_DENSE", forward)
-    monkeypatch.setattr(density, "WEIGHT_DENSE", weight)
+    monkeypatch.setattr(matmul, "FORWARD_DENSE", forward)
+    monkeypatch.setattr(matmul, "SCAN_DENSE", forward)
+    monkeypatch.setattr(matmul, "WEIGHT_DENSE", weight)
     return result(engine, network(), signal)
 
 

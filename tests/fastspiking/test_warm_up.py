@@ -20,7 +20,7 @@ from fastspiking.codegen.build import in_memory
 from fastspiking.kernels import backward, backward_leaky, codes, disk_cache, events, forward
 from fastspiking.kernels.arguments import NeuronArrays
 from fastspiking.kernels.disk_cache import LOOPS, NOTE, CompileNote, note
-from fastspiking.loop_calls import backward_loop, forward_loop
+from fastspiking.numba_steps import backward_loop, forward_loop
 from tests.fastspiking.cases import packed, result, spikes
 from tests.fastspiking.test_blocks import network, readout_alone
 
@@ -69,7 +69,7 @@ def test_the_first_pass_finds_what_was_compiled_for_it(kind: str, monkeypatch: p
 
 def test_nothing_is_compiled_or_locked_where_the_cache_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warm_up, "_is_cached", lambda loop: True)
-    monkeypatch.setattr(warm_up, "alone", lambda path: pytest.fail("locked"))
+    monkeypatch.setattr(warm_up, "compile_lock", lambda path: pytest.fail("locked"))
     warm_up._compile_loops.__wrapped__(LEAKY, float)
 
 

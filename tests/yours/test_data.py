@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from fastspiking.signals import spike_trains
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals import spikes
+from fastspiking.signals.spikes import SpikeTrains
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import fingerprint
@@ -161,7 +161,7 @@ def test_data_larger_than_memory_are_streamed(kind: str, monkeypatch: pytest.Mon
     whole, _ = make()
     monkeypatch.setattr(scratch, "IN_MEMORY_BYTES", 2**18)
     monkeypatch.setattr(samples, "PIECE_SIZE", 2**14)
-    monkeypatch.setattr(spike_trains, "AT_ONCE", 2**14)
+    monkeypatch.setattr(spikes, "AT_ONCE", 2**14)
     monkeypatch.setenv("SGBENCH_DATA", "streamed")
     streamed, peak = make()
     assert streamed == whole

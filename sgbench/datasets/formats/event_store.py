@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from fastspiking.bins import outside_error
-from fastspiking.signals.spike_trains import TIME_BITS, SpikeTrains
+from fastspiking.signals.spikes import TIME_BITS, SpikeTrains
 from sgbench.datasets.base import Samples
 from sgbench.datasets.formats.event_cache import sha256_of
 from sgbench.errors import InputError

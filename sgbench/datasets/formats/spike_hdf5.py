@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastspiking.signals.spike_trains import MICRO, SpikeTrains
+from fastspiking.signals.spikes import MICRO, SpikeTrains
 from sgbench.datasets.base import Samples
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError, StorageError

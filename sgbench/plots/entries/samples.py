@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastspiking.signals.spike_trains import SpikeTrains
+from fastspiking.signals.spikes import SpikeTrains
 from fastspiking.signals.trajectory import UNLABELLED
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.plots import style

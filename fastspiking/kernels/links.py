@@ -1,4 +1,4 @@
-"""Input currents and readouts, computed step by step within the loops that are written for a neuron's `step`.
+"""What generated loops call for the layers around theirs: the current from input events, and a readout that follows.
 
 Each function makes one step of some samples, so that its result is still in the nearest cache. Row t * batch + b of
 an array over time is step t of sample b. An array of size 0 stands for an absent one.
@@ -9,9 +9,9 @@ import numpy as np
 from fastspiking.kernels.arguments import ReadoutRows
 from fastspiking.kernels.codes import entry, loop, loop_backward
 from fastspiking.kernels.events import add_rows, write_bits
-from fastspiking.kernels.prefetch import LINE_BYTES, ask_to_read
 from fastspiking.kernels.readout import call_readout, read_out
 from fastspiking.kernels.sums import scatter
+from fastspiking.kernels.vectors import LINE_BYTES, ask_to_read
 
 
 @loop
