@@ -21,7 +21,7 @@ MOVED = {
     "sgbench.inspection.run_picture": "sgbench.training.stored_run",
     "sgbench.inspection.sample_picture": "sgbench.plots.entries.samples",
     "sgbench.inspection.stored_run": "sgbench.training.stored_run",
-    "sgbench.inspection.surrogate_comparison": "sgbench.plots.entries.surrogate_comparison",
+    "sgbench.inspection.surrogate_comparison": "sgbench.plots.entries.surrogate",
     "sgbench.inspection.surrogate_curves": "sgbench.plots.entries.surrogate_curves",
     "sgbench.inspection.surrogate_facts": "sgbench.plots.entries.surrogate_curves",
     "sgbench.inspection.surrogate_picture": "sgbench.plots.entries.surrogate",

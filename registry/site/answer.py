@@ -12,7 +12,7 @@ from sgbench.leaderboard.pages.explain import NO_DIFFERENCE, duel
 from sgbench.leaderboard.pages.sections import power
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.plots.board_charts import ForestColumn, ForestMark
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Estimate
 from sgbench.recommendation.answer import NetworkAdvice
 from sgbench.tables import NONE
 from sgbench.tables.table import Cell, Table, number, numbers, texts

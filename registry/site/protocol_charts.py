@@ -7,9 +7,8 @@ from sgbench.leaderboard.families import Tuned, families, tuned
 from sgbench.leaderboard.pages.picture import tuning_curves
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.plots.board_charts import MAX_ROWS, ScoredRow, score_charts, tuning_charts
-from sgbench.plots.chart import Charts
+from sgbench.plots.chart import Charts, Estimate
 from sgbench.plots.energy_front import MOST_PANELS, FrontMethod, FrontPanel, front_charts
-from sgbench.plots.estimate import Estimate
 from sgbench.plots.layout import Drawing, laid_out
 
 MOST_IN_FRONT = 24

@@ -35,7 +35,7 @@ def compare(args: argparse.Namespace) -> int:
     names = _checked_names(args)
     width = _checked_width(args.width)
     check_picture(args)
-    from sgbench.plots.entries.surrogate_comparison import comparison
+    from sgbench.plots.entries.surrogate import comparison
     from sgbench.training.build import create
 
     surrogates = {
@@ -80,7 +80,7 @@ def _checked_width(text: str) -> float:
 
 def _figure(surrogates: Mapping[str, Surrogate], width: float) -> Figure:
     """Draw surrogates, mapped by name, as they are and at one width [threshold units]."""
-    from sgbench.plots.entries.surrogate_comparison import comparison_figure, comparison_picture
+    from sgbench.plots.entries.surrogate import comparison_figure, comparison_picture
 
     return comparison_figure(comparison_picture(surrogates, width))
 

@@ -97,7 +97,7 @@ def _line(args: argparse.Namespace) -> int:
     run = _stored_run(args)
     line = scan_line(run, batches=args.batches, points=args.points, first=args.first, last=args.last)
     tree = {"run": run.name, "line": [point.model_dump() for point in line]}
-    return answer(args, tree, line_text(line), lambda: _landscape().line_figure(line))
+    return answer(args, tree, line_text(line), lambda: _pictures().line_figure(line))
 
 
 def _plane_parser() -> argparse.ArgumentParser:
@@ -127,7 +127,7 @@ def _plane(args: argparse.Namespace) -> int:
         args,
         {"run": run.name, **plane._asdict()},
         plane_text(plane),
-        lambda: _landscape().plane_figure(*plane, labels=labels, marks=marks),
+        lambda: _pictures().plane_figure(*plane, labels=labels, marks=marks),
     )
 
 
@@ -151,7 +151,7 @@ def _loop(args: argparse.Namespace) -> int:
     )
     tree = {"run": run.name, "loops": [samples.loop.model_dump() for samples in loops]}
     shares = [samples.shares for samples in loops]
-    return answer(args, tree, loops_text(loops), lambda: _landscape().loops_figure(shares))
+    return answer(args, tree, loops_text(loops), lambda: _pictures().loops_figure(shares))
 
 
 def _widths_parser() -> argparse.ArgumentParser:
@@ -207,7 +207,7 @@ def _exact(args: argparse.Namespace) -> int:
         args,
         {"noise_slope": args.noise, **comparison._asdict()},
         text,
-        lambda: _landscape().exact_figure(comparison.cosines, comparison.norm_ratios, title=title),
+        lambda: _pictures().exact_figure(comparison.cosines, comparison.norm_ratios, title=title),
     )
 
 
@@ -270,7 +270,7 @@ def _stored_run(args: argparse.Namespace) -> StoredRun:
     return stored_run(args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
 
 
-def _landscape() -> ModuleType:
-    from sgbench.plots import landscape
+def _pictures() -> ModuleType:
+    from sgbench.plots import diagnosis
 
-    return landscape
+    return diagnosis

@@ -165,8 +165,8 @@ def _comparison_tree(comparison: EnergyComparison) -> dict[str, Any]:
 
 def _figure(methods: Sequence[Contestant], targets: dict[str, EnergyTarget]) -> Figure:
     """Draw accuracy against energy, one panel for each target that prices all methods and tells some apart."""
+    from sgbench.plots.chart import Estimate
     from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
-    from sgbench.plots.estimate import Estimate
 
     panels = []
     for name in sorted(targets, key=lambda name: not targets[name].on_boards):

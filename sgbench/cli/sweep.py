@@ -180,7 +180,7 @@ def _status(args: argparse.Namespace) -> int:
 
 def _figure(results: Results, what: str) -> Figure:
     from sgbench.plots.sweep import sweep_figure
-    from sgbench.plots.sweep_spikes import spikes_figure
+    from sgbench.plots.sweep_panels import spikes_figure
     from sgbench.sweeps.api import failed_map, picture_of
 
     if what == "failed":

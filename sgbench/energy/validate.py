@@ -111,8 +111,8 @@ def verdicts_figure(verdicts: Sequence[EnergyVerdict]) -> Figure:
 
 
 def predictions_of(verdicts: Sequence[EnergyVerdict]) -> list[Prediction]:
+    from sgbench.plots.chart import Estimate
     from sgbench.plots.energy_terms import Prediction
-    from sgbench.plots.estimate import Estimate
 
     return [
         Prediction(

@@ -10,7 +10,7 @@ from typing import Literal
 from sgbench.composition import catalogue
 from sgbench.composition.data_facts import classes_of
 from sgbench.errors import InputError
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Estimate
 from sgbench.records.consistency import even_guess, is_at_chance
 from sgbench.records.content import Scores
 from sgbench.records.record import RunRecord

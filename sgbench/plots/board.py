@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sgbench.plots.chart import Estimate
 from sgbench.plots.error_axis import ErrorAxis
-from sgbench.plots.estimate import Estimate, broken_line, columns
 from sgbench.plots.style import BAND, BLUE, COLOURS, GRID, INK, MARKERS, SOFT, VERMILION, lines_of, wrapped
 
 if TYPE_CHECKING:
@@ -169,9 +169,9 @@ def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) ->
     mean_ends = [end for mean in means for end in mean]
     ends = axis.limits([*(score for score, _ in (*seeds, *failed)), *mean_ends, *plain])
     axis.frame(axes, "x", ends, gap=MIN_TICK_GAP)
-    axes.scatter(*columns(seeds), s=34, alpha=0.55, zorder=3, **SEED_STYLE)
-    axes.scatter(*columns(failed), s=60, zorder=4, **FAILED_STYLE)
-    axes.plot(*broken_line(means, heights), zorder=4, **MEAN_STYLE)
+    axes.scatter(*_columns(seeds), s=34, alpha=0.55, zorder=3, **SEED_STYLE)
+    axes.scatter(*_columns(failed), s=60, zorder=4, **FAILED_STYLE)
+    axes.plot(*_broken_line(means, heights), zorder=4, **MEAN_STYLE)
     axes.plot([mean.value for mean in means], heights, "o", ms=9, zorder=5, **MEAN_STYLE)
     for number, ((name, _), score) in enumerate(zip(picture.baselines, plain, strict=True)):
         colour = COLOURS[(number + 1) % len(COLOURS)]
@@ -189,9 +189,33 @@ def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) ->
     axes.set_xlabel(f"{what}\n{axis.scale_note}", fontsize=FONT_SIZE, color=INK)
 
 
+def _columns(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Split points into their x and their y.
+
+    >>> _columns([(1.0, 2.0), (3.0, 4.0)])
+    ([1.0, 3.0], [2.0, 4.0])
+    """
+    listed = list(points)
+    return [x for x, _ in listed], [y for _, y in listed]
+
+
+def _broken_line(intervals: Sequence[Estimate], heights: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Join horizontal lines, one for each interval, into x and y of a single line with gaps.
+
+    A thousand separate lines would take seconds to draw.
+
+    >>> _broken_line([Estimate(2.0, 1.0, 3.0)], [0.5])
+    ([1.0, 3.0, nan], [0.5, 0.5, nan])
+    """
+    return (
+        [x for interval in intervals for x in (interval.low, interval.high, math.nan)],
+        [y for height in heights for y in (height, height, math.nan)],
+    )
+
+
 def _draw_spikes(axes: Axes, rows: Sequence[BoardRow]) -> None:
     known = [(row.spikes, float(index)) for index, row in enumerate(rows) if row.spikes is not None]
-    axes.plot(*columns(known), "o", ms=8, color=INK, zorder=4)
+    axes.plot(*_columns(known), "o", ms=8, color=INK, zorder=4)
     for index, row in enumerate(rows):
         if row.spikes is None:
             _write_in_row(axes, index, "none")
@@ -209,7 +233,7 @@ def _draw_energies(axes: Axes, rows: Sequence[BoardRow], targets: Sequence[Energ
         priced = [energy for energy in energies if energy is not None]
         heights = [float(index) for index, energy in enumerate(energies) if energy is not None]
         axes.plot([], [], marker, ms=8, color=colour, label=label)
-        axes.plot(*broken_line(priced, heights), color=colour, linewidth=2.5, zorder=3)
+        axes.plot(*_broken_line(priced, heights), color=colour, linewidth=2.5, zorder=3)
         axes.plot([energy.value for energy in priced], heights, marker, ms=8, color=colour, zorder=4)
         values += [end for energy in priced for end in energy]
     for index, row in enumerate(rows):

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgbench.errors import InputError
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, thinned, value_text
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Estimate, Series, ends_of, thinned, value_text
 from sgbench.plots.figure import charts_figure
 
 if TYPE_CHECKING:

@@ -1,19 +1,25 @@
-"""A chart as a plain value: axes, series, and the text and link of each point."""
+"""A chart as a plain value: axes, series, and the number, text and link of each point."""
 
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
-
-from sgbench.plots.estimate import Estimate
 
 MOST_POINTS = 200
 SHADES = 10  # count of colour shades of cells, from the least value to the largest
 CHARTS = "charts.json"  # name of the file with a report's charts for the web site, next to its pages
 Ends = tuple[float, float]
+
+
+class Estimate(NamedTuple):
+    """Holds a number with the ends of its interval; without an interval both ends equal the number."""
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)

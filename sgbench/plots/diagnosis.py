@@ -1,4 +1,7 @@
-"""Pictures of diagnoses: the gradient by layer and step, shares by layer, agreement with references."""
+"""Pictures of diagnoses, and of the loss along lines, around loops and over planes of weights.
+
+A diagnosis has the gradient by layer and step, shares by layer, and the agreement with reference gradients.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgbench.plots.style import COLOURS, SOFT
-from sgbench.records.diagnosis import Diagnosis
+from sgbench.plots.style import BLUE, COLOURS, GREEN, INK, SOFT, VERMILION
+from sgbench.records.diagnosis import Diagnosis, LinePoint
 
 SHARES = {  # label by field of `LayerDiagnosis`
     "nonzero_parameters": "weights reached",
@@ -116,3 +119,105 @@ def _draw_cosines(panel: Axes, diagnosis: Diagnosis) -> None:
 
 def _write_reason(panel: Axes, text: str) -> None:
     panel.text(0.5, 0.5, text, ha="center", va="center", transform=panel.transAxes, color=SOFT)
+
+
+LEVELS = 12
+
+
+def line_figure(line: Sequence[LinePoint]) -> Figure:
+    """Draw the loss along a line of weights, and its slope by differences and by the surrogate gradient.
+
+    `line`: points in the order of alpha, 0 at the initial weights and 1 at the selected ones.
+    """
+    figure = Figure(figsize=(7.5, 6.4), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    alphas = [point.alpha for point in line]
+    above.plot(alphas, _as_floats([point.loss for point in line]), color=BLUE, marker="o", markersize=3)
+    above.set_ylabel("loss")
+    slopes = (
+        ("macroscopic", [point.macroscopic_slope for point in line], BLUE, "-"),
+        ("surrogate gradient", [point.surrogate_slope for point in line], VERMILION, "--"),
+    )
+    for name, values, colour, dashes in slopes:
+        below.plot(alphas, _as_floats(values), color=colour, linestyle=dashes, linewidth=1.8, label=name)
+    below.axhline(0, color=SOFT, linewidth=0.8)
+    below.set(xlabel="alpha", ylabel="slope of the loss")
+    below.legend(frameon=False, fontsize=10)
+    for panel in (above, below):
+        for alpha in (0.0, 1.0):
+            if alphas[0] <= alpha <= alphas[-1]:
+                panel.axvline(alpha, color=GREEN, linewidth=0.8, linestyle=":")
+    above.set_title("0: initial weights, 1: selected weights", fontsize=11)
+    return figure
+
+
+def _as_floats(values: Sequence[float | None]) -> list[float]:
+    """Replace each None by NaN, which leaves a gap in a line."""
+    return [math.nan if value is None else value for value in values]
+
+
+def loops_figure(loops: Sequence[Sequence[float]]) -> Figure:
+    """Draw the cumulative integral of a gradient around closed loops; that of a true gradient returns to 0.
+
+    `loops`: for each loop, what each of its points adds to the integral: g . dr.
+    """
+    figure = Figure(figsize=(8.0, 5.0), layout="constrained")
+    panel = figure.subplots()
+    for index, shares in enumerate(loops):
+        path = sum(map(abs, shares)) or 1.0
+        integral = np.concatenate([[0.0], np.cumsum(shares)]) / path
+        degrees = np.linspace(0, 360, len(integral))
+        style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linewidth": 1.5}
+        panel.plot(degrees, integral, **style)
+        label = f"plane {index}: {integral[-1]:+.2g}"
+        panel.plot(degrees[-1:], integral[-1:], marker="o", label=label, **style)
+    panel.axhline(0, color=SOFT, linewidth=0.8)
+    panel.set(xlabel="way around the loop [degrees]", ylabel="collected, by the path of the loop")
+    panel.set(xlim=(0, 360), xticks=range(0, 361, 90))
+    panel.set_title("a gradient of any function would come back to 0", fontsize=11)
+    figure.legend(frameon=False, fontsize=9, loc="outside right upper")
+    return figure
+
+
+def plane_figure(
+    first: Sequence[float],
+    second: Sequence[float],
+    losses: Sequence[Sequence[float | None]],
+    *,
+    labels: tuple[str, str],
+    marks: Sequence[tuple[float, float, str]],
+) -> Figure:
+    """Draw the loss over a plane of weights as a map with contours; losses that are not finite stay white."""
+    figure = Figure(figsize=(7.2, 5.8), layout="constrained")
+    panel = figure.subplots()
+    values = np.array([_as_floats(row) for row in losses], dtype=float)
+    drawn = panel.pcolormesh(first, second, values, cmap="viridis", shading="nearest")
+    if np.isfinite(values).all() and values.min() < values.max():
+        lines = panel.contour(first, second, values, levels=LEVELS, colors="white", linewidths=0.7)
+        panel.clabel(lines, fontsize=8, fmt="%.3g")
+    for x, y, label in marks:
+        panel.plot([x], [y], marker="o", color=VERMILION, markeredgecolor="white", markersize=9)
+        box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+        panel.annotate(label, (x, y), (8, 8), textcoords="offset points", color=INK, fontsize=10, bbox=box)
+    panel.set(xlabel=labels[0], ylabel=labels[1])
+    figure.colorbar(drawn, ax=panel, label="loss")
+    return figure
+
+
+def exact_figure(cosines: Sequence[float], norm_ratios: Sequence[float], *, title: str) -> Figure:
+    figure = Figure(figsize=(9.0, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for panel, values in ((left, cosines), (right, norm_ratios)):
+        ordered = sorted(values)
+        panel.plot(range(1, len(ordered) + 1), ordered, color=BLUE, marker="o", linestyle="none")
+        middle = ordered[(len(ordered) - 1) // 2]
+        panel.axhline(middle, color=VERMILION, linewidth=1.2, label=f"median {middle:.3g}")
+        panel.axhline(1.0, color=GREEN, linewidth=1.0, linestyle=":", label="exact")
+        panel.set_xlabel("tiny network, in order")
+    left.set_ylabel("cosine with the exact gradient")
+    left.set_ylim(min(0.0, *cosines) - 0.05, 1.05)
+    right.set(ylabel="norm by that of the exact gradient", yscale="log")
+    for panel, corner in ((left, "lower right"), (right, "best")):
+        panel.legend(frameon=False, fontsize=9, loc=corner)
+    figure.suptitle(title, fontsize=11)
+    return figure

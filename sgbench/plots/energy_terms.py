@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from sgbench.errors import InputError
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, value_text
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Estimate, Series, value_text
 from sgbench.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, SOFT, wrapped
 
 FAMILIES = {

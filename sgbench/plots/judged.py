@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Series, ends_of
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Estimate, Series, ends_of
 from sgbench.plots.figure import draw_chart
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from sgbench.errors import InputError
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.style import BAND, BLUE, GRID, INK, SOFT, VERMILION
-from sgbench.plots.sweep_curves import curves_size, draw_curves
-from sgbench.plots.sweep_heat import draw_heat, heat_size
 from sgbench.plots.sweep_numbers import FAILED, LOSS, TEST, SweepPicture, SweepRow, require_few
+from sgbench.plots.sweep_panels import curves_size, draw_curves, draw_heat, heat_size
 from sgbench.tables import aligned
 
 MAX_ROWS = 80

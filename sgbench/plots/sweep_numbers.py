@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgbench.errors import InputError
+from sgbench.plots.chart import Estimate
 from sgbench.plots.error_axis import ErrorAxis
-from sgbench.plots.estimate import Estimate
 
 ACCURACY, LOSS, FAILED, TEST = "validation accuracy, %", "validation loss", "failed runs, %", "test accuracy, %"
 """The quantities that a picture may draw."""

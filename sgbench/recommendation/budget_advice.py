@@ -20,7 +20,7 @@ from sgbench.tables.table import Table, plain_table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from sgbench.plots.budget_front import BudgetPanel
+    from sgbench.plots.energy_front import BudgetPanel
     from sgbench.recommendation.budget_advice import BudgetAdvice
 
 NOT_TRIED = (
@@ -142,7 +142,7 @@ class BudgetAdvice(Drawn, ShownTable):
         return [_limits(self), *_own_lines(self), in_short(self.budget.target, self.left_out), str(self.trust)]
 
     def figure(self) -> Figure:
-        from sgbench.plots.budget_front import budget_figure
+        from sgbench.plots.energy_front import budget_figure
 
         panels = [panel_of(task.title, task.measured, task.front, task.chosen) for task in self.tasks]
         limits = {"max_nj": self.budget.max_nj, "min_accuracy": self.budget.min_accuracy}
@@ -254,8 +254,8 @@ def _own_lines(advice: BudgetAdvice) -> Iterator[str]:
 def panel_of(
     title: str, measured: Sequence[PricedSetting], best: Sequence[PricedSetting], chosen: PricedSetting | None
 ) -> BudgetPanel:
-    from sgbench.plots.budget_front import BudgetPanel, BudgetPoint
-    from sgbench.plots.estimate import Estimate
+    from sgbench.plots.chart import Estimate
+    from sgbench.plots.energy_front import BudgetPanel, BudgetPoint
 
     points = []
     for priced in measured:

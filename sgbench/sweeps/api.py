@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sgbench.composition import catalogue
 from sgbench.composition.plan import plan
 from sgbench.errors import InputError
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Estimate
 from sgbench.plots.style import Drawn
 from sgbench.plots.sweep_numbers import ACCURACY, FAILED, LOSS, SweepPicture, SweepRow, SweptAxis
 from sgbench.replicas.sweep import run_sweep

@@ -19,7 +19,7 @@ from sgbench.composition.points import combine_points, extra_points
 from sgbench.errors import InputError
 from sgbench.paths import RECORD, run_dir
 from sgbench.plots.sweep import sweep_figure
-from sgbench.plots.sweep_spikes import spikes_figure
+from sgbench.plots.sweep_panels import spikes_figure
 from sgbench.records.files import to_json
 from sgbench.records.method import method_id
 from sgbench.sweeps.api import failed_map, picture_of

@@ -25,7 +25,7 @@ from sgbench.leaderboard.pages.picture import digest, picture_of, png, read_dige
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.plots.board import MAX_ROWS, board_figure
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Estimate
 from tests.leaderboard.factory import ToyReferences, method, record, write_board_record
 from tests.messages import raises_naming
 

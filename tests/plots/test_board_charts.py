@@ -14,7 +14,7 @@ from sgbench.plots.board_charts import (
     score_charts,
     tuning_charts,
 )
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Estimate
 from sgbench.plots.layout import laid_out
 
 BEST = ScoredRow("best", "m/best.html", Estimate(98.0, 97.0, 99.0), (97.5, 98.5))

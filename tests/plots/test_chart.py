@@ -7,9 +7,18 @@ import re
 
 import pytest
 
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, charts_json, charts_of_json, line_of
+from sgbench.plots.chart import (
+    Chart,
+    ChartAxis,
+    ChartPoint,
+    Charts,
+    Estimate,
+    Series,
+    charts_json,
+    charts_of_json,
+    line_of,
+)
 from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_charts
-from sgbench.plots.estimate import Estimate
 from sgbench.plots.layout import laid_out
 from study.reporting.plots.heat import HeatMaps, HeatPanel, heat_charts
 

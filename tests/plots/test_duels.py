@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sgbench.plots.board_charts import WORDS, ForestColumn, ForestMark, duels_charts
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Estimate
 
 
 def test_differences_stand_on_the_rows_of_their_boards() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from sgbench.energy.validate import verdicts_figure
 from sgbench.errors import InputError
+from sgbench.plots.chart import Estimate
 from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
 from sgbench.plots.energy_terms import (
     FAMILIES,
@@ -21,7 +22,6 @@ from sgbench.plots.energy_terms import (
     terms_figure,
 )
 from sgbench.plots.error_axis import ErrorAxis
-from sgbench.plots.estimate import Estimate
 from sgbench.plots.figure import TONES, charts_figure
 from sgbench.records.energy import Operation
 from tests.messages import raises_naming

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sgbench.plots.board import BoardRow
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Estimate
 from sgbench.plots.style import lines_of, wrapped
 
 WORDS = st.lists(st.text("abc(=.0)_,-", min_size=1, max_size=12), min_size=1, max_size=8).map(" ".join)

@@ -8,8 +8,7 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Estimate, Series
 from sgbench.plots.figure import charts_figure
 from sgbench.plots.style import SHAPES
 from study.reporting.pages.regime_map import MapPoint, map_chart

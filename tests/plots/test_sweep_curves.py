@@ -7,9 +7,9 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from sgbench.plots.estimate import Estimate
-from sgbench.plots.sweep_curves import draw_curves
+from sgbench.plots.chart import Estimate
 from sgbench.plots.sweep_numbers import SweepPicture, SweepRow, SweptAxis
+from sgbench.plots.sweep_panels import draw_curves
 
 WIDTH = SweptAxis("width_fwhm", "width", ("0.5", "1"), (0.5, 1.0))
 SURROGATE = SweptAxis("surrogate", "surrogate", ("atan", "triangle"), ())

@@ -18,7 +18,7 @@ from sgbench.leaderboard.score import Measure
 from sgbench.plots import style
 from sgbench.plots.board import MAX_ROWS, BoardPicture, BoardRow, EnergyColumn, board_figure
 from sgbench.plots.board_charts import MeanRanks, PerformanceProfile, TuningCurve
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Estimate
 from sgbench.records.files import read_bytes
 from sgbench.statistics.across_tasks import performance_profile
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sgbench.energy.price import price
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Estimate
 from sgbench.plots.judged import JudgedRow, judged_figure
 from sgbench.plots.style import Drawn, encode
 from sgbench.recommendation.summary import CellSummary

@@ -24,7 +24,7 @@ from study.reporting.report import Passage, Report, ReportInput
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from sgbench.plots.budget_front import BudgetPanel
+    from sgbench.plots.energy_front import BudgetPanel
 
 TITLE = "Under a budget of energy: activity cost, bits and width"
 NAME = "chip"
@@ -107,7 +107,7 @@ def _point(row: int, lost: float, what: str) -> ChartPoint:
 
 
 def _figure(panels: Sequence[BudgetPanel]) -> Figure:
-    from sgbench.plots.budget_front import budget_figure
+    from sgbench.plots.energy_front import budget_figure
 
     return budget_figure(panels, target=DRAWN, max_nj=None, min_accuracy=None)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Estimate
 from sgbench.study_runner.scores import Score
 from study.reporting.pages.regime_map import drawn_score
 from study.surrogates.analysis.pages.methods import MethodPanel, methods_charts

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Estimate
 from sgbench.study_runner.cells import Cell
 from sgbench.tables import NONE, decimal_text
 from study.reporting.pages.text import StudyPage, cell_text, details, interval, table

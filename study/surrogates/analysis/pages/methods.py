@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, value_text
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Estimate, Series, ends_of, value_text
 from sgbench.plots.figure import charts_figure
 from sgbench.study_runner.cells import Cell
 from study.reporting.pages.regime_map import score

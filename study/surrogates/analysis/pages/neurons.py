@@ -5,7 +5,7 @@ from statistics import fmean, median
 
 import numpy as np
 
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Estimate
 from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.scores import Score
 from sgbench.tables import NONE, decimal_text

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Estimate
 from sgbench.statistics.pairs import Floats
 from sgbench.study_runner.cells import Cell, Settled, task_reference
 from sgbench.study_runner.definition import Study, Word

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sgbench.plots.estimate import Estimate
+from sgbench.plots.chart import Estimate
 from sgbench.plots.style import BLUE, GRID, INK, SOFT, VERMILION
 
 Word = Literal["better", "worse", "equal", "open"]
