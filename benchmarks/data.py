@@ -6,32 +6,109 @@ order. The training step is that of the fused engine on input of the same densit
 """
 
 import dataclasses
+import itertools
 import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 import numpy as np
 import torch
 
-from benchmarks import contenders_sgbench, data_files, report
-from benchmarks.data_files import SECONDS, Recorded
+from benchmarks import contenders, report
 from benchmarks.gate import GateError
 from benchmarks.measure import Spread, Times, interleave, limited, ratios
 from benchmarks.memory import MIB, give_back, in_child
 from benchmarks.workloads import WORKLOADS, make_task
 from fastspiking.signals.spikes import SparseSpikes
 from fastspiking.signals.trajectory import Batch
-from sgbench.datasets.base import Samples
+from sgbench.datasets.base import SPLITS, Samples, Split
 from sgbench.datasets.batches import Batches
+from sgbench.datasets.event_files import EventFiles, present
+from sgbench.datasets.formats.event_store import Recording
+from sgbench.datasets.formats.spike_hdf5 import recordings
 from sgbench.encoders.event_bins import EventBins
-from sgbench.errors import SgbenchError
+from sgbench.errors import InputError, SgbenchError
 from sgbench.training.memory import keep_freed_memory, peak_bytes, reset_peak
+
+CHANNELS, CLASSES, SPEAKERS = 700, 20, 12
+SECONDS = 1.0  # that a recording lasts
+FILE = "shd_train.h5"
+
+
+class Recorded(EventFiles):
+    """As many recordings as were written, all for training; the other splits are their first."""
+
+    name: ClassVar[str] = "recorded"
+    folder: ClassVar[str] = "SHD"
+    n_inputs: int = CHANNELS
+    n_classes: int = CLASSES
+    source: str = "made from a seed by numpy"
+    licence: str = "MIT"
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.sizes: Mapping[Split, int] = dict(zip(SPLITS, (count, 1, 1), strict=True))
+
+    def originals(self, root: Path) -> list[str]:
+        return present(root, [FILE], "write it")
+
+    def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
+        return {split: recordings(root / FILE, range(self.sizes[split]), self.n_classes) for split in SPLITS}
+
+
+def write(root: Path, count: int, spikes: int, seed: int) -> int:
+    """Make the file below a data root; returns how many spikes it holds."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise InputError("benchmarks data writes HDF5; run: pip install 'sgbench[events]'") from error
+    random = np.random.default_rng(seed)
+    folder = root / Recorded.folder
+    folder.mkdir(parents=True)
+    lengths = random.poisson(spikes, count)
+    with h5py.File(folder / FILE, "w") as file:
+        times = file.create_dataset("spikes/times", (count,), dtype=h5py.vlen_dtype(np.float16))
+        units = file.create_dataset("spikes/units", (count,), dtype=h5py.vlen_dtype(np.uint16))
+        for row, length in enumerate(lengths.tolist()):
+            # The largest number of half precision below one second.
+            drawn = np.minimum(random.random(length).astype(np.float16), np.float16(0.9995))
+            times[row] = np.sort(drawn)
+            units[row] = random.integers(0, CHANNELS, length).astype(np.uint16)
+        file["labels"] = (np.arange(count) % CLASSES).astype(np.uint16)
+        file["extra/speaker"] = (np.arange(count) % SPEAKERS).astype(np.uint16)
+        file["extra/keys"] = np.array([f"word {number}".encode() for number in range(CLASSES)])
+    (folder / f"{FILE}.zip").touch()  # tonic looks for the archive's name
+    return int(lengths.sum())
+
+
+def by_tonic(root: Path, steps: int, batch: int, workers: int) -> Iterator[Any] | None:
+    """Tonic's batches without end, or None where tonic is not installed."""
+    try:
+        from tonic import datasets, transforms
+        from tonic.collation import PadTensors
+    except ImportError:
+        return None
+    from torch.utils.data import DataLoader
+
+    to_frame = transforms.ToFrame(
+        sensor_size=datasets.SHD.sensor_size, time_window=SECONDS * 1e6 / steps, include_incomplete=True
+    )
+    loader = DataLoader(
+        datasets.SHD(str(root), train=True, transform=to_frame),  # pyright: ignore[reportArgumentType] - as documented
+        batch_size=batch,
+        shuffle=True,
+        num_workers=workers,
+        collate_fn=PadTensors(batch_first=False),
+        persistent_workers=workers > 0,
+    )
+    return itertools.chain.from_iterable(itertools.repeat(loader))
+
 
 OURS, TONIC, STEP = "sgbench", "tonic, ToFrame, PadTensors", "fused training step"
 AIM, SHARE = 10, 0.1  # times tonic; of a training step
@@ -62,7 +139,7 @@ def compare(settings: DataSettings) -> dict[str, Any]:
         memory_kept = not settings.default_allocator and keep_freed_memory()
         load_before = report.load_average()
         with mock.patch.dict(os.environ, {"SGBENCH_CACHE": str(root / "cache")}):
-            spikes = data_files.write(root, settings.samples, settings.spikes, settings.seed)
+            spikes = write(root, settings.samples, settings.spikes, settings.seed)
             samples, seconds = _prepared(root, settings.samples)
             _gate(settings, samples, spikes)
             times = interleave(_steps(settings, root, samples), settings.rounds)
@@ -72,7 +149,7 @@ def compare(settings: DataSettings) -> dict[str, Any]:
         load_after = report.load_average()
     return {
         "command": "data",
-        "sizes": {"samples": settings.samples, "spikes": spikes, "channels": data_files.CHANNELS},
+        "sizes": {"samples": settings.samples, "spikes": spikes, "channels": CHANNELS},
         "settings": {**dataclasses.asdict(settings), "freed_memory_kept": memory_kept, "cores": cores},
         "environment": report.environment(),
         "load_before": load_before,
@@ -142,7 +219,7 @@ def _steps(settings: DataSettings, root: Path, samples: Samples) -> dict[str, Ca
         return lambda: [next(stream) is None for _ in range(settings.batches)]
 
     contenders: dict[str, Callable[[], object]] = {OURS: some(ours)}
-    theirs = data_files.by_tonic(root, settings.steps, settings.batch, settings.workers)
+    theirs = by_tonic(root, settings.steps, settings.batch, settings.workers)
     if theirs is not None:
         contenders[TONIC] = some(theirs)
     contenders[STEP] = lambda: [step() for _ in range(settings.batches)]
@@ -151,12 +228,12 @@ def _steps(settings: DataSettings, root: Path, samples: Samples) -> dict[str, Ca
 
 def _training_step(settings: DataSettings) -> Callable[[], object]:
     """Forward, backward and optimiser of a recurrent layer on input of the same density."""
-    entries = settings.steps * data_files.CHANNELS
+    entries = settings.steps * CHANNELS
     density = 1 - np.exp(-settings.spikes / entries)  # of independent spikes
     sizes = WORKLOADS["w1_rec"].sizes.resized(
         steps=settings.steps, batch=settings.batch, hidden=settings.hidden, density=float(density)
     )
-    return contenders_sgbench.build(make_task("w1_rec", sizes, seed=settings.seed), engine="fused").step
+    return contenders.build_sgbench(make_task("w1_rec", sizes, seed=settings.seed), engine="fused").step
 
 
 def _in_child(settings: DataSettings, count: int) -> int:
@@ -171,7 +248,7 @@ def added_bytes(settings: DataSettings) -> int:
     with tempfile.TemporaryDirectory() as folder:
         cache = {"SGBENCH_CACHE": str(Path(folder) / "cache")}
         with mock.patch.dict(os.environ, cache), limited(settings.threads):
-            data_files.write(Path(folder), settings.samples, settings.spikes, settings.seed)
+            write(Path(folder), settings.samples, settings.spikes, settings.seed)
             samples, _ = _prepared(Path(folder), settings.samples)
             batches = _batches(settings, samples)
             next(batches)
@@ -198,7 +275,7 @@ def show(tree: dict[str, Any]) -> str:
     head = [f"a batch of {used['batch']}", f"{clock} ms: min", "median", "max", "a second", "x sgbench's time"]
     word = {True: "reached", False: "missed"}
     lines = [
-        f"{tree['sizes']['samples']} samples of {data_files.CHANNELS} channels, about {used['spikes']} spikes "
+        f"{tree['sizes']['samples']} samples of {CHANNELS} channels, about {used['spikes']} spikes "
         f"each; {used['steps']} steps; {used['workers']} workers of the DataLoader; "
         f"recurrent layer of {used['hidden']}",
         report.head_line(tree),

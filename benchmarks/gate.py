@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.contender import Build, Contender
+from benchmarks.contenders import Build, Contender
 from benchmarks.workloads import Sizes, Task, make_task
 from sgbench.errors import SgbenchError
 

@@ -23,10 +23,9 @@ import sgbench
 from benchmarks import gate, report
 from benchmarks.gate import GateError
 from benchmarks.measure import Clock, Spread, Times, limited, ratios
-from benchmarks.own_neuron import ThreeVariables
 from benchmarks.sweep_long import ALLOWED_TIMED, DOUBLE
 from benchmarks.whole_run import CONF, EpochClock
-from benchmarks.whole_run_data import task_words
+from benchmarks.whole_run_data import ThreeVariables, task_words
 from fastspiking.choose import Engine
 from fastspiking.signals.trajectory import Batch
 from sgbench.composition.compose import compose as compose_spec
@@ -39,7 +38,7 @@ from sgbench.training.runner import run_spec
 
 ENGINES = ("generated", "reference")
 NEURONS = ("adex", "izhikevich", "three_variables")
-TARGETS = ["benchmarks.whole_run_data.W1Like", "benchmarks.own_neuron.ThreeVariables"]
+TARGETS = ["benchmarks.whole_run_data.W1Like", "benchmarks.whole_run_data.ThreeVariables"]
 GAINS = {"adex": "2.1", "izhikevich": "2.1", "three_variables": "8.4"}
 """Of the weights at the start, so that some per cent of the hidden neurons fire."""
 FIRST_STEP = """

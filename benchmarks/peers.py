@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmarks.contender import Build, Contender, TorchContender, copied, rates_by_hooks
-from benchmarks.contenders_snntorch import synapses, torch_product
+from benchmarks.contenders import Build, Contender, TorchContender, copied, rates_by_hooks, synapses, torch_product
 from benchmarks.workloads import BETA, KERNEL, POOL, THRESHOLD, Stage, Task
 from sgbench.errors import one_printable_line
 

@@ -4,20 +4,24 @@ All start from the same weights, see the same batches in the same order, and sco
 timed is everything: start of the processes, imports, training, scoring, records.
 """
 
+import contextlib
+import copy
 import dataclasses
 import io
+import itertools
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
+from torch import Tensor
 
-from benchmarks import replica_step, report
+from benchmarks import report
 from benchmarks.gate import GateError
-from benchmarks.measure import Spread, ratios
+from benchmarks.measure import Spread, interleave, limited, ratios
 from benchmarks.sweep_runs import (
     BASIC,
     FULL,
@@ -35,12 +39,82 @@ from benchmarks.sweep_runs import (
 from benchmarks.sweep_snntorch import SPIKE_GRADS
 from benchmarks.whole_run import CONF, TARGET
 from benchmarks.whole_run_data import W1Like
+from fastspiking.signals.trajectory import Batch
 from sgbench.composition.plan import plan
 from sgbench.errors import InputError
+from sgbench.records.spec import RunSpec
 from sgbench.replicas.grouping import groups
+from sgbench.replicas.lockstep import Lockstep
 from sgbench.replicas.messages import WorkerMessage
+from sgbench.replicas.passes import Stack
+from sgbench.replicas.replica import Replica
 from sgbench.replicas.view import SweepView
+from sgbench.training.build import Parts, build
+from sgbench.training.memory import keep_freed_memory
+from sgbench.training.provenance import Code
 from sgbench.training.run_folder import finished_record
+
+BATCHES = 10  # of one timed round
+ALONE, AMONG = "bare engine and optimiser", "replicas"
+
+
+def overhead(specs: Sequence[RunSpec], rounds: int) -> dict[str, Any]:
+    """CPU time of a step of one replica [ms], alone on the bare engine and among others."""
+    with limited(1), _lockstep(specs) as lockstep:
+        keep_freed_memory()
+        alone = [build(spec) for spec in specs]
+        beginning = [copy.deepcopy((parts.network.state_dict(), parts.optimizer.state_dict())) for parts in alone]
+        first = lockstep.stack.snapshot()
+        streams = [itertools.islice(member.parts.data.epoch(0), BATCHES) for member in lockstep.members]
+        batches = list(zip(*streams, strict=True))
+        steps = {
+            ALONE: lambda: [
+                _bare(parts, own) for batch_row in batches for parts, own in zip(alone, batch_row, strict=True)
+            ],
+            AMONG: lambda: _together(lockstep, batches),
+        }
+        resets = {ALONE: lambda: _reset_alone(alone, beginning), AMONG: lambda: _reset(lockstep, first)}
+        times = interleave(steps, rounds, resets=resets)
+    count = BATCHES * len(specs)
+    rounds_ms = {name: [total_ms / count for total_ms in own.cpu_ms] for name, own in times.items()}
+    step_ms = {name: min(each_ms) for name, each_ms in rounds_ms.items()}
+    return {"step_ms": step_ms, "overhead_ms": step_ms[AMONG] - step_ms[ALONE], "rounds": rounds_ms}
+
+
+@contextlib.contextmanager
+def _lockstep(specs: Sequence[RunSpec]) -> Iterator[Lockstep]:
+    with tempfile.TemporaryDirectory() as folder:
+        code, members = Code.here(), []
+        for place, spec in enumerate(specs):
+            paths = spec.paths.model_copy(update={"runs_dir": folder})
+            own = spec.model_copy(update={"paths": paths})
+            members.append(Replica(place, own, members[0].parts.data if members else None, code))
+        yield Lockstep(members)
+
+
+def _bare(parts: Parts, batch: Batch) -> None:
+    parts.optimizer.zero_grad()
+    trajectory = parts.network.unroll(batch.x, batch.lengths)
+    parts.objective.whole(trajectory, batch.target).backward()
+    parts.optimizer.step()
+
+
+def _reset_alone(alone: Sequence[Parts], beginning: Sequence[tuple[Any, Any]]) -> None:
+    for parts, (weights, moved) in zip(alone, beginning, strict=True):
+        parts.network.load_state_dict(weights)
+        parts.optimizer.load_state_dict(copy.deepcopy(moved))
+
+
+def _reset(lockstep: Lockstep, first: dict[str, Tensor]) -> None:
+    for row in range(len(lockstep.members)):
+        lockstep.stack.load_row(row, Stack.row_of(first, row))
+
+
+def _together(lockstep: Lockstep, batches: Sequence[Sequence[Batch]]) -> None:
+    for batch_row in batches:
+        if lockstep.train_batch(batch_row):
+            raise RuntimeError("a replica failed")
+
 
 SURROGATES = "atan,triangle,fast_sigmoid,sigmoid,gaussian"
 EPOCHS = 30  # that each point tells of
@@ -99,7 +173,7 @@ def compare(settings: SweepSettings) -> dict[str, Any]:
         "runs": len(SPIKE_GRADS) * SEEDS,
         "training_steps": STEPS,
         "bookkeeping_ms": {points: per_point_ms(points) for points in (5, *POINTS)},
-        "step": replica_step.overhead(specs, STEP_ROUNDS),
+        "step": overhead(specs, STEP_ROUNDS),
         "sweeps": {name: _entry(taken, sweeps[REPLICAS]) for name, taken in sweeps.items()},
     }
 
@@ -169,7 +243,7 @@ def show(tree: dict[str, Any]) -> str:
 
 
 def _step_line(step: dict[str, Any]) -> str:
-    alone, among = (step["step_ms"][name] for name in (replica_step.BARE, replica_step.REPLICAS))
+    alone, among = (step["step_ms"][name] for name in (ALONE, AMONG))
     return (
         f"a training step: {alone:.2f} ms on the bare engine with its own optimiser, {among:.2f} ms as a replica: "
         f"{step['overhead_ms']:+.2f} ms; at most {STEP_AIM_MS:+g} is the aim"

@@ -8,5 +8,5 @@ import pytest
 @pytest.fixture(autouse=True)
 def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The roofline of a small product."""
-    monkeypatch.setattr("benchmarks.roofline.GEMM_SIZE", 16)
-    monkeypatch.setattr("benchmarks.roofline.TRIAD_BYTES", 1024)
+    monkeypatch.setattr("benchmarks.comparison.GEMM_SIZE", 16)
+    monkeypatch.setattr("benchmarks.comparison.TRIAD_BYTES", 1024)

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import data, data_files
+from benchmarks import data
 from benchmarks.__main__ import main
 from benchmarks.gate import GateError
 from fastspiking.signals.spikes import dense
@@ -36,12 +36,12 @@ def test_both_see_the_same_spikes(tmp_path, monkeypatch):
     """Expected: as many of each channel and sample as in tonic's frames, whose steps begin at the first spike."""
     pytest.importorskip("tonic")
     monkeypatch.setenv("SGBENCH_CACHE", str(tmp_path / "cache"))
-    spikes = data_files.write(tmp_path, 12, 400, 0)
-    samples = data_files.Recorded(12).load(tmp_path)["train"]
+    spikes = data.write(tmp_path, 12, 400, 0)
+    samples = data.Recorded(12).load(tmp_path)["train"]
     batch = next(data._batches(SMALL, samples, form="count"))
     ours = dense(batch.x)
     theirs = torch.zeros_like(ours)
-    frames, labels = next(data_files.by_tonic(tmp_path, 100, 12, 0))
+    frames, labels = next(data.by_tonic(tmp_path, 100, 12, 0))
     assert frames.shape == (100, 12, 1, 700)
     assert sorted(labels.tolist()) == sorted(range(12))
     place = {label: number for number, label in enumerate(labels.tolist())}
@@ -55,8 +55,8 @@ def test_both_see_the_same_spikes(tmp_path, monkeypatch):
 def test_a_lost_spike_stops_the_benchmark(tmp_path, monkeypatch):
     """Must differ: a store that lacks one spike is found before anything is timed."""
     monkeypatch.setenv("SGBENCH_CACHE", str(tmp_path / "cache"))
-    spikes = data_files.write(tmp_path, 12, 400, 0)
-    samples = data_files.Recorded(12).load(tmp_path)["train"]
+    spikes = data.write(tmp_path, 12, 400, 0)
+    samples = data.Recorded(12).load(tmp_path)["train"]
     data._gate(SMALL, samples, spikes)
     with raises_naming(GateError, f"{spikes} of {spikes + 1} spikes", "12 samples"):
         data._gate(SMALL, samples, spikes + 1)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import comparison, contenders_sgbench, gate, generated
-from benchmarks.contender import TorchContender
+from benchmarks import comparison, gate, generated
+from benchmarks.contenders import TorchContender, build_sgbench
 from benchmarks.workloads import Sizes, Task, make_task
 from fastspiking.generated_run import BackwardPass
 from tests.benchmarks.tiny import QUICK, TINY_W1, bench
@@ -18,7 +18,7 @@ from tests.messages import lines_naming, raises_naming
 
 def wrong_by(factor: float, task: Task) -> TorchContender:
     """An engine whose gradient of one tensor is a little off."""
-    contender = contenders_sgbench.build(task, engine="scan")
+    contender = build_sgbench(task, engine="scan")
     contender.weights["readout.bias"].register_hook(lambda grad: grad * factor)
     return contender
 

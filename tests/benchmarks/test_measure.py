@@ -11,16 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import contenders_sgbench
+from benchmarks.contenders import build_sgbench
 from benchmarks.measure import Spread, interleave, limited, neighbour, ratios
 from benchmarks.workloads import Sizes, make_task
 from sgbench.errors import InputError
 
 
 @pytest.mark.one_in(8)
-@pytest.mark.parametrize(
-    "name", ["workloads", "measure", "report", "gate", "comparison", "memory", "whole_run", "roofline"]
-)
+@pytest.mark.parametrize("name", ["workloads", "measure", "report", "gate", "comparison", "memory", "whole_run"])
 def test_examples_in_docstrings(name: str) -> None:
     assert doctest.testmod(importlib.import_module(f"benchmarks.{name}"), report=False).failed == 0
 
@@ -57,7 +55,7 @@ def test_every_timed_run_begins_where_it_is_reset() -> None:
 def test_a_contender_that_is_reset_trains_once_more_from_the_beginning(engine: str) -> None:
     """Must match: losses of two trainings, Adam's steps included. Must differ: those of one that goes on."""
     task = make_task("w1_ff", Sizes(steps=12, batch=4, inputs=40, hidden=12, classes=3, density=0.1))
-    contender = contenders_sgbench.build(task, engine=engine)
+    contender = build_sgbench(task, engine=engine)
     first, second, third = ([contender.step() for _ in range(3)] for _ in range(3) if contender.reset() is None)
     assert first == second == third
     assert [contender.step() for _ in range(3)] != first

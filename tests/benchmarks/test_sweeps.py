@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import gate, replica_step, sweep, sweep_basic, sweep_long, sweep_runs
+from benchmarks import gate, sweep, sweep_basic, sweep_long, sweep_runs
 from benchmarks.__main__ import main
 from sgbench.composition.plan import plan
 from tests.messages import lines_naming
@@ -93,7 +93,7 @@ def test_points_that_stand_for_all_are_counted_beyond_their_start() -> None:
 def test_a_replica_s_step_is_the_bare_engine_s(tmp_path: Path) -> None:
     """Both are timed on the same batches of the same two runs."""
     specs = plan([*TINY_RUN, "surrogate=atan,triangle", f"paths.runs_dir={tmp_path}"], multirun=True).specs
-    found = replica_step.overhead(specs, rounds=2)
+    found = sweep.overhead(specs, rounds=2)
     bare, among = found["step_ms"].values()
     assert found["overhead_ms"] == among - bare
     assert {len(each) for each in found["rounds"].values()} == {2}
