@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -164,22 +165,17 @@ def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) ->
     failed = [(axis.shown(score), index + BELOW) for index, row in enumerate(rows) for score in row.failed]
     means = [Estimate(*map(axis.shown, row.mean)) for row in rows]
     heights = [index + ABOVE for index in range(len(rows))]
-    plain = [axis.shown(score) for _, score in picture.baselines]
     # The scale is set first, so that nothing is transformed twice.
-    mean_ends = [end for mean in means for end in mean]
-    ends = axis.limits([*(score for score, _ in (*seeds, *failed)), *mean_ends, *plain])
+    inside = [score for score, _ in (*seeds, *failed)]
+    for mean in means:
+        inside += mean
+    ends = axis.limits([*inside, *(axis.shown(score) for _, score in picture.baselines)])
     axis.frame(axes, "x", ends, gap=MIN_TICK_GAP)
     axes.scatter(*_columns(seeds), s=34, alpha=0.55, zorder=3, **SEED_STYLE)
     axes.scatter(*_columns(failed), s=60, zorder=4, **FAILED_STYLE)
     axes.plot(*_broken_line(means, heights), zorder=4, **MEAN_STYLE)
     axes.plot([mean.value for mean in means], heights, "o", ms=9, zorder=5, **MEAN_STYLE)
-    for number, ((name, _), score) in enumerate(zip(picture.baselines, plain, strict=True)):
-        colour = COLOURS[(number + 1) % len(COLOURS)]
-        axes.axvline(score, color=colour, linestyle=":", linewidth=2, zorder=2, label=wrapped(name, MAX_LABEL))
-    guess, (low, high) = picture.guess, ends
-    if low < guess < high or (guess > low and not picture.is_loss):
-        label = "without learning" if picture.is_loss else "chance"
-        axes.axvline(guess, color=SOFT, linestyle="--", linewidth=1.2, label=label)
+    _draw_references(axes, picture, ends)
     axes.plot([], [], "o-", ms=9, label="mean, 95 % interval", **MEAN_STYLE)
     axes.scatter([], [], s=34, label="one seed", **SEED_STYLE)
     if failed:
@@ -187,6 +183,17 @@ def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) ->
         axes.scatter([], [], s=60, label=f"failed seed, counted {counted}", **FAILED_STYLE)
     what = "test loss, less is better" if picture.is_loss else "test accuracy, %"
     axes.set_xlabel(f"{what}\n{axis.scale_note}", fontsize=FONT_SIZE, color=INK)
+
+
+def _draw_references(axes: Axes, picture: BoardPicture, ends: tuple[float, float]) -> None:
+    """Draw lines at the scores of networks without spikes, and of guessing where it lies inside the axis' `ends`."""
+    for number, (name, score) in enumerate(picture.baselines, start=1):
+        colour, label = COLOURS[number % len(COLOURS)], wrapped(name, MAX_LABEL)
+        axes.axvline(picture.axis.shown(score), color=colour, linestyle=":", linewidth=2, zorder=2, label=label)
+    guess, (low, high) = picture.guess, ends
+    if low < guess < high or (guess > low and not picture.is_loss):
+        label = "without learning" if picture.is_loss else "chance"
+        axes.axvline(guess, color=SOFT, linestyle="--", linewidth=1.2, label=label)
 
 
 def _columns(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
@@ -229,13 +236,16 @@ def _draw_energies(axes: Axes, rows: Sequence[BoardRow], targets: Sequence[Energ
     for number, target in enumerate(targets):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         label = f"{target.name}{' *' if target.is_partial else ''}"
-        energies = [row.energies[number] for row in rows]
-        priced = [energy for energy in energies if energy is not None]
-        heights = [float(index) for index, energy in enumerate(energies) if energy is not None]
+        priced, heights = [], []
+        for index, row in enumerate(rows):
+            energy = row.energies[number]
+            if energy is not None:
+                priced.append(energy)
+                heights.append(float(index))
         axes.plot([], [], marker, ms=8, color=colour, label=label)
         axes.plot(*_broken_line(priced, heights), color=colour, linewidth=2.5, zorder=3)
         axes.plot([energy.value for energy in priced], heights, marker, ms=8, color=colour, zorder=4)
-        values += [end for energy in priced for end in energy]
+        values += itertools.chain(*priced)
     for index, row in enumerate(rows):
         without = row.energies.count(None)
         if without:

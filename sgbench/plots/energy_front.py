@@ -172,7 +172,11 @@ def budget_figure(
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
     for axes, panel in zip(grid.flat, panels, strict=False):
-        _shade(axes, max_nj, min_accuracy)
+        if max_nj is not None:
+            axes.axvspan(0, max_nj, ymin=0, color=BAND, linewidth=0, zorder=0)
+            axes.axvline(max_nj, color=SOFT, linewidth=1)
+        if min_accuracy is not None:
+            axes.axhline(min_accuracy, color=SOFT, linewidth=1, linestyle="--")
         _draw(axes, panel, styles)
     handles, labels = grid.flat[0].get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
@@ -180,15 +184,6 @@ def budget_figure(
     figure.supxlabel(f"dynamic energy an inference on {target}, nJ", color=INK)
     figure.supylabel("test accuracy, %", color=INK)
     return figure
-
-
-def _shade(axes: Axes, max_nj: float | None, min_accuracy: float | None) -> None:
-    """Draw the energies that a budget allows as a shaded area, and lines at its limits."""
-    if max_nj is not None:
-        axes.axvspan(0, max_nj, ymin=0, color=BAND, linewidth=0, zorder=0)
-        axes.axvline(max_nj, color=SOFT, linewidth=1)
-    if min_accuracy is not None:
-        axes.axhline(min_accuracy, color=SOFT, linewidth=1, linestyle="--")
 
 
 def _draw(axes: Axes, panel: BudgetPanel, styles: dict[str, tuple[str, str]]) -> None:

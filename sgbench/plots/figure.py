@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from sgbench.plots.chart import Chart, ChartAxis, Charts, Series
@@ -57,18 +58,26 @@ def charts_figure(charts: Charts, *, columns: int = 2, panel: tuple[float, float
             axes.set_xlabel(_titled(chart.x), fontsize=FONT_SIZE, color=INK)
         if place % columns == 0 or chart.y.label != panels[place - 1].y.label:
             axes.set_ylabel(_titled(chart.y), fontsize=FONT_SIZE, color=INK)
-    handles: dict[str, Any] = {}
-    for axes in grid.flat:
-        handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    if any(len(axes.get_legend_handles_labels()[1]) > 1 for axes in grid.flat):
-        said = [name.split("\n") for name in handles]
-        longest = max(len(line) for lines in said for line in lines)
-        across = max(1, int(figure.get_figwidth() / (0.7 + LETTER_INCHES * longest)))
-        above = LINE * math.ceil(len(said) / across) * max(map(len, said)) - 0.45
-        figure.set_figheight(figure.get_figheight() + max(0.0, above))
-        place_of: Any = {"loc": "outside upper center", "ncols": across, "frameon": False}
-        figure.legend(list(handles.values()), list(handles), fontsize=FONT_SIZE, **place_of)
+    _legend(figure, list(grid.flat))
     return figure
+
+
+def _legend(figure: Figure, panels: list[Axes]) -> None:
+    """Write one legend of all panels above them, and make the figure higher by its lines.
+
+    There is none where each panel has one series at most: its title says what that is.
+    """
+    named = [axes.get_legend_handles_labels() for axes in panels]
+    if not any(len(names) > 1 for _, names in named):
+        return
+    handles = {name: handle for own, names in named for name, handle in zip(names, own, strict=True)}
+    lines = [name.split("\n") for name in handles]
+    longest = max(len(line) for wrapped in lines for line in wrapped)
+    across = max(1, int(figure.get_figwidth() / (0.7 + LETTER_INCHES * longest)))
+    above = LINE * math.ceil(len(lines) / across) * max(map(len, lines)) - 0.45
+    figure.set_figheight(figure.get_figheight() + max(0.0, above))
+    place_of: Any = {"loc": "outside upper center", "ncols": across, "frameon": False}
+    figure.legend(list(handles.values()), list(handles), fontsize=FONT_SIZE, **place_of)
 
 
 def _titled(axis: ChartAxis) -> str:
@@ -80,16 +89,19 @@ def draw_chart(axes: Axes, chart: Chart, places: dict[str, int]) -> None:
 
     `places`: numbers the series by name; a series that is not one of the known shapes takes its colour by this number.
     """
-    points = [point for series in chart.series for point in series.points]
-    across = [point.x for point in points]
-    _scale(axes, "x", chart.x, [*across, *chart.x_lines], [end for point in points for end in point.x_ends or ()])
+    x, y, x_ends, y_ends = list(chart.x_lines), list(chart.y_lines), [], []  # values, and ends of intervals
+    for point in (point for series in chart.series for point in series.points):
+        x.append(point.x)
+        y.append(point.y)
+        x_ends += point.x_ends or ()
+        y_ends += point.y_ends or ()
+    _scale(axes, "x", chart.x, x, x_ends)
     if chart.y.names:
         axes.set_yticks(range(len(chart.y.names)), list(chart.y.names))
         axes.set_ylim(len(chart.y.names) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
     else:
-        up, ends = [point.y for point in points], [end for point in points for end in point.y_ends or ()]
-        _scale(axes, "y", chart.y, [*up, *chart.y_lines], ends)
+        _scale(axes, "y", chart.y, y, y_ends)
     for draw_line, values in ((axes.axvline, chart.x_lines), (axes.axhline, chart.y_lines)):
         for value in values:
             draw_line(value, color=SOFT, linestyle="--", linewidth=1.2, zorder=1, label=chart.lines or None)
@@ -128,21 +140,11 @@ def _series(axes: Axes, chart: Chart, series: Series, places: dict[str, int]) ->
     """Draw a series: its band or whiskers, its line, and its marks; one beyond the frame is an arrow at its edge."""
     name = series.key or series.name
     look: Any = look_of(name, places.get(name, 0))
-    colour = TONES.get(series.tone, look["color"])
+    colour = TONES[series.tone] if series.tone in TONES else look["color"]
     marker = series.marker or ("o" if series.tone else look["marker"])
     shown = ErrorAxis().shown if chart.y.is_error else list
     x, y = [point.x for point in series.points], shown([point.y for point in series.points])
-    ended = [(point.x, point.y_ends) for point in series.points if point.y_ends is not None]
-    if series.has_band and ended:
-        at, ends = zip(*ended, strict=True)
-        lows, highs = (shown(side) for side in zip(*ends, strict=True))
-        axes.fill_between(at, lows, highs, color=colour, alpha=0.15, linewidth=0, zorder=2)
-    else:
-        for at, ends in ended:
-            axes.plot([at, at], shown(ends), color=colour, linewidth=1.4, alpha=0.6, zorder=2)
-    for point in series.points:
-        if point.x_ends is not None:
-            axes.plot(point.x_ends, [point.y] * 2, color=colour, linewidth=2.2, zorder=2)
+    _intervals(axes, series, shown, colour)
     if series.marker == "x":
         axes.scatter(x, y, marker="x", s=60, linewidths=1.7, color=colour, zorder=5, label=name)
         return
@@ -154,3 +156,21 @@ def _series(axes: Axes, chart: Chart, series: Series, places: dict[str, int]) ->
         if not low <= across <= high:
             edge, arrow = (high, ">") if across > high else (low, "<")
             axes.plot([edge], [up], arrow, color=colour, markersize=9, clip_on=False, zorder=4)
+
+
+def _intervals(axes: Axes, series: Series, shown: Callable[[Any], Any], colour: str) -> None:
+    """Draw the intervals of a series: vertical ones as a band or as whiskers, horizontal ones as whiskers.
+
+    `shown` clips scores to what an axis of errors can show.
+    """
+    ended = [(point.x, point.y_ends) for point in series.points if point.y_ends is not None]
+    if series.has_band and ended:
+        at, ends = zip(*ended, strict=True)
+        lows, highs = (shown(side) for side in zip(*ends, strict=True))
+        axes.fill_between(at, lows, highs, color=colour, alpha=0.15, linewidth=0, zorder=2)
+    else:
+        for at, ends in ended:
+            axes.plot([at, at], shown(ends), color=colour, linewidth=1.4, alpha=0.6, zorder=2)
+    for point in series.points:
+        if point.x_ends is not None:
+            axes.plot(point.x_ends, [point.y] * 2, color=colour, linewidth=2.2, zorder=2)

@@ -27,6 +27,7 @@ GLYPHS = {
     ">": "m5,0l-10,-6v12z",
 }
 """Paths of markers from their place, with commas, since a script knows the places of a path by their space."""
+BEYOND = ("<", ">")  # markers of points left and right of the frame
 MARGIN = 0.04  # of an axis beyond its marks, relative
 TICKS = 5
 STEPS = (1, 2, 5, 10)  # distances of ticks within a decade
@@ -137,13 +138,17 @@ def laid_out(charts: Charts) -> Drawing | None:
     if not panels:
         return None
     legend: dict[str, tuple[str, str, bool, str, str]] = {}
-    coloured = 0
+    coloured = 0  # series so far with a colour of the palette
     for series in (series for chart in panels for series in chart.series if series.points):
         name, marker = series.key or series.name, _marker(series)
         if name in legend:
             continue
-        style_class = series.tone or (f"s{[*SHAPES].index(name)}" if name in SHAPES else f"l{coloured % COLOURS}")
-        coloured += style_class[0] == "l"
+        style_class = series.tone
+        if not style_class and name in SHAPES:
+            style_class = f"s{[*SHAPES].index(name)}"
+        elif not style_class:
+            style_class = f"l{coloured % COLOURS}"
+            coloured += 1
         legend[name] = (name, style_class, series.is_line, marker, GLYPHS[marker] if series.is_marked else "")
     style_classes = {name: style_class for name, style_class, *_ in legend.values()}
     return Drawing(charts.caption, tuple(legend.values()), tuple(_panel(chart, style_classes) for chart in panels))
@@ -154,7 +159,6 @@ class _Frame:
 
     def __init__(self, chart: Chart) -> None:
         # A chart with names is as high as its rows and as wide at the left as its longest name.
-        points = [point for series in chart.series for point in series.points]
         margin = MARGIN if any(series.is_marked for series in chart.series) else 0.0
         rows, letters = len(chart.y.names), max(map(len, chart.y.names), default=0)
         self.left = min(MOST_LEFT, round(LETTER * letters) + (40 if chart.y.label else 20)) if rows else LEFT
@@ -163,8 +167,10 @@ class _Frame:
         self.height = self.top + BOTTOM + ROW * rows if rows else HEIGHT
         self.bottom = self.height - BOTTOM
         self.chart = chart
-        across = [value for point in points for value in (point.x, *(point.x_ends or ()))]
-        up = [value for point in points for value in (point.y, *(point.y_ends or ()))]
+        across, up = [], []  # all values along each axis
+        for point in (point for series in chart.series for point in series.points):
+            across += [point.x, *(point.x_ends or ())]
+            up += [point.y, *(point.y_ends or ())]
         self.x_ends = _ends(chart.x, [*across, *chart.x_lines], margin)
         low, high = _ends(chart.y, [*up, *chart.y_lines], margin)
         self.y_ends = (high, low) if chart.y.names else (low, high)  # names are listed from top to bottom
@@ -296,27 +302,37 @@ def _marker(series: Series) -> str:
 def _series(frame: _Frame, labels: _Labels, series: Series, index: int, style_class: str) -> DrawnSeries:
     """Lay out a series: its line, its intervals as a band or as whiskers, and its marks.
 
-    If a mark has a link, a label, a shade or lies beyond the frame, each is drawn by itself; else all are one path.
+    Marks become one path of dots, which is small. If one of them has a link, a label or a shade, or lies beyond the
+    frame, each mark of the series is drawn by itself. `index` and `style_class` are those of the legend.
     """
-    points = series.points
+    points, marker = series.points, _marker(series)
     line = f"M{frame.path((point.x, point.y) for point in points)}" if series.is_line else ""
-    with_ends = [(point, point.y_ends) for point in points if point.y_ends is not None]
-    band = ""
-    if series.has_band and len(with_ends) > 1:
-        upper = [(point.x, high) for point, (_, high) in with_ends]
-        lower = [(point.x, low) for point, (low, _) in reversed(with_ends)]
-        band = f"M{frame.path([*upper, *lower])}Z"
-    whiskers = [] if series.has_band else [[(point.x, end) for end in ends] for point, ends in with_ends]
-    whiskers += [[(end, point.y) for end in point.x_ends] for point in points if point.x_ends is not None]
-    whisker_path = "".join(f"M{frame.path(ends)}" for ends in whiskers)
-    is_special = [point.link or point.label or point.shade is not None or frame.beyond(point) for point in points]
-    has_marks = series.is_marked and any(is_special)
-    marker = _marker(series)
     marks = [_mark(frame, point, frame.beyond(point) or marker) for point in points] if series.is_marked else []
-    dots = "" if has_marks else "".join(mark.path for mark in marks)
-    tooltips = () if has_marks or not points[0].told else tuple(point.told for point in points)
-    single_marks = tuple(map(labels.placed, marks)) if has_marks else ()
-    return DrawnSeries(series.name, index, style_class, line, band, whisker_path, dots, marker, single_marks, tooltips)
+    are_single = any(mark.link or mark.label or mark.shade is not None or mark.marker in BEYOND for mark in marks)
+    dots = "" if are_single else "".join(mark.path for mark in marks)
+    tooltips = () if are_single or not points[0].told else tuple(point.told for point in points)
+    return DrawnSeries(
+        series.name, index, style_class, line, _band(frame, series), _whiskers(frame, series), dots, marker,
+        tuple(map(labels.placed, marks)) if are_single else (), tooltips,
+    )  # fmt: skip
+
+
+def _band(frame: _Frame, series: Series) -> str:
+    """Return the path around the vertical intervals of a series with a band: there above them, back below them."""
+    ended = [(point.x, point.y_ends) for point in series.points if point.y_ends is not None]
+    if not series.has_band or len(ended) < 2:  # noqa: PLR2004 - one interval spans no area
+        return ""
+    upper = [(x, high) for x, (_, high) in ended]
+    lower = [(x, low) for x, (low, _) in reversed(ended)]
+    return f"M{frame.path([*upper, *lower])}Z"
+
+
+def _whiskers(frame: _Frame, series: Series) -> str:
+    """Return the path of all intervals that are drawn as lines: horizontal ones, and vertical ones without a band."""
+    points = series.points
+    upright = [] if series.has_band else [[(p.x, end) for end in p.y_ends] for p in points if p.y_ends is not None]
+    level = [[(end, p.y) for end in p.x_ends] for p in points if p.x_ends is not None]
+    return "".join(f"M{frame.path(ends)}" for ends in (*upright, *level))
 
 
 def _mark(frame: _Frame, point: ChartPoint, marker: str) -> Mark:

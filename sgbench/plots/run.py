@@ -132,7 +132,9 @@ def _draw_rates(panel: Axes, picture: RunPicture) -> None:
             highest = max(highest, *layer.rate)
         else:
             panel.plot([line.epoch for line in record.curve], layer.by_epoch, marker="o", markersize=3, **style_of_line)
-            _mark_test(panel, record, layer, style_of_line["color"])
+            if record.best_epoch is not None and "test" in layer.where:
+                rate = layer.rate[layer.where.index("test")]
+                panel.plot(record.best_epoch, rate, marker="D", fillstyle="none", color=style_of_line["color"])
             highest = max(highest, *layer.by_epoch)
     panel.set(ylabel="spikes a neuron and step", ylim=(0, 1.25 * highest or None))  # room for the legend
     if any(layer.by_epoch is not None and "test" in layer.where for layer in picture.rates):
@@ -145,12 +147,6 @@ def _draw_rates(panel: Axes, picture: RunPicture) -> None:
         panel.set_xlabel("epoch")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         _mark_best(panel, record)
-
-
-def _mark_test(panel: Axes, record: RunRecord, layer: LayerRates, color: str) -> None:
-    if record.best_epoch is not None and "test" in layer.where:
-        rate = layer.rate[layer.where.index("test")]
-        panel.plot(record.best_epoch, rate, marker="D", fillstyle="none", color=color)
 
 
 def _draw_spikes(panel: Axes, sample: ShownSample) -> None:

@@ -43,7 +43,12 @@ def draw_dots(figure: Figure, picture: SweepPicture) -> None:
     axes.set_xlabel(f"{picture.what} {axis.scale_note}", fontsize=14, color=INK)
     for position, row in enumerate(rows):
         _draw_row(axes, axis, position, row)
-    _name_rows(axes, _labels(rows, picture))
+    texts = _labels(rows, picture)  # the first is the head, above all rows
+    axes.set_yticks(range(-1, len(texts) - 1), texts)
+    axes.set_ylim(len(texts) - 1.4, -1.5)
+    for position, label in enumerate(axes.get_yticklabels()):
+        label.set(family="monospace", fontsize=12, color=SOFT if position == 0 else INK, parse_math=False)
+    axes.tick_params(axis="y", length=0)
     chances = {row.chance for row in rows}
     if len(chances) == 1 and axes.get_xlim()[0] <= min(chances):
         axes.axvline(min(chances), color=SOFT, linestyle="--", linewidth=1.2, label="chance", zorder=1)
@@ -81,14 +86,6 @@ def _labels(rows: Sequence[SweepRow], picture: SweepPicture) -> list[str]:
         cells[-1][-1] += "*" if row.is_short else ""
     lines = aligned(cells, text_columns=len(cells[0]))
     return [line.ljust(max(map(len, lines))) for line in lines]
-
-
-def _name_rows(axes: Axes, texts: Sequence[str]) -> None:
-    axes.set_yticks(range(-1, len(texts) - 1), texts)
-    axes.set_ylim(len(texts) - 1.4, -1.5)
-    for position, label in enumerate(axes.get_yticklabels()):
-        label.set(family="monospace", fontsize=12, color=SOFT if position == 0 else INK, parse_math=False)
-    axes.tick_params(axis="y", length=0)
 
 
 def _scale(axes: Axes, axis: ErrorAxis, rows: Sequence[SweepRow]) -> None:
@@ -134,23 +131,30 @@ def sweep_figure(picture: SweepPicture) -> Figure:
 
 def _notes(picture: SweepPicture, *, is_heat: bool) -> list[str]:
     """Write the sentences of the caption: averages, missing runs, and why this is not the test accuracy."""
-    averages = "One seed, so no interval" if picture.seeds == 1 else f"Mean over {picture.seeds} seeds"
-    if picture.seeds > 1 and not is_heat:
-        averages += " with its 95 % interval"
-    why = WHY_VALIDATION.replace("accuracy", "loss" if picture.what == LOSS else "accuracy")
-    notes = [f"{averages}.", *([] if picture.what == TEST else [why])]
-    if picture.what == FAILED:
-        notes = ["Share of runs that failed, of those that have ended."]
-    is_empty = any(row.mean is None for row in picture.rows)
-    if is_heat and picture.what != FAILED:
+    of_failures = picture.what == FAILED
+    notes = (
+        ["Share of runs that failed, of those that have ended."] if of_failures else _averages(picture, is_heat=is_heat)
+    )
+    if is_heat and not of_failures:
         notes.append(f"Framed: the {'lowest' if picture.is_loss else 'highest'} mean of a panel.")
+    is_empty = any(row.mean is None for row in picture.rows)
     if is_heat and is_empty:
         notes.append("Hatched: no run yet.")
     if any(row.is_short for row in picture.rows):
         notes.append("*\u00a0fewer seeds than asked for.")
     if not is_heat and is_empty:
         notes.append("Some settings have no run yet.")
-    if picture.failed and picture.what != FAILED:
+    if picture.failed and not of_failures:
         runs = "run counts" if picture.failed == 1 else "runs count"
         notes.append(f"{picture.failed} failed {runs} at chance.")
     return notes
+
+
+def _averages(picture: SweepPicture, *, is_heat: bool) -> list[str]:
+    """Write over how many seeds scores are averaged, and why they are those of the validation split."""
+    averages = "One seed, so no interval" if picture.seeds == 1 else f"Mean over {picture.seeds} seeds"
+    if picture.seeds > 1 and not is_heat:
+        averages += " with its 95 % interval"
+    if picture.what == TEST:
+        return [f"{averages}."]
+    return [f"{averages}.", WHY_VALIDATION.replace("accuracy", "loss" if picture.what == LOSS else "accuracy")]

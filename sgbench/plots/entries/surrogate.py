@@ -146,13 +146,10 @@ def _draw_slope(axes: Axes, picture: SurrogatePicture) -> None:
     axes.set_ylim(lowest - 0.06 * (highest - lowest), highest + 0.1 * (highest - lowest))
     if lowest < 0:
         axes.axhline(0.0, color=SOFT, linewidth=0.8)
-    if picture.half_width is not None:
-        _mark_width(axes, picture.half_width)
-
-
-def _mark_width(axes: Axes, width: HalfWidth) -> None:
-    arrow = {"arrowstyle": "<->", "color": VERMILION, "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", xy=(width.right, width.height), xytext=(width.left, width.height), arrowprops=arrow)
+    width = picture.half_width
+    if width is not None:
+        arrow = {"arrowstyle": "<->", "color": VERMILION, "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", xy=(width.right, width.height), xytext=(width.left, width.height), arrowprops=arrow)
 
 
 def _draw_forward(axes: Axes, picture: SurrogatePicture) -> None:
@@ -280,7 +277,10 @@ def comparison_figure(picture: ComparisonPicture) -> Figure:
     rows = math.ceil(len(picture.slopes) / columns)
     figure = Figure(figsize=(10.5, 4.6 + 0.25 * rows), layout="constrained")
     left, right = figure.subplots(1, 2)
-    line_styles = {name: _line_style(number) for number, name in enumerate(picture.slopes)}
+    line_styles: dict[str, dict[str, Any]] = {}
+    for number, name in enumerate(picture.slopes):
+        dashes = "-" if number < len(COLOURS) else (0, (4, 1.5))  # where colours begin again
+        line_styles[name] = {"color": COLOURS[number % len(COLOURS)], "linestyle": dashes, "linewidth": 2.0}
     _draw_original(left, picture, line_styles)
     _draw_matched(right, picture, line_styles)
     for axes in (left, right):
@@ -289,11 +289,6 @@ def comparison_figure(picture: ComparisonPicture) -> Figure:
     below: Any = {"frameon": False, "loc": "outside lower center", "ncols": columns, "fontsize": 11}
     figure.legend(*left.get_legend_handles_labels(), **below)
     return figure
-
-
-def _line_style(position: int) -> dict[str, Any]:
-    dashed = position >= len(COLOURS)
-    return {"color": COLOURS[position % len(COLOURS)], "linestyle": (0, (4, 1.5)) if dashed else "-", "linewidth": 2.0}
 
 
 def _draw_original(axes: Axes, picture: ComparisonPicture, line_styles: Mapping[str, dict[str, Any]]) -> None:
@@ -316,10 +311,6 @@ def _draw_matched(axes: Axes, picture: ComparisonPicture, line_styles: Mapping[s
     if not picture.shapes:
         axes.text(0.5, 0.5, "none of them has a width", transform=axes.transAxes, ha="center", fontsize=11)
     elif left_out:
-        axes.set_title(f"{title}\n(no width: {_list_or_count(left_out)})", fontsize=11)
-
-
-def _list_or_count(names: list[str]) -> str:
-    """List names, or count them if the list would be long."""
-    listed = ", ".join(names)
-    return listed if len(listed) <= TITLE_LENGTH else f"{len(names)} of them"
+        listed = ", ".join(left_out)
+        named = listed if len(listed) <= TITLE_LENGTH else f"{len(left_out)} of them"
+        axes.set_title(f"{title}\n(no width: {named})", fontsize=11)
