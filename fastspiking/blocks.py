@@ -191,7 +191,9 @@ def pull_back_blocks(
 
     def backward(first: int, last: int) -> None:
         for part in range(first, last):
-            sums[part] = passes.of_blocks(parts[part])
+            sums[part] = [layer.zero_gradients() for layer in layers]
+            for low, high in parts[part]:
+                passes.pull_back(low, high, sums[part])
 
     in_threads(backward, [(part, part + 1) for part in range(count)], work)
     for part_sums in sums[1:]:  # in order, so that any number of threads rounds alike
@@ -234,14 +236,7 @@ class _BackwardPass:
             )
         ]
 
-    def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[Sums]:
-        """Run some blocks backward; return the sums of their gradients for each layer."""
-        sums = [layer.zero_gradients() for layer in self.layers]
-        for low, high in blocks:
-            self._pull_back(low, high, sums)
-        return sums
-
-    def _pull_back(self, low: int, high: int, sums: Sequence[Sums]) -> None:
+    def pull_back(self, low: int, high: int, sums: Sequence[Sums]) -> None:
         """Run samples [low, high) backward through all layers, the last first, and add their gradients to `sums`."""
         number = self.layers[0].number
         nowhere = next_adjoint = next_weights = NOTHING[number]

@@ -203,17 +203,30 @@ class ForwardPass:
         number = FLOATS[like.dtype]
         self.numbers = np.array([*run.source.constants, 0.0], number)  # never empty, which numba cannot type
         self.driven, self.sent, _, _ = nothing_along(number)
-        self.words = torch.empty(0, dtype=torch.int64)
         self.of_current = run.batch  # rows of the current per step; 0 if each step overwrites the last one's
-        self.arrays: dict[str, Tensor] = {}
         if run.arriving is None:
-            self.arrays["current"] = inputs.current.detach()  # type: ignore[union-attr]
+            current: Tensor = inputs.current.detach()  # type: ignore[union-attr]
         else:
             self.driven = run.arriving.driven()
             self.of_current = run.batch if program.learns else 0
-            self.arrays["current"] = self._over_time(len(like), steps=run.steps if program.learns else 1)
+            current = self._over_time(len(like), steps=run.steps if program.learns else 1)
+        self.arrays = {"current": current}
         if self.matrix is not None:
-            self.arrays["recurrent"] = self._over_time(self.arrays["current"].shape[-1])
+            self.arrays["recurrent"] = self._over_time(current.shape[-1])
+        self._add_states_and_outputs()
+        self.words = torch.empty(0, dtype=torch.int64)
+        if run.readout is not None:
+            self.words = self.like.new_empty(run.steps, run.batch, -(-run.width // 64), dtype=torch.int64)
+            self.sent = run.readout.sent(self.words)
+        self.output = self.arrays["out_output"] if run.keep_output else self.like
+        self.centred = self.arrays.get("out_centred", self.like)
+
+    def _add_states_and_outputs(self) -> None:
+        """Add to `arrays` the states, begun with that before the first step, and the outputs of all steps.
+
+        All states are stored where the backward pass needs them, else one that each step overwrites.
+        """
+        run, program = self.run, self.run.program
         stored_steps = run.steps + 1 if program.learns else 1
         for k, field in enumerate(run.begin):
             flat = run.layout.flat(field.detach())
@@ -224,11 +237,6 @@ class ForwardPass:
             k = program.field_of(name)  # an output that equals this field of the state shares its memory
             states = None if k is None else self.arrays[f"state_{k}"][1:].detach()
             self.arrays[f"out_{name}"] = self._over_time(run.width) if states is None else states
-        if run.readout is not None:
-            self.words = self.like.new_empty(run.steps, run.batch, -(-run.width // 64), dtype=torch.int64)
-            self.sent = run.readout.sent(self.words)
-        self.output = self.arrays["out_output"] if run.keep_output else self.like
-        self.centred = self.arrays.get("out_centred", self.like)
 
     @functools.cached_property
     def loops(self) -> Loops:

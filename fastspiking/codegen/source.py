@@ -202,7 +202,7 @@ def pitch(width: int) -> int:
 def forward_arrays(program: Program) -> list[str]:
     """Return the names of the arrays that the forward loop takes, in the order of its arguments."""
     outside = [f"out_{name}" for name in program.outputs if program.field_of(name) is None]
-    return [*_given(program, program.used[0]), *outside]
+    return [*given_arrays(program, program.used[0]), *outside]
 
 
 def backward_arrays(program: Program) -> list[str]:
@@ -214,10 +214,10 @@ def backward_arrays(program: Program) -> list[str]:
     arriving = [f"d_{name}" for name in program.outputs]
     carried = [f"grad_{place}" for place in range(len(program.before))]
     outgoing = [f"grad_{name}" for name in program.gradients]
-    return [*_given(program, program.used[1]), *arriving, *carried, *outgoing]
+    return [*given_arrays(program, program.used[1]), *arriving, *carried, *outgoing]
 
 
-def _given(program: Program, noises: Iterable[int]) -> list[str]:
+def given_arrays(program: Program, noises: Iterable[int]) -> list[str]:
     """Return the names of the arrays that a loop takes first: currents, these noises, and states."""
     recurrent = ["recurrent"] if "fed" in program.outputs else []
     states = [f"state_{place}" for place in range(len(program.following))]

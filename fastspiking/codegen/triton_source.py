@@ -14,7 +14,15 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from fastspiking.codegen.program import Parts, Program
-from fastspiking.codegen.source import BINARY, LITERAL, Lines, WrittenSource, backward_arrays, forward_arrays
+from fastspiking.codegen.source import (
+    BINARY,
+    LITERAL,
+    Lines,
+    WrittenSource,
+    backward_arrays,
+    forward_arrays,
+    given_arrays,
+)
 from fastspiking.codegen.values import Untraceable, Value, needed
 
 _WRITTEN = """
@@ -147,7 +155,7 @@ class TritonSource(WrittenSource):
         body += [f"{_register(field, k)} = {written.names[v]}" for field, k, v in _each(fields)]
         before = [f"{_register(field, k)} = {written.load(field, k)}" for field, k, _ in _each(fields)]
         before += self._matrix(transposed=False)
-        moved = [f"out_{name}" for name in outputs] + ["current", *self._noise_arrays(0)]
+        moved = [f"out_{name}" for name in outputs] + ["current", *(f"noise_{k}" for k in program.used[0])]
         stores = [written.store(f"out_{name}", 0, written.names[parts[0]]) for name, parts in outputs.items()]
         if self.recurrent_parts:
             before.append(f"fed = {written.load('fed_begin', 0)}")
@@ -176,9 +184,13 @@ class TritonSource(WrittenSource):
         body += [written.store(name, k, written.names[value]) for name, k, value in _each(outgoing)]
         body += [f"{_register(field, k)} = {written.names[v]}" for field, k, v in _each(fields)]
         before = [f"{_register(field, k)} = {written.load(field, k)}" for field, k, _ in _each(fields)]
-        before += [f"sum_{row} = zero" for row, _ in program.sums]
+        behind = [written.store(field, k, _register(field, k)) for field, k, _ in _each(fields)]
+        rows = sum(given.parts for given in program.given)  # of parameters; `sums` has as many for each tile
         for row, value in program.sums:
+            before.append(f"sum_{row} = zero")
             body.append(f"sum_{row} = sum_{row} + tl.where(inside, {written.names[value]}, zero)")
+            address = f"sums + (tl.program_id(0) * {rows} + {row}) * size + n"
+            behind.append(f"tl.store({address}, tl.sum(sum_{row}, axis=0), mask=n < size)")
         if self.recurrent_parts:
             before += [*self._matrix(transposed=True), "d_fed = zero"]
             products = [
@@ -186,16 +198,9 @@ class TritonSource(WrittenSource):
                 for k, value in enumerate(program.gradients["recurrent"])
             ]
             body.append(f"d_fed = {' + '.join(products)} if SENDS_BACK else zero")
-        states = [f"state_{place}" for place in range(len(program.following))]
-        recurrent = ["recurrent"] if self.recurrent_parts else []
-        moved = ["current", *recurrent, *self._noise_arrays(1), *states, *outgoing]
+        moved = [*given_arrays(program, program.used[1]), *outgoing]
         body += written.moves(moved + [name for name in arriving if name != "d_output"], "-")
         body.append("d_output -= of_arriving * size")
-        behind = [written.store(field, k, _register(field, k)) for field, k, _ in _each(fields)]
-        rows = sum(given.parts for given in program.given)  # of parameters; `sums` has as many for each tile
-        for row, _ in program.sums:
-            address = f"sums + (tl.program_id(0) * {rows} + {row}) * size + n"
-            behind.append(f"tl.store({address}, tl.sum(sum_{row}, axis=0), mask=n < size)")
         return written.filled(BACKWARD, triton_backward_arrays(program), before, body, behind)
 
     def _matrix(self, *, transposed: bool) -> list[str]:
@@ -213,10 +218,6 @@ class TritonSource(WrittenSource):
     def _product(self, factors: str) -> str:
         """Write a matrix product of two tiles, given as "a, b", in their own precision."""
         return f'tl.dot({factors}, input_precision="ieee", out_dtype={self._number_type()})'
-
-    def _noise_arrays(self, direction: int) -> list[str]:
-        """Return the names of the arrays of noise that the forward (0) or the backward (1) program reads."""
-        return [f"noise_{number}" for number in self.program.used[direction]]
 
     def _number_type(self) -> str:
         return "tl." + str(self.dtype).removeprefix("torch.")

@@ -85,11 +85,6 @@ class GivenTensor:
     first: int  # number of its first row among the rows of all such tensors
     parts: int  # its number of rows
 
-    @property
-    def is_unmoved(self) -> bool:
-        """Return whether the tensor still has the values that the step has read."""
-        return self.tensor is self.read or bytes_of(self.tensor) == bytes_of(self.read)
-
     def expanded(self, features: torch.Size) -> Tensor:
         """Return the tensor expanded to one value for each neuron, `[parts, *features]`."""
         return without_samples(self.tensor, self.shape).expand(self.shape).reshape(self.parts, *features)
@@ -123,8 +118,10 @@ class GivenTensors:
         return self.given[key, shape]
 
     def all(self) -> tuple[GivenTensor, ...]:
-        if not all(given.is_unmoved for given in self.given.values()):
-            raise Untraceable("its step changes a tensor in place that it has used")
+        """Return all rows; raise `Untraceable` if a tensor no longer has the values that the step has read."""
+        for given in self.given.values():
+            if given.tensor is not given.read and bytes_of(given.tensor) != bytes_of(given.read):
+                raise Untraceable("its step changes a tensor in place that it has used")
         return tuple(self.given.values())
 
 

@@ -105,6 +105,31 @@ def add_own_steps(total, g, layer, saved, r, adjoint, o):
         add_reset(total, g, saved.x, saved.w, r, adjoint.u, o, layer.coefficients, layer.reset, layer.second)
 
 
+@row_backward
+def _move_current(total, g, b, gw, ends, adjoint, o, coefficients, second, gained):
+    """Replace the next step's adjoints of w and of the current by those of this step; that of u is this step's already.
+
+    Arguments are those of `move_states`, whose last part this is.
+    """
+    lu, lw, now = adjoint
+    _, _, gain, coupling, second_decay, _, second_input, _, slope = coefficients
+    size = lu.shape[1]
+    if second:
+        for m in range(size):
+            lw[o, m] = second_decay[m] * lw[o, m] + coupling[m] * lu[o, m] - slope[m] * total[g, m]
+        if ends:
+            for m in range(gw.shape[1]):
+                lw[o, m] += gw[b, m]
+        for m in range(size):
+            now[o, m] = gain[m] * lu[o, m] + second_input[m] * lw[o, m]
+    elif gained:
+        for m in range(size):
+            now[o, m] = gain[m] * lu[o, m]
+    else:
+        for m in range(size):
+            now[o, m] = lu[o, m]
+
+
 @inner_backward
 def move_states(total, g, p, x, r, b, gx, gu, gw, ends, adjoint, o, coefficients, reset, second, gained, fires):
     """Replace the next step's adjoints of u, w and the current, in row o of `adjoint`, by those of this step.
@@ -114,8 +139,8 @@ def move_states(total, g, p, x, r, b, gx, gu, gw, ends, adjoint, o, coefficients
     outside, is added; in the last step (`ends`) also row b of gu and gw, the gradients of the last u and w. The other
     arguments are fields of `NeuronArrays`.
     """
-    lu, lw, now = adjoint
-    decay, _, gain, coupling, second_decay, second_potential, second_input, _, slope = coefficients
+    lu, lw, _ = adjoint
+    decay, second_potential = coefficients.decay, coefficients.second_potential
     size, one = lu.shape[1], lu.dtype.type(1)
     if fires:
         for m in range(size):
@@ -133,20 +158,7 @@ def move_states(total, g, p, x, r, b, gx, gu, gw, ends, adjoint, o, coefficients
     if ends:
         for m in range(gu.shape[1]):
             lu[o, m] += gu[b, m]
-    if second:
-        for m in range(size):
-            lw[o, m] = second_decay[m] * lw[o, m] + coupling[m] * lu[o, m] - slope[m] * total[g, m]
-        if ends:
-            for m in range(gw.shape[1]):
-                lw[o, m] += gw[b, m]
-        for m in range(size):
-            now[o, m] = gain[m] * lu[o, m] + second_input[m] * lw[o, m]
-    elif gained:
-        for m in range(size):
-            now[o, m] = gain[m] * lu[o, m]
-    else:
-        for m in range(size):
-            now[o, m] = lu[o, m]
+    _move_current(total, g, b, gw, ends, adjoint, o, coefficients, second, gained)
 
 
 @row_backward
@@ -171,8 +183,25 @@ def add_gradients(now, o, layer, saved, arriving, r, before, names, sums):
 
 
 @row_backward
-def keep_adjoints(kept, r, total, g, adjoint, o):
-    """Write to row r of `kept`, where wanted, the adjoints of u and w (row o of `adjoint`) and of x (total[g])."""
+def _add_readout(total, g, readout, rows, t, steps, b, o, r, names):
+    """Move the readout of sample b one step back, if there is one, and add what its spikes get from it to total[g].
+
+    Arguments are those of `readout.call_readout`.
+    """
+    if readout.gradient.size:
+        call_readout(readout, rows, t, steps, b, o, r, names)
+        for m in range(total.shape[1]):
+            total[g, m] += rows.trace[o, m]
+
+
+@row_backward
+def write_adjoints(out, place, kept, r, total, g, adjoint, o):
+    """Write the current's adjoint to out[place], and to row r of `kept` those of u, w and x = u - threshold.
+
+    They are in row o of `adjoint`, and in total[g]. Arrays of size 0 are not written.
+    """
+    for m in range(out.shape[1]):
+        out[place, m] = adjoint.last[o, m]
     for m in range(kept.u.shape[1]):
         kept.u[r, m], kept.x[r, m] = adjoint.u[o, m], total[g, m]
     for m in range(kept.w.shape[1]):
@@ -209,10 +238,7 @@ def backward_any(
             for g in range(group):
                 b, o, r = start + g, start + g - first_sample, t * batch + start + g
                 ask_row_to_read(saved.x, r, low, high, b, -batch)
-                if readout.gradient.size:
-                    call_readout(readout, rows, t, steps, b, o, r, names)
-                    for m in range(total.shape[1]):
-                        total[g, m] += rows.trace[o, m]
+                _add_readout(total, g, readout, rows, t, steps, b, o, r, names)
                 if layer.fires:
                     slope_row(saved.x, r, curve, place + g, room.slope)
                     add_own_steps(total, g, layer, saved, r, adjoint, o)
@@ -222,8 +248,6 @@ def backward_any(
                     total, g, room.slope, saved.x, r, b, reaching.x, reaching.u, reaching.w, t + 1 == steps,
                     adjoint, o, layer.coefficients, layer.reset, layer.second, layer.gained, layer.fires,
                 )  # fmt: skip
-                for m in range(out.shape[1]):
-                    out[place + g, m] = adjoint.last[o, m]
-                keep_adjoints(kept, r, total, g, adjoint, o)
+                write_adjoints(out, place + g, kept, r, total, g, adjoint, o)
                 if is_block:
                     add_gradients(adjoint.last, o, layer, saved, arriving, r, r - batch, names, sums)

@@ -5,7 +5,7 @@ Arrays are described in `arguments`. All functions of a step are inlined, so tha
 
 from fastspiking.kernels.backward import slope_lanes, slope_row
 from fastspiking.kernels.codes import ALL_TO_ALL, loop_backward, row_backward
-from fastspiking.kernels.events import unpack_row
+from fastspiking.kernels.events import active_inputs, unpack_row
 from fastspiking.kernels.readout import pull_readout
 from fastspiking.kernels.sums import add_products, add_to_rows, gather_adjoints
 from fastspiking.kernels.vectors import (
@@ -110,21 +110,16 @@ def backward_leaky(
             group, place = min(total.shape[0], count - start), t * count + start
             if not trace_only:
                 gather_adjoints(total, group, reaching, t * reaching.per_step + low + start, place)
-                if through_wires and has_next:
-                    add_products(total, group, lu, start, layer.wires)
+            if through_wires and has_next:
+                add_products(total, group, lu, start, layer.wires)
             for g in range(group):
                 o = start + g
                 r = t * batch + low + o
                 ask_row_to_read(saved.x, r, low, high, low + o, -batch)
                 if has_readout:
                     pull_readout(readout, rows, t, steps, low + o, o, r, fired)
-                first, last, fired_count = 0, 0, 0
-                if packed:
-                    last = unpack_row(arriving.words, r, names, 0)
-                else:
-                    first, last = arriving.indptr[r], arriving.indptr[r + 1]
-                if t > 0 and recurrent:
-                    fired_count = unpack_row(saved.words, r - batch, fired, 0)
+                first, last = active_inputs(arriving, r, names)
+                fired_count = unpack_row(saved.words, r - batch, fired, 0) if recurrent and t > 0 else 0
                 gradient_arguments = sums, index, value, fired, first, last, fired_count
                 move_arguments = g, o, place + g, trace_only, decay, readout.decay, rows, total, lu, out, sums.bias
                 pull_row(layer.fires, curve, saved.x, r, place + g, gradient_arguments, *move_arguments)

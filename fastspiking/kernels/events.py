@@ -147,6 +147,17 @@ def unpack_row(words, r, index, place):
     return place
 
 
+@row
+def active_inputs(arriving, r, names):
+    """Return (first, last): the inputs that are active in row r are those listed at positions [first, last).
+
+    Packed spikes are unpacked to `names`, from position 0 on; events stand in arriving.index, an `InputCurrent`'s.
+    """
+    if arriving.words.size:
+        return 0, unpack_row(arriving.words, r, names, 0)
+    return arriving.indptr[r], arriving.indptr[r + 1]
+
+
 @loop
 def count_bits(words, indptr):
     """Set indptr [R + 1] to the numbers of set bits in the rows of words [R, blocks of 64] before each row."""

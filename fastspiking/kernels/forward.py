@@ -8,7 +8,7 @@ import numpy as np
 
 from fastspiking.kernels.arguments import CurrentTerms
 from fastspiking.kernels.codes import ALL_TO_ALL, ONE_TO_ONE, SUBTRACT, SUBTRACT_DECAYED, WORD, ZERO, inner, loop, row
-from fastspiking.kernels.events import add_rows, sum_rows, unpack_row, write_bits
+from fastspiking.kernels.events import active_inputs, add_rows, sum_rows, unpack_row, write_bits
 from fastspiking.kernels.readout import read_out
 from fastspiking.kernels.vectors import (
     NARROW,
@@ -109,14 +109,10 @@ def advance_leaky(layer, arriving, states, saved, readout, names, fired, batch, 
         for b in range(low, high):
             r = begin_of_step + b
             ask_row_to_write(saved.x, r, low, high, b, batch)
-            first, last, fired_count = 0, 0, 0
-            if packed:
-                last = unpack_row(arriving.words, r, names, 0)
-                arrived += last
-            else:
-                first, last = arriving.indptr[r], arriving.indptr[r + 1]
-            if layer.wiring == ALL_TO_ALL and begin_of_step:
-                fired_count = unpack_row(saved.words, r - batch, fired, 0)
+            first, last = active_inputs(arriving, r, names)
+            arrived += last if packed else 0
+            recurs = layer.wiring == ALL_TO_ALL and begin_of_step > 0
+            fired_count = unpack_row(saved.words, r - batch, fired, 0) if recurs else 0
             q = r if arriving.current.shape[0] > 1 else 0  # one row: the bias, the same in all steps
             advance_row(u, b, saved, r, q, terms, first, last, fired_count, decay, theta, layer.fires)
             if readout.output.size:
