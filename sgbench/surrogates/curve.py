@@ -126,7 +126,10 @@ def measure(tree: Node) -> Curve:
     axis = _sample_points([0.0])
     low, high = _find_support(tree, axis)
     axis = axis[(axis >= low) & (axis <= high)]
-    zeros = _find_zeros(tree, _without_zero_tails(tree, axis))
+    with np.errstate(all="ignore"):
+        (nonzero,) = np.nonzero(evaluate_at(tree, axis))
+    # Ends where the slope is rounded to 0, as exp(-u^2) is, are cut: zeros of its parts there are no use.
+    zeros = _find_zeros(tree, axis[max(nonzero[0] - 1, 0) : nonzero[-1] + 2])
     kinks = [point for point in _find_zeros(tree, axis, corners=True) if low < point < high]
     kinks = sorted({*kinks, *(end for end in (low, high) if math.isfinite(end))})
     beside = [float(np.nextafter(point, end)) for point in kinks for end in (-math.inf, math.inf)]
@@ -228,13 +231,6 @@ def _find_support(tree: Node, axis: np.ndarray) -> tuple[float, float]:
     return ends[0], ends[1]
 
 
-def _without_zero_tails(tree: Node, axis: np.ndarray) -> np.ndarray:
-    """Cut the ends of an axis where the slope is rounded to 0, as exp(-u^2) is; zeros of its parts there are no use."""
-    with np.errstate(all="ignore"):
-        (nonzero,) = np.nonzero(evaluate_at(tree, axis))
-    return axis[max(nonzero[0] - 1, 0) : nonzero[-1] + 2]
-
-
 def _find_zeros(tree: Node, axis: np.ndarray, *, corners: bool = False) -> list[float]:
     """Find all u, sorted, at which a part of a formula changes its sign; more than `MOST_PLACES` are an error.
 
@@ -312,11 +308,25 @@ def _integrate(
     None if the tails do not decide.
     """
     octaves = unit * 2.0 ** np.arange(-8, 46)
-    ends = {0.0, *points, *(top + sign * step for step in octaves for sign in (-1, 1)), top}
-    ends |= {sign * step for step in octaves for sign in (-1, 1)}
+    ends = {0.0, top, *points, *(centre + sign * step for centre in (0.0, top) for step in octaves for sign in (-1, 1))}
     low = max(support[0], min(ends))
     high = min(support[1], max(ends))
     waiting = list(itertools.pairwise(sorted({low, high, *(end for end in ends if low < end < high)})))
+    done, area = _refine_panels(tree, waiting)
+    tails = [
+        _tail_area(tree, top, unit, sign) for sign, end in zip((-1, 1), support, strict=True) if not math.isfinite(end)
+    ]
+    breaks = tuple(sorted({end for panel in done for end in panel} | {min(max(0.0, low), high)}))
+    if any(tail is None for tail in tails):
+        return breaks, None
+    return breaks, area + sum(tail or 0.0 for tail in tails)
+
+
+def _refine_panels(tree: Node, waiting: list[tuple[float, float]]) -> tuple[list[tuple[float, float]], float]:
+    """Halve panels until a panel's integral is that of its halves; return all panels, and the area under them.
+
+    `waiting` holds the first panels (left, right), and is emptied.
+    """
     total = sum(_integrate_panel(tree, *panel) for panel in waiting)
     done: list[tuple[float, float]] = []
     area = 0.0
@@ -326,18 +336,12 @@ def _integrate(
         whole = _integrate_panel(tree, left, right)
         halves = _integrate_panel(tree, left, middle) + _integrate_panel(tree, middle, right)
         converged = abs(whole - halves) <= QUADRATURE * abs(total)
-        if converged or len(done) + len(waiting) > MOST_PANELS or middle in (left, right):
+        if converged or len(done) + len(waiting) > MOST_PANELS or middle in (left, right):  # no number lies between
             done.append((left, right))
             area += halves
         else:
             waiting += [(left, middle), (middle, right)]
-    tails = [
-        _tail_area(tree, top, unit, sign) for sign, end in zip((-1, 1), support, strict=True) if not math.isfinite(end)
-    ]
-    breaks = tuple(sorted({end for panel in done for end in panel} | {min(max(0.0, low), high)}))
-    if any(tail is None for tail in tails):
-        return breaks, None
-    return breaks, area + sum(tail or 0.0 for tail in tails)
+    return done, area
 
 
 def _integrate_panel(tree: Node, left: float, right: float) -> float:
