@@ -14,6 +14,7 @@ from torch import Tensor
 MIN_WORK = 2**15  # entries of an array below which a second thread costs more than it saves
 FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 ALIGNED = 64  # bytes: where a tensor's memory begins, of a vector or of a line of the cache
+# By type: an empty array in place of an argument that a loop does not need, since numba wants one of the right type.
 NOTHING = {kind: np.empty((0, 0), kind) for kind in (np.float32, np.float64, np.uint64)}
 
 

@@ -13,7 +13,7 @@ from fastspiking.arrays import FLOATS
 from fastspiking.errors import InputError, StorageError
 from fastspiking.signals.spikes import SparseSpikes, SpikeTrains, in_microseconds
 
-AS_THEY_ARE: NDArray[np.int32] = np.empty(0, np.int32)
+NO_FOLD: NDArray[np.int32] = np.empty(0, np.int32)  # of `bin_spikes`: each channel is an input of its own
 NARROW = 1 << 16  # number of inputs up to which two bytes can number them
 AT_ONCE = 256  # samples that are read together
 
@@ -23,7 +23,7 @@ def bin_spikes(
     steps: int,
     dt_s: float,
     *,
-    fold: NDArray[np.int32] = AS_THEY_ARE,
+    fold: NDArray[np.int32] = NO_FOLD,
     inputs: int | None = None,
     counts: bool = False,
 ) -> SparseSpikes:

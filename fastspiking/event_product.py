@@ -93,14 +93,14 @@ class EventProduct:
             sum_rows(rows, self.columns, self.bias.numpy(), room)
         return Drive(room)
 
-    def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
+    def adjoint_memory(self, first: int, last: int, offered: Tensor | None) -> Tensor:
         if offered is not None:
             return offered
         if self.buffer is None or len(self.buffer) < last - first:
             self.buffer = self.columns.new_empty(last - first, self.origin.batch, self.columns.shape[1])
         return self.buffer[: last - first]
 
-    def filled(self, first: int, last: int, out: Tensor) -> None:
+    def add_gradients(self, first: int, last: int, out: Tensor) -> None:
         """Add steps [first, last) to the gradients of weight and bias; see `plan.Product`."""
         rows = self.origin.rows().window(first * self.origin.batch, last * self.origin.batch)
         if self.d_columns is None:
@@ -112,7 +112,7 @@ class EventProduct:
         if self.learns_bias:
             self.d_bias = out.sum((0, 1)) if self.d_bias is None else self.d_bias + out.sum((0, 1))
 
-    def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
+    def input_adjoint(self, first: int, last: int, out: Tensor) -> Tensor:
         return multiply(out.view(-1, out.shape[-1]), self.back).view(last - first, self.origin.batch, -1)
 
     def gradients(self) -> tuple[Tensor | None, ...]:
@@ -157,5 +157,5 @@ class _EventCurrent(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor | None]:
         _ = ctx.saved_tensors
-        ctx.product.filled(0, len(grad), grad.contiguous())
+        ctx.product.add_gradients(0, len(grad), grad.contiguous())
         return None, *ctx.product.gradients()

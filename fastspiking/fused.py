@@ -47,13 +47,13 @@ class DenseProduct:
         multiply_into(room.view(-1, room.shape[-1]), self.x, self.columns, self.bias)
         return Drive(room)
 
-    def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
+    def adjoint_memory(self, first: int, last: int, offered: Tensor | None) -> Tensor:
         steps = len(self.x) // self.batch if self.whole else last - first
         if self.room is None or len(self.room) < steps:
             self.room = self.x.new_empty(steps, self.batch, len(self.weight))
         return self.room[first:last] if self.whole else self.room[:steps]
 
-    def filled(self, first: int, last: int, out: Tensor) -> None:
+    def add_gradients(self, first: int, last: int, out: Tensor) -> None:
         """Add steps [first, last) to the gradients of input, weight and bias; see `plan.Product`."""
         rows = slice(first * self.batch, last * self.batch)
         flat = out.view(-1, out.shape[-1])
@@ -69,7 +69,7 @@ class DenseProduct:
                 self.d_x = torch.empty_like(self.x)
             multiply_into(self.d_x[rows], flat, self.back)
 
-    def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
+    def input_adjoint(self, first: int, last: int, out: Tensor) -> Tensor:
         raise TypeError("dense input comes from outside of the chain")
 
     def gradients(self) -> tuple[Tensor | None, ...]:
@@ -86,7 +86,7 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
     """Return why the compiled loops cannot run a layer on a device, or None if they can."""
     if device.type != "cpu":
         return "its loops are compiled for the CPU"
-    lacking = missing()
+    lacking = import_problem()
     if lacking is not None:
         return lacking
     synapses = layer.synapses()
@@ -96,7 +96,7 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 
 
 @functools.cache
-def missing() -> str | None:
+def import_problem() -> str | None:
     """Return why the compiled loops cannot be imported, or None if they can."""
     try:
         importlib.import_module("fastspiking.kernels.forward")

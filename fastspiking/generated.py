@@ -12,7 +12,7 @@ from torch import Tensor
 from fastspiking import fused, matmul, reference
 from fastspiking.codegen.program import record
 from fastspiking.codegen.snapshot import Snapshot
-from fastspiking.codegen.source import LoopSource, WrittenSource, recalled
+from fastspiking.codegen.source import LoopSource, WrittenSource, stored_source
 from fastspiking.codegen.values import Untraceable
 from fastspiking.errors import InputError
 from fastspiking.layer import EngineLayer, LayerRun, Wanted, current_of_events, passed_on, start, synapses_of, ways_back
@@ -40,7 +40,7 @@ def without_trial(layer: EngineLayer, device: torch.device) -> str | None:
     """Return why no loops can be generated, as far as it is known without recording the step, or None."""
     if device.type != "cpu":
         return "its loops are compiled for the CPU"
-    lacking = fused.missing()
+    lacking = fused.import_problem()
     if lacking is not None:
         return lacking
     if default_loops_dir() is None:
@@ -117,7 +117,7 @@ def _unroll(
     layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted, readout: EngineLayer | None, *, or_reference: bool
 ) -> tuple[LayerRun, LayerRun | None]:
     """Run a layer by loops generated from its step; also return the run of the readout if the loops computed it."""
-    from fastspiking.generated_forward import ReadoutAlong, Run
+    from fastspiking.generated_forward import JoinedReadout, Run
     from fastspiking.generated_run import run_layer, with_matrix
 
     by_steps = layer.recurrence == "all_to_all"
@@ -138,7 +138,7 @@ def _unroll(
         weight, bias = synapses_of(readout)
         if weight.dtype == like.dtype:
             run.keep_output = wanted.spikes
-            run.readout = ReadoutAlong(readout, weight.new_empty(*shape[:2], len(weight)), keep_u=wanted.u)
+            run.readout = JoinedReadout(readout, weight.new_empty(*shape[:2], len(weight)), keep_u=wanted.u)
             inputs = inputs._replace(readout_weight=weight, readout_bias=bias)
     return run_layer(run, inputs, wanted.window)
 
@@ -194,7 +194,7 @@ def write_source(
     if layer.recurrence == "one_to_one":  # the step reads weights that a snapshot of the neuron does not hold
         return write(Snapshot(neuron))  # type: ignore[arg-type]
     key = (writer, step_shape, dtype, wanted.u, learns, layer.recurrence, torch.get_default_dtype())
-    return recalled(neuron, key, write)  # type: ignore[arg-type]
+    return stored_source(neuron, key, write)  # type: ignore[arg-type]
 
 
 def _arriving_events(layer: EngineLayer, signal: Signal) -> ArrivingEvents | None:

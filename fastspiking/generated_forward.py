@@ -21,7 +21,7 @@ from fastspiking.codegen.build import Loops, loops
 from fastspiking.codegen.source import WrittenSource, forward_arrays
 from fastspiking.kernels.arguments import EventGradients, InputCurrent, ReadoutBack
 from fastspiking.layer import EngineLayer, LayerRun, synapses_of, ways_back
-from fastspiking.numba_events import Rows, Sent, no_readout, nothing_along
+from fastspiking.numba_events import Rows, Sent, absent_neighbours, no_readout
 from fastspiking.numba_steps import NumbaSteps
 from fastspiking.plan import Carry, Keep, Layout
 from fastspiking.recursion import LayerOutcome
@@ -42,13 +42,16 @@ class ArrivingEvents:
         rows = Rows.of(events)
         self.events = (rows.indptr, rows.index, rows.value_as(self.number))
 
-    def driven(self) -> InputCurrent:
-        """Return the events and weights as the argument `driven` of the forward loop."""
+    def forward_argument(self) -> InputCurrent:
+        """Return the events and weights as the forward loop takes them, as its argument `driven`."""
         nothing, words = NOTHING[self.number], NOTHING[np.uint64]
         return InputCurrent(nothing, *self.events, words, self.columns.numpy(), self.bias.contiguous().numpy())
 
-    def taken(self, sums: Tensor) -> EventGradients:
-        """Return the argument `taken` of the backward loop, which adds gradients to `sums` [K + 1, M]."""
+    def backward_argument(self, sums: Tensor) -> EventGradients:
+        """Return the events as the backward loop takes them; it adds gradients of weights to `sums` [K + 1, M].
+
+        The last row of `sums` is the gradient of the bias.
+        """
         gradients = sums.numpy()
         return EventGradients(*self.events, gradients[:-1], gradients[-1])
 
@@ -61,7 +64,7 @@ class ArrivingEvents:
         return self.columns.new_zeros(len(self.columns) + 1, self.columns.shape[1])
 
 
-class ReadoutAlong:
+class JoinedReadout:
     """Runs a readout in the loops of the layer before it; see `kernels.readout`.
 
     `layer`: the readout, for which `generated.can_join_loop` is true; `room`: memory for its output [T, B, M];
@@ -84,8 +87,11 @@ class ReadoutAlong:
         self.carry: Carry = self.block.initial_state()
         self.output = room
 
-    def sent(self, words: Tensor) -> Sent:
-        """Return the argument `sent` of the forward loop; `words` [T, B, blocks of 64] takes the packed spikes."""
+    def forward_argument(self, words: Tensor) -> Sent:
+        """Return where the forward loop sends its spikes, its argument `sent`: to the readout, and packed to `words`.
+
+        `words` is int64 [T, B, blocks of 64].
+        """
         return bits_of(words), self.block.readout_arguments(self.output, self.carry)
 
     def last(self) -> Tensor:
@@ -102,8 +108,8 @@ class ReadoutAlong:
         d_bias = torch.from_numpy(bias)[:classes] if self.learns_bias else None
         return [torch.from_numpy(columns)[:, :classes].T, d_bias]
 
-    def read_back(self, output: Tensor | None, last: Tensor | None, words: Tensor) -> ReadoutBack:
-        """Return the argument `read_back` of the backward loop, without the sums that each part of the batch has.
+    def backward_argument(self, output: Tensor | None, last: Tensor | None, words: Tensor) -> ReadoutBack:
+        """Return the readout as the backward loop takes it, without the sums that each part of the batch has.
 
         `output` and `last` are the gradients of the readout's output and last potential, or None; `words` are the
         packed spikes that it received.
@@ -157,7 +163,7 @@ class Run:
         self.layer, self.source, self.layout, self.begin = layer, source, layout, begin
         self.keep_u, self.arriving = keep_u, arriving
         self.keep_output = True
-        self.readout: ReadoutAlong | None = None  # the readout that the same loop computes, if any
+        self.readout: JoinedReadout | None = None  # the readout that the same loop computes, if any
         self.program = source.program
         self.steps, self.batch = shape[:2]
         currents = layer.neuron.currents  # of each neuron
@@ -202,12 +208,12 @@ class ForwardPass:
             self.rows[given.first : given.first + given.parts, : run.width] = row.detach()
         number = FLOATS[like.dtype]
         self.numbers = np.array([*run.source.constants, 0.0], number)  # never empty, which numba cannot type
-        self.driven, self.sent, _, _ = nothing_along(number)
+        self.driven, self.sent, _, _ = absent_neighbours(number)
         self.of_current = run.batch  # rows of the current per step; 0 if each step overwrites the last one's
         if run.arriving is None:
             current: Tensor = inputs.current.detach()  # type: ignore[union-attr]
         else:
-            self.driven = run.arriving.driven()
+            self.driven = run.arriving.forward_argument()
             self.of_current = run.batch if program.learns else 0
             current = self._over_time(len(like), steps=run.steps if program.learns else 1)
         self.arrays = {"current": current}
@@ -217,7 +223,7 @@ class ForwardPass:
         self.words = torch.empty(0, dtype=torch.int64)
         if run.readout is not None:
             self.words = self.like.new_empty(run.steps, run.batch, -(-run.width // 64), dtype=torch.int64)
-            self.sent = run.readout.sent(self.words)
+            self.sent = run.readout.forward_argument(self.words)
         self.output = self.arrays["out_output"] if run.keep_output else self.like
         self.centred = self.arrays.get("out_centred", self.like)
 
@@ -249,7 +255,7 @@ class ForwardPass:
     def advance(self) -> None:
         """Run all steps forward; with a recurrent matrix one by one, since each needs the last one's output."""
         run = self.run
-        self.draw(run.program.used[0], reverse=False)
+        self.draw(run.program.used_noises[0], reverse=False)
         arrays = self.in_rows(forward_arrays(run.program), self.arrays)
         rows, entries = self.rows.numpy().reshape(-1), run.steps * run.batch * run.width
 

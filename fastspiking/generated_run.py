@@ -16,7 +16,7 @@ from fastspiking.codegen.source import backward_arrays
 from fastspiking.generated_forward import BLOCK, ForwardPass, Inputs, Run
 from fastspiking.kernels.arguments import EventGradients, ReadoutBack
 from fastspiking.layer import EngineLayer, LayerRun
-from fastspiking.numba_events import nothing_along
+from fastspiking.numba_events import absent_neighbours
 
 MOST_PARTS, SMALLEST_PART = 4, 64
 """Most parts of a batch with their own sums of weight gradients, and fewest samples of a part; see `blocks`."""
@@ -45,7 +45,7 @@ class BackwardArrays:
         raise NotImplementedError
 
     def draw(self) -> None:
-        self.forward_pass.draw(self.run.program.used[1], reverse=True)
+        self.forward_pass.draw(self.run.program.used_noises[1], reverse=True)
         self.arrays |= {name: array for name, array in self.forward_pass.arrays.items() if name.startswith("noise_")}
 
     def rows(self, total: Tensor) -> list[Tensor | None]:
@@ -83,7 +83,7 @@ class BackwardPass(BackwardArrays):
         output, _, read, at_last, *_ = grads
         self.parameter_rows = forward_pass.rows.numpy().reshape(-1)
         number = self.parameter_rows.dtype.type
-        _, _, self.read_back, self.taken = nothing_along(number)
+        _, _, self.read_back, self.taken = absent_neighbours(number)
         self.outside = NOTHING[number]
         self.of_leaving = run.batch  # rows of grad_current per step; 0 if all steps share one array
         if "fed" in run.program.outputs:
@@ -93,7 +93,7 @@ class BackwardPass(BackwardArrays):
             self.arrays["grad_current"] = like.new_empty(forward_pass.arrays["current"].shape[1:])
         self.reads = run.readout is not None and (read is not None or at_last is not None)
         if run.readout is not None and self.reads:
-            self.read_back = run.readout.read_back(read, at_last, forward_pass.words)
+            self.read_back = run.readout.backward_argument(read, at_last, forward_pass.words)
             self.of_arriving = 0
             self.arrays["d_output"] = like.new_zeros(run.batch, run.width)
             if output is not None:
@@ -154,7 +154,7 @@ class BackwardPass(BackwardArrays):
         sums = [] if readout is None else [readout.block.zero_gradients() for _ in range(count)]
 
         def call(part: int, _: int) -> None:
-            taken = self.taken if arriving is None else arriving.taken(before[part])
+            taken = self.taken if arriving is None else arriving.backward_argument(before[part])
             read_back = self.read_back
             if sums:
                 read_back = read_back._replace(d_columns=sums[part].columns, d_begin=sums[part].bias)

@@ -15,7 +15,7 @@ from fastspiking.kernels.codes import WORD
 from fastspiking.signals.spikes import SparseSpikes
 
 Sent = tuple[np.ndarray, Readout]
-"""Array that takes packed spikes [rows, blocks of 64], and the readout that they advance."""
+"""Where a generated loop sends its spikes: an array of packed bits [rows, blocks of 64], and a readout."""
 
 
 class Rows(NamedTuple):
@@ -61,15 +61,23 @@ def absent_current(number: type) -> InputCurrent:
     return InputCurrent(rows, *no_events(number), NOTHING[np.uint64], rows, line)
 
 
-def nothing_along(number: type) -> tuple[InputCurrent, Sent, ReadoutBack, EventGradients]:
-    """Return `driven`, `sent`, `read_back` and `gradients` for generated loops without events and without a readout."""
+def absent_neighbours(number: type) -> tuple[InputCurrent, Sent, ReadoutBack, EventGradients]:
+    """Return what generated loops get for neighbours that are absent: input events, and a readout, each both ways.
+
+    In order: the input current from events, the packed spikes with the readout that they advance, the readout of the
+    backward pass, and the events with the gradients of their weights. All arrays have size 0.
+    """
     readout, back = no_readout(number)
     taken = EventGradients(*no_events(number), NOTHING[number], np.empty(0, number))
     return absent_current(number), (NOTHING[np.uint64], readout), back, taken
 
 
 def listed_entries(rows: np.ndarray, most: float) -> Rows | None:
-    """Return the entries of rows [R, N] that are not 0 as events; None if these are more than `most`."""
+    """Return the entries of rows [R, N] that are not 0 as events; None if these are more than `most`.
+
+    They are found as bits first, so that their count is known before memory for them is needed. Values are listed only
+    where an entry is neither 0 nor 1 (`others`, by row).
+    """
     indptr, others = np.zeros(len(rows) + 1, np.int64), np.empty(len(rows), np.bool_)
     words = np.empty((len(rows), -(-rows.shape[1] // WORD)), np.uint64)
     in_parts(events.find_entries, len(rows), rows.size, rows, words, indptr, others)

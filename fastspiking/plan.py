@@ -152,16 +152,19 @@ class Product(Protocol):
         """Return the layer's input; a current may be written into the memory `room` [T, B, M]."""
         ...
 
-    def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
-        """Return memory [n, B, M] for the current's adjoint in steps [first, last): `offered` or another."""
+    def adjoint_memory(self, first: int, last: int, offered: Tensor | None) -> Tensor:
+        """Return memory [n, B, M] into which the current's adjoint in steps [first, last) is written.
+
+        `offered` is memory of that shape whose content is no longer needed, or None.
+        """
         ...
 
-    def filled(self, first: int, last: int, out: Tensor) -> None:
-        """Add steps [first, last) to the gradients; `out` [n, B, M] holds the current's adjoint there."""
+    def add_gradients(self, first: int, last: int, out: Tensor) -> None:
+        """Add the gradients of steps [first, last); `out` [n, B, M] holds the current's adjoint there."""
         ...
 
-    def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
-        """Return the adjoint of the previous layer's spikes [n, B, K] in steps [first, last), from `out`."""
+    def input_adjoint(self, first: int, last: int, out: Tensor) -> Tensor:
+        """Return the adjoint of the input in steps [first, last), the previous layer's spikes [n, B, K], from `out`."""
         ...
 
     def gradients(self) -> tuple[Tensor | None, ...]:

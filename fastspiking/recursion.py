@@ -238,12 +238,12 @@ class Chunks:
         for first, last in reversed(chunks([adjoint.plan for adjoint in adjoints])):
             sent_back = None
             for adjoint in adjoints:
-                adjoint.reach(last)
+                adjoint.start_chunk(last)
             for position in range(len(adjoints) - 1, -1, -1):
                 adjoint = adjoints[position]
-                out = adjoint.chunk(first, last, sent_back)
+                out = adjoint.pull_back(first, last, sent_back)
                 sends = position > 0 and not adjoint.plan.apart
-                sent_back = adjoint.product.sent_back(first, last, out) if sends else None
+                sent_back = adjoint.product.input_adjoint(first, last, out) if sends else None
         return [gradient for adjoint in adjoints for gradient in adjoint.gradients()]
 
 
@@ -275,28 +275,32 @@ class _Adjoint:
     def gradients(self) -> list[Tensor | None]:
         return [*self.product.gradients(), self.d_matrix, *self.sums.results()]
 
-    def reach(self, last: int) -> None:
-        """Prepare for the chunk that ends at step `last`: at a window's border the state's adjoint becomes 0."""
+    def start_chunk(self, last: int) -> None:
+        """Prepare for the chunk that ends before step `last`.
+
+        Where a window of truncated backpropagation ends there, no gradient comes from later steps: the state's adjoint
+        becomes 0.
+        """
         if self.plan.window is not None and last % self.plan.window == 0:
             for field in self.carry:
                 if field.numel():
                     field.zero_()
 
-    def chunk(self, first: int, last: int, sent_back: Tensor | None) -> Tensor:
+    def pull_back(self, first: int, last: int, sent_back: Tensor | None) -> Tensor:
         """Run steps [first, last) backward; return the adjoint [n, B, M] of the layer's current.
 
         `sent_back` [n, B, M] is the gradient of its spikes from the next layer, or None.
         """
         adjoints = self.sums.room(last - first)
-        incoming = self._reaching(first, last, sent_back)
-        out = self.product.slot(first, last, sent_back)
+        incoming = self._incoming_of(first, last, sent_back)
+        out = self.product.adjoint_memory(first, last, sent_back)
         self.adjoint(incoming, first, out, adjoints)
-        self.product.filled(first, last, out)
+        self.product.add_gradients(first, last, out)
         self.sums.add(first, last, adjoints)
         self._add_recurrent(first, last, out)
         return out
 
-    def _reaching(self, first: int, last: int, sent_back: Tensor | None) -> IncomingGradients:
+    def _incoming_of(self, first: int, last: int, sent_back: Tensor | None) -> IncomingGradients:
         """Return the gradients that reach steps [first, last), those from the next layer among them."""
         final = last == self.plan.shape[0]
         spikes = part(self.incoming.spikes, first, last)

@@ -175,15 +175,15 @@ class DenseCurrent:
     def drive(self, room: Tensor) -> Drive:
         return Drive(self.current)
 
-    def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
+    def adjoint_memory(self, first: int, last: int, offered: Tensor | None) -> Tensor:
         if self.adjoint is None:
             self.adjoint = torch.empty_like(self.current)
         return self.adjoint[first:last]
 
-    def filled(self, first: int, last: int, out: Tensor) -> None:
+    def add_gradients(self, first: int, last: int, out: Tensor) -> None:
         """Do nothing, since `out` already is a part of the current's gradient."""
 
-    def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
+    def input_adjoint(self, first: int, last: int, out: Tensor) -> Tensor:
         raise TypeError("a current that autograd made is not part of a chain")
 
     def gradients(self) -> tuple[Tensor | None, ...]:

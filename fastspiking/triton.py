@@ -80,7 +80,7 @@ class TritonForward(ForwardPass):
     def advance(self) -> None:
         """Run all steps forward, without fused products and sums, so that they round as the reference's do."""
         run: TritonRun = self.run  # type: ignore[assignment]
-        self.draw(run.program.used[0], reverse=False)
+        self.draw(run.program.used_noises[0], reverse=False)
         arrays = [self.given()[name] for name in triton_forward_arrays(run.program)]
         run.launch(
             "forward", self.like, *arrays, self.rows, self.constants, run.steps, run.batch, run.width, fuses=False

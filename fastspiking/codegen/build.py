@@ -19,7 +19,7 @@ import torch
 
 from fastspiking.codegen.source import WrittenSource, backward_arrays, forward_arrays
 from fastspiking.kernels.disk_cache import LOOPS, ROOM, compile_lock, text_sha256
-from fastspiking.numba_events import nothing_along
+from fastspiking.numba_events import absent_neighbours
 from fastspiking.paths import default_loops_dir, private_folder
 from fastspiking.version import ENGINE
 
@@ -106,7 +106,7 @@ def _compiled(module: ModuleType, arrays: tuple[int, int], number: type, *, cach
     `arrays` is the number of arrays that each loop takes; 0 for the second means that there is no backward loop.
     """
     array, row = np.zeros((1, 1), number), np.zeros(1, number)
-    driven, sent, read_back, taken = nothing_along(number)
+    driven, sent, read_back, taken = absent_neighbours(number)
     # Each is called for zero samples with its final argument types, so that numba compiles it.
     forward = numba.njit(cache=cache, **OPTIONS)(module.forward)
     forward(*[array] * arrays[0], driven, sent, row, row, 0, 0, 0, 0, 0, 1, 0, 0, 0)

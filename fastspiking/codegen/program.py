@@ -1,7 +1,7 @@
 """Recording of a neuron's step and its vector-Jacobian product, by running the step once on traced tensors.
 
 A record is used again only if all that it depends on is unchanged: values of parameters, numbers that a schedule
-moves, and the code of classes (`source.recalled`). Compiled loops are found by their text, and take numbers as
+moves, and the code of classes (`source.stored_source`). Compiled loops are found by their text, and take numbers as
 arguments.
 """
 
@@ -93,15 +93,15 @@ class Program:
 
     # By name: "output", "centred" (potential minus threshold) and "fed" (what recurrence feeds back), if wanted.
     outputs: dict[str, Parts]
-    following: tuple[Parts, ...]  # each field of the next state
+    next_state: tuple[Parts, ...]  # each field of the next state
     gradients: dict[str, Parts]  # of "current" and "recurrent"; empty where none are wanted
-    before: tuple[Parts, ...]  # the gradient of each field of the state
+    state_gradients: tuple[Parts, ...]  # the gradient of each field of the state
     # For each row whose gradient is wanted: its number, and the value to be summed over samples and steps.
     sums: tuple[tuple[int, Value], ...]
     given: tuple[GivenTensor, ...]  # tensors whose rows the step reads
     learnt: tuple[GivenTensor, ...]  # those of them that need a gradient
     noises: tuple[Noise, ...]  # random numbers drawn in each step
-    used: tuple[tuple[int, ...], tuple[int, ...]]  # numbers of the noises used forward, and backward
+    used_noises: tuple[tuple[int, ...], tuple[int, ...]]  # numbers of the noises used forward, and backward
     currents: int  # parts of "current" and "recurrent"
 
     @property
@@ -111,12 +111,12 @@ class Program:
     @property
     def forward_roots(self) -> list[Value]:
         """Return all values that a forward step stores, outputs before next state."""
-        return [value for parts in (*self.outputs.values(), *self.following) for value in parts]
+        return [value for parts in (*self.outputs.values(), *self.next_state) for value in parts]
 
     @property
     def backward_roots(self) -> list[Value]:
         """Return all values that a backward step stores, those that are summed over samples last."""
-        back = [value for parts in (*self.gradients.values(), *self.before) for value in parts]
+        back = [value for parts in (*self.gradients.values(), *self.state_gradients) for value in parts]
         return [*back, *(value for _, value in self.sums)]
 
     def field_of(self, name: str) -> int | None:
@@ -124,7 +124,7 @@ class Program:
         if not self.learns:
             return None
         values = self.outputs[name]
-        return next((field for field, parts in enumerate(self.following) if parts == values), None)
+        return next((field for field, parts in enumerate(self.next_state) if parts == values), None)
 
     @property
     def fires(self) -> bool:
@@ -168,20 +168,20 @@ def record(
         recorder.stand_ins.clear()  # they refer to the recorder: a reference cycle
     program = Program(
         outputs={name: traced.values for name, traced in step.outputs.items()},
-        following=tuple(traced.values for traced in step.following),
+        next_state=tuple(traced.values for traced in step.following),
         gradients=gradients,
-        before=before,
+        state_gradients=before,
         sums=sums,
         given=given,
         learnt=learnt,
         noises=tuple(recorder.noises),
-        used=((), ()),
+        used_noises=((), ()),
         currents=layer.neuron.currents,
     )
     if not program.noises:
         return program
     used = (_noises_of(program.forward_roots), _noises_of(program.backward_roots))
-    return dataclasses.replace(program, used=used)
+    return dataclasses.replace(program, used_noises=used)
 
 
 def _noises_of(roots: Sequence[Value]) -> tuple[int, ...]:
@@ -238,7 +238,10 @@ class _Step:
     def pulled_back(
         self,
     ) -> tuple[dict[str, Parts], tuple[Parts, ...], tuple[tuple[int, Value], ...], tuple[GivenTensor, ...]]:
-        """Record the vector-Jacobian product; return `gradients`, `before`, `sums` and `learnt` of a `Program`."""
+        """Record the vector-Jacobian product.
+
+        Returns the fields `gradients`, `state_gradients`, `sums` and `learnt` of a `Program`.
+        """
         recorder = self.recorder
         recorder.is_backward = True
         learnt = {id(given.tensor): given for given in reversed(recorder.given.all()) if given.tensor.requires_grad}

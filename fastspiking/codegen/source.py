@@ -131,15 +131,15 @@ class LoopSource(WrittenSource):
         An output that is also a field of the state is stored once, as that field.
         """
         program = self.program
-        stored = [(f"state_{k}", "after", parts) for k, parts in enumerate(program.following)]
+        stored = [(f"state_{k}", "after", parts) for k, parts in enumerate(program.next_state)]
         stored += [
             (f"out_{name}", "at", values) for name, values in program.outputs.items() if program.field_of(name) is None
         ]
         spiking_field = program.field_of("output")
         spikes = "out_output, at" if spiking_field is None else f"state_{spiking_field}, after"
         rows = {"current": "now", "state": "before"}
-        ahead = _ahead("write", "after", _fields("state", program), "keep * batch")
-        ahead += _ahead("read", "now", ["current"], "of_current")
+        ahead = _prefetch_lines("write", "after", _fields("state", program), "keep * batch")
+        ahead += _prefetch_lines("read", "now", ["current"], "of_current")
         return self._loop(FORWARD, forward_arrays(program), _stores(stored), rows, ahead, spikes=spikes)
 
     def _backward(self) -> str:
@@ -148,13 +148,13 @@ class LoopSource(WrittenSource):
         stored = [
             (f"grad_{name}", "go" if name == "current" else "at", values) for name, values in program.gradients.items()
         ]
-        stored += [(f"grad_{k}", "sample", values) for k, values in enumerate(program.before)]
+        stored += [(f"grad_{k}", "sample", values) for k, values in enumerate(program.state_gradients)]
         stores = _stores(stored)
         stores += [(f"sums[part, {row * self.pitch} + m] +=", value) for row, value in program.sums]
         rows = {"state": "at", "d_output": "come", "d_state": "sample"}
-        ahead = _ahead("read", "at", ["current", *_fields("state", program)], "-batch")
-        ahead += _ahead("read", "come", ["d_output"], "-of_arriving")
-        ahead += _ahead("write", "go", ["grad_current"], "-of_leaving")
+        ahead = _prefetch_lines("read", "at", ["current", *_fields("state", program)], "-batch")
+        ahead += _prefetch_lines("read", "come", ["d_output"], "-of_arriving")
+        ahead += _prefetch_lines("write", "go", ["grad_current"], "-of_leaving")
         return self._loop(BACKWARD, backward_arrays(program), stores, rows, ahead)
 
     def _loop(
@@ -202,7 +202,7 @@ def pitch(width: int) -> int:
 def forward_arrays(program: Program) -> list[str]:
     """Return the names of the arrays that the forward loop takes, in the order of its arguments."""
     outside = [f"out_{name}" for name in program.outputs if program.field_of(name) is None]
-    return [*given_arrays(program, program.used[0]), *outside]
+    return [*given_arrays(program, program.used_noises[0]), *outside]
 
 
 def backward_arrays(program: Program) -> list[str]:
@@ -212,23 +212,23 @@ def backward_arrays(program: Program) -> list[str]:
     gradient of an input that the loop writes.
     """
     arriving = [f"d_{name}" for name in program.outputs]
-    carried = [f"grad_{place}" for place in range(len(program.before))]
+    carried = [f"grad_{place}" for place in range(len(program.state_gradients))]
     outgoing = [f"grad_{name}" for name in program.gradients]
-    return [*given_arrays(program, program.used[1]), *arriving, *carried, *outgoing]
+    return [*given_arrays(program, program.used_noises[1]), *arriving, *carried, *outgoing]
 
 
 def given_arrays(program: Program, noises: Iterable[int]) -> list[str]:
     """Return the names of the arrays that a loop takes first: currents, these noises, and states."""
     recurrent = ["recurrent"] if "fed" in program.outputs else []
-    states = [f"state_{place}" for place in range(len(program.following))]
+    states = [f"state_{place}" for place in range(len(program.next_state))]
     return ["current", *recurrent, *(f"noise_{place}" for place in noises), *states]
 
 
 def _fields(name: str, program: Program) -> list[str]:
-    return [f"{name}_{place}" for place in range(len(program.following))]
+    return [f"{name}_{place}" for place in range(len(program.next_state))]
 
 
-def _ahead(purpose: str, row: str, names: Iterable[str], turn: str) -> list[str]:
+def _prefetch_lines(purpose: str, row: str, names: Iterable[str], turn: str) -> list[str]:
     """Write lines of source that prefetch rows of arrays; `purpose` is "read" or "write".
 
     `row`: name of the variable that indexes the row at work. `turn`: source of the number of rows per step.
@@ -329,8 +329,8 @@ _written: weakref.WeakKeyDictionary[Any, dict[tuple[Any, ...], tuple[Snapshot, W
 _written = weakref.WeakKeyDictionary()
 
 
-def recalled(neuron: nn.Module, key: tuple[Any, ...], write: Callable[[Snapshot], WrittenSource]) -> WrittenSource:
-    """Return the stored source of a neuron's loops if all that its step reads is unchanged, else write it anew.
+def stored_source(neuron: nn.Module, key: tuple[Any, ...], write: Callable[[Snapshot], WrittenSource]) -> WrittenSource:
+    """Return the source of a neuron's loops: the stored one if all that its step reads is unchanged, else a new one.
 
     What the step reads is compared by value, tensors bit by bit. Three kinds of step are never stored: steps of
     other packages, which may read anything; steps that draw random numbers; and steps whose parameters learn.

@@ -146,45 +146,47 @@ class TritonSource(WrittenSource):
     def _forward(self) -> str:
         """Write the program that computes all steps, and stores outputs and, if gradients are wanted, all states."""
         program = self.program
-        fields = {f"state_{k}": parts for k, parts in enumerate(program.following)}
-        registers = {f"{field}.{k}": _register(field, k) for field, k, _ in _each(fields)}  # by "array.part"
+        fields = {f"state_{k}": parts for k, parts in enumerate(program.next_state)}
+        registers = {f"{field}.{k}": _register(field, k) for field, k, _ in _parts_of(fields)}  # by "array.part"
         written = self._lines(registers | {f"recurrent.{k}": f"recurrent_{k}" for k in self.recurrent_parts})
         body = [f"recurrent_{k} = {self._product(f'fed, matrix_{k}')}" for k in self.recurrent_parts]
         outputs = {name: parts for name, parts in program.outputs.items() if program.field_of(name) is None}
         body += written.lines(needed(program.forward_roots))
-        body += [f"{_register(field, k)} = {written.names[v]}" for field, k, v in _each(fields)]
-        before = [f"{_register(field, k)} = {written.load(field, k)}" for field, k, _ in _each(fields)]
+        body += [f"{_register(field, k)} = {written.names[v]}" for field, k, v in _parts_of(fields)]
+        before = [f"{_register(field, k)} = {written.load(field, k)}" for field, k, _ in _parts_of(fields)]
         before += self._matrix(transposed=False)
-        moved = [f"out_{name}" for name in outputs] + ["current", *(f"noise_{k}" for k in program.used[0])]
+        moved = [f"out_{name}" for name in outputs] + ["current", *(f"noise_{k}" for k in program.used_noises[0])]
         stores = [written.store(f"out_{name}", 0, written.names[parts[0]]) for name, parts in outputs.items()]
         if self.recurrent_parts:
             before.append(f"fed = {written.load('fed_begin', 0)}")
             (fed,) = program.outputs["fed"]
             body.append(f"fed = tl.where(inside, {written.names[fed]}, zero)")
-        state_stores = [written.store(field, k, _register(field, k)) for field, k, _ in _each(fields)]
+        state_stores = [written.store(field, k, _register(field, k)) for field, k, _ in _parts_of(fields)]
         behind = state_stores  # without gradients only the last state is stored
         if program.learns:
-            before += written.moves(fields, "+")  # row 0 of a state is the one before the first step
+            before += written.pointer_moves(fields, "+")  # row 0 of a state is the one before the first step
             stores += state_stores
             stores += [written.store("recurrent", k, f"recurrent_{k}") for k in self.recurrent_parts]
             moved += [*fields, *(["recurrent"] if self.recurrent_parts else [])]
             behind = []
-        body += stores + written.moves(moved, "+")
-        return written.filled(FORWARD, triton_forward_arrays(program), before, body, behind)
+        body += stores + written.pointer_moves(moved, "+")
+        return written.program_text(FORWARD, triton_forward_arrays(program), before, body, behind)
 
     def _backward(self) -> str:
         """Write the program that goes back from the last step, and stores a tile's gradients of parameters."""
         program = self.program
-        fields = {f"grad_{k}": parts for k, parts in enumerate(program.before)}
-        registers = {f"{field.replace('grad', 'd_state')}.{k}": _register(field, k) for field, k, _ in _each(fields)}
+        fields = {f"grad_{k}": parts for k, parts in enumerate(program.state_gradients)}
+        registers = {
+            f"{field.replace('grad', 'd_state')}.{k}": _register(field, k) for field, k, _ in _parts_of(fields)
+        }
         written = self._lines(registers | {"d_fed.0": "d_fed"})
         outgoing = {f"grad_{name}": parts for name, parts in program.gradients.items()}
         arriving = [f"d_{name}" for name in program.outputs if name != "fed"]
         body = written.lines(needed(program.backward_roots))
-        body += [written.store(name, k, written.names[value]) for name, k, value in _each(outgoing)]
-        body += [f"{_register(field, k)} = {written.names[v]}" for field, k, v in _each(fields)]
-        before = [f"{_register(field, k)} = {written.load(field, k)}" for field, k, _ in _each(fields)]
-        behind = [written.store(field, k, _register(field, k)) for field, k, _ in _each(fields)]
+        body += [written.store(name, k, written.names[value]) for name, k, value in _parts_of(outgoing)]
+        body += [f"{_register(field, k)} = {written.names[v]}" for field, k, v in _parts_of(fields)]
+        before = [f"{_register(field, k)} = {written.load(field, k)}" for field, k, _ in _parts_of(fields)]
+        behind = [written.store(field, k, _register(field, k)) for field, k, _ in _parts_of(fields)]
         rows = sum(given.parts for given in program.given)  # of parameters; `sums` has as many for each tile
         for row, value in program.sums:
             before.append(f"sum_{row} = zero")
@@ -198,10 +200,10 @@ class TritonSource(WrittenSource):
                 for k, value in enumerate(program.gradients["recurrent"])
             ]
             body.append(f"d_fed = {' + '.join(products)} if SENDS_BACK else zero")
-        moved = [*given_arrays(program, program.used[1]), *outgoing]
-        body += written.moves(moved + [name for name in arriving if name != "d_output"], "-")
+        moved = [*given_arrays(program, program.used_noises[1]), *outgoing]
+        body += written.pointer_moves(moved + [name for name in arriving if name != "d_output"], "-")
         body.append("d_output -= of_arriving * size")
-        return written.filled(BACKWARD, triton_backward_arrays(program), before, body, behind)
+        return written.program_text(BACKWARD, triton_backward_arrays(program), before, body, behind)
 
     def _matrix(self, *, transposed: bool) -> list[str]:
         """Write lines that load each part's recurrent weights as [source, target], or transposed for backward."""
@@ -222,8 +224,8 @@ class TritonSource(WrittenSource):
     def _number_type(self) -> str:
         return "tl." + str(self.dtype).removeprefix("torch.")
 
-    def _lines(self, kept: Mapping[str, str]) -> TileLines:
-        return TileLines(self.constants, self.dtype, kept, self._parts(), self.functions, self._number_type())
+    def _lines(self, registers: Mapping[str, str]) -> TileLines:
+        return TileLines(self.constants, self.dtype, registers, self._parts(), self.functions, self._number_type())
 
     def _parts(self) -> dict[str, int]:
         """Return the number of parts of each array that may have several, by name."""
@@ -231,7 +233,7 @@ class TritonSource(WrittenSource):
         counts: dict[str, int] = dict.fromkeys(
             ("current", "recurrent", "grad_current", "grad_recurrent"), program.currents
         )
-        for place, parts in enumerate(program.following):
+        for place, parts in enumerate(program.next_state):
             counts |= {f"state_{place}": len(parts), f"grad_{place}": len(parts)}
         return counts
 
@@ -251,7 +253,7 @@ def _register(array: str, part: int) -> str:
     return f"{array}_now_{part}"
 
 
-def _each(parts: Mapping[str, Parts]) -> list[tuple[str, int, Value]]:
+def _parts_of(parts: Mapping[str, Parts]) -> list[tuple[str, int, Value]]:
     """Return the array's name, the number and the value of each part of each array."""
     return [(name, k, value) for name, values in parts.items() for k, value in enumerate(values)]
 
@@ -259,7 +261,7 @@ def _each(parts: Mapping[str, Parts]) -> list[tuple[str, int, Value]]:
 class TileLines(Lines):
     """Writes the values of one Triton program as lines of source; each is a tile of samples and neurons.
 
-    `kept` maps inputs "array.part" that are in registers to their names, `parts` array names to numbers of parts.
+    `registers` maps inputs "array.part" that are in registers to their names, `parts` array names to numbers of parts.
     `functions` is extended by the source of functions that the lines call.
     """
 
@@ -267,13 +269,13 @@ class TileLines(Lines):
         self,
         constants: list[float],
         dtype: torch.dtype,
-        kept: Mapping[str, str],
+        registers: Mapping[str, str],
         parts: Mapping[str, int],
         functions: dict[str, str],
         number_type: str,
     ) -> None:
         super().__init__(constants, dtype, 0, {})
-        self.kept, self.parts, self.functions, self.number_type = kept, parts, functions, number_type
+        self.registers, self.parts, self.functions, self.number_type = registers, parts, functions, number_type
         self.is_single = dtype == torch.float32
         self.hoisted = {"zero": f"tl.zeros((SAMPLES, NEURONS), {number_type})"}
 
@@ -283,11 +285,11 @@ class TileLines(Lines):
     def store(self, array: str, part: int, name: str) -> str:
         return f"tl.store({self._place(array, part)}, {name}, mask=inside)"
 
-    def moves(self, arrays: Sequence[str] | Mapping[str, object], sign: str) -> list[str]:
+    def pointer_moves(self, arrays: Sequence[str] | Mapping[str, object], sign: str) -> list[str]:
         """Write statements that advance the pointers of arrays by one step ("+"), or move them back ("-")."""
         return [f"{array} {sign}= batch * ({self.parts.get(array, 1)} * size)" for array in arrays]
 
-    def filled(
+    def program_text(
         self, loop: str, arrays: Sequence[str], before: Sequence[str], body: Sequence[str], behind: Sequence[str]
     ) -> str:
         hoisted = [f"{name} = {expression}" for name, expression in self.hoisted.items()]
@@ -302,10 +304,10 @@ class TileLines(Lines):
     def _place(self, array: str, part: int) -> str:
         """Write the expression for the addresses of a part of an array's current row."""
         count = self.parts.get(array, 1)
-        offset = self._named(f"of_{count}", f"sample * ({count} * size) + m")
+        offset = self._hoist(f"of_{count}", f"sample * ({count} * size) + m")
         return f"{array} + {offset}" + (f" + {part} * size" if part else "")
 
-    def _named(self, name: str, expression: str) -> str:
+    def _hoist(self, name: str, expression: str) -> str:
         """Return `name`, and have the expression computed under it once, before the first step."""
         self.hoisted[name] = expression
         return name
@@ -315,20 +317,20 @@ class TileLines(Lines):
         tile = "(SAMPLES, NEURONS)"
         if value in LITERAL and str(value) != "-0.0":
             name = f"number_{value}".replace(".", "_").replace("-", "minus_")
-            return self._named(name, f"tl.full({tile}, {value}, {self.number_type})")
+            return self._hoist(name, f"tl.full({tile}, {value}, {self.number_type})")
         self.constants.append(value)
         place = len(self.constants) - 1
-        return self._named(f"c{place}", f"tl.broadcast_to(tl.load(numbers + {place}), {tile})")
+        return self._hoist(f"c{place}", f"tl.broadcast_to(tl.load(numbers + {place}), {tile})")
 
     def _expression(self, value: Value) -> str:
         """Return the source of a value: a register, a load from memory, or an operation on named tiles."""
         operation, detail = value.operation, value.detail
         if operation == "input":
             name, _, part = str(detail).rpartition(".")
-            return self.kept.get(str(detail)) or self.load(name, int(part))
+            return self.registers.get(str(detail)) or self.load(name, int(part))
         if operation == "row":
             row = f"tl.load(rows + {detail} * size + m, mask=m < size, other=0.0)"
-            return self._named(f"row_{detail}", f"tl.broadcast_to({row}, (SAMPLES, NEURONS))")
+            return self._hoist(f"row_{detail}", f"tl.broadcast_to({row}, (SAMPLES, NEURONS))")
         if operation == "noise":
             return self.load(f"noise_{detail}", 0)
         return self._computed(operation, [self.names[argument] for argument in value.arguments])

@@ -1,7 +1,9 @@
 """Arguments of the compiled loops, by name, with the meaning and the shape of each array.
 
 Legend: T steps, B samples, n samples of a block, K inputs, M neurons, C outputs of a readout. Row t B + b of an
-array over time is step t of sample b; row t n + o of a block's own array is step t of the block's sample o. M may
+array over time is step t of sample b; row t n + o of a block's own array is step t of the block's sample o. Indices
+in loops: t step, b sample, o sample counted from the block's first, g sample of a group that is computed together,
+r row of an array over time, k input, m neuron (of a vector: its first), c output of a readout, e event. M may
 be padded with zeros to whole vectors; arrays over time are not padded. An array of size 0 stands for an absent one.
 Weights [K, M] in pieces are stored sixteen columns after sixteen columns, as [M / 16 K, 16].
 """

@@ -15,9 +15,10 @@ from fastspiking.kernels.disk_cache import keep_by_text
 keep_by_text()  # before the first loop is declared
 
 WORD = 64  # spikes per word of packed bits
-SUBTRACT, SUBTRACT_DECAYED, ZERO, NONE = range(4)
-UNWIRED, ONE_TO_ONE, ALL_TO_ALL = range(3)
-GIVEN, ATAN, FAST_SIGMOID, TRIANGLE = range(4)  # where a surrogate derivative comes from
+SUBTRACT, SUBTRACT_DECAYED, ZERO, NONE = range(4)  # how a spike resets the potential
+UNWIRED, ONE_TO_ONE, ALL_TO_ALL = range(3)  # kinds of recurrent connections
+# Where a surrogate derivative comes from: computed beforehand by the surrogate itself, or in the loop by its shape.
+GIVEN, ATAN, FAST_SIGMOID, TRIANGLE = range(4)
 
 _COMMON: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _BACK: dict[str, Any] = {**_COMMON, "fastmath": {"contract", "nsz"}}  # rounding need not be torch's

@@ -1,7 +1,8 @@
 """What generated loops call for the layers around theirs: the current from input events, and a readout that follows.
 
-Each function makes one step of some samples, so that its result is still in the nearest cache. Row t * batch + b of
-an array over time is step t of sample b. An array of size 0 stands for an absent one.
+Each function makes one step of `count` samples, so that its result is still in the nearest cache: sample b + k, for
+k in [0, count), is in row r + k of arrays over time (row t * batch + b is step t of sample b), and in row place + k of
+the array that the generated loop works on. m is a neuron, e an event. An array of size 0 stands for an absent one.
 """
 
 import numpy as np

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fastspiking.bins import AS_THEY_ARE, bin_spikes
+from fastspiking.bins import NO_FOLD, bin_spikes
 from fastspiking.signals.spikes import SparseSpikes, SpikeTrains
 from sgbench.encoders.base import Encoder, Form, Image
 from sgbench.errors import InputError, require_choice, require_count, require_flag
@@ -82,7 +82,7 @@ class EventBins(Encoder):
         """Return the input of each channel, int32 [n_channels] (empty if it is the channel), and their number M."""
         inputs = self.channels(n_channels)
         if self.pool == 1 and self.polarity == "separate":
-            return AS_THEY_ARE, inputs
+            return NO_FOLD, inputs
         channel = np.arange(n_channels)
         pooled = self.image_of(self.camera)
         if pooled is None or self.camera is None:

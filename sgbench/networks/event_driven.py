@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fastspiking.fused import missing
+from fastspiking.fused import import_problem
 from sgbench.errors import InputError, require_choice, require_number
 from sgbench.networks.base import Provided
 from sgbench.networks.layers import DenseLayer
@@ -71,7 +71,7 @@ class EventDriven(SpikeTimes):
                 f"network.tau_syn_s={tau_syn_s:g}: is network.tau_mem_s to a thousandth, where the solution has "
                 f"another form; use network.tau_syn_s={0.99 * tau_mem_s:g}"
             )
-        reason = missing()
+        reason = import_problem()
         if reason is not None:
             raise InputError(f"network=event_driven: {reason}")
         theta = require_number("network.threshold", threshold, low=0, open_low=True)

@@ -232,7 +232,7 @@ class _Parent:
 def prepare(specs: Sequence[RunSpec]) -> None:
     """Import the loops of these points before their workers are forked, and say it if these have to compile them."""
     engines = {spec.engine for spec in specs}
-    if engines & {"auto", "fused", "generated"} and fused.missing() is None:
+    if engines & {"auto", "fused", "generated"} and fused.import_problem() is None:
         from fastspiking.kernels.disk_cache import is_empty, note
 
         if is_empty():

@@ -98,7 +98,7 @@ def test_what_does_not_go_along(monkeypatch, kind, readout):
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("it went along")
 
-    monkeypatch.setattr(generated_forward, "ReadoutAlong", refuse)
+    monkeypatch.setattr(generated_forward, "JoinedReadout", refuse)
     layers, x = chain(kind, readout=readout), packed(spikes(8, 5, 6, 0.2))
     found, expected = (result(engine, layers, x) for engine in ("auto", "reference"))
     assert_same(found, expected)

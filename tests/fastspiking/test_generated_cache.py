@@ -20,7 +20,7 @@ from fastspiking.codegen import build
 from fastspiking.codegen.program import record
 from fastspiking.codegen.source import LoopSource
 from fastspiking.kernels.disk_cache import NOTE, note
-from fastspiking.numba_events import nothing_along
+from fastspiking.numba_events import absent_neighbours
 from tests.fastspiking.cases import Given, Wired, assert_same, neuron, result, spikes
 from tests.thinned import thinned
 
@@ -50,7 +50,7 @@ def made(text: str = SOURCE) -> float:
     """Compile or load, and run: two steps with a current of 1 from rest come to 1.5."""
     loops = written.__wrapped__(text, (2, 0), torch.float64)
     state, current = np.zeros((1, 1)), np.ones((2, 1))
-    row, (driven, sent, _, _) = np.zeros(1), nothing_along(np.float64)
+    row, (driven, sent, _, _) = np.zeros(1), absent_neighbours(np.float64)
     loops.forward(current, state, driven, sent, row, row, 0, 2, 0, 1, 1, 1, 1, 0, 1)
     return float(state[0, 0])
 
@@ -132,13 +132,13 @@ def test_more_numbers_than_32_bits_can_count(folder, monkeypatch):
     program = record(layer, (1, 257), torch.float32, keep_u=False, learns=False)
     source = LoopSource(program, torch.float32, 257)
     try:
-        arrays = [np.empty((batch, 257), np.float32) for _ in range(2 + len(program.following))]
+        arrays = [np.empty((batch, 257), np.float32) for _ in range(2 + len(program.next_state))]
     except MemoryError:
         pytest.skip("so much memory cannot be promised here")
     arrays[0][-1] = current[0, 0]
-    for state in arrays[1 : 1 + len(program.following)]:
+    for state in arrays[1 : 1 + len(program.next_state)]:
         state[-1] = 0
     numbers = np.array([*source.constants, 0.0], np.float32)
-    rest = (*nothing_along(np.float32)[:2], np.zeros(1, np.float32), numbers)
+    rest = (*absent_neighbours(np.float32)[:2], np.zeros(1, np.float32), numbers)
     build.loops(source).forward(*arrays, *rest, 0, 1, 0, batch, batch, 1, 257, batch - 1, batch)
     assert np.array_equal(arrays[-1][-1], alone[0, 0].numpy())

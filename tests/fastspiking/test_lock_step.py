@@ -107,7 +107,7 @@ def by_identity(neuron: nn.Module, key: tuple[Any, ...], write: Callable[[Snapsh
 
 def test_numbers_that_are_recalled_by_identity_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Must differ: the second validation under fused Adam, which moves no version, while training is right."""
-    monkeypatch.setattr(generated, "recalled", by_identity)
+    monkeypatch.setattr(generated, "stored_source", by_identity)
     found = differences(run("klif", "adam", "none", tmp_path))
     assert found["auto"].split(": ")[0] == "run 0, epoch 1, validation"
 
@@ -115,6 +115,6 @@ def test_numbers_that_are_recalled_by_identity_are_found(tmp_path: Path, monkeyp
 @pytest.mark.slow
 def test_numbers_that_replicas_recall_by_identity_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Must differ: the same of replicas, whose numbers are rows of a matrix."""
-    monkeypatch.setattr(generated, "recalled", by_identity)
+    monkeypatch.setattr(generated, "stored_source", by_identity)
     found = differences_together(run("klif", "adamw", "none", tmp_path))
     assert lines_naming(str(found), "epoch 1", "validation", "logits")

@@ -15,7 +15,7 @@ import torch
 
 from fastspiking.codegen import build
 from fastspiking.kernels import disk_cache, forward
-from fastspiking.numba_events import nothing_along
+from fastspiking.numba_events import absent_neighbours
 from fastspiking.paths import is_private, private_folder
 
 SOURCE = '''import numpy as np
@@ -38,7 +38,7 @@ def made(text: str) -> float:
     """Compile or load, and run: two steps with a current of 1 from rest come to 2."""
     loops = written.__wrapped__(text, (2, 0), torch.float64)
     state, current = np.zeros((1, 1)), np.ones((2, 1))
-    row, (driven, sent, _, _) = np.zeros(1), nothing_along(np.float64)
+    row, (driven, sent, _, _) = np.zeros(1), absent_neighbours(np.float64)
     loops.forward(current, state, driven, sent, row, row, 0, 2, 0, 1, 1, 1, 1, 0, 1)
     return float(state[0, 0])
 

@@ -84,7 +84,7 @@ def test_a_new_tensor_in_the_place_of_an_old_one_is_found(monkeypatch: pytest.Mo
     right = run.check()
     assert right.compared
     assert right.finding is None
-    monkeypatch.setattr(generated, "recalled", by_place)
+    monkeypatch.setattr(generated, "stored_source", by_place)
     assert run.check().finding is not None
 
 

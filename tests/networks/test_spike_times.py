@@ -226,7 +226,7 @@ def test_threads_do_not_change_a_bit_of_spike_times(monkeypatch: pytest.MonkeyPa
 
 def test_a_machine_without_compiled_loops_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Expected: one line that names the network and what lacks."""
-    monkeypatch.setattr(event_driven, "missing", lambda: "numba cannot be imported (gone)")
+    monkeypatch.setattr(event_driven, "import_problem", lambda: "numba cannot be imported (gone)")
     with raises_naming(InputError, "network=event_driven", "numba"):
         network("potential")
 
