@@ -100,6 +100,7 @@ def builds(*, with_peers: bool) -> dict[str, Build]:
 
 
 def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
+    """Check all contenders against snnTorch, then time them in turn."""
     with limited(settings.threads) as cores, neighbour(busy=settings.busy):
         memory_kept = not settings.default_allocator and keep_freed_memory()
         load_before = report.load_average()

@@ -112,6 +112,7 @@ def driven(kind: str, steps: int, batch: int, size: int) -> tuple[Tensor, Tensor
 
 
 def compare(settings: GeneratedSettings) -> dict[str, Any]:
+    """Measure each neuron alone in a layer, in a whole run, and its first step, when loops are compiled."""
     with limited(settings.threads) as cores, tempfile.TemporaryDirectory() as folder:
         memory_kept = keep_freed_memory()
         load_before = report.load_average()
@@ -136,6 +137,7 @@ def compare(settings: GeneratedSettings) -> dict[str, Any]:
 
 
 def _layer(kind: str, settings: GeneratedSettings) -> dict[str, Any]:
+    """Time a layer forward and backward on each engine, and count spikes that differ from the reference."""
     layer = Layer(made(kind, settings.hidden))
     current, weights = driven(kind, settings.steps, settings.batch, settings.hidden)
     times = {name: Times() for name in ENGINES}

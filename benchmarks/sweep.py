@@ -150,6 +150,7 @@ AIMS = {FULL: 14.0, BASIC: 5.0}
 
 
 def compare(settings: SweepSettings) -> dict[str, Any]:
+    """Train the same runs as processes, by Hydra's launcher and as replicas, and check that their results agree."""
     if settings.epochs * W1Like.sizes["train"] != STEPS * settings.batch:
         raise InputError(f"--batch={settings.batch}: {STEPS} steps have to be whole epochs; 32, 64, 96, 128 are")
     adopt_grandchildren()

@@ -130,6 +130,10 @@ class _Convolved(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the images, if wanted, and of weight and bias.
+
+        Each part of the batch adds to sums of its own; these are added in order, so that bits do not depend on threads.
+        """
         weight, bias, _ = ctx.saved_tensors
         geometry, count = ctx.geometry, len(grad)
         wanted = ctx.needs_input_grad[2]

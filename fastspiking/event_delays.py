@@ -78,6 +78,7 @@ class _Delayed(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the signal, if wanted, and of weight, bias and delays."""
         weight, bias, delays, _ = ctx.saved_tensors
         d_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
         d_delays = None if delays is None else torch.empty_like(delays, memory_format=torch.contiguous_format)

@@ -197,6 +197,7 @@ class _Reader:
         return inside
 
     def call(self, name: str, depth: int) -> Node:
+        """Read a function's arguments in brackets; unknown functions and other counts of arguments are refused."""
         if name not in FUNCTIONS:
             raise self.refusal(f"{name!r} is no function of a formula; known are {', '.join(FUNCTIONS)}")
         self.expect("(")

@@ -148,6 +148,7 @@ def stages_of(layers: Sequence[EngineLayer], signal: SparseSpikes) -> list[Stage
 
 
 def _unroll(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> list[LayerRun]:
+    """Run one chain by a single autograd function; return the run of each of its layers."""
     stages, begins = _stages(chain, signal, wanted)
     outcomes = run(stages, _passes(chain, stages))
     return [

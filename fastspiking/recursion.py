@@ -40,6 +40,7 @@ class CoefficientGradients:
         self.of_surrogate = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     def room(self, steps: int) -> ChunkAdjoints:
+        """Create arrays for the adjoints of a chunk, empty where no gradient of a coefficient needs them."""
         learns = bool(self.sums)
         if not learns and not self.parameters:
             return ChunkAdjoints(*[self.plan.nothing] * len(ChunkAdjoints._fields))
@@ -187,6 +188,7 @@ class Unrolled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, passes: Passes, stages: tuple[Stage, ...], *inputs: Tensor) -> Any:
+        """Run all layers forward; return the five results of each layer in a row, None where one is not wanted."""
         ctx.set_materialize_grads(False)
         carries = passes.forward(stages)
         ctx.passes = passes
@@ -225,6 +227,7 @@ class Chunks:
     """Runs forward layer by layer over all steps, backward in chunks of time through all layers; see `Passes`."""
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
+        """Run layer after layer over all steps; return the state of each after the last one."""
         carries = []
         for stage in stages:
             carries.append(stage.plan.start())

@@ -103,6 +103,7 @@ class TritonBackward(BackwardArrays):
     """Runs all steps of a layer backward by one Triton program; see `BackwardArrays`."""
 
     def gradients(self) -> list[Tensor | None]:
+        """Run all steps backward; return the gradients of the fields of `Inputs`, then of each parameter tensor."""
         forward_pass: TritonForward = self.forward_pass  # type: ignore[assignment]
         run: TritonRun = self.run  # type: ignore[assignment]
         self.draw()
@@ -169,6 +170,7 @@ def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any],
 
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+    """Run one layer by the programs of its recorded step."""
     inputs = Inputs(layer.current(dense(signal)))
     current: torch.Tensor = inputs.current  # type: ignore[assignment]
     shape, like = tuple(current.shape), current[0]

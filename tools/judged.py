@@ -87,6 +87,7 @@ class Kept(Court):
     records: Mapping[RunKey, RunRecord]
 
     def runs_of(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
+        """Look up the stored run of each point; one that is missing is an error."""
         runs = []
         for cell, seed in points:
             spec = self.spec(task, cell, seed)
@@ -159,6 +160,7 @@ def files() -> dict[str, bytes]:
 
 
 def compared(run: Callable[[Sequence[RunSpec]], Sequence[RunRecord]]) -> dict[str, Compared]:
+    """Compare surrogates in the convolutional network, each at its own best learning rate and words by validation."""
     composer, found = PointComposer((), ()), {}
     for name, settings in COMPARED.items():
         cells = [(*NETWORK, *words, f"optimizer.lr={rate}") for words in settings for rate in RATES]
@@ -173,6 +175,7 @@ def compared(run: Callable[[Sequence[RunSpec]], Sequence[RunRecord]]) -> dict[st
 
 
 def convolutional_table() -> Table:
+    """Write the comparison in the convolutional network from its stored runs, with verdicts against the first one."""
     records = stored(CONVOLUTIONAL)
     found = compared(lambda specs: [records[key_of(spec)] for spec in specs])
     names, (reference, *others) = (list(found), [[run.accuracy for run in each.runs] for each in found.values()])
@@ -191,6 +194,7 @@ def convolutional_table() -> Table:
 
 
 def keep(name: str, runs_dir: Path) -> None:
+    """Add the records of a candidate's runs in a folder to the store."""
     if name == CONVOLUTIONAL:
         found: list[StoreEntry] = []
 
@@ -209,6 +213,7 @@ def keep(name: str, runs_dir: Path) -> None:
 
 
 def recorded(specs: Sequence[RunSpec], runs_dir: Path, *, train: bool = False) -> list[RunRecord]:
+    """Return the records of runs in a folder; with `train`, missing ones are trained first."""
     placed = [
         spec.model_copy(update={"paths": spec.paths.model_copy(update={"runs_dir": str(runs_dir)})}) for spec in specs
     ]

@@ -68,6 +68,7 @@ def read_presets() -> list[Preset]:
 
 
 def tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
+    """Return the YAML tree of a preset: our surrogate's parameters, by values or formulas of the library's."""
     shared = {"normalisation": "raw", "scale": preset.scale}
     if "width_fwhm" in canonical.parameters:
         shared["width_fwhm"] = "${width_fwhm}"
@@ -92,6 +93,7 @@ def tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
 
 
 def meta(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
+    """Write the description of a preset: that of our surrogate, and how the library's differs from it."""
     conversion = preset.conversion
     if preset.forward != "u > 0":
         conversion += f"; spikes there: {preset.forward}"
@@ -119,6 +121,7 @@ def meta(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
 
 
 def texts() -> dict[Path, str]:
+    """Map the path of each preset's file to its content."""
     folder = conf_dir() / GROUP
     canonical = {path.stem: catalogue.read_entry(GROUP, path.stem, path) for path in folder.glob("*.yaml")}
     by_path = {}
@@ -135,6 +138,7 @@ def presets_there() -> list[Path]:
 
 
 def write() -> None:
+    """Write all presets' files, and remove those of presets that are gone."""
     contents = texts()
     for path in set(presets_there()) - contents.keys():
         path.unlink()

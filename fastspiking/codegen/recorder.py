@@ -365,6 +365,7 @@ class Recorder:
         is_shared: bool = False,
         is_row: bool = False,
     ) -> TracedTensor:
+        """Create the result of an operation: a tensor of this shape without data, which holds symbolic values."""
         dtype = torch.bool if values[0].is_truth else self.dtype
         traced: TracedTensor = Tensor._make_wrapper_subclass(TracedTensor, shape, dtype=dtype, requires_grad=learns)  # type: ignore[attr-defined]
         traced.values, traced.recorder, traced.is_sum, traced.is_shared = values, self, is_sum, is_shared

@@ -69,6 +69,8 @@ def _value(tree: Node) -> Operand:
 
 @functools.cache
 def _loop(text: str, dtype: torch.dtype) -> Callable[..., None]:
+    """Compile the loop of a source text for a float type, or load it from the cache; called once to compile it now."""
+
     def compile_all(module: ModuleType, cache: bool) -> Callable[..., None]:
         loop: Callable[..., None] = numba.njit(cache=cache, fastmath={"contract", "nsz", "arcp"}, **OPTIONS)(
             module.slope

@@ -67,6 +67,7 @@ class ClassContent(NamedTuple):
         return Content("", vars(self.of), self.copy).is_same()
 
     def put_back(self) -> Iterator[str]:
+        """Restore the attributes of the class, and yield the names of those that had changed."""
         if self.is_same():
             return
         for name in _names(dict(vars(self.of)), self.copy):

@@ -292,6 +292,7 @@ class TileLines(Lines):
     def program_text(
         self, loop: str, arrays: Sequence[str], before: Sequence[str], body: Sequence[str], behind: Sequence[str]
     ) -> str:
+        """Fill a program's template: hoisted tiles and `before` stand before the loop over steps, `behind` after it."""
         hoisted = [f"{name} = {expression}" for name, expression in self.hoisted.items()]
         return loop.format(
             arguments=", ".join(arrays),

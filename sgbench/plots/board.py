@@ -129,6 +129,7 @@ def _strip_inches(picture: BoardPicture) -> tuple[float, float]:
 
 
 def _frame(axes: Axes, rows: int) -> None:
+    """Set up a panel's rows: the first at the top, a band behind every second one, and a grid of the scores."""
     axes.set_ylim(rows - 0.4, -0.6)
     axes.tick_params(labelsize=FONT_SIZE, colors=INK, length=0, axis="y")
     axes.tick_params(labelsize=FONT_SIZE, colors=INK, axis="x")
@@ -221,6 +222,7 @@ def _broken_line(intervals: Sequence[Estimate], heights: Sequence[float]) -> tup
 
 
 def _draw_spikes(axes: Axes, rows: Sequence[BoardRow]) -> None:
+    """Draw the spikes per inference of each method, and "none" in the row of a network without them."""
     known = [(row.spikes, float(index)) for index, row in enumerate(rows) if row.spikes is not None]
     axes.plot(*_columns(known), "o", ms=8, color=INK, zorder=4)
     for index, row in enumerate(rows):

@@ -164,6 +164,7 @@ def _profile_series(profile: PerformanceProfile) -> Series:
 
 
 def _mean_ranks_chart(ranks: MeanRanks) -> Chart:
+    """Chart the mean rank of each method, the best first, with whiskers half a critical difference to both sides."""
     ranked = sorted((rank, name) for name, rank in ranks.by_name.items())
     half = ranks.critical_difference / 2
     points = tuple(

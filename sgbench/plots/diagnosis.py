@@ -23,6 +23,7 @@ SHARES = {  # label by field of `LayerDiagnosis`
 
 
 def diagnosis_figure(diagnoses: Sequence[Diagnosis]) -> Figure:
+    """Draw a row of three panels for each diagnosis: norms of gradients, shares, and cosines with references."""
     figure = Figure(figsize=(14.5, 4.4 * len(diagnoses)), layout="constrained")
     rows = figure.subplots(len(diagnoses), 3, squeeze=False)
     for panels, diagnosis in zip(rows, diagnoses, strict=True):
@@ -61,6 +62,7 @@ def widths_figure(layers: Mapping[str, Mapping[str, Sequence[float | None]]]) ->
 
 
 def _draw_norms(panel: Axes, diagnosis: Diagnosis) -> None:
+    """Draw the norm of each layer's gradient over time steps; where it is 0 the line has a gap."""
     has_norms = False
     for index, layer in enumerate(diagnosis.layers):
         norms = np.asarray(layer.grad_norm_by_step or (), dtype=float)
@@ -205,6 +207,7 @@ def plane_figure(
 
 
 def exact_figure(cosines: Sequence[float], norm_ratios: Sequence[float], *, title: str) -> Figure:
+    """Draw the sorted cosines and ratios of norms between surrogate and exact gradients of tiny networks."""
     figure = Figure(figsize=(9.0, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for panel, values in ((left, cosines), (right, norm_ratios)):

@@ -69,6 +69,7 @@ class EnergyBar:
 
 
 def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
+    """Draw a bar for each target, whose parts are the shares of families of operations (colour) in layers (hatch)."""
     if not bars:
         raise InputError("no target has a total to draw; sgbench energy price names the reasons")
     layers = list(dict.fromkeys(term.layer for bar in bars for term in bar.terms))
@@ -104,6 +105,7 @@ def _families(bar: EnergyBar) -> list[str]:
 
 
 def _legend(drawn: set[str], layers: Sequence[str | None]) -> list[Patch]:
+    """Make a patch for each drawn family of operations, by colour, and for each layer, by hatch."""
     colours = dict(zip(FAMILIES, FAMILY_COLOURS, strict=True))
     patches = [Patch(facecolor=colours[name], label=name) for name in FAMILIES if name in drawn]
     for index, layer in enumerate(layers):
@@ -114,6 +116,7 @@ def _legend(drawn: set[str], layers: Sequence[str | None]) -> list[Patch]:
 
 
 def _draw_bar(axes: Axes, row: int, bar: EnergyBar, layers: Sequence[str | None]) -> None:
+    """Draw one target's bar in shares of its total energy [%]; shares too small to be seen leave their space empty."""
     left = 0.0
     style: Any = {"height": 0.72, "edgecolor": "white", "linewidth": 0.6}
     for operations, colour in zip(FAMILIES.values(), FAMILY_COLOURS, strict=True):

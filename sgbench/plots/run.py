@@ -75,6 +75,7 @@ def why_no_rates(record: RunRecord) -> str:
 
 
 def run_figure(picture: RunPicture) -> Figure:
+    """Draw losses, accuracy and rates in the first row, and spikes and potentials of a sample in each further one."""
     rows = 1 + len(picture.samples)
     figure = Figure(figsize=(11.0, 3.7 * rows), layout="constrained")
     parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
@@ -93,6 +94,7 @@ def run_figure(picture: RunPicture) -> Figure:
 
 
 def _draw_losses(panel: Axes, record: RunRecord) -> None:
+    """Draw the losses on training and validation data over epochs."""
     style_of_line: dict[str, Any] = {"marker": "o", "markersize": 3}
     epochs = [line.epoch for line in record.curve]
     panel.plot(epochs, [line.train_loss for line in record.curve], color=BLUE, label="training", **style_of_line)
@@ -105,6 +107,7 @@ def _draw_losses(panel: Axes, record: RunRecord) -> None:
 
 
 def _draw_accuracy(panel: Axes, record: RunRecord) -> None:
+    """Draw the accuracy on validation data over epochs, or a note that there are no classes."""
     panel.set(xlabel="epoch", ylabel="validation accuracy, %")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     shares = [(line.epoch, line.validation_accuracy) for line in record.curve]
@@ -122,6 +125,7 @@ def _mark_best(panel: Axes, record: RunRecord) -> None:
 
 
 def _draw_rates(panel: Axes, picture: RunPicture) -> None:
+    """Draw each layer's rate over epochs, with that of the test; for old records only the few rates that are known."""
     record, highest = picture.record, 0.0
     for index, layer in enumerate(picture.rates):
         style_of_line: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "label": layer.name}
@@ -166,6 +170,7 @@ def _draw_spikes(panel: Axes, sample: ShownSample) -> None:
 
 
 def _draw_potentials(panel: Axes, sample: ShownSample) -> None:
+    """Draw the potentials of a few neurons of each layer over time steps; a layer has one colour."""
     for index, (name, potentials) in enumerate(sample.potentials.items()):
         for number, values in enumerate(potentials.T):
             style_of_line: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linewidth": 1.2, "alpha": 0.8}

@@ -63,6 +63,7 @@ def draw_dots(figure: Figure, picture: SweepPicture) -> None:
 
 
 def _draw_row(axes: Axes, axis: ErrorAxis, position: int, row: SweepRow) -> None:
+    """Draw one combination: its mean with the interval above the middle of the row, and its seeds below."""
     if position % 2 == 0:
         axes.axhspan(position - 0.5, position + 0.5, color=BAND, linewidth=0, zorder=0)
     if row.mean is None:
@@ -80,6 +81,7 @@ def _draw_row(axes: Axes, axis: ErrorAxis, position: int, row: SweepRow) -> None
 
 
 def _labels(rows: Sequence[SweepRow], picture: SweepPicture) -> list[str]:
+    """Write the settings of all rows in aligned columns, below a head with the names of the axes."""
     cells = [[axis.short for axis in picture.axes] or ["surrogate"]]
     for row in rows:
         cells.append([row.settings[axis.key] for axis in picture.axes] or [row.surrogate])
@@ -104,6 +106,7 @@ WHY_VALIDATION = "Validation accuracy on purpose: a choice is made on it, and th
 
 
 def sweep_figure(picture: SweepPicture) -> Figure:
+    """Draw a sweep: heat maps over width and learning rate, curves over width alone, or else dots."""
     width, rate = picture.width, picture.rate
     is_heat = width is not None and rate is not None
     if picture.what == FAILED and not is_heat:

@@ -79,6 +79,7 @@ def other_axes(picture: SweepPicture, taken: Sequence[SweptAxis]) -> list[SweptA
 
 
 def curves_of(picture: SweepPicture, taken: Sequence[SweptAxis]) -> dict[str, list[SweepRow]]:
+    """Group rows by their settings on all axes but those of `taken`, under the name of these settings."""
     others = other_axes(picture, taken)
     curves: dict[str, list[SweepRow]] = {}
     for row in picture.rows:

@@ -122,6 +122,7 @@ def heat_size(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> tupl
 
 
 def draw_heat(figure: Figure, picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> None:
+    """Draw heat maps on one colour scale, a panel for each combination of the settings that are neither axis."""
     panels = _panels(picture, across, rate)
     columns, rows = _layout(len(panels))
     grid: Any = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
@@ -201,6 +202,7 @@ def _order(axis: SweptAxis) -> list[str]:
 
 
 def _annotate(axes: Axes, cells: dict[tuple[int, int], SweepRow], scale: Normalize, *, is_loss: bool) -> None:
+    """Write the mean into each cell, in black or white, whichever is more legible on its colour."""
     for (line, column), row in cells.items():
         if row.mean is None:
             continue
@@ -250,6 +252,7 @@ def _scale(axes: Axes, spikes: Sequence[float]) -> None:
 
 
 def _kinds(picture: SweepPicture) -> dict[str, list[SweepRow]]:
+    """Group the rows that have a mean and spikes by their first axis that is no number; each group has a colour."""
     first = next((axis.key for axis in picture.axes if not axis.numbers), None)
     kinds: dict[str, list[SweepRow]] = {}
     for row in picture.rows:

@@ -18,6 +18,7 @@ INNER = {"cli", "reproduction", "study_runner"}
 
 
 def api_pages() -> Iterator[tuple[str, str]]:
+    """Yield the name and the Markdown of each reference page: the index, `import sgbench`, loose modules, and rooms."""
     folders = (path.parent for package in (ENGINES, PACKAGE) for path in package.rglob("__init__.py"))
     rooms = sorted(filter(has_page, folders))
     lines = [
@@ -53,6 +54,7 @@ def page_of(room: Path) -> str:
 
 
 def _python_page() -> str:
+    """Write the page of what `import sgbench` offers, a directive for each name."""
     parts = []
     for name in (each for each in sgbench.__all__ if not each.startswith("__")):
         value = getattr(sgbench, name)

@@ -54,6 +54,7 @@ class Outside:
         return LINK.sub(lambda found: self._link(found, page, folder), text)
 
     def _link(self, found: re.Match[str], page: PurePosixPath, folder: Path) -> str:
+        """Return one link as it has to read on the site; one without a place there becomes plain words."""
         words, target = found.groups()
         file, _, anchor = target.partition("#")
         if not file or re.match(r"[a-z]+:", file):
@@ -103,6 +104,7 @@ def write_list(app: Any, into: Path) -> None:
 
 
 def sections(tree: Any, page: str) -> Iterator[Findable]:
+    """Yield a line of the search list for each section of a page: its title, place and first words."""
     from docutils import nodes
 
     for section in tree.findall(nodes.section):
@@ -141,6 +143,7 @@ IMAGE = re.compile(r"!\[([^\]]*)\]\((?!https?:)([^)\s]+)\)")
 
 
 def setup(app: Any) -> dict[str, bool]:
+    """Connect this extension to the events of a build by Sphinx."""
     outside = Outside()
     app.connect("builder-inited", lambda _: write_pages(outside))
     app.connect("autodoc-process-docstring", lambda *words: escape_bars(words[-1]))
@@ -153,6 +156,7 @@ def setup(app: Any) -> dict[str, bool]:
 
 
 def write_pages(outside: Outside) -> None:
+    """Write the pages that each build generates; one that says the same stays, so that it is not built again."""
     write_catalogue(DOCS / "catalogue")
     pages = {DOCS / "api" / f"{name}.md": text for name, text in api_pages()}
     for place, name in COPIES.items():
@@ -195,6 +199,7 @@ CATALOGUE = re.compile(r"catalogue/(surrogate|neuron)/(\w+)")
 
 
 def turn(outside: Outside, name: str, source: list[str]) -> None:
+    """Change the source of a page as it is read: links out of docs/, results of an entry, and pages below it."""
     if not name.startswith(GENERATED):
         source[0] = outside.rewritten(source[0], PurePosixPath(f"{name}.md"))
     if name.startswith(TUTORIAL) and "{code-cell}" in source[0]:

@@ -15,6 +15,7 @@ HISTORIES = ("validation/loss", "validation/rate_hz/hidden0", "gradient_norm/hid
 
 
 def panels(settings: Sequence[str], score: str) -> list[Any]:
+    """List the panels of the report."""
     import wandb_workspaces.reports.v2 as wr
 
     axes = [wr.SummaryMetric(key) for key in (*settings, "validation/accuracy", score)]

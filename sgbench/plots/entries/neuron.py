@@ -145,6 +145,7 @@ class NeuronPicture:
 
 @torch.no_grad()
 def neuron_picture(name: str, neuron: Neuron, formula: str = "") -> NeuronPicture:
+    """Compute a neuron's responses to a step of current and to spikes, and its mean output by constant current."""
     responses = (response(neuron, step_current(neuron)), response(neuron, spike_train(neuron)))
     is_sequence = isinstance(neuron, SequenceNeuron)
     return NeuronPicture(
@@ -175,6 +176,7 @@ def neuron_figure(picture: NeuronPicture) -> Figure:
 
 
 def _draw_response(panels: Sequence[Axes], response: Response, labels: Sequence[str]) -> None:
+    """Draw one response: input, potential with threshold, output, and other states, one panel above the other."""
     times = np.arange(len(response.current))
     panels[0].plot(times, response.current, drawstyle="steps-mid", color=SOFT, linewidth=1.5)
     panels[1].plot(times, response.potential, color=BLUE, linewidth=1.8)
@@ -216,6 +218,7 @@ def _draw_states(panel: Axes, states: dict[str, Tensor]) -> None:
 
 
 def _draw_rate(axes: Axes, picture: NeuronPicture) -> None:
+    """Draw the mean output per step over the constant current."""
     style: Any = {"color": VERMILION, "linewidth": 2}
     axes.plot(picture.rate.current, picture.rate.sent, **style)
     axes.set_title("rate by constant current")

@@ -152,6 +152,7 @@ def _view(part: Samples, dataset: DataSet, index: int) -> Raster | Image | Camer
 
 
 def _raster(train: SpikeTrains) -> Raster:
+    """Convert the spikes of one sample to dots of a time [ms] and a channel."""
     return Raster(
         time_ms=(train.time_us / US_PER_MS).numpy(),
         channel=train.channel.numpy(),

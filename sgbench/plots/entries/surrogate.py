@@ -70,6 +70,10 @@ class SurrogatePicture:
 
 
 def surrogate_picture(name: str, surrogate: Surrogate, points: int = POINTS) -> SurrogatePicture:
+    """Compute the curves in the picture of a surrogate, at about `points` places u.
+
+    The reference is a fast sigmoid of the same peak and width, unless that is this surrogate itself.
+    """
     low, high = curves.shown_interval(surrogate)
     u = curves.grid(low, high, surrogate.kinks, points)
     reference = curves.matched_fast_sigmoid(surrogate)
@@ -133,6 +137,7 @@ def surrogate_figure(picture: SurrogatePicture) -> Figure:
 
 
 def _draw_slope(axes: Axes, picture: SurrogatePicture) -> None:
+    """Draw the slope, a band of its draws if it is random, the reference, and an arrow for its width."""
     slope, reference = picture.slope, picture.reference
     if slope.low is not None and slope.high is not None:
         ends = slope.u.numpy(), slope.low.numpy(), slope.high.numpy()
@@ -153,6 +158,7 @@ def _draw_slope(axes: Axes, picture: SurrogatePicture) -> None:
 
 
 def _draw_forward(axes: Axes, picture: SurrogatePicture) -> None:
+    """Draw what is sent forward, and the primitive of the slope, or a note that there is none."""
     forward, u = picture.forward, picture.slope.u
     axes.plot(forward.u, forward.mean, label=picture.forward_label, **FORWARD_STYLE)
     axes.set(ylabel="spike, primitive [1]", title="forward and primitive")
@@ -199,6 +205,7 @@ def comparison(surrogates: Mapping[str, Surrogate], width: float) -> list[dict[s
 
 
 def _matched_facts(surrogate: Surrogate, width: float) -> dict[str, Any] | None:
+    """List the facts of a surrogate that is scaled to peak 1 and a width; None if it has no width."""
     scale, peak = _scale_to(surrogate, width), curves.peak_of(surrogate)
     if scale is None:
         return None
@@ -262,6 +269,7 @@ def _slope(surrogate: Surrogate, ends: tuple[float, float]) -> SampledCurve:
 
 
 def _shape(surrogate: Surrogate, width: float) -> SampledCurve | None:
+    """Compute the slope of a surrogate that is scaled to peak 1 and a width; None if it has no width."""
     scale = _scale_to(surrogate, width)
     if scale is None:
         return None
@@ -292,6 +300,7 @@ def comparison_figure(picture: ComparisonPicture) -> Figure:
 
 
 def _draw_original(axes: Axes, picture: ComparisonPicture, line_styles: Mapping[str, dict[str, Any]]) -> None:
+    """Draw the slopes as they are; logarithmically if their peaks differ much."""
     for name, slope in picture.slopes.items():
         axes.plot(slope.u, slope.mean, label=name, **line_styles[name])
     axes.set(title="as in the catalogue", ylabel="slope [1 / threshold unit]", xlim=picture.ends)
@@ -303,6 +312,7 @@ def _draw_original(axes: Axes, picture: ComparisonPicture, line_styles: Mapping[
 
 
 def _draw_matched(axes: Axes, picture: ComparisonPicture, line_styles: Mapping[str, dict[str, Any]]) -> None:
+    """Draw the slopes at one width and peak 1, and name the surrogates that have no width."""
     for name, shape in picture.shapes.items():
         axes.plot(shape.u, shape.mean, **line_styles[name])
     title = f"shapes at width {picture.width} and peak 1"

@@ -49,6 +49,7 @@ def forward_of(surrogate: Surrogate, u: Tensor) -> SampledCurve:
 
 
 def _sample_curve(function: Callable[[Tensor], Tensor], u: Tensor, count: int) -> SampledCurve:
+    """Average a function of u over `count` draws, with the range of the central 80 % if draws differ."""
     with torch.no_grad():
         draws = torch.stack([function(u) for _ in range(count)])
     if bool((draws == draws[0]).all()):
@@ -131,6 +132,7 @@ def _all_scales(kinks: tuple[float, ...] = ()) -> Tensor:
 
 
 def _edge(surrogate: Surrogate, height: float, *, inside: float, outside: float) -> float:
+    """Find by bisection the u between `inside` and `outside` at which the slope falls below a height."""
     for _ in range(60):
         middle = (inside + outside) / 2
         point = torch.tensor([middle], dtype=torch.float64)
@@ -179,6 +181,7 @@ def grid(low: float, high: float, kinks: tuple[float, ...], points: int) -> Tens
 
 
 def matched_fast_sigmoid(surrogate: Surrogate) -> ReferenceCurve | None:
+    """Return a fast sigmoid of the same peak and, if there is one, width; None if the peak is out of range."""
     peak, width = peak_of(surrogate), surrogate.fwhm
     if not SMALLEST <= peak <= LARGEST:
         return None
