@@ -17,7 +17,7 @@ HOMES = {
     "callbacks": "sgbench.callbacks",
     "compare_in": "sgbench.yours.compare_in",
     "compile": "sgbench.yours.compiled",
-    "create": "sgbench.training.build",
+    "create": "sgbench.training.creation",
     "data": "sgbench.training.data_module",
     "diagnose": "sgbench.training.diagnose",
     "diagnose_module": "sgbench.diagnosis.modules",

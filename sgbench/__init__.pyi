@@ -8,7 +8,7 @@ from sgbench.leaderboard.api import board, explain, load_records
 from sgbench.recommendation.recommend import recommend
 from sgbench.study_runner.judge.judged import judge
 from sgbench.sweeps.api import sweep
-from sgbench.training.build import create
+from sgbench.training.creation import create
 from sgbench.training.data_module import data
 from sgbench.training.diagnose import diagnose
 from sgbench.training.entries import list_entries as list

@@ -7,6 +7,10 @@ MOVED = {
     "sgbench.custom": "sgbench.yours.custom",
     "sgbench.dropouts.mask": "sgbench.dropouts.base",
     "sgbench.engine": "fastspiking",
+    "sgbench.engine.alongside": "fastspiking.generated_forward",
+    "sgbench.engine.density": "fastspiking.matmul",
+    "sgbench.engine.layout": "fastspiking.plan",
+    "sgbench.engine.torch_steps": "fastspiking.scan",
     "sgbench.exchange.time_constants": "sgbench.exchange.nir_export",
     "sgbench.firing.chance": "sgbench.firing.base",
     "sgbench.inspection": "",
@@ -39,6 +43,7 @@ MOVED = {
     "sgbench.records.formula": "fastspiking.formula",
     "sgbench.reproduction.ablation_page": "sgbench.reproduction.page",
     "sgbench.signals": "fastspiking.signals",
+    "sgbench.signals.spike_trains": "fastspiking.signals.spikes",
     "sgbench.study": "sgbench.study_runner",
     "sgbench.surrogates.drawn": "fastspiking.signals.streams",
     "sgbench.surrogates.undefined": "sgbench.surrogates.base",
@@ -78,9 +83,14 @@ def today(name: str) -> str | None:
     >>> today("sgbench.engine.kernels.forward"), today("sgbench.signals"), today("sgbench.records")
     ('fastspiking.kernels.forward', 'fastspiking.signals', None)
     """
-    for former, now in MOVED.items() if name.startswith("sgbench.") else ():
-        if name == former or (now and name.startswith(f"{former}.")):
+    former = name
+    while former.startswith("sgbench."):
+        now = MOVED.get(former)
+        if former == name and now is not None:
+            return now
+        if now:
             return now + name.removeprefix(former)
+        former = former.rpartition(".")[0]
     return None
 
 

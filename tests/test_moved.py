@@ -30,6 +30,8 @@ def test_a_former_name_is_the_same_module() -> None:
     assert former.__spec__.name == "fastspiking.choose"
     with pytest.warns(DeprecationWarning, match="sgbench.signals.* is now fastspiking"):
         assert importlib.import_module("sgbench.signals.spikes") is fastspiking.signals.spikes
+    with pytest.warns(DeprecationWarning, match="sgbench.signals.spike_trains is now fastspiking.signals.spikes"):
+        assert importlib.import_module("sgbench.signals.spike_trains") is fastspiking.signals.spikes
 
 
 @pytest.mark.usefixtures("forgotten")

@@ -36,7 +36,7 @@ def compare(args: argparse.Namespace) -> int:
     width = _checked_width(args.width)
     check_picture(args)
     from sgbench.plots.entries.surrogate import comparison
-    from sgbench.training.build import create
+    from sgbench.training.creation import create
 
     surrogates = {
         name: create(f"{GROUP}/{name}", config_dirs=args.config_dir, allow_targets=args.allow_target) for name in names

@@ -41,15 +41,15 @@ def script(shell: str) -> str:
     return SCRIPTS[require_choice("completion", shell, SHELLS)]
 
 
-def complete_override(last: str, earlier: Sequence[str]) -> Iterable[str]:
+def _complete_override(last: str, earlier: Sequence[str]) -> Iterable[str]:
     """List candidates for the Hydra override that is being typed; the shell filters them by what is typed so far.
 
     `last`: the unfinished override: part of a key, or a key with part of its last value (`surrogate=atan,tri`);
     `earlier`: the overrides before it on the line, which may choose an entry.
 
-    >>> [word for word in complete_override("surrogate=ata", []) if word.startswith("surrogate=ata")]
+    >>> [word for word in _complete_override("surrogate=ata", []) if word.startswith("surrogate=ata")]
     ['surrogate=atan']
-    >>> list(complete_override("network.recurrence_gradient=", []))
+    >>> list(_complete_override("network.recurrence_gradient=", []))
     ['network.recurrence_gradient=full', 'network.recurrence_gradient=cut']
     """
     key, is_value, value = last.partition("=")
@@ -141,7 +141,7 @@ def candidates(line: str, top: Callable[[], argparse.ArgumentParser]) -> list[st
     last, before = words[-1], [word for word in words[:-1] if word][1:]
     try:
         if before[:1] == ["run"]:
-            found: Iterable[str] = RUN_OPTIONS if last.startswith("-") else complete_override(last, before[1:])
+            found: Iterable[str] = RUN_OPTIONS if last.startswith("-") else _complete_override(last, before[1:])
         else:
             found = _candidates(last, before, top())
         return sorted({word for word in found if word.startswith(last)})
@@ -168,7 +168,7 @@ def _candidates(last: str, before: Sequence[str], top: argparse.ArgumentParser) 
         if not action.option_strings and not isinstance(action.choices, dict):
             words += _values_of(action, action.dest, path)
     takes_overrides = command in WITH_OVERRIDES or path[0] in ("diagnose", "sweep")
-    return [*words, *complete_override(last, rest)] if takes_overrides else words
+    return [*words, *_complete_override(last, rest)] if takes_overrides else words
 
 
 def _descend(

@@ -123,7 +123,8 @@ def _data_set_facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[st
 
 def make_data_set(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
     """Build a data set from its entry; a whole run is composed only if the entry refers to other groups."""
-    from sgbench.training.build import construct, create
+    from sgbench.training.build import construct
+    from sgbench.training.creation import create
 
     if "${" in str(entry.parameters) or not catalogue.CatalogueReader(allow_targets=args.allow_target).allows(entry):
         folders, targets = args.config_dir, args.allow_target
@@ -150,7 +151,7 @@ def download_data(args: argparse.Namespace) -> int:
 def make_data(args: argparse.Namespace) -> int:
     """Generate the files of a data set; with --first, print how to use the part that was made."""
     from sgbench.datasets.spoken_twin import SpokenTwin
-    from sgbench.training.build import create
+    from sgbench.training.creation import create
 
     parts = {} if args.first is None else {"first": args.first}
     entry = catalogue.entry("dataset", args.name, args.config_dir)

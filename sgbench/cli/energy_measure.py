@@ -10,8 +10,9 @@ from pathlib import Path
 from sgbench.cli import energy
 from sgbench.cli.common import answer, print_json, print_lines, screen
 from sgbench.composition import catalogue
+from sgbench.energy.decision import Decision, DecisionTimes
 from sgbench.energy.interval import BoundedValue
-from sgbench.energy.meter import Decision, DecisionTimes, Metered, meters
+from sgbench.energy.meter import Metered, meters
 from sgbench.energy.price import chosen_targets, price
 from sgbench.energy.text import amount, joules_interval
 from sgbench.energy.training_cost import TrainingCost, training_cost

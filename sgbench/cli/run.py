@@ -12,7 +12,7 @@ from sgbench.cli.run_hydra import Job, run_sweep, show, warn_of_chance
 from sgbench.errors import InputError
 from sgbench.paths import RECORD, with_own
 from sgbench.sweeps.outcome import describe_guessing, failure_reason, result_line
-from sgbench.sweeps.saved import build_and_check
+from sgbench.sweeps.saved import build_and_check, optimism_lines, remember, to_remember
 from sgbench.training.memory import uncollected
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ def run_command(arguments: Sequence[str]) -> int:
     from sgbench.composition.overrides import Overrides
     from sgbench.composition.plan import plan
     from sgbench.sweeps.notes import notes_before_running
-    from sgbench.sweeps.saved import remember, to_remember
     from sgbench.training.calibration import calibrate_plan
 
     rest, allowed = _split_off(list(arguments), "--allow-target")
@@ -131,7 +130,6 @@ def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> in
     """
     from sgbench.composition.hydra_internals import run_as_job
     from sgbench.leaderboard.score import guesses
-    from sgbench.sweeps.saved import optimism_lines
     from sgbench.training.run_folder import folder_of
 
     with uncollected():

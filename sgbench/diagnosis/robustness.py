@@ -12,13 +12,12 @@ import torch
 
 from fastspiking.signals.streams import generator
 from fastspiking.signals.trajectory import Batch
-from sgbench.diagnosis import disturbed_input as of_input
-from sgbench.diagnosis import disturbed_input as of_network
+from sgbench.diagnosis import disturbances
 from sgbench.errors import InputError, NonFiniteError, require_count, require_number, suggest
 from sgbench.networks.base import Network
 from sgbench.records.content import Scores
 
-MakeChange = Callable[[float, torch.Generator, float], of_input.BatchChange]
+MakeChange = Callable[[float, torch.Generator, float], disturbances.BatchChange]
 """Makes a change of batches from a severity, a generator and the duration of a step [s]."""
 Disturb = Callable[[Network, float, torch.Generator], Network]
 """Returns a disturbed copy of a network for a severity and a generator."""
@@ -46,27 +45,30 @@ DISTURBANCES: dict[str, Disturbance] = {
         (0.001, 0.002, 0.005, 0.01, 0.02),
         (0.0, 1e3),
         needs_spikes=True,
-        on_input=of_input.make_jitter,
+        on_input=disturbances.make_jitter,
     ),
     "delete": Disturbance(
         "probability that an input spike is lost",
         (0.1, 0.2, 0.4, 0.6, 0.8),
         (0.0, 1.0),
         needs_spikes=True,
-        on_input=of_input.make_deletion,
+        on_input=disturbances.make_deletion,
     ),
     "insert": Disturbance(
         "added input spikes by the sample's own",
         (0.1, 0.2, 0.5, 1.0, 2.0),
         (0.0, 1e3),
         needs_spikes=True,
-        on_input=of_input.make_insertion,
+        on_input=disturbances.make_insertion,
     ),
     "dead_channels": Disturbance(
-        "share of silent input channels", (0.1, 0.2, 0.4, 0.6, 0.8), (0.0, 1.0), on_input=of_input.make_dead_channels
+        "share of silent input channels",
+        (0.1, 0.2, 0.4, 0.6, 0.8),
+        (0.0, 1.0),
+        on_input=disturbances.make_dead_channels,
     ),
     "reverse": Disturbance(
-        "1: samples played backwards", (1.0,), (1.0, 1.0), is_drawn=False, on_input=of_input.make_reversal
+        "1: samples played backwards", (1.0,), (1.0, 1.0), is_drawn=False, on_input=disturbances.make_reversal
     ),
     "time_step": Disturbance(
         "length of a step by that of the training",
@@ -74,8 +76,8 @@ DISTURBANCES: dict[str, Disturbance] = {
         (1.0, 100.0),
         clean=1.0,
         is_drawn=False,
-        on_input=of_input.make_longer_steps,
-        on_network=of_network.with_longer_steps,
+        on_input=disturbances.make_longer_steps,
+        on_network=disturbances.with_longer_steps,
     ),
     "weight_bits": Disturbance(
         "bits of a weight",
@@ -83,19 +85,19 @@ DISTURBANCES: dict[str, Disturbance] = {
         (2.0, 32.0),
         clean=None,
         is_drawn=False,
-        on_network=of_network.with_bits,
+        on_network=disturbances.with_bits,
     ),
     "weight_noise": Disturbance(
         "standard deviation of noise by the weights' root mean square",
         (0.05, 0.1, 0.2, 0.5, 1.0),
         (0.0, 1e3),
-        on_network=of_network.with_noise,
+        on_network=disturbances.with_noise,
     ),
     "threshold": Disturbance(
         "standard deviation of the thresholds by their own value",
         (0.05, 0.1, 0.2, 0.3, 0.5),
         (0.0, 10.0),
-        on_network=of_network.with_mismatch,
+        on_network=disturbances.with_mismatch,
     ),
 }
 

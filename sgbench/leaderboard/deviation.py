@@ -42,7 +42,7 @@ def is_baseline(entry: Entry | None) -> bool:
     return entry is not None and entry.meta.get("spikes") is False
 
 
-def baseline_deviations(method: Method, protocol: Protocol, entry: Entry | None) -> Iterator[str]:
+def _baseline_deviations(method: Method, protocol: Protocol, entry: Entry | None) -> Iterator[str]:
     """Yield where a method deviates from a network without spikes: its entries, or the size of the network."""
     if not is_baseline(entry):
         yield f"network {method.choices['network']} is no baseline of the catalogue, and has no neurons"
@@ -267,7 +267,7 @@ def setting_deviations(method: Method, reference: ProtocolReference) -> Iterator
         yield from _differs("clip_norm", method.clip_norm, reference.method.clip_norm)
     if method.is_baseline:
         network = reference.entries["network"].get(method.choices["network"])
-        yield from map(Deviation, baseline_deviations(method, protocol, network))
+        yield from map(Deviation, _baseline_deviations(method, protocol, network))
     for group in GROUPS:
         if not (method.is_baseline and group in WITHOUT):
             yield from _group_deviations(group, method, reference)

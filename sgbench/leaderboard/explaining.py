@@ -9,7 +9,7 @@ from sgbench.leaderboard.pages.explain import Explanation, Hits, explain, find_r
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_predictions
-from sgbench.leaderboard.store.reading import method_of_row
+from sgbench.leaderboard.store.sources import method_of_row
 from sgbench.leaderboard.store.stored import StoredRecords, record_path
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.paths import PREDICTIONS, RECORD

@@ -11,7 +11,7 @@ from sgbench.leaderboard.differing_settings import Varying, common, name_of, var
 from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.leaderboard.store.outside import Outsider
-from sgbench.leaderboard.store.reading import method_of_row, source_of
+from sgbench.leaderboard.store.sources import method_of_row, source_of
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.record import RunRecord
 from sgbench.records.release import Part

@@ -24,15 +24,15 @@ LETTER_INCHES = 0.105
 MIN_TICK_GAP = 0.055  # of the axis
 
 
-def dots_size(picture: SweepPicture) -> tuple[float, float]:
+def _dots_size(picture: SweepPicture) -> tuple[float, float]:
     """Compute width and height of the panel of dots [inches]."""
     require_few(len(picture.rows), MAX_ROWS, "rows")
     letters = max(map(len, _labels(picture.rows, picture)))
     return 7.5 + LETTER_INCHES * letters, 0.8 + ROW_INCHES * (len(picture.rows) + 1)
 
 
-def draw_dots(figure: Figure, picture: SweepPicture) -> None:
-    """Draw dots into a figure of `dots_size`; with a single swept axis, the best first."""
+def _draw_dots(figure: Figure, picture: SweepPicture) -> None:
+    """Draw dots into a figure of `_dots_size`; with a single swept axis, the best first."""
     axes = figure.subplots()
     rows = list(picture.rows)
     if len(picture.axes) == 1:
@@ -116,7 +116,7 @@ def sweep_figure(picture: SweepPicture) -> Figure:
     elif width is not None:
         size, draw = curves_size(picture, width), partial(draw_curves, across=width)
     else:
-        size, draw = dots_size(picture), draw_dots
+        size, draw = _dots_size(picture), _draw_dots
     # Below the panels the caption, above them the title.
     lines = textwrap.wrap(" ".join(_notes(picture, is_heat=is_heat)), int(size[0] * LETTERS_PER_INCH))
     foot = LINE_INCHES * len(lines) + 0.12

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sgbench.plots.energy_front import BudgetPanel
-    from sgbench.recommendation.budget_advice import BudgetAdvice
 
 NOT_TRIED = (
     "networks of more than 40 hidden neurons, or of several hidden layers",

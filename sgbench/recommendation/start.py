@@ -16,15 +16,15 @@ from sgbench.errors import InputError
 from sgbench.networks.watching import RECURRENT, Watcher, is_recurrent, is_snntorch, run_watched, shown_by
 from sgbench.recommendation.answer import MeasuredNetwork
 from sgbench.records.spec import RunSpec
-from sgbench.training.build import Parts, build, create
+from sgbench.training.build import Parts, build
+from sgbench.training.creation import create
 
-__all__ = ["RECURRENT", "Hook", "recurrent_layers", "run_hooked"]
 Hook = Callable[[Any, Any, Any], None]  # receives a layer, its current and its output after each call of it
 SpikesAndPotential = tuple[Tensor, Tensor]
 """Spikes and potentials minus threshold of a layer in one time step."""
 
 
-def run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) -> None:
+def _run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) -> None:
     """Run a batch through a network from rest, in evaluation mode, with a hook on each layer; see `run_watched`."""
     run_watched(network, batch, {layer: Watcher(hook, steps=True) for layer, hook in hooks.items()})
 
@@ -37,7 +37,7 @@ def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLaye
     """
     layers = {name: layer for name, layer in network.named_modules() if is_recurrent(layer)}
     recorded: dict[str, list[SpikesAndPotential]] = {name: [] for name in layers}
-    run_hooked(network, batch, {layer: _record_into(recorded[name]) for name, layer in layers.items()})
+    _run_hooked(network, batch, {layer: _record_into(recorded[name]) for name, layer in layers.items()})
     called = {name: steps for name, steps in recorded.items() if steps}
     if not called:
         raise InputError(
@@ -155,7 +155,7 @@ def measure_module(network: nn.Module, batch: Tensor) -> MeasuredNetwork:
     hooks: dict[nn.Module, Hook] = {
         layer: _count_into(of_layer) for layer, of_layer in zip(layers, counts, strict=True)
     }
-    run_hooked(network, batch, hooks)
+    _run_hooked(network, batch, hooks)
     hidden = counts[:-1] if len(counts) > 1 else counts  # the last layer is the readout
     recurrent = any(type(layer).__name__ in RECURRENT for layer in layers[: len(hidden)])
     found: list[RecurrentLayer] = []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -106,6 +107,9 @@ Positive = Annotated[int, Field(ge=1, le=MAX_WHOLE)]
 Number = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 Amount = Annotated[float, Field(ge=0, le=MAX_NUMBER)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+Version = Annotated[Literal[1], BeforeValidator(whole)]
+"""The number of a schema whose first version still holds."""
 
 MethodId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

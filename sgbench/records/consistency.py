@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from fastspiking.formula import canonical_formula
 from sgbench.errors import InputError
 from sgbench.records.content import EpochOnTest, RecordContent, Scores
 from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
-
-if TYPE_CHECKING:
-    from sgbench.records.content import Scores
 
 WHOLE = 1e-6
 """Largest distance of an accuracy times its samples from a whole number."""

@@ -19,8 +19,8 @@ from sgbench.records.base import (
     Strict,
     Text,
     Time,
+    Version,
     truth,
-    whole,
 )
 from sgbench.records.calibration import Calibration
 from sgbench.records.counts import OpCounts
@@ -60,7 +60,6 @@ class Learning(Strict):
 
 SCHEMA_VERSION = 1
 SplitName = Literal["train", "validation", "test"]
-Version = Annotated[Literal[1], BeforeValidator(whole)]
 
 
 SATURATED_RATE = 0.9  # spikes per step above which a neuron counts as saturated

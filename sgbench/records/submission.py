@@ -26,6 +26,7 @@ from sgbench.records.base import (
     Text,
     Time,
     Title,
+    Version,
     whole,
 )
 from sgbench.records.method import method_id
@@ -33,7 +34,6 @@ from sgbench.records.spec import EntryName, Method, ProtocolName
 
 SUBMISSION_VERSION = 1
 MAX_TRIALS = 20_000
-Version = Annotated[Literal[1], BeforeValidator(whole)]
 Division = Literal["closed", "open", "external"]
 """closed: only surrogate, slope, neuron's numbers and learning rate differ from the protocol's reference; open:
 anything that the protocol leaves free; external: code outside the catalogue."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from sgbench.records.base import (
     Amount,
@@ -17,13 +17,12 @@ from sgbench.records.base import (
     Text,
     Time,
     Title,
+    Version,
     Words,
-    whole,
 )
 from sgbench.records.spec import ProtocolName
 from sgbench.records.submission import Seeds
 
-Version = Annotated[Literal[1], BeforeValidator(whole)]
 Tier = Literal["rescored", "reinferred", "retrained"]
 TIERS: tuple[Tier, ...] = ("rescored", "reinferred", "retrained")
 

@@ -16,10 +16,10 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.cluster import ClusterPool
 from sgbench.replicas.grouping import PointGroup, groups
-from sgbench.replicas.jobs import prepare, work
 from sgbench.replicas.messages import PruningThresholds, WorkerMessage
 from sgbench.replicas.view import SweepView
 from sgbench.replicas.where import HERE, Where
+from sgbench.replicas.worker import prepare, work
 from sgbench.training.memory import available_bytes
 from sgbench.training.run_folder import finished_record, folder_of, stored_record
 

@@ -150,8 +150,8 @@ def _ablation_rows(result: ReproductionResult) -> Iterable[list[str]]:
                 ours(before),
                 ours(after),
                 _verdict(ablation, after),
-                measured_text(before.by_seed),
-                measured_text(after.by_seed),
+                _measured_text(before.by_seed),
+                _measured_text(after.by_seed),
             ]
 
 
@@ -210,10 +210,10 @@ def ours(judged: Judged) -> str:
     return f"{value} ± {_digits(judged.deviation, judged.ours)}"
 
 
-def measured_text(values: Iterable[float]) -> str:
+def _measured_text(values: Iterable[float]) -> str:
     """Write the measures of all seeds.
 
-    >>> measured_text([0.5, 0.98765])
+    >>> _measured_text([0.5, 0.98765])
     '0.5000, 0.9877'
     """
     return ", ".join(_digits(value, value) for value in values)

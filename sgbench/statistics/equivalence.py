@@ -74,10 +74,10 @@ def seeds_needed(difference: float, spread: float, *, level: float = 0.05, power
     if spread == 0:
         return 2
     effect = abs(difference) / spread
-    return fewest_seeds(lambda seeds: power_of_paired_test(effect, seeds, level=level) >= power)
+    return _fewest_seeds(lambda seeds: power_of_paired_test(effect, seeds, level=level) >= power)
 
 
-def fewest_seeds(are_enough: Callable[[int], bool]) -> int | None:
+def _fewest_seeds(are_enough: Callable[[int], bool]) -> int | None:
     """Find the fewest seeds, at least two, that are enough; None if 10,000 are not.
 
     It doubles a count, then bisects, so `are_enough` must stay true for every larger count.
@@ -274,7 +274,6 @@ def equivalence_power(
     >>> round(equivalence_power(1.0, 1.0 / 10**0.5, 9), 2)
     0.8
     """
-    import numpy as np
     from scipy.special import ndtr
 
     require_number("margin", margin, low=0, open_low=True)
@@ -316,4 +315,4 @@ def seeds_for_equality(
         error, degrees = spread / math.sqrt(seeds), degrees_per_seed * (seeds - 1)
         return equivalence_power(margin, error, degrees, difference=difference, level=level) >= power
 
-    return fewest_seeds(are_enough)
+    return _fewest_seeds(are_enough)

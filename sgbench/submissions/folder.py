@@ -154,14 +154,14 @@ def markup_keys(tree: object, key: str = "") -> Iterator[str]:
     elif isinstance(tree, list | tuple):
         for index, value in enumerate(tree):
             yield from markup_keys(value, f"{key}.{index}")
-    elif isinstance(tree, str) and not is_plain(tree) and not (key.endswith(FORMULA) and is_formula(tree)):
+    elif isinstance(tree, str) and not is_plain(tree) and not (key.endswith(FORMULA) and _is_formula(tree)):
         yield key
 
 
-def is_formula(text: str) -> bool:
+def _is_formula(text: str) -> bool:
     """Return whether a text is a slope's formula in canonical form, whose characters cannot be markup.
 
-    >>> is_formula("1/(1+abs(a*u))**2"), is_formula("u<b>0")
+    >>> _is_formula("1/(1+abs(a*u))**2"), _is_formula("u<b>0")
     (True, False)
     """
     try:

@@ -11,7 +11,8 @@ from sgbench.composition.overrides import seed_override
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.store.reading import Finding, require_same_source
+from sgbench.leaderboard.store.reading import Finding
+from sgbench.leaderboard.store.sources import require_same_source
 from sgbench.leaderboard.store.tree import read_runs
 from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
 from sgbench.records.base import Contact, Licence, Link, Paper, Strict, Title

@@ -64,7 +64,6 @@ class SweepTable(Drawn, ShownTable):
 
     def figure(self) -> Figure:
         from sgbench.plots.sweep import sweep_figure
-        from sgbench.sweeps.api import picture_of
 
         if any(row.measure.is_loss for row in self.results.rows):
             raise InputError("plot: pictures are of accuracies; narrow the sweep to tasks with classes")

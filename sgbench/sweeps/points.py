@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.composition import catalogue
-from sgbench.composition.overrides import Overrides
+from sgbench.composition.overrides import Overrides, Words
 from sgbench.errors import InputError
 from sgbench.records.calibration import is_auto
 
 if TYPE_CHECKING:
-    from sgbench.composition.overrides import Words
     from sgbench.records.spec import RunSpec
 
 WIDTHS = ("width_fwhm", "surrogate.width_fwhm")

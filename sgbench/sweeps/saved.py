@@ -107,19 +107,19 @@ def optimism_lines(records: Iterable[RunRecord]) -> Iterator[str]:
     for protocol, group in itertools.groupby(watched, key=lambda record: record.protocol):
         pairs = [(record.test_selected, record.test) for record in group if record.test_selected and record.test]
         by_accuracy = [(best.by_accuracy, test) for best, test in pairs if best.by_accuracy]
-        parts = [describe_gain("accuracy", by_accuracy)] if by_accuracy else []
-        parts.append(describe_gain("loss", [(best.by_loss, test) for best, test in pairs]))
+        parts = [_describe_gain("accuracy", by_accuracy)] if by_accuracy else []
+        parts.append(_describe_gain("loss", [(best.by_loss, test) for best, test in pairs]))
         where = "" if len(pairs) == 1 else f", mean of {len(pairs)} runs on {protocol}"
         yield f"selected on the test set{where}: {'; '.join(parts)}; not a result"
 
 
-def describe_gain(by: str, pairs: Sequence[Pair]) -> str:
+def _describe_gain(by: str, pairs: Sequence[Pair]) -> str:
     """Write the mean score of epochs selected on the test set, and how far it is above the honest test score.
 
     The test set selects by "accuracy" or "loss" (`by`); there is a pair for each run.
 
     >>> honest = Scores(samples=1000, accuracy=0.928, loss=0.3, activity=())
-    >>> describe_gain("accuracy", [(EpochOnTest(epoch=17, accuracy=0.939, loss=0.35), honest)])
+    >>> _describe_gain("accuracy", [(EpochOnTest(epoch=17, accuracy=0.939, loss=0.35), honest)])
     'by accuracy 93.9 % at epoch 17, 1.1 points above the honest score'
     """
     where = f" at epoch {pairs[0][0].epoch}" if len(pairs) == 1 else ""

@@ -126,7 +126,7 @@ def show_entry(name: str, *, config_dirs: Sequence[Path] = ()) -> EntryView:
 def portrait(entry: catalogue.Entry, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()) -> Figure:
     from sgbench.plots.entries.neuron import neuron_figure, neuron_picture
     from sgbench.plots.entries.surrogate import surrogate_figure, surrogate_picture
-    from sgbench.training.build import create
+    from sgbench.training.creation import create
 
     if entry.group not in PLOTTED:
         raise InputError(f"{entry.group}/{entry.name}: no picture; there are some of {' and '.join(PLOTTED)}")

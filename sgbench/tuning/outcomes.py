@@ -18,7 +18,7 @@ from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import PRUNED, Asked, Pruned
 from sgbench.statistics.pairs import compare
 from sgbench.statistics.tuning_curves import median_of_bests
-from sgbench.tables import ranges
+from sgbench.tables import NONE, aligned, ranges
 from sgbench.training.run_folder import folder_of, stored_record
 from sgbench.tuning.request import Task
 from sgbench.tuning.strategies import TriedSetting
@@ -144,7 +144,6 @@ def summarise_studies(outcomes: Sequence[Outcome]) -> SearchResult:
 
 
 def result_lines(result: SearchResult, task: Task) -> list[str]:
-    from sgbench.tables import NONE, aligned, ranges
     from sgbench.tuning.space import setting_overrides
 
     rows = [["study", "best validation", "seeds", "settings", "best setting"]]

@@ -12,8 +12,8 @@ from sgbench.errors import InputError, require_number
 from sgbench.recommendation.start import recurrent_layers
 from sgbench.records.calibration import AUTO, Calibration, Reset
 from sgbench.surrogates.base import Surrogate
-from sgbench.training.build import create
 from sgbench.training.calibration import TARGETS, WIDTH, calibration_of, layer_steps
+from sgbench.training.creation import create
 
 
 class ModuleCalibration(Calibration):

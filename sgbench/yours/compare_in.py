@@ -14,7 +14,7 @@ from sgbench.networks.watching import ResetGradient
 from sgbench.records.calibration import AUTO
 from sgbench.statistics.rank_places import places
 from sgbench.surrogates.base import Surrogate
-from sgbench.training.build import create
+from sgbench.training.creation import create
 from sgbench.yours.own_training import (
     ENGINE,
     OWN_OPTIMISER,

@@ -24,7 +24,7 @@ from sgbench.networks.watching import (
 from sgbench.surrogates.base import Surrogate
 from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
-from sgbench.training.build import create
+from sgbench.training.creation import create
 from sgbench.yours.snntorch_neurons import surrogate_of
 
 

@@ -15,7 +15,7 @@ import pytest
 from sgbench.cli.main import main, parser
 from sgbench.composition import catalogue
 from sgbench.surrogates.base import Surrogate
-from sgbench.training.build import create
+from sgbench.training.creation import create
 from sgbench.training.provenance import source_sha256
 from sgbench.yours.entry_check import WIDTH_TOLERANCE, measured_fwhm, surrogate_problems
 from tests.documents import WORKED_ENTRIES, files_shown, sections

@@ -21,7 +21,7 @@ from sgbench.diagnosis.panels import falling_steps
 from sgbench.diagnosis.relaxed import relaxed
 from sgbench.diagnosis.traces import trace
 from sgbench.errors import InputError
-from sgbench.reproduction.runs import gradient as five_weights
+from sgbench.reproduction.closed_loop import gradient as five_weights
 from tests.diagnosis.made import batch, network, objective, sigmoid
 from tests.messages import raises_naming
 

@@ -11,8 +11,7 @@ import torch
 
 from fastspiking.signals.spikes import SparseSpikes, dense
 from fastspiking.signals.trajectory import SPIKES, Batch, Trajectory
-from sgbench.diagnosis import disturbed_input as of_input
-from sgbench.diagnosis import disturbed_input as of_network
+from sgbench.diagnosis import disturbances
 from sgbench.diagnosis.robustness import DISTURBANCES, Disturbed, RobustnessCurve, checked_levels, checked_names
 from sgbench.errors import InputError
 from sgbench.losses.base import OutputLoss
@@ -100,7 +99,7 @@ def test_a_symmetric_input_played_backwards_is_itself() -> None:
     for sample, length in enumerate(batch.lengths.tolist()):
         x[:length, sample] += x[:length, sample].flip(0)
     symmetric = batch._replace(x=SparseSpikes.of(x))
-    turn = of_input.make_reversal(1.0, drawn(), 1e-3)
+    turn = disturbances.make_reversal(1.0, drawn(), 1e-3)
     assert torch.equal(dense(turn(symmetric).x), x)
     assert not torch.equal(dense(turn(batch).x), dense(batch.x))
     assert torch.equal(dense(turn(turn(batch)).x), dense(batch.x))
@@ -111,14 +110,14 @@ def test_a_symmetric_input_played_backwards_is_itself() -> None:
 def test_jitter_keeps_spikes_inside_and_none_moves_without_it() -> None:
     """Hand count: a deviation of 0 changes nothing; one of ten steps moves spikes within their sample alone."""
     batch = some_batch()
-    assert torch.equal(dense(of_input.make_jitter(0.0, drawn(), 1e-3)(batch).x), dense(batch.x))
-    moved = dense(of_input.make_jitter(0.01, drawn(), 1e-3)(batch).x)
+    assert torch.equal(dense(disturbances.make_jitter(0.0, drawn(), 1e-3)(batch).x), dense(batch.x))
+    moved = dense(disturbances.make_jitter(0.01, drawn(), 1e-3)(batch).x)
     assert not torch.equal(moved, dense(batch.x))
     assert ((moved != 0).sum((0, 1)) <= (dense(batch.x) != 0).sum((0, 1))).all()  # two in one place are one
     for sample, length in enumerate(batch.lengths.tolist()):
         assert not moved[length:, sample].any()
     single = Batch(SparseSpikes.of(torch.ones(1, 2, 3)), torch.zeros(2).long(), torch.ones(2).long(), torch.arange(2))
-    assert torch.equal(dense(of_input.make_jitter(1.0, drawn(), 1e-3)(single).x), torch.ones(1, 2, 3))
+    assert torch.equal(dense(disturbances.make_jitter(1.0, drawn(), 1e-3)(single).x), torch.ones(1, 2, 3))
 
 
 def test_what_is_lost_and_added_has_the_expected_counts() -> None:
@@ -126,15 +125,15 @@ def test_what_is_lost_and_added_has_the_expected_counts() -> None:
     x = torch.zeros(100, 4, 20)
     x[:, :, ::4] = 1
     batch = Batch(SparseSpikes.of(x), torch.zeros(4).long(), torch.full((4,), 100), torch.arange(4))
-    some = dense(of_input.make_deletion(0.25, drawn(), 1e-3)(batch).x)
-    fewer = dense(of_input.make_deletion(0.5, drawn(), 1e-3)(batch).x)
+    some = dense(disturbances.make_deletion(0.25, drawn(), 1e-3)(batch).x)
+    fewer = dense(disturbances.make_deletion(0.5, drawn(), 1e-3)(batch).x)
     assert some.sum() == pytest.approx(1500, abs=97)
     assert not ((fewer == 1) & (some == 0)).any()
-    more = dense(of_input.make_insertion(0.5, drawn(), 1e-3)(batch).x)
+    more = dense(disturbances.make_insertion(0.5, drawn(), 1e-3)(batch).x)
     # 1000 of 8000 places are drawn; a quarter of them are taken already.
     assert (more.sum() - 2000).item() == pytest.approx(750, abs=130)
     assert (more[x == 1] == 1).all()
-    dead = dense(of_input.make_dead_channels(0.5, drawn(), 1e-3)(batch._replace(x=torch.ones(100, 4, 20))).x)
+    dead = dense(disturbances.make_dead_channels(0.5, drawn(), 1e-3)(batch._replace(x=torch.ones(100, 4, 20))).x)
     assert dead.sum((0, 1)).tolist().count(0.0) == 10
 
 
@@ -146,10 +145,10 @@ def test_batches_of_another_size_meet_the_same_disturbances() -> None:
         for part in (slice(0, 4), slice(4, 8))
     ]
     for make, severity in (
-        (of_input.make_jitter, 0.003),
-        (of_input.make_deletion, 0.5),
-        (of_input.make_insertion, 0.5),
-        (of_input.make_dead_channels, 0.4),
+        (disturbances.make_jitter, 0.003),
+        (disturbances.make_deletion, 0.5),
+        (disturbances.make_insertion, 0.5),
+        (disturbances.make_dead_channels, 0.4),
     ):
         one, two = make(severity, drawn(), 1e-3), make(severity, drawn(), 1e-3)
         joined = torch.cat([dense(two(half).x) for half in halves], 1)
@@ -159,17 +158,17 @@ def test_batches_of_another_size_meet_the_same_disturbances() -> None:
 def test_longer_steps_bring_the_same_charge_and_decay() -> None:
     """Hand count: two steps of beta 0.9 are one of 0.81, sums of inputs stay, and 5 steps become 3."""
     batch = some_batch()
-    coarse = of_input.make_longer_steps(2.0, drawn(), 1e-3)(batch)
+    coarse = disturbances.make_longer_steps(2.0, drawn(), 1e-3)(batch)
     assert coarse.lengths.tolist() == [3, 3, 3, 2, 3, 2, 3, 1]
     assert torch.equal(dense(coarse.x), dense(batch.x)[0::2] + dense(batch.x)[1::2])
-    longer = of_network.with_longer_steps(NETWORK(), 2.0, drawn())
+    longer = disturbances.with_longer_steps(NETWORK(), 2.0, drawn())
     assert [layer.neuron.beta() for layer in longer.layers] == pytest.approx([0.81, 0.81])  # type: ignore[union-attr, operator]
     # A subthreshold potential at the end of an input that comes at the end of each long step is the same.
     x = torch.zeros(STEPS, 1, CHANNELS, dtype=torch.float64)
     x[1::2] = 0.01
     given = Batch(x, torch.zeros(1).long(), torch.tensor([STEPS]), torch.arange(1))
     wanted = NETWORK().unroll(x, given.lengths, keep=frozenset({"u"})).u[0][-1]
-    changed = of_input.make_longer_steps(2.0, drawn(), 1e-3)(given)
+    changed = disturbances.make_longer_steps(2.0, drawn(), 1e-3)(given)
     found = longer.unroll(changed.x, changed.lengths, keep=frozenset({"u"})).u[0][-1]
     assert torch.allclose(found, wanted, atol=1e-12)
 
@@ -177,26 +176,26 @@ def test_longer_steps_bring_the_same_charge_and_decay() -> None:
 def test_bits_noise_and_mismatch_are_what_they_say() -> None:
     """Hand count: levels of few bits; 32 bits change nothing to single precision; spreads of what is drawn."""
     net = NETWORK()
-    coarse = of_network.with_bits(net, 3.0, drawn())
+    coarse = disturbances.with_bits(net, 3.0, drawn())
     for weight, old in zip(coarse.parameters(), net.parameters(), strict=True):
         levels = (weight * 3 / old.abs().max()).round(decimals=6).flatten().tolist()
         assert set(levels) <= set(range(-3, 4))
         assert (weight - old).abs().max() <= old.abs().max() / 6 + 1e-12
-    fine = of_network.with_bits(net, 32.0, drawn())
+    fine = disturbances.with_bits(net, 32.0, drawn())
     assert all(
         torch.allclose(*pair, rtol=0, atol=1e-8) for pair in zip(fine.parameters(), net.parameters(), strict=True)
     )
     assert score(fine, [some_batch()]).accuracy == score(net, [some_batch()]).accuracy
     wide = network([50, 40, 3], rectangle)
-    noisy = of_network.with_noise(wide, 0.5, drawn())
+    noisy = disturbances.with_noise(wide, 0.5, drawn())
     old = wide.layers[0].weight  # type: ignore[union-attr]
     change = noisy.layers[0].weight - old  # type: ignore[union-attr, operator]
     assert change.std().item() / old.square().mean().sqrt().item() == pytest.approx(0.5, rel=0.1)  # type: ignore[operator, union-attr]
-    thresholds = of_network.with_mismatch(wide, 0.2, drawn()).layers[0].neuron.threshold()  # type: ignore[union-attr, operator]
+    thresholds = disturbances.with_mismatch(wide, 0.2, drawn()).layers[0].neuron.threshold()  # type: ignore[union-attr, operator]
     assert thresholds.shape == (40,)
     assert thresholds.mean().item() == pytest.approx(1.0, abs=0.1)
     assert 0.1 < thresholds.std().item() < 0.3
-    severe = of_network.with_mismatch(wide, 10.0, drawn()).layers[0].neuron.threshold()  # type: ignore[union-attr, operator]
+    severe = disturbances.with_mismatch(wide, 10.0, drawn()).layers[0].neuron.threshold()  # type: ignore[union-attr, operator]
     assert severe.min().item() == pytest.approx(0.05)
 
 
@@ -207,7 +206,7 @@ def test_what_a_disturbance_is_not_defined_for_is_a_reason_and_nonsense_is_refus
     assert missing(curve.reason, "values", "spikes") == []
     by_step = some_batch()._replace(target=torch.zeros(SAMPLES, STEPS).long())
     with raises_naming(InputError, "step", "target"):
-        of_input.make_reversal(1.0, drawn(), 1e-3)(by_step)
+        disturbances.make_reversal(1.0, drawn(), 1e-3)(by_step)
     with raises_naming(InputError, "--what jitter", "'jitter_s'"):
         checked_names(["jitter"])
     for name, levels, said in (

@@ -10,7 +10,7 @@ import torch
 from fastspiking.signals.trajectory import SPIKES, Batch
 from sgbench.cli.main import main
 from sgbench.energy.count import OperationCounter
-from sgbench.energy.meter import DecisionTimes
+from sgbench.energy.decision import DecisionTimes
 from sgbench.errors import InputError
 from sgbench.losses.sum_over_time import SumOverTime
 from sgbench.records.files import read_model

@@ -20,7 +20,8 @@ from sgbench.inits.fluctuation import Fluctuation, responses
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import DenseLayer
 from sgbench.networks.convolution import ConvLayer
-from sgbench.training.build import build, create
+from sgbench.training.build import build
+from sgbench.training.creation import create
 
 RATE = 0.02  # spikes of one input in one step
 MEASURED = 1500  # steps, after as many as the potential needs to forget its start

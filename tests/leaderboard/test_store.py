@@ -15,7 +15,8 @@ from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import compose_reference, deviation
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.store import tree as store
-from sgbench.leaderboard.store.reading import Finding, require_same_source
+from sgbench.leaderboard.store.reading import Finding
+from sgbench.leaderboard.store.sources import require_same_source
 from sgbench.leaderboard.store.tree import RecordTree, add, read_methods
 from sgbench.records.files import to_json
 from sgbench.records.record import RunRecord

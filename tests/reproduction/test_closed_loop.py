@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from sgbench.reproduction.closed_loop import gradient, integrals, loop_integral
 from sgbench.reproduction.definition import read
 from sgbench.reproduction.figures import read_results
 from sgbench.reproduction.page import as_page, ours
-from sgbench.reproduction.runs import calculated, gradient, integrals, loop_integral
+from sgbench.reproduction.runs import calculated
 
 SETTINGS = {"x": 1.0, "radius": 1.8, "points": 1500}
 

@@ -35,7 +35,7 @@ def digest(table_csv: str) -> str:
     return hashlib.sha256(table_csv.encode()).hexdigest()
 
 
-def with_pixel_digest(data: bytes) -> bytes:
+def _with_pixel_digest(data: bytes) -> bytes:
     """Insert the digest of its pixels into a PNG, before them."""
     chunks = _chunks(data)
     text = (b"tEXt", f"{PIXELS}\0{_pixels_digest(chunks)}".encode())
@@ -111,7 +111,7 @@ def load() -> None:
 
 
 def png(picture: BoardPicture, *, table_csv: str) -> bytes:
-    return with_pixel_digest(style.encode(lambda: board_figure(picture), ".png", texts={KEYWORD: digest(table_csv)}))
+    return _with_pixel_digest(style.encode(lambda: board_figure(picture), ".png", texts={KEYWORD: digest(table_csv)}))
 
 
 def picture_of(board: Board) -> BoardPicture:

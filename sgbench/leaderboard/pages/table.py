@@ -8,8 +8,9 @@ from sgbench.leaderboard.pages.empty import too_few, without_rows
 from sgbench.leaderboard.pages.energy_sections import energy_sections
 from sgbench.leaderboard.pages.sections import evidence, sections, statements
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.leaderboard.store.reading import Layout, method_of_row
+from sgbench.leaderboard.store.reading import Layout
 from sgbench.leaderboard.store.repeats import NOT_REPEATABLE
+from sgbench.leaderboard.store.sources import method_of_row
 from sgbench.leaderboard.store.stored import INDEX, RECORDS
 from sgbench.tables import code, prose
 from sgbench.tables.markdown import as_markdown

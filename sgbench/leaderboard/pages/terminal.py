@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from sgbench.tables import NONE
+from sgbench.tables import NONE, aligned, number_text
 from sgbench.tables.table import Cell, Table, numbers, texts
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ def energy_lines(board: Board, width: int | None) -> list[str]:
     `width` limits its lines [characters].
     """
     from sgbench.leaderboard.matched import compare_energies, matched_rows, ordered_rows, shown_targets
-    from sgbench.tables import aligned
 
     rows = matched_rows(board)
     if not rows:
@@ -44,7 +43,6 @@ def _cells(
     row: MethodRow, matched: Matched, shown: list[EnergyComparison], duels: Mapping[tuple[str, str], Duel]
 ) -> Iterator[str]:
     from sgbench.leaderboard.matched import mean_share
-    from sgbench.tables import number_text
 
     yield row.label
     yield number_text(100 * matched.rate)
@@ -94,8 +92,6 @@ def outsider_table(board: Board) -> Table:
 
 def outsider_lines(board: Board, width: int | None) -> list[str]:
     """Write the table of results of outside code in lines of at most `width` characters; empty for none."""
-    from sgbench.tables import aligned
-
     if not board.outsiders:
         return []
     return [

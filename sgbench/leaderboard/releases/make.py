@@ -31,7 +31,7 @@ DESCRIBED = ("board", "id", "method", "part", "measure", "alike", "division", "c
 COSTS = ("parameters", "spikes", "synaptic_operations", "training_s")
 
 
-def table_of_rows(boards: Iterable[Board]) -> Table:
+def _table_of_rows(boards: Iterable[Board]) -> Table:
     all_boards = list(boards)
     targets = sorted({target.name for board in all_boards for target in board.targets})
     scores = ("rank_low", "rank_high", "score", "low", "high", "seeds", "failed_seeds")
@@ -41,7 +41,7 @@ def table_of_rows(boards: Iterable[Board]) -> Table:
 
 
 def _cells(board: Board, part: Part, row: MethodRow, targets: Sequence[str]) -> tuple[Cell, ...]:
-    """Make the cells of one row, in the order of the columns of `table_of_rows`."""
+    """Make the cells of one row, in the order of the columns of `_table_of_rows`."""
     listing, rank, costs = row.listing, row.rank, row.costs
     described = (
         *(board.protocol.name, row.method_id, row.label, part, board.measure.kind),
@@ -73,7 +73,7 @@ def _latex(boards: Sequence[Board], _: Methods) -> bytes:
 
 
 def _parquet(boards: Sequence[Board], _: Methods) -> bytes:
-    table = table_of_rows(boards)
+    table = _table_of_rows(boards)
     titles = [column.title for column in table.columns]
     cells = {title: [value(row[index]) for row in table.rows] for index, title in enumerate(titles)}
     return encode(cells, "parquet", {title: TEXT if title in DESCRIBED else NUMBER for title in titles})
@@ -103,8 +103,8 @@ def _metrics(row: MethodRow, board: Board) -> dict[str, object]:
 
 
 EXPORTS: dict[str, Export] = {
-    "csv": lambda boards, _: as_csv(table_of_rows(boards)),
-    "json": lambda boards, _: as_json(table_of_rows(boards)),
+    "csv": lambda boards, _: as_csv(_table_of_rows(boards)),
+    "json": lambda boards, _: as_json(_table_of_rows(boards)),
     "parquet": _parquet,
     "latex": _latex,
     "bibtex": _bibtex,
@@ -146,7 +146,7 @@ def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
     rows = tuple(row for board in boards.boards for row in _rows(board))
     changes = () if heading.since is None else tuple(row_changes(heading.since.rows, rows))
     files = dict(_stored(root))
-    files[ROWS] = as_csv(table_of_rows(boards.boards))
+    files[ROWS] = as_csv(_table_of_rows(boards.boards))
     files[RECORDS] = encode(to_table(groups, listing_of=listings.of), "csv")
     files |= cards(heading.name, heading.commit, heading.created_utc, files, rows, changes)
     manifest = Release(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.store.reading import row_beside, source_of
+from sgbench.leaderboard.store.sources import row_beside, source_of
 from sgbench.records.files import (
     ShardLine,
     parse_model,

@@ -236,10 +236,10 @@ class ComparisonPicture:
     reach: float  # largest |u| in the right panel
 
 
-def shared_window(windows: Sequence[tuple[float, float]]) -> tuple[float, float]:
+def _shared_window(windows: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Choose an interval of u that shows all curves, cut if a single wide one would hide the others.
 
-    >>> shared_window([(-1.0, 1.0), (-2.0, 2.0), (-100.0, 3.0)])
+    >>> _shared_window([(-1.0, 1.0), (-2.0, 2.0), (-100.0, 3.0)])
     (-6.0, 3.0)
     """
     most = 3 * statistics.median(max(-low, high) for low, high in windows)
@@ -251,7 +251,7 @@ def comparison_picture(surrogates: Mapping[str, Surrogate], width: float) -> Com
 
     `width`: full width at half maximum at which shapes are compared [threshold units].
     """
-    ends = shared_window([curves.shown_interval(surrogate) for surrogate in surrogates.values()])
+    ends = _shared_window([curves.shown_interval(surrogate) for surrogate in surrogates.values()])
     shapes = {name: _shape(surrogate, width) for name, surrogate in surrogates.items()}
     return ComparisonPicture(
         slopes={name: _slope(surrogate, ends) for name, surrogate in surrogates.items()},

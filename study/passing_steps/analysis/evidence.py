@@ -21,8 +21,8 @@ from sgbench.study_runner.cells import task_reference
 from sgbench.study_runner.definition import Study, load_study
 from sgbench.study_runner.scores import read_settled, selection
 from sgbench.study_runner.store import Store, StoreEntry
-from sgbench.training.build import create
 from sgbench.training.calibration import measure_first_pass
+from sgbench.training.creation import create
 from study.reporting.run_table import SHAPES as ALL_SHAPES
 
 FIRST = "surrogates"
