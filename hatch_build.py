@@ -73,8 +73,7 @@ def condensed_boards(root: Path, commit: str, created_utc: str) -> bytes:
     """Condense all boards with the checkout's own code, which needs what pyproject.toml names beside the hook."""
     sys.path.insert(0, str(root))
     try:
-        from sgbench.leaderboard.contents import make_shipped
-        from sgbench.leaderboard.shipped import pack
+        from sgbench.leaderboard.contents import make_shipped, pack
 
         return pack(make_shipped(root / BOARDS, commit=commit, created_utc=created_utc))
     finally:

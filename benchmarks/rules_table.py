@@ -22,7 +22,7 @@ from sgbench.reproduction.definition import read
 from sgbench.reproduction.figures import FIGURES, read_figures, result_of
 from sgbench.reproduction.page import rows
 from sgbench.statistics.intervals import summarise
-from sgbench.tables.markdown import markdown
+from sgbench.tables.markup import markdown
 
 STEPS = (100, 400, 1600)
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -21,7 +21,7 @@ from benchmarks.memory import MIB, ROOT
 from benchmarks.rules import CUT, RulesSettings, added_by, step_with
 from sgbench.errors import InputError
 from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, save
-from sgbench.tables.markdown import markdown
+from sgbench.tables.markup import markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

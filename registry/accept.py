@@ -17,7 +17,7 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.method_provenance import place
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outside import place_external
-from sgbench.leaderboard.store.prediction_tables import Judge, claim_of
+from sgbench.leaderboard.store.predictions import Judge, claim_of
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.records.files import read_bytes, write_atomic
 from sgbench.records.record import RunRecord

@@ -13,7 +13,7 @@ from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.store.audits import AUDIT, LEAST_LOSS, by_method, read_audit, tolerance_of, verdicts
 from sgbench.leaderboard.store.method_provenance import SUBMISSIONS, read_provenances
-from sgbench.leaderboard.store.prediction_tables import claim_of
+from sgbench.leaderboard.store.predictions import claim_of
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.repeats import LOOSE_LOSS, LOOSE_POINTS, handed_in_of, repeatability_of
 from sgbench.leaderboard.store.stored import StoredRecords

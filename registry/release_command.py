@@ -15,8 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from sgbench import __version__
 from sgbench.cli.common import LEADERBOARDS, answer, shared_options
 from sgbench.errors import InputError
-from sgbench.leaderboard.releases.archive import folder_of, unpack_release
 from sgbench.leaderboard.releases.make import ReleaseHeading, release_files
+from sgbench.leaderboard.releases.verify import folder_of, unpack_release
 from sgbench.records.files import first_problem, write_atomic
 from sgbench.records.release import EarlierRelease, ReleaseName
 from sgbench.training.provenance import FAILURES, ask

@@ -29,7 +29,7 @@ MOVED = {
     "sgbench.inspection.surrogate_curves": "sgbench.plots.entries.surrogate_curves",
     "sgbench.inspection.surrogate_facts": "sgbench.plots.entries.surrogate_curves",
     "sgbench.inspection.surrogate_picture": "sgbench.plots.entries.surrogate",
-    "sgbench.leaderboard.registry": "sgbench.leaderboard.shipped",
+    "sgbench.leaderboard.registry": "sgbench.leaderboard.contents",
     "sgbench.leaderboard.releases.all_rows": "sgbench.leaderboard.releases.make",
     "sgbench.metrics.evaluation": "sgbench.training.evaluation",
     "sgbench.metrics.spiking": "sgbench.metrics",

@@ -15,7 +15,7 @@ from sgbench.recommendation.summary import SUMMARY, CellSummary, StudySummary, T
 from sgbench.records.base import Number, Strict, Text
 from sgbench.records.calibration import Reset
 from sgbench.records.files import read_bytes, read_model, to_json, write_atomic
-from sgbench.tables.markdown import markdown
+from sgbench.tables.markup import markdown
 from study.reporting.report import Passage
 from study.reporting.results import RESULTS, ResultGroup, SettingResult, StudyFigure, StudyResults
 

@@ -17,7 +17,7 @@ import pytest
 import sgbench
 from sgbench import errors
 from sgbench.cli.main import main
-from sgbench.leaderboard.pages.values import to_csv
+from sgbench.leaderboard.pages.table import to_csv
 from sgbench.paths import RECORD
 from sgbench.sweeps.api import SweepTable
 from sgbench.sweeps.points import grid_of

@@ -40,7 +40,7 @@ from sgbench.study_runner.judge.trial import (
 from sgbench.study_runner.run import HOUR_S, RunKey, is_result, key_of, replicas
 from sgbench.study_runner.store import Store, StoreEntry
 from sgbench.tables import number_text
-from sgbench.tables.markdown import as_markdown
+from sgbench.tables.markup import as_markdown
 from sgbench.tables.table import Table, plain_table
 from sgbench.training.calibration import with_width
 from sgbench.training.run_folder import stored_record

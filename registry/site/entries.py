@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from registry.site.entry_facts import CURVES, SYMBOLS, EntryFacts, facts_of, presets_by_entry
-from registry.site.files import Page, Picture, SiteFile
 from registry.site.pictures import SMALL_END, digest_in, size_in
+from registry.site.render import Page, Picture, SiteFile
 from registry.site.sources import Sources, method_path, protocol_path
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, is_preset

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from registry.site.files import SiteFile
+from registry.site.render import SiteFile
 from registry.site.sources import Sources, method_path, protocol_path
 from sgbench.leaderboard.pages.checked import checked_text
 from sgbench.leaderboard.rows import Board, MethodRow

@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from registry.site.files import SiteFile
 from registry.site.pictures import digest_in
+from registry.site.render import SiteFile
 from sgbench.errors import InputError, StorageError
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.records.files import parse_tree, read_bytes

@@ -4,13 +4,19 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from registry.site.across import method_script
 from registry.site.command import experiments, method_overrides, run_line
-from registry.site.comparison import method_script
-from registry.site.files import Download, Page, SiteFile
-from registry.site.method_curves import curve_charts
-from registry.site.method_tables import energy_tables, layer_table, provenance_table, seed_table, verification_table
+from registry.site.method_tables import (
+    curve_charts,
+    energy_tables,
+    layer_table,
+    provenance_table,
+    seed_table,
+    verification_table,
+)
+from registry.site.protocol_charts import method_maps
+from registry.site.render import Download, Page, SiteFile
 from registry.site.sources import ShownRow, Sources, method_path, protocol_path
-from registry.site.tuning_maps import method_maps
 from sgbench.errors import InputError
 from sgbench.leaderboard.differing_settings import parameter_text
 from sgbench.leaderboard.pages.checked import repeats_text

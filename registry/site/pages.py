@@ -1,31 +1,77 @@
 """Lists the files of a site in order."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
-from registry.site.across import across_page, compare_surrogates
+from registry.site.across import across_page, compare_surrogates, comparison_page
 from registry.site.answer import FrontPageAnswer, answer_of, duels_columns
-from registry.site.comparison import comparison_page
 from registry.site.entries import entry_files
 from registry.site.feed import feed_file
-from registry.site.files import Page, SiteFile, downloads_of, table_files
 from registry.site.methods import method_files
 from registry.site.pending import pending_page
 from registry.site.protocols import boards_page, protocol_files
-from registry.site.render import render_page, static_files
-from registry.site.search import search_files
-from registry.site.sources import Sources
+from registry.site.render import Page, SiteFile, downloads_of, render_page, static_files, table_files
+from registry.site.sources import ShownRow, Sources, method_path
 from registry.site.texts import text_pages
 from sgbench.errors import InputError
-from sgbench.leaderboard.contents import MANY, SHARES, shares
-from sgbench.leaderboard.processes import in_processes, workers_for
+from sgbench.leaderboard.contents import MANY, SHARES, in_processes, shares, workers_for
 from sgbench.leaderboard.store.reading import RecordFile
 from sgbench.plots.board_charts import duels_charts
 from sgbench.plots.chart import CHARTS, Chart, Charts, charts_of_json
 from sgbench.plots.layout import Drawing, laid_out
 from sgbench.records.files import read_bytes
 from sgbench.tables import counted
+
+LIST, DOCS_LIST = "searched.js", "docs/searched.js"
+"""Paths of the scripts with the index of the site, and with that of the documentation, which its build writes."""
+
+
+@dataclass(frozen=True)
+class Findable:
+    """Describes one item of the search index."""
+
+    title: str
+    path: str  # from the top of the site
+    kind: str  # "surrogate", "board", "method", "page" ...
+    text: str
+
+
+def search_files(pages: Iterable[Page], sources: Sources) -> Iterator[Page | SiteFile]:
+    listed = [Findable(page.title, page.path, page.kind, f"{page.about} {page.words}".strip()) for page in pages]
+    listed += [
+        Findable(shown.row.label, method_path(shown.board.protocol.name, method_id), "method", _score_text(shown))
+        for method_id, shown in sources.shown.items()
+    ]
+    yield SiteFile(LIST, lambda: as_script(listed))
+    yield Page(
+        "search.html",
+        "Search",
+        "One search over boards, methods, surrogates, neurons and texts.",
+        "search.html",
+        {"lists": (LIST, DOCS_LIST) if sources.extras.has_docs else (LIST,)},
+        "search.html",
+    )
+
+
+def _score_text(shown: ShownRow) -> str:
+    board = shown.board
+    return f"on {board.protocol.name}: {board.measure.title} {board.measure.summary(shown.row.score)}"
+
+
+def as_script(items: Sequence[Findable]) -> bytes:
+    """Write an index as a script, since a page opened from disk may load scripts but no other files.
+
+    >>> as_script([Findable("atan", "surrogates/atan.html", "surrogate", "a bell")]).decode().splitlines()[1]
+    '["atan","surrogates/atan.html","surrogate","a bell"]'
+    """
+    lines = (
+        json.dumps([item.title, item.path, item.kind, item.text], ensure_ascii=False, separators=(",", ":"))
+        for item in items
+    )
+    return ("(self.searched ??= []).push(\n" + ",\n".join(lines) + "\n);\n").encode()
+
 
 STUDIES = ("study", "passing_steps", "chip")
 """Folders of the documentation with the reports of studies."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from registry.site.files import Page
+from registry.site.render import Page
 from registry.site.sources import Sources, method_path, protocol_path
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import Board

@@ -5,7 +5,7 @@ import re
 import struct
 from collections.abc import Sequence
 
-from registry.site.files import SiteFile
+from registry.site.render import SiteFile
 from sgbench.plots.style import numbers_digest
 
 SMALL_END, SMALL_STEPS = ".small.svg", 60

@@ -3,24 +3,19 @@
 import shlex
 from collections.abc import Iterator, Sequence
 
-from registry.site.files import Download, Page, SiteFile
-from registry.site.protocol_charts import cost_charts, protocol_charts
-from registry.site.render import address, svg
+from registry.site.protocol_charts import board_maps, cost_charts, protocol_charts
+from registry.site.render import Download, Page, SiteFile, address, svg
 from registry.site.sources import Sources, method_path, plain, protocol_path
-from registry.site.tuning_maps import board_maps
 from sgbench.composition.overrides import seed_override
 from sgbench.leaderboard.deviation import experiment_of
 from sgbench.leaderboard.pages.brief import row_table
-from sgbench.leaderboard.pages.checked import cannot_rank, checked_text
-from sgbench.leaderboard.pages.empty import too_few, without_rows
+from sgbench.leaderboard.pages.checked import cannot_rank, checked_text, seeds_outside, too_few, without_rows
 from sgbench.leaderboard.pages.sections import statements
-from sgbench.leaderboard.pages.seeds import seeds_outside
-from sgbench.leaderboard.pages.values import to_csv, to_json
+from sgbench.leaderboard.pages.table import to_csv, to_json
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.statistics.rank_places import ABOUT_LETTERS
 from sgbench.tables import NONE, counted, ranges
-from sgbench.tables.table import Cell, Table, number, numbers, texts
-from sgbench.tables.values import DIGITS
+from sgbench.tables.table import DIGITS, Cell, Table, number, numbers, texts
 
 
 def boards_page(sources: Sources) -> Page:

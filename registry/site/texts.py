@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from registry.site.files import Page, SiteFile
+from registry.site.render import Page, SiteFile
 from registry.site.reproductions import reproductions_of
 from registry.site.sources import Sources, method_path, plain, protocol_path
 from sgbench.energy.price import load_targets

@@ -152,7 +152,7 @@ def _show(args: argparse.Namespace) -> int:
 
 def _print_board(board: Board, args: argparse.Namespace) -> None:
     """Print a board: in a terminal five columns that fit; with --wide or in a pipe all, and energies."""
-    from sgbench.leaderboard.pages.terminal import energy_lines, outsider_lines
+    from sgbench.leaderboard.pages.brief import energy_lines, outsider_lines
 
     width = screen(args)
     shown = brief_columns(board, width)
@@ -222,9 +222,8 @@ def board_lines(board: Board, columns: Sequence[BoardColumn], width: int | None)
 
 def _short_notes(board: Board, columns: Sequence[BoardColumn]) -> list[str]:
     """Write what the table comes to, what its columns mean, and how to see more, in a line each."""
-    from sgbench.leaderboard.pages.checked import cannot_rank
+    from sgbench.leaderboard.pages.checked import cannot_rank, too_few, without_rows
     from sgbench.leaderboard.pages.columns import ENERGY
-    from sgbench.leaderboard.pages.empty import too_few, without_rows
 
     if not board.rows:
         return [f"{without_rows(board)}{', see table.md' if board.retired else ''}"]
@@ -240,8 +239,7 @@ def _short_notes(board: Board, columns: Sequence[BoardColumn]) -> list[str]:
 
 
 def _footnotes(board: Board) -> list[str]:
-    from sgbench.leaderboard.pages.checked import cannot_rank
-    from sgbench.leaderboard.pages.empty import too_few, without_rows
+    from sgbench.leaderboard.pages.checked import cannot_rank, too_few, without_rows
     from sgbench.leaderboard.pages.solved_section import has_solved, solved_statement
     from sgbench.statistics.rank_places import ABOUT_LETTERS
 

@@ -26,7 +26,7 @@ from sgbench.cli.common import (
 from sgbench.errors import InputError, printable
 from sgbench.paths import default_runs_dir
 from sgbench.tables import aligned
-from sgbench.tables.markdown import markdown
+from sgbench.tables.markup import markdown
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.contents import BoardContents
@@ -88,7 +88,7 @@ def _explain(args: argparse.Namespace) -> int:
 
 def _explained(args: argparse.Namespace, a: str, b: str) -> Explanation:
     """Compare two methods of the records that the arguments name; without a name, of the user's own first."""
-    from sgbench.leaderboard.explaining import explain_two
+    from sgbench.leaderboard.api import explain_two
     from sgbench.leaderboard.store.tree import RecordTree
 
     own, reason = default_runs_dir(), ""

@@ -120,8 +120,7 @@ def _export_rows(args: argparse.Namespace, tree: RecordTree) -> int:
 def _verify(args: argparse.Namespace) -> int:
     """Compute a release anew from its own records and print what differs; return 1 if anything does."""
     from sgbench import __version__
-    from sgbench.leaderboard.releases.archive import unpack_release
-    from sgbench.leaderboard.releases.verify import verify_release
+    from sgbench.leaderboard.releases.verify import unpack_release, verify_release
     from sgbench.tables import counted
 
     release = unpack_release(args.archive, sha256=args.sha256)

@@ -71,8 +71,7 @@ def _entries_of_method(start: str, args: argparse.Namespace) -> Iterator[Entry]:
     from dataclasses import replace
 
     from sgbench.composition.citations import entries_of_method
-    from sgbench.leaderboard.contents import contents_of
-    from sgbench.leaderboard.shipped import installed
+    from sgbench.leaderboard.contents import contents_of, installed
     from sgbench.leaderboard.store.tree import RecordTree
 
     own = {} if args.root else _own_methods(start)

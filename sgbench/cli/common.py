@@ -216,7 +216,7 @@ def source_of(args: argparse.Namespace) -> tuple[Path, Layout]:
     root = default_runs_dir() if layout == "runs" else LEADERBOARDS
     if layout != "registry" and (args.layout is not None or not args.registry or root.is_dir()):
         return root, layout
-    from sgbench.leaderboard.shipped import installed, read_shipped
+    from sgbench.leaderboard.contents import installed, read_shipped
 
     path, found = installed()
     shown = read_shipped(path) if found == "registry" else path

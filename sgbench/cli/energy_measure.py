@@ -22,7 +22,7 @@ from sgbench.records.content import Learning
 from sgbench.records.files import read_bytes, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.tables import aligned
-from sgbench.tables.markdown import markdown
+from sgbench.tables.markup import markdown
 from sgbench.training.epoch_loop import Training
 from sgbench.training.run_diagnosis import learning_of
 from sgbench.training.stored_run import StoredRun, load_selected, rebuild_run, stored_run

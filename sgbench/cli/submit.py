@@ -193,7 +193,7 @@ def _scores_text(verdict: Checked) -> str:
 
 
 def _score(record: RunRecord | ExternalRecord) -> str:
-    from sgbench.leaderboard.store.prediction_tables import claim_of
+    from sgbench.leaderboard.store.predictions import claim_of
 
     claim = claim_of(record)
     if claim is None:

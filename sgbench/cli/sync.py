@@ -92,7 +92,7 @@ def _send_table(args: argparse.Namespace, paths: Sequence[Path]) -> int:
 
     from sgbench.leaderboard.board import show
     from sgbench.leaderboard.deviation import References
-    from sgbench.leaderboard.pages.values import to_json
+    from sgbench.leaderboard.pages.table import to_json
     from sgbench.leaderboard.store.tree import RecordTree
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord

@@ -50,7 +50,7 @@ def _verify_submission(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.deviation import References
     from sgbench.leaderboard.store.audits import read_audit
     from sgbench.leaderboard.store.method_provenance import place_of
-    from sgbench.leaderboard.store.prediction_tables import claim_of
+    from sgbench.leaderboard.store.predictions import claim_of
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.tiers import Verifier
     from sgbench.submissions.verify.verdict import DataJudge

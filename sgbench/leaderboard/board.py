@@ -13,17 +13,13 @@ from pathlib import Path
 
 from sgbench.energy.price import load_targets
 from sgbench.errors import InputError, SgbenchError, StorageError
-from sgbench.leaderboard.contents import contents_of
+from sgbench.leaderboard.contents import BoardContent, contents_of, workers_for
 from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.pages.picture import stale
-from sgbench.leaderboard.pages.table import to_markdown
-from sgbench.leaderboard.pages.values import to_csv
-from sgbench.leaderboard.processes import workers_for
+from sgbench.leaderboard.pages.table import to_csv, to_markdown
 from sgbench.leaderboard.rows import Board, Listing, Measured, board_of
-from sgbench.leaderboard.shipped import BoardContent
-from sgbench.leaderboard.store.forged import forged_verifications
-from sgbench.leaderboard.store.kept import hidden_files, lost_files
+from sgbench.leaderboard.store.integrity import forged_verifications, hidden_files, lost_files
 from sgbench.leaderboard.store.method_provenance import Provenances, read_provenances
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outside import EXTERNAL

@@ -1,23 +1,195 @@
-"""Read the contents of boards, from records or from a registry: measured methods and their provenance."""
+"""The contents of boards, read from records in several processes or from the file shipped with the package."""
 
-from collections.abc import Callable, Iterator, Sequence
+import gc
+import lzma
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache, partial
+from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from sgbench.energy.price import load_targets
-from sgbench.errors import InputError, suggest
+from sgbench.errors import InputError, StorageError, one_printable_line, suggest
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.processes import in_processes, workers_for
 from sgbench.leaderboard.rows import Measured, measure
-from sgbench.leaderboard.shipped import BoardContent, ShippedBoards, read_shipped
 from sgbench.leaderboard.store.audits import AUDIT, claim_problems
-from sgbench.leaderboard.store.method_provenance import read_provenances, without_other_scores
-from sgbench.leaderboard.store.outside import EXTERNAL, read_outsiders
+from sgbench.leaderboard.store.method_provenance import MethodProvenance, read_provenances, without_other_scores
+from sgbench.leaderboard.store.outside import EXTERNAL, Outsider, read_outsiders
 from sgbench.leaderboard.store.reading import Finding, Layout, RecordFile
 from sgbench.leaderboard.store.tree import RecordTree, read_files
+from sgbench.paths import conf_dir, processors
 from sgbench.records.energy import EnergyTarget
+from sgbench.records.files import first_problem, read_bytes, unpacked
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+def workers_for(count: int, *, many: int) -> int:
+    """Return how many processes to use for `count` items: one below `many` items, or where none can be forked."""
+    return processors() if count >= many and sys.platform == "linux" else 1
+
+
+def in_processes(
+    work: Callable[[Part], Iterable[Result]],
+    parts: Sequence[Part],
+    *,
+    workers: int,
+    meanwhile: Callable[[], object] | None = None,
+) -> Iterator[tuple[int, Result]]:
+    """Yield (index of the part, result) for all parts: in any order, or in that of parts with one process.
+
+    Processes are forked: they share this one's memory, and start faster than a new interpreter. A process continues
+    only when its result was received, so that few results wait in memory.
+
+    `work`: function from a part to its results, which must be picklable. `parts`: parts of the work. `workers`: count
+    of processes; 1 means that this process does the work itself. `meanwhile`: called by this process once the others
+    have started; not called without others.
+    """
+    if workers < 2 or len(parts) < workers:  # noqa: PLR2004 - one process is this one
+        for number, part in enumerate(parts):
+            yield from ((number, result) for result in work(part))
+        return
+    context = multiprocessing.get_context("fork")
+    numbered = list(enumerate(parts))
+    ends: list[Any] = []  # of pipes, whose class depends on the platform
+    processes = []
+    for first in range(workers):
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(sender, numbered[first::workers], work), daemon=True)
+        process.start()
+        sender.close()
+        ends.append(receiver)
+        processes.append(process)
+    try:
+        if meanwhile is not None:  # after the start of the others, so that they do not copy its memory
+            meanwhile()
+        yield from _receive(ends)
+    finally:
+        for process in processes:
+            process.terminate()  # no effect on a process that is done
+            process.join()
+
+
+def _receive(ends: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield (index of a part, result) from the pipes of processes until all are done; raise the error of one."""
+    waiting = list(ends)
+    while waiting:
+        for end in wait(waiting):
+            message = _message(end)
+            if isinstance(message, Exception):
+                raise message
+            if message is None:
+                waiting.remove(end)
+            else:
+                yield message
+
+
+def _message(end: Any) -> tuple[int, Any] | Exception | None:
+    try:
+        return end.recv()
+    except EOFError:
+        return StorageError("a process of the board was ended; run it again with more memory free")
+
+
+def _work(end: Any, parts: Sequence[tuple[int, Any]], work: Callable[[Any], Iterable[Any]]) -> None:
+    """Do the work of some parts in this process, and send results, then None, or the error that ended it."""
+    gc.disable()  # the process is short-lived, and a collection would copy the memory that it shares
+    try:
+        for number, part in parts:
+            for result in work(part):
+                end.send((number, result))
+        end.send(None)
+    except Exception as error:
+        end.send(error)
+
+
+FILE = "registry.json.xz"
+MAX_BYTES = 16 * 1024**2
+REMEDY = "replace it by a release with 'sgbench board update', or remove it"
+
+
+@dataclass(frozen=True)
+class BoardContent:
+    """Holds what the board of one protocol is made of."""
+
+    measured: tuple[Measured, ...]
+    provenances: Mapping[str, MethodProvenance] = field(default_factory=dict)
+    """Maps ids of methods to what is known of their submission and verification."""
+    outsiders: tuple[Outsider, ...] = ()
+
+    def provenance(self, method_id: str) -> MethodProvenance:
+        """Return a method's provenance, empty if nothing is known."""
+        return self.provenances.get(method_id, MethodProvenance())
+
+
+@dataclass(frozen=True)
+class ShippedBoards:
+    """Holds the contents of all boards by protocol, with the commit of their records and its time."""
+
+    commit: str
+    created_utc: str
+    boards: dict[str, BoardContent]
+    release: str = ""
+    """Name of the release that it was taken from; empty for the registry that came with the package."""
+
+    def __str__(self) -> str:
+        name = f"release {self.release}" if self.release else "the boards that came with sgbench"
+        return f"{name}, {self.created_utc[:10]}, commit {self.commit[:12]}"
+
+
+@cache
+def _adapter() -> TypeAdapter[ShippedBoards]:
+    return TypeAdapter(ShippedBoards)
+
+
+def pack(registry: ShippedBoards) -> bytes:
+    """Encode a registry as compressed JSON; equal registries give equal bytes."""
+    return lzma.compress(_adapter().dump_json(registry), preset=9 | lzma.PRESET_EXTREME)
+
+
+def read_shipped(path: Path) -> ShippedBoards:
+    """Read a registry and check each of its values."""
+    try:
+        return _adapter().validate_json(unpacked(path, read_bytes(path, limit=MAX_BYTES)))
+    except ValidationError as error:
+        raise InputError(f"{path}: is no registry: {first_problem(error)}; {REMEDY}") from error
+
+
+def updated_path() -> Path:
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return Path(os.environ.get("SGBENCH_REGISTRY") or data / "sgbench" / FILE)
+
+
+def installed() -> tuple[Path, Layout]:
+    """Return path and layout of the boards that are used when no folder is named.
+
+    These are the newest of the installed and the shipped registry, or the leaderboards folder of a checkout. An
+    installed one that cannot be read, since it is damaged or of a newer version, is passed over with a line on
+    standard error.
+    """
+    shipped = Path(__file__).resolve().parent.parent / FILE
+    checkout = conf_dir().parent / "leaderboards"
+    dates = {shipped: read_shipped(shipped).created_utc} if shipped.is_file() else {}
+    own = updated_path()
+    if own.is_file():
+        try:
+            dates = {own: read_shipped(own).created_utc, **dates}
+        except InputError as error:
+            sys.stderr.write(f"sgbench: passed over: {one_printable_line(error)}\n")
+    if dates:
+        return max(dates, key=lambda path: dates[path]), "registry"
+    if checkout.is_dir():
+        return checkout, "leaderboards"
+    raise InputError(f"{shipped}: no registry came with this package; install sgbench anew")
+
 
 MANY = 1000
 """Fewest records that are read by several processes, which take time to start."""

@@ -9,7 +9,7 @@ from sgbench.reproduction.definition import Ablation
 from sgbench.reproduction.runs import ReproductionResult
 from sgbench.reproduction.verdict import ROUNDING, Judged
 from sgbench.tables import NONE
-from sgbench.tables.markdown import markdown
+from sgbench.tables.markup import markdown
 
 COMMAND = "sgbench reproduce all --stored --update docs/reproductions.md"
 SHOWN_METHODS = 4

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from sgbench.errors import InputError, one_printable_line, printable
 from sgbench.leaderboard.deviation import ProtocolReference, References, deviation
-from sgbench.leaderboard.store.outputs import Outputs
-from sgbench.leaderboard.store.prediction_tables import (
+from sgbench.leaderboard.store.predictions import (
     Judge,
+    Outputs,
     PredictionTable,
     claim_of,
     parse_prediction_table,

@@ -13,10 +13,15 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.leaderboard.store.method_provenance import SUBMISSIONS
 from sgbench.leaderboard.store.objects import Objects
-from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.leaderboard.store.outside import EXTERNAL
-from sgbench.leaderboard.store.prediction_tables import PredictionTable, parse_prediction_table, targets_apart
-from sgbench.leaderboard.store.predictions import Floats, Predictions
+from sgbench.leaderboard.store.predictions import (
+    Floats,
+    Outputs,
+    Predictions,
+    PredictionTable,
+    parse_prediction_table,
+    targets_apart,
+)
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord

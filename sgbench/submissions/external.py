@@ -7,9 +7,14 @@ from typing import NamedTuple
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import ProtocolReference, References
-from sgbench.leaderboard.store.outputs import Outputs
-from sgbench.leaderboard.store.prediction_tables import Judge, PredictionTable, parse_prediction_table
-from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, Predictions
+from sgbench.leaderboard.store.predictions import (
+    MAX_PREDICTION_BYTES,
+    Judge,
+    Outputs,
+    Predictions,
+    PredictionTable,
+    parse_prediction_table,
+)
 from sgbench.records.files import read_bytes, to_json
 from sgbench.records.submission import SUBMISSION_VERSION, ExternalRecord, Submission, external_id
 from sgbench.submissions.make import Author, SubmissionSummary, head_of, write

@@ -10,10 +10,10 @@ from pathlib import Path
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.audits import AUDIT
-from sgbench.leaderboard.store.kept import KINDS, place_of_file
+from sgbench.leaderboard.store.integrity import KINDS, place_of_file
 from sgbench.leaderboard.store.method_provenance import SUBMISSIONS, Provenances, place_of, read_provenances
 from sgbench.leaderboard.store.objects import Objects
-from sgbench.leaderboard.store.prediction_tables import claim_of
+from sgbench.leaderboard.store.predictions import claim_of
 from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import protocols

@@ -7,8 +7,7 @@ from dataclasses import replace
 from html import escape
 
 from sgbench.errors import InputError, printable
-from sgbench.tables.html import as_html
-from sgbench.tables.latex import as_latex
+from sgbench.tables.markup import as_html, as_latex
 from sgbench.tables.table import Table
 from sgbench.tables.text import aligned, few
 

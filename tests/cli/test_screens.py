@@ -11,7 +11,7 @@ import pytest
 
 from sgbench.cli import doctor
 from sgbench.cli.common import print_lines, wrapped
-from sgbench.leaderboard import processes
+from sgbench.leaderboard import contents
 from sgbench.tables import aligned
 from tests.golden import screens
 from tests.rooms import ROOT
@@ -25,7 +25,7 @@ WIDTH_ALONE = ("list", "list surrogate", "cite surrogate/atan", "doctor")
 @pytest.mark.parametrize("command", screens.COMMANDS)
 def test_a_screen_of_80_columns(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Must match: the kept screen (`make golden` rewrites it), whose lines fit; a command is pasted as one line."""
-    monkeypatch.setattr(processes, "processors", lambda: 1)
+    monkeypatch.setattr(contents, "processors", lambda: 1)
     screen = screens.printed(command)
     assert screen == screens.known()[command]
     wide = [line for line in screen.splitlines() if len(line) > screens.COLUMNS and "sgbench " not in line]

@@ -23,8 +23,7 @@ from sgbench.datasets.checks import check
 from sgbench.datasets.formats.mat import read_mat
 from sgbench.datasets.qtdb import FILES, Qtdb
 from sgbench.errors import InputError
-from sgbench.leaderboard.store.prediction_tables import check_predictions
-from sgbench.leaderboard.store.predictions import parse_predictions
+from sgbench.leaderboard.store.predictions import check_predictions, parse_predictions
 from sgbench.losses.label_per_step import LabelPerStep
 from sgbench.losses.per_step import PerStep
 from sgbench.records.files import parse_model, to_json

@@ -18,8 +18,8 @@ from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.pages.audit_section import audit_statements
-from sgbench.leaderboard.pages.explain import explain, find_row
+from sgbench.leaderboard.pages.checked import audit_statements
+from sgbench.leaderboard.pages.explain import explain_rows, find_row
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.store.audits import AUDIT, read_audit, tolerance_in_use, tolerance_of, verdicts
@@ -192,11 +192,11 @@ def test_own_rows_that_fail_lose_their_rank(copy: Path) -> None:
     """A row without a submission keeps its rank unseen, and has none once a seed does not agree."""
     found = put(copy, audit([retraining(OWN, 0, claims(OWN)[0], 0.1)]))
     assert {row.method_id for row in found.claimed} == {OWN, SUBMITTED}
-    said = explain(found, find_row(found, OWN), find_row(found, SUBMITTED), hits={}).short
+    said = explain_rows(found, find_row(found, OWN), find_row(found, SUBMITTED), hits={}).short
     assert lines_naming("\n".join(said), "A", "no rank", "retrained", "seed 0")
     assert lines_naming("\n".join(said), "B", "no rank yet")
     ranked = [row for row in found.rows if row.rank][:2]
-    assert not any("no rank" in line for line in explain(found, *ranked, hits={}).sentences)
+    assert not any("no rank" in line for line in explain_rows(found, *ranked, hits={}).sentences)
 
 
 def shown(share: float) -> float:

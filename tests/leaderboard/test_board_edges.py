@@ -18,10 +18,10 @@ from registry.__main__ import main as keep
 from sgbench.cli.main import main
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.families import AcrossTasks, FamilySummary, Tuned
-from sgbench.leaderboard.pages.explain import explain
+from sgbench.leaderboard.pages.brief import energy_lines
+from sgbench.leaderboard.pages.explain import explain_rows
 from sgbench.leaderboard.pages.picture import mean_ranks, profiles, tuning_curves
 from sgbench.leaderboard.pages.table import to_markdown
-from sgbench.leaderboard.pages.terminal import energy_lines
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.score import Measure
 from sgbench.plots import style
@@ -67,7 +67,7 @@ def words_of(found: Board) -> tuple[str, str, str]:
     page = to_markdown(found, layout="runs").split("## Beside networks without spikes")[1].split("## ")[0]
     (line,) = [line for line in page.splitlines() if "`atan(width_fwhm=1)`" in line]
     (shown,) = [line for line in energy_lines(found, None) if line.startswith("atan")]
-    sentences = " ".join(explain(found, found.rows[0], found.rows[1], hits={}).sentences)
+    sentences = " ".join(explain_rows(found, found.rows[0], found.rows[1], hits={}).sentences)
     return [cell.strip() for cell in line.split("|")][5], shown.split()[5], sentences
 
 

@@ -16,10 +16,9 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.pages.table import to_markdown
-from sgbench.leaderboard.pages.values import to_csv
+from sgbench.leaderboard.pages.table import to_csv, to_markdown
 from sgbench.leaderboard.rows import Board
-from sgbench.leaderboard.store.forged import forged_verifications
+from sgbench.leaderboard.store.integrity import forged_verifications
 from sgbench.leaderboard.store.method_provenance import read_provenances
 from sgbench.leaderboard.store.tree import RecordTree
 from tests.messages import lines_naming

@@ -8,8 +8,7 @@ import re
 
 from sgbench.leaderboard.pages.brief import brief_head, row_table
 from sgbench.leaderboard.pages.columns import Form, board_columns, columns_in
-from sgbench.leaderboard.pages.table import to_markdown
-from sgbench.leaderboard.pages.values import to_csv
+from sgbench.leaderboard.pages.table import to_csv, to_markdown
 from sgbench.leaderboard.rows import Board
 from tests.leaderboard.factory import CLASSES, make_board, protocol, target
 from tests.leaderboard.gallery import gallery

@@ -10,7 +10,7 @@ import pytest
 
 from sgbench.cli.main import main
 from sgbench.errors import InputError
-from sgbench.leaderboard.pages.explain import explain, find_row
+from sgbench.leaderboard.pages.explain import explain_rows, find_row
 from sgbench.leaderboard.rows import Board
 from tests.cli.filled_sweeps import SLOPES, fill
 from tests.leaderboard.factory import CLASSES, make_board, method, network_counts, protocol, record, target
@@ -42,7 +42,7 @@ def board() -> Board:
 
 def said(board: Board, a: str, b: str, hits=None) -> str:
     """All sentences."""
-    return " ".join(explain(board, find_row(board, a), find_row(board, b), hits=hits or {}).sentences)
+    return " ".join(explain_rows(board, find_row(board, a), find_row(board, b), hits=hits or {}).sentences)
 
 
 def test_better(board: Board) -> None:
@@ -56,7 +56,7 @@ def test_better(board: Board) -> None:
 
 def test_in_short_it_is_a_table_and_three_sentences(board: Board) -> None:
     """By hand: the means of the five seeds, 15 spikes against half as many, and no price list tells the loss."""
-    found = explain(board, find_row(board, "atan"), find_row(board, "triangle"), hits={})
+    found = explain_rows(board, find_row(board, "atan"), find_row(board, "triangle"), hits={})
     figures = {name: (a, b) for name, a, b in found.table}
     assert figures["test accuracy, %"] == ("95.80", "91.00")
     assert figures["spikes"] == ("15", "7.5")
@@ -101,7 +101,7 @@ def test_names(board: Board) -> None:
     with pytest.raises(InputError, match="did you mean 'atan'"):
         find_row(board, "atann")
     with pytest.raises(InputError, match="both are method"):
-        explain(board, row, row, hits={})
+        explain_rows(board, row, row, hits={})
 
 
 def test_command_on_the_committed_board(capsys: pytest.CaptureFixture[str]) -> None:

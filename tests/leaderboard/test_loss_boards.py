@@ -21,10 +21,9 @@ from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import ProtocolReference, compose_reference
 from sgbench.leaderboard.families import across_tasks
-from sgbench.leaderboard.pages.explain import explain
+from sgbench.leaderboard.pages.explain import explain_rows
 from sgbench.leaderboard.pages.picture import picture_of, png
-from sgbench.leaderboard.pages.table import to_markdown
-from sgbench.leaderboard.pages.values import to_csv
+from sgbench.leaderboard.pages.table import to_csv, to_markdown
 from sgbench.leaderboard.rows import Board, measure
 from sgbench.leaderboard.score import Measure
 from sgbench.records.record import RunRecord
@@ -98,7 +97,7 @@ def test_explained_in_losses():
     """Expected: the smaller loss is better, by the difference B - A; must differ: the other way round."""
     found = board()
     a, b, _ = found.rows
-    said, back = explain(found, a, b, hits={}), explain(found, b, a, hits={})
+    said, back = explain_rows(found, a, b, hits={}), explain_rows(found, b, a, hits={})
     assert (said.verdict, back.verdict) == ("better", "worse")
     assert said.difference == pytest.approx(np.mean(LOSSES["triangle"]) - np.mean(LOSSES["atan"]))
     text = " ".join(said.sentences)

@@ -13,7 +13,7 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.leaderboard.board import rebuild
 from sgbench.leaderboard.deviation import compose_reference
-from sgbench.leaderboard.store.kept import lost_files
+from sgbench.leaderboard.store.integrity import lost_files
 from sgbench.leaderboard.store.method_provenance import read_provenances
 from tests.leaderboard.factory import record, write_board_record
 from tests.leaderboard.handed_in import sgbench

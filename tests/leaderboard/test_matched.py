@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sgbench.leaderboard.matched import MOST_DUELS, compare_energies, matched_rows, rate_text
-from sgbench.leaderboard.pages.explain import explain, find_row
+from sgbench.leaderboard.pages.explain import explain_rows, find_row
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.rows import Board
 from sgbench.records.counts import Count
@@ -115,16 +115,16 @@ def test_explain_says_whose_energy_is_lower() -> None:
     """The same figures in sentences, and the other way round."""
     sure = board(chip("wide", EVENTS))
     a, b = find_row(sure, "atan"), find_row(sure, "triangle")
-    text = " ".join(explain(sure, a, b, hits={}).sentences)
+    text = " ".join(explain_rows(sure, a, b, hits={}).sentences)
     assert lines_naming(text, "A needs more energy than B", "1 price list", "low", "high")
     other = "the same network without spikes (run once a sample)"
     assert lines_naming(text, other, "28.7", "27.5 to 29.4")
     assert lines_naming(text, "A", "1 of 1")
-    assert "A needs less energy than B" in " ".join(explain(sure, b, a, hits={}).sentences)
+    assert "A needs less energy than B" in " ".join(explain_rows(sure, b, a, hits={}).sentences)
     torn = board(
         chip("events", {"accumulate": (1, 1, 1)}), chip("both", {"accumulate": (1, 1, 1), "spike_sent": (5, 1, 20)})
     )
-    text = " ".join(explain(torn, find_row(torn, "atan"), find_row(torn, "triangle"), hits={}).sentences)
+    text = " ".join(explain_rows(torn, find_row(torn, "atan"), find_row(torn, "triangle"), hits={}).sentences)
     assert lines_naming(text, "A under 25 %")
 
 

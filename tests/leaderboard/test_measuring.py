@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sgbench.leaderboard import contents, processes
+from sgbench.leaderboard import contents
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.store.reading import Finding, RecordFile
@@ -35,7 +35,7 @@ def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_text("{")
     alone = show(RecordTree(tmp_path, layout, REFERENCES))
     monkeypatch.setattr(contents, "MANY", 1)
-    monkeypatch.setattr(processes, "processors", lambda: 2)
+    monkeypatch.setattr(contents, "processors", lambda: 2)
     together = show(RecordTree(tmp_path, layout, REFERENCES))
     assert together == alone
     assert [Finding(str(path), alone.findings[0].reason)] == list(alone.findings)

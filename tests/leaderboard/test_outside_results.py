@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sgbench.leaderboard.deviation import compose_reference
-from sgbench.leaderboard.pages.terminal import outsider_cells
+from sgbench.leaderboard.pages.brief import outsider_cells
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.method_provenance import MethodProvenance, place
 from sgbench.leaderboard.store.outside import Outsider

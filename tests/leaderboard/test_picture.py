@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from sgbench.errors import InputError, SgbenchError
 from sgbench.leaderboard import board as boards
-from sgbench.leaderboard import contents, processes
+from sgbench.leaderboard import contents
 from sgbench.leaderboard.board import build, check, show
 from sgbench.leaderboard.pages import picture as pictures
 from sgbench.leaderboard.pages.picture import digest, picture_of, png, read_digest, stale
@@ -94,7 +94,7 @@ def test_a_large_tree_is_built_as_a_small_one(tmp_path: Path, monkeypatch: pytes
     alone = [Path(name).read_bytes() for name in built.files]
     monkeypatch.setattr(contents, "MANY", 1)
     monkeypatch.setattr(boards, "MANY_ROWS", 2)
-    monkeypatch.setattr(processes, "processors", lambda: 2)
+    monkeypatch.setattr(contents, "processors", lambda: 2)
     [again], _ = build(RecordTree(tmp_path, "leaderboards", REFERENCES))
     assert [Path(name).read_bytes() for name in again.files] == alone
     assert check(tmp_path, references=REFERENCES)[1] == ()
@@ -104,7 +104,7 @@ def test_a_large_tree_is_built_as_a_small_one(tmp_path: Path, monkeypatch: pytes
 def test_drawing_that_was_ended_is_an_error_of_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board) -> None:
     """As when the system takes back memory: no picture, and no process left."""
     monkeypatch.setattr(boards, "MANY_ROWS", 2)
-    monkeypatch.setattr(processes, "processors", lambda: 2)
+    monkeypatch.setattr(contents, "processors", lambda: 2)
     monkeypatch.setattr(pictures, "board_figure", lambda _: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(SgbenchError, match="process that draws"):
         build(RecordTree(tmp_path, "leaderboards", REFERENCES))

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgbench.leaderboard.pages.explain import explain
+from sgbench.leaderboard.pages.explain import explain_rows
 from sgbench.leaderboard.pages.sections import statements
 from sgbench.statistics.pairs import all_pairs, holm
 from sgbench.statistics.rank_places import RankPlace, _bars, _ends, _letters_of, places
@@ -114,7 +114,7 @@ def test_unlike_letters_do_not_prove_a_difference() -> None:
     assert [row.rank.groups for row in board.rows if row.rank] == ["", "a", "a"]
     text = " ".join(itertools.chain(*statements(board)))
     assert lines_naming(text, "2 pairs", "1 differ")
-    verdicts = [explain(board, first, other, hits={}).verdict for other in (second, third)]
+    verdicts = [explain_rows(board, first, other, hits={}).verdict for other in (second, third)]
     assert verdicts == ["better", "no significant difference"]
     alone = make_board(records[:10], protocol=protocol(), targets={}, classes=10)
     assert "without a letter in common" not in " ".join(itertools.chain(*statements(alone)))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from sgbench.errors import InputError, StorageError
-from sgbench.leaderboard.processes import in_processes
+from sgbench.leaderboard.contents import in_processes
 
 PARTS = [[f"{part}{number}" for number in range(3)] for part in "abcde"]
 

@@ -15,13 +15,11 @@ import pytest
 import sgbench
 from sgbench.cli.main import main
 from sgbench.errors import InputError
-from sgbench.leaderboard import shipped as room
+from sgbench.leaderboard import contents as room
 from sgbench.leaderboard.board import show
-from sgbench.leaderboard.contents import contents_of, make_shipped
+from sgbench.leaderboard.contents import contents_of, installed, make_shipped, pack, read_shipped
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.pages.table import to_markdown
-from sgbench.leaderboard.pages.values import to_csv
-from sgbench.leaderboard.shipped import installed, pack, read_shipped
+from sgbench.leaderboard.pages.table import to_csv, to_markdown
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records import files
 from tests.messages import lines_naming, raises_naming

@@ -19,11 +19,10 @@ from registry.__main__ import main as keep
 from registry.release_command import pack_release
 from sgbench.cli.main import main
 from sgbench.errors import InputError
-from sgbench.leaderboard.releases import archive as room
-from sgbench.leaderboard.releases.archive import MANIFEST, folder_of, unpack_release
-from sgbench.leaderboard.releases.make import ReleaseHeading, release_files, row_changes
-from sgbench.leaderboard.releases.verify import fetch_release, verify_release
-from sgbench.leaderboard.shipped import FILE, read_shipped
+from sgbench.leaderboard.contents import FILE, read_shipped
+from sgbench.leaderboard.releases import verify as room
+from sgbench.leaderboard.releases.make import MANIFEST, ReleaseHeading, release_files, row_changes
+from sgbench.leaderboard.releases.verify import fetch_release, folder_of, unpack_release, verify_release
 from sgbench.records.release import EarlierRelease, Release, ReleasedRow
 from tests.messages import lines_naming
 

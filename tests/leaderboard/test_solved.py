@@ -10,10 +10,9 @@ import pytest
 from scipy.stats import boschloo_exact
 
 from sgbench.leaderboard.pages.brief import brief_cells, brief_head
-from sgbench.leaderboard.pages.explain import explain
+from sgbench.leaderboard.pages.explain import explain_rows
 from sgbench.leaderboard.pages.solved_section import solved_text
-from sgbench.leaderboard.pages.table import to_markdown
-from sgbench.leaderboard.pages.values import to_csv
+from sgbench.leaderboard.pages.table import to_csv, to_markdown
 from sgbench.leaderboard.rows import Board
 from tests.leaderboard.factory import CLASSES, make_board, method, protocol, record, target
 from tests.messages import lines_naming
@@ -64,7 +63,7 @@ def test_pairs_are_compared_by_boschloo() -> None:
     page = to_markdown(board(0.9), layout="runs")
     line = next(line for line in page.splitlines() if line.startswith("| `sigmoid") and "100 (" in line)
     assert float(line.rsplit("|", 2)[1]) == pytest.approx(min(1.0, 3 * raw[3, 0]), rel=0.05)
-    told = explain(board(0.9), board(0.9).rows[0], board(0.9).rows[2], hits={}).sentences
+    told = explain_rows(board(0.9), board(0.9).rows[0], board(0.9).rows[2], hits={}).sentences
     assert lines_naming("\n".join(told), "A solves", "3 of 3", "Boschloo")
 
 

@@ -17,8 +17,7 @@ from sgbench.energy.price import load_targets
 from sgbench.leaderboard.costs import NOT_RUN
 from sgbench.leaderboard.differing_settings import call, names_apart, parameter_text, varying_parameters
 from sgbench.leaderboard.pages.picture import digest, picture_of, png, stale
-from sgbench.leaderboard.pages.table import to_markdown
-from sgbench.leaderboard.pages.values import to_csv, to_json
+from sgbench.leaderboard.pages.table import to_csv, to_json, to_markdown
 from sgbench.leaderboard.rows import Board
 from sgbench.records.counts import Count
 from sgbench.records.energy import EnergyTarget

@@ -17,9 +17,8 @@ from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import ProtocolReference, References, deviation
 from sgbench.leaderboard.pages.brief import brief_cells, row_table
 from sgbench.leaderboard.pages.columns import OTHER_DATA, UNACCEPTED
-from sgbench.leaderboard.pages.explain import explain
-from sgbench.leaderboard.pages.table import to_markdown
-from sgbench.leaderboard.pages.values import to_csv, to_json
+from sgbench.leaderboard.pages.explain import explain_rows
+from sgbench.leaderboard.pages.table import to_csv, to_json, to_markdown
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.record import RunRecord
@@ -122,8 +121,8 @@ def test_rows_on_other_files_have_no_rank(tmp_path: Path) -> None:
     assert "accepted, other files" in " ".join(brief_cells(board.rows[2], board))
     first, second, other, *_ = board.rows
     said = "A and B rest on different files"
-    assert said in " ".join(explain(board, first, other, hits={}).short)
-    assert said not in " ".join(explain(board, first, second, hits={}).short)
+    assert said in " ".join(explain_rows(board, first, other, hits={}).short)
+    assert said not in " ".join(explain_rows(board, first, second, hits={}).short)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from registry.site.files import Page
 from registry.site.pages import site_files
-from registry.site.render import render_page
+from registry.site.render import Page, render_page
 from registry.site.sources import Sources, read_sources
 from sgbench.composition import catalogue
 from sgbench.records.record import RunRecord

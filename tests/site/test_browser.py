@@ -15,8 +15,8 @@ import pytest
 
 from registry.site.build import build_site
 from registry.site.sources import SiteExtras, pictures_in, shipped_advice
+from sgbench.leaderboard.api import explain_two
 from sgbench.leaderboard.deviation import References, compose_reference
-from sgbench.leaderboard.explaining import explain_two
 from sgbench.leaderboard.store.tree import RecordTree
 from tests.leaderboard.factory import record, write_board_record
 from tests.messages import lines_naming

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from registry.site.files import SiteFile
 from registry.site.folder import MANIFEST, compare_site, found_in, links_docs, write_site
 from registry.site.pictures import SMALL_END, digest_in, small_drawing
+from registry.site.render import SiteFile
 from registry.site.sources import pictures_in, pictures_of
 from sgbench.errors import InputError, StorageError
 from sgbench.plots.style import numbers_text

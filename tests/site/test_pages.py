@@ -17,20 +17,20 @@ from scipy.stats import t
 
 from registry.site.across import compare_surrogates
 from registry.site.answer import answer_of, listed
-from registry.site.method_curves import curve_charts
+from registry.site.method_tables import curve_charts
 from registry.site.pages import MAP, site_files, study_charts
 from registry.site.pictures import size_in
+from registry.site.protocol_charts import _charts
 from registry.site.protocols import protocol_files
 from registry.site.render import DOCS_SECTIONS
 from registry.site.reproductions import reproductions_of
 from registry.site.sources import SiteExtras, read_sources
 from registry.site.texts import text_pages
-from registry.site.tuning_maps import _charts
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.families import AcrossTasks
-from sgbench.leaderboard.pages.explain import explain
+from sgbench.leaderboard.pages.explain import explain_rows
 from sgbench.leaderboard.pages.sections import evidence, statements
-from sgbench.leaderboard.pages.values import to_csv
+from sgbench.leaderboard.pages.table import to_csv
 from sgbench.plots.layout import laid_out
 from sgbench.recommendation.advice import advise
 from sgbench.recommendation.answer import MeasuredNetwork, read_answer
@@ -40,9 +40,8 @@ from sgbench.reproduction.definition import Reproduction
 from sgbench.reproduction.runs import ReproductionResult
 from sgbench.reproduction.verdict import Judged
 from sgbench.statistics.intervals import summarise
-from sgbench.tables.table import Cell, Table, numbers
+from sgbench.tables.table import Cell, Table, as_csv, as_json, numbers
 from sgbench.tables.table import texts as columns
-from sgbench.tables.values import as_csv, as_json
 from study.reporting.pages.regime_map import CAPTION as MAP_CAPTION
 from tests.leaderboard.factory import method, record
 from tests.messages import lines_naming
@@ -412,7 +411,7 @@ def test_the_script_of_a_method_has_what_two_are_compared_by(tmp_path: Path) -> 
     assert (first_line, last) == ("(self.methods ??= []).push(", ");")
     value = json.loads(told)
     assert value["scores"] == pytest.approx({str(seed): 100 * score for seed, score in first.scores.items()})
-    rows = explain(board, first, second, hits={}).table[1:]
+    rows = explain_rows(board, first, second, hits={}).table[1:]
     assert {name: value["figures"].get(name, first.method_id) for name, *_ in rows} == {
         name: text for name, text, _ in rows
     }

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from sgbench.leaderboard.deviation import ProtocolReference
-from sgbench.leaderboard.store.outputs import Outputs
-from sgbench.leaderboard.store.prediction_tables import PredictionTable
+from sgbench.leaderboard.store.predictions import Outputs, PredictionTable
 from sgbench.records.content import EpochScores
 from sgbench.records.files import to_json
 from sgbench.records.method import identity, method_id

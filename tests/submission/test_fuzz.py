@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.store.outputs import parse_outputs
-from sgbench.leaderboard.store.predictions import parse_predictions
+from sgbench.leaderboard.store.predictions import parse_outputs, parse_predictions
 from sgbench.records.files import parse_model
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog

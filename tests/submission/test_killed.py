@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from registry.accept import accept
-from sgbench.leaderboard.store.kept import hidden_files
+from sgbench.leaderboard.store.integrity import hidden_files
 from sgbench.leaderboard.store.tree import add
 from sgbench.records.files import parse_model
 from sgbench.records.submission import Submission

@@ -10,9 +10,16 @@ import pytest
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import ProtocolReference, compose_reference
-from sgbench.leaderboard.store.outputs import Outputs, parse_outputs
-from sgbench.leaderboard.store.prediction_tables import ScoreClaim, parse_prediction_table, require_claim, targets_apart
-from sgbench.leaderboard.store.predictions import Predictions, parse_predictions
+from sgbench.leaderboard.store.predictions import (
+    Outputs,
+    Predictions,
+    ScoreClaim,
+    parse_outputs,
+    parse_prediction_table,
+    parse_predictions,
+    require_claim,
+    targets_apart,
+)
 from sgbench.submissions.copies import is_copy
 from sgbench.submissions.verify.verdict import agreement, loss_of, score_again
 from tests.messages import missing

@@ -11,7 +11,7 @@ import pytest
 
 import sgbench
 from sgbench.cli.main import main
-from sgbench.tables.latex import ESCAPES, as_latex, escape
+from sgbench.tables.markup import ESCAPES, as_latex, escape
 from sgbench.tables.table import Cell, Note, Table, number, numbers, texts
 from tests.rooms import ROOT
 

@@ -15,8 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fastspiking import scan, snntorch
 from registry.site.entry_facts import facts_of, presets_by_entry
-from registry.site.files import SiteFile
 from registry.site.pictures import digest_in, small_drawing
+from registry.site.render import SiteFile
 from sgbench.composition import catalogue
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.compose import compose

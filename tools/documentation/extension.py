@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from registry.site.search import DOCS_LIST, Findable, as_script
+from registry.site.pages import DOCS_LIST, Findable, as_script
 from tools.catalogue_pages.pages import write as write_catalogue
 from tools.documentation.api import ENGINES, PACKAGE, api_pages, has_page, page_of
 

@@ -7,9 +7,8 @@ from typing import Literal
 
 from sgbench.energy.price import BoundedValue
 from sgbench.leaderboard.costs import Amount, Energy
-from sgbench.leaderboard.pages.checked import is_loose, repeats_text, trust_text
+from sgbench.leaderboard.pages.checked import is_loose, repeats_text, seeds_of, trust_text
 from sgbench.leaderboard.pages.sections import tried_text
-from sgbench.leaderboard.pages.seeds import seeds_of
 from sgbench.leaderboard.pages.solved_section import has_solved, solved_share, solved_text
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure

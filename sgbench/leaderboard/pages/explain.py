@@ -78,7 +78,7 @@ def why_no_samples(reference: ProtocolReference) -> str | None:
     return "the steps of one sample depend on each other" if reference.labels_steps else None
 
 
-def explain(
+def explain_rows(
     board: Board, a: MethodRow, b: MethodRow, *, hits: Mapping[str, Hits], no_samples: str | None = None
 ) -> Explanation:
     """Compare two methods of a board in sentences.

@@ -6,9 +6,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sgbench.leaderboard.pages.audit_section import audit_statements, draw_table, fresh_table
-from sgbench.leaderboard.pages.checked import checked_text
-from sgbench.leaderboard.pages.seeds import seeds_of
+from sgbench.leaderboard.pages.checked import audit_statements, checked_text, draw_table, fresh_table, seeds_of
 from sgbench.leaderboard.pages.solved_section import COMPARED, has_solved, solved_rows, solved_statement
 from sgbench.leaderboard.pages.tuning_section import ABOUT, UNEQUAL, have_one_budget, search_table, searches
 from sgbench.leaderboard.rows import Board, MethodRow
@@ -21,7 +19,7 @@ from sgbench.statistics.equivalence import detectable_difference, pairs_needed, 
 from sgbench.statistics.pairs import Comparison, compare, probability_of_improvement
 from sgbench.statistics.rank_places import ABOUT_LETTERS
 from sgbench.tables import NONE, code, number_text, p_text, prose
-from sgbench.tables.markdown import markdown
+from sgbench.tables.markup import markdown
 
 SURE = 0.75  # the P(A > B) from which Bouthillier et al. call a difference meaningful
 MIN_PAIR = 2  # fewest seeds of a test

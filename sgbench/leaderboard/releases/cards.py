@@ -10,7 +10,7 @@ from typing import Any
 
 from sgbench.records.release import ReleasedRow, RowChange
 from sgbench.tables import counted
-from sgbench.tables.markdown import markdown
+from sgbench.tables.markup import markdown
 
 TITLE = "sgbench boards"
 ABOUT = (

@@ -15,7 +15,6 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.pages.brief import brief_latex
 from sgbench.leaderboard.pages.checked import checked_text
 from sgbench.leaderboard.pages.export import NUMBER, TEXT, Listings, encode, to_table
-from sgbench.leaderboard.releases.archive import MANIFEST
 from sgbench.leaderboard.releases.cards import cards
 from sgbench.leaderboard.rows import Board, Measured, MethodRow
 from sgbench.leaderboard.store.reading import Finding
@@ -24,8 +23,7 @@ from sgbench.leaderboard.store.tree import RecordTree, protocols, read_methods
 from sgbench.records.files import read_bytes, to_json
 from sgbench.records.release import MAX_FILE_BYTES, EarlierRelease, Part, Release, ReleasedFile, ReleasedRow, RowChange
 from sgbench.tables import NONE
-from sgbench.tables.table import Cell, Table, numbers, texts
-from sgbench.tables.values import as_csv, as_json, value
+from sgbench.tables.table import Cell, Table, as_csv, as_json, numbers, texts, value
 
 DESCRIBED = ("board", "id", "method", "part", "measure", "alike", "division", "checked")
 COSTS = ("parameters", "spikes", "synaptic_operations", "training_s")
@@ -113,6 +111,7 @@ EXPORTS: dict[str, Export] = {
 """Maps each format to the function that writes the rows of boards in it."""
 
 
+MANIFEST = "manifest.json"
 BOARDS = "leaderboards"
 ROWS, RECORDS = "rows.csv", "records.csv"
 

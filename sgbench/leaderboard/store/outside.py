@@ -6,7 +6,7 @@ from pathlib import Path
 from sgbench.errors import InputError
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.method_provenance import MethodProvenance, Provenances
-from sgbench.leaderboard.store.prediction_tables import claim_of
+from sgbench.leaderboard.store.predictions import claim_of
 from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.method import by_method

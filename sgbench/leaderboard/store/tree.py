@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.store.prediction_tables import check_predictions
+from sgbench.leaderboard.store.predictions import check_predictions
 from sgbench.leaderboard.store.reading import ChoosesSettingsError, Finding, Layout, RecordFile, RecordReader, finding
 from sgbench.leaderboard.store.sources import require_same_source, row_beside, source_of
 from sgbench.leaderboard.store.stored import (

@@ -23,8 +23,7 @@ from sgbench.study_runner.judge.decide import FALSE_SIMULATED, LOOKS, MARGIN, Re
 from sgbench.study_runner.judge.trial import CALIBRATED, OWN_BEST, JudgedCandidate, TaskTrial, hours_of
 from sgbench.study_runner.run import HOUR_S
 from sgbench.tables import NONE, number_text
-from sgbench.tables.latex import as_latex
-from sgbench.tables.markdown import as_markdown
+from sgbench.tables.markup import as_latex, as_markdown
 from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.store.prediction_tables import (
+from sgbench.leaderboard.store.predictions import (
     ROUNDING,
     SAME_LOSS,
     PredictionTable,

@@ -13,9 +13,13 @@ from fastspiking.signals.trajectory import Trajectory, scored_target
 from sgbench.datasets.batches import SpikingData
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import ProtocolReference, References
-from sgbench.leaderboard.store.outputs import Outputs
-from sgbench.leaderboard.store.prediction_tables import PredictionTable, parse_prediction_table, same_steps
-from sgbench.leaderboard.store.predictions import Predictions
+from sgbench.leaderboard.store.predictions import (
+    Outputs,
+    Predictions,
+    PredictionTable,
+    parse_prediction_table,
+    same_steps,
+)
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, RunSpec
 from sgbench.submissions.verify.network import load_weights, misfits, summary

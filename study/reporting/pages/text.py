@@ -13,7 +13,7 @@ from sgbench.plots.style import numbers_digest
 from sgbench.records.record import RunRecord
 from sgbench.study_runner.cells import Cell
 from sgbench.tables import NONE, decimal_text, number_text, p_text
-from sgbench.tables.markdown import markdown
+from sgbench.tables.markup import markdown
 from study.reporting.verdicts import Item
 
 if TYPE_CHECKING:
