@@ -1,9 +1,9 @@
 """Runs a user's own spiking network on sgbench's engine, as its author wrote it.
 
 `accelerate` works like a tracing compiler. The first call of each form is recorded as a straight line of operations
-(`traced.record`), from which what repeats in each time step is found (`traced.schedule`) and runs for all steps at
-once, neurons on the engine (`traced.plan`). A later call replays that plan if its input has the same form and all
-else that the recorded call read is unchanged (`traced.guards`); otherwise it is recorded anew, or runs as written.
+(`replay.record`), from which what repeats in each time step is found (`replay.schedule`) and runs for all steps at
+once, neurons on the engine (`replay.plan`). A later call replays that plan if its input has the same form and all
+else that the recorded call read is unchanged (`replay.guards`); otherwise it is recorded anew, or runs as written.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from torch import Tensor, nn
 
 from fastspiking.choose import ENGINES
 from fastspiking.layer import traced
+from fastspiking.replay.guards import Guards
+from fastspiking.replay.plan import PartRun, Plan
+from fastspiking.replay.record import Recorded, record
+from fastspiking.replay.recordable import reason_to_bypass
+from fastspiking.replay.simplify import simplify
+from fastspiking.replay.trace import Leaf, Meta, NotReplayable, tensors_in
+from fastspiking.replay.verify import NetworkState, difference
 from sgbench.errors import InputError, one_printable_line, suggest
 from sgbench.tables.shown import ShownTable, ShownText
 from sgbench.tables.table import Table, plain_table
-from sgbench.yours.traced.guards import Guards
-from sgbench.yours.traced.plan import PartRun, Plan
-from sgbench.yours.traced.record import Recorded, record
-from sgbench.yours.traced.recordable import reason_to_bypass
-from sgbench.yours.traced.simplify import simplify
-from sgbench.yours.traced.trace import Leaf, Meta, NotReplayable, tensors_in
-from sgbench.yours.traced.verify import NetworkState, difference
+from sgbench.yours.engine_layers import NEURONS
 from sgbench.yours.unroll import UnrolledPass, is_a_step
 
 log = logging.getLogger("sgbench")
@@ -40,6 +41,7 @@ PATIENCE = 4
 """Number of calls in a row that fit no recorded one, after which calls are recorded ever more rarely."""
 MOST_SKIPPED = 1024  # calls that run as written before one is recorded again
 TIMING_ROUNDS = 3
+NO_NEURONS = PartRun("it calls no neurons of snnTorch", "all steps at once in torch", is_step_by_step=False)
 REPLAY_FAILURES = (NotReplayable, InputError, RuntimeError, TypeError, ValueError, LookupError)
 
 
@@ -142,7 +144,7 @@ class Accelerated(nn.Module, ShownTable):
         modules = [(name, type(module), module.training) for name, module in self.network.named_modules()]
         aliases = [id(tensor) for tensor in tensors_in((args, kwargs))]
         try:
-            fingerprint = Guards(self.network).fingerprint((args, kwargs))
+            fingerprint = Guards(self.network, NEURONS).fingerprint((args, kwargs))
         except NotReplayable:
             return None
         same = tuple(aliases.index(each) for each in aliases)
@@ -170,8 +172,8 @@ class Accelerated(nn.Module, ShownTable):
     def _record(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the network as written, remember how the next such call can run, and return its result."""
         self._bypassed = ""
-        before = NetworkState(self.network)
-        recorded = record(self.network, args, kwargs)
+        before = NetworkState(self.network, NEURONS)
+        recorded = record(self.network, args, kwargs, NEURONS)
         entry = self._verified_entry(key, recorded, before, list(tensors_in((args, kwargs))))
         self._entries = [entry, *self._entries][:MOST_PLANS]
         self._refuse([_as_written(entry.why)] if entry.plan is None else entry.plan.by_steps)
@@ -185,12 +187,12 @@ class Accelerated(nn.Module, ShownTable):
         guards = recorded.guards
         if recorded.failed:
             return CacheEntry(key, None, guards, recorded.failed)
-        after = NetworkState(self.network)
+        after = NetworkState(self.network, NEURONS)
         expected = recorded.out, {place: guards.fetch(Leaf("attribute", place), []) for place in recorded.trace.writes}
         try:
             before.put_back()
             simplify(recorded.trace)
-            plan = Plan(self.network, recorded.trace, self.engine)
+            plan = Plan(self.network, recorded.trace, self.engine, NEURONS)
             tensors = {ref: guards.fetch(leaf, inputs) for ref, leaf in plan.leaves.items()}
             found = plan.run(inputs, guards.fetch)
             why = difference(expected, found, [each for each in tensors.values() if each.requires_grad])
@@ -211,7 +213,7 @@ class Accelerated(nn.Module, ShownTable):
     @property
     def _runs(self) -> list[PartRun]:
         plan = None if self.as_written else self._entries[0].plan
-        return [_as_written(self.as_written)] if plan is None else plan.describe()
+        return [_as_written(self.as_written)] if plan is None else plan.describe() or [NO_NEURONS]
 
     @property
     def lines(self) -> list[str]:
@@ -291,7 +293,7 @@ def accelerate(
     fast = Accelerated(network, engine, strict=strict)
     if example is not None:
         args = tuple(example) if isinstance(example, tuple | list) else (example,)
-        state = NetworkState(network)
+        state = NetworkState(network, NEURONS)
         try:
             fast(*args)
             fast.times_faster = _times_faster(fast, args, state)

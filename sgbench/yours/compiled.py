@@ -5,14 +5,13 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from fastspiking.choose import Engine
+from fastspiking.replay.neurons import WeightedNeurons
+from fastspiking.replay.recordable import has_hooks
 from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
 from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
-from sgbench.yours.snntorch_neurons import SnnTorchNeuron
-from sgbench.yours.spiking_modules import state_names
-from sgbench.yours.traced.layers import WeightedNeurons
-from sgbench.yours.traced.recordable import has_hooks
+from sgbench.yours.snntorch_neurons import SnnTorchNeuron, state_fields
 from sgbench.yours.unroll import FEWEST_AXES
 
 
@@ -89,7 +88,7 @@ def compile(neuron: nn.Module) -> CompiledNeuron:
     >>> fast(torch.ones(3, 1, 1)).output.flatten().tolist()
     [1.0, 1.5, 1.75]
     """
-    if not isinstance(neuron, Neuron) and not state_names(neuron):
+    if not isinstance(neuron, Neuron) and not state_fields(neuron):
         raise InputError(
             f"compile: a {type(neuron).__name__} is no neuron; give one of sgbench or snnTorch, or a class with "
             f"the methods of sgbench.neurons.base.Neuron"

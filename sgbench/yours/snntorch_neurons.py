@@ -16,6 +16,17 @@ from sgbench.surrogates.fast_sigmoid import FastSigmoid
 from sgbench.surrogates.sigmoid import Sigmoid
 from sgbench.yours.custom import CustomSurrogate
 
+STATES = {
+    "Leaky": {"mem": "u"},
+    "Lapicque": {"mem": "u"},
+    "Synaptic": {"syn": "i", "mem": "u"},
+    "Alpha": {"syn_exc": "exc", "syn_inh": "inh", "mem": "u"},
+    "RLeaky": {"spk": "s", "mem": "u"},
+    "RSynaptic": {"spk": "s", "syn": "i", "mem": "u"},
+    "SLSTM": {"syn": "i", "mem": "u"},
+    "SConv2dLSTM": {"syn": "i", "mem": "u"},
+}
+"""Maps kinds of neurons to the attributes that hold their state, in the order of arguments, with ours of each."""
 RECURRENT = ("RLeaky", "RSynaptic")
 WITH_CURRENT = ("Synaptic", "RSynaptic")
 RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
@@ -28,6 +39,15 @@ KNOWN_SURROGATES: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
     "sigmoid": lambda given: Sigmoid(slope=given["slope"], width_fwhm=None, normalisation="raw", scale=1.0),
 }
 """Maps snnTorch's surrogates that the catalogue also has to functions that make ours from their parameters."""
+
+
+def state_fields(module: nn.Module) -> dict[str, str]:
+    """Map the attributes that hold the state of snnTorch's neurons to the engine's; empty for any other module.
+
+    A subclass may do anything in its `forward`, so it is none of these neurons.
+    """
+    kind = type(module)
+    return STATES.get(kind.__name__, {}) if kind.__module__.startswith("snntorch.") else {}
 
 
 class LeakyState(NamedTuple):

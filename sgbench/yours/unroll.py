@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fastspiking.replay.trace import tree_map, tree_values
 from sgbench.errors import InputError
 from sgbench.networks.watching import rest
 from sgbench.neurons.base import Neuron
-from sgbench.yours.spiking_modules import state_names
-from sgbench.yours.traced.trace import tree_map, tree_values
+from sgbench.yours.snntorch_neurons import state_fields
 
 FEWEST_AXES = 2
 """Axes that every input over time has, time and batch; features follow."""
@@ -72,7 +72,7 @@ def is_a_step(network: nn.Module) -> bool:
     """Return whether a network is a chain of one step, in which neurons return states that the next cannot take."""
     children = list(_children(network).values()) if type(network) is nn.Sequential else []
     ours = any(isinstance(child, Neuron) for child in children)
-    return ours or any(state_names(child) and not child.init_hidden for child in children)  # type: ignore[truthy-bool]
+    return ours or any(state_fields(child) and not child.init_hidden for child in children)  # type: ignore[truthy-bool]
 
 
 def _children(network: nn.Module) -> dict[str, nn.Module]:
@@ -91,7 +91,7 @@ def _hidden(network: nn.Module, *, everywhere: bool) -> Iterator[None]:
     last = next(reversed(_children(network).values()), None)
     chains = [chain for chain in network.modules() if everywhere or type(chain) is nn.Sequential]
     within = [each for chain in chains for each in chain.children() if each is not last]
-    explicit: list[Any] = [each for each in within if state_names(each) and not each.init_hidden]  # type: ignore[attr-defined]
+    explicit: list[Any] = [each for each in within if state_fields(each) and not each.init_hidden]  # type: ignore[attr-defined]
     for each in explicit:
         each.init_hidden = True
     try:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sgbench.yours.traced.trace import tensors_in
+from fastspiking.replay.trace import tensors_in
 from tests.yours.as_written import IDIOMS, KINDS, Made
 from tests.yours.tutorials import TUTORIALS
 

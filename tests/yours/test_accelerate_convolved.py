@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
 import sgbench
+from fastspiking.replay.groups import ConvolvedImages
 from sgbench.yours.accelerate import Accelerated
-from sgbench.yours.traced.replay import ConvolvedImages
 
 STEPS, BATCH = 5, 3
 Pool = Callable[[Tensor], Tensor]

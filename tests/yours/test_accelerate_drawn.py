@@ -17,8 +17,8 @@ from snntorch import surrogate, utils
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - as authors write it
 
+from fastspiking.replay.trace import tensors_in
 from sgbench.yours.accelerate import accelerate
-from sgbench.yours.traced.trace import tensors_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")  # `.item()` is planted
 STEPS, BATCH, INPUTS = 5, 3, 6

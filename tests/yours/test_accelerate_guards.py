@@ -24,7 +24,6 @@ from torch.nn.utils import parametrize
 import sgbench
 from sgbench.errors import InputError
 from sgbench.yours.accelerate import PATIENCE, accelerate
-from sgbench.yours.traced.verify import difference
 from tests.messages import raises_naming
 from tests.yours.as_written import B, C, H, N, T, dense, events, over_time, written
 from tests.yours.test_accelerate import close
@@ -514,9 +513,25 @@ def test_values_behind_a_cache_of_a_class_and_of_the_environment_are_read(monkey
     assert [each.as_written for each in fast] == ["", "", "", "it reads the environment of its process"]
 
 
-@pytest.mark.parametrize(("dtype", "rounds", "differs"), [(torch.float32, 1e-6, 1e-4), (torch.float64, 1e-12, 1e-9)])
-def test_a_replay_is_held_to_the_rounding_of_its_type(dtype: torch.dtype, rounds: float, differs: float) -> None:
-    """Expected: what single and double precision round passes, a hundred times as much does not."""
-    value = torch.linspace(1, 2, 10, dtype=dtype)
-    assert difference(value, value * (1 + rounds), []) == ""
-    assert "returns other values" in difference(value, value * (1 + differs), [])
+def test_a_neuron_of_the_catalogue_is_the_one_of_now() -> None:
+    """Must match: a neuron that was put in the place of another of its class, with a decay that learns."""
+
+    def leaky(beta: float) -> nn.Module:
+        atan = sgbench.create("surrogate/atan")
+        return sgbench.create("neuron/leaky", beta=beta, learn_beta="shared", threshold=0.4, surrogate=atan)
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        out, state = [], self.lif.initial_state(self.fc(x[0]))
+        for now in x:
+            spikes, state = self.lif.step(self.fc(now), state)
+            out.append(spikes)
+        return torch.stack(out)
+
+    torch.manual_seed(0)
+    network = written(forward, fc=nn.Linear(N, H), lif=leaky(0.9))
+    fast, x = accelerate(network, events()), events()
+    before = fast(x)
+    network.lif = leaky(0.1)
+    same(fast, x)
+    assert not fast.step_by_step
+    assert not torch.equal(fast(x), before)

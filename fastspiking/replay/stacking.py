@@ -4,17 +4,16 @@
 they were recorded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sgbench.yours.spiking_modules import state_names, states_of
-from sgbench.yours.traced.recordable import name_of
-from sgbench.yours.traced.schedule import PIECES
-from sgbench.yours.traced.simplify import accumulate, put_steps
-from sgbench.yours.traced.trace import CentredCall, Ref, TraceNode, module_at, refs_in, tensors_in, tree_map
+from fastspiking.replay.recordable import name_of
+from fastspiking.replay.schedule import PIECES
+from fastspiking.replay.simplify import accumulate, put_steps
+from fastspiking.replay.trace import CentredCall, Ref, TraceNode, module_at, refs_in, tensors_in, tree_map
 
 ELEMENTWISE = frozenset({
     "add", "__add__", "__radd__", "sub", "__sub__", "__rsub__", "rsub", "mul", "__mul__", "__rmul__", "div",
@@ -123,7 +122,7 @@ class OneByOne:
             return
         else:
             args, kwargs = values.filled(node.args), values.filled(node.kwargs)
-            out = changed_copy(node, args, kwargs) if node.writes is not None else node.func(*args, **kwargs)
+            out = node.func(*args, **kwargs) if node.writes is None else on_a_copy(node.func, node.writes, args, kwargs)
         for ref, tensor in zip(refs_in(node.out), tensors_in(out) if node.outs else (), strict=True):
             values.single[ref] = tensor
 
@@ -167,20 +166,14 @@ def pieces_of(node: TraceNode, values: ReplayValues) -> Tensor:
     return x.unflatten(axis, (count, x.shape[axis] // count)).movedim(axis, 0)
 
 
-def changed_copy(node: TraceNode, args: Any, kwargs: Any) -> Tensor:
-    """Run an operation that changes an argument in place on a copy of that argument, and return the copy."""
-    at, copies = -1, []
-
-    def copied(value: Tensor) -> Tensor:
-        nonlocal at
-        at += 1
-        if at == node.writes:
-            copies.append(value.clone())
-        return copies[0] if at == node.writes else value
-
-    args, kwargs = tree_map(args, copied, Tensor), tree_map(kwargs, copied, Tensor)
-    node.func(*args, **kwargs)
-    return copies[0]
+def on_a_copy(func: Callable[..., Any], at: int, args: Any, kwargs: Any) -> Tensor:
+    """Run an operation that changes a tensor in place, the argument at a flat position, on a copy; return the copy."""
+    given = list(tensors_in((args, kwargs)))
+    given[at] = given[at].clone()
+    left = iter(given)
+    args, kwargs = tree_map((args, kwargs), lambda _: next(left), Tensor)
+    func(*args, **kwargs)
+    return given[at]
 
 
 def run_neurons(node: TraceNode, values: ReplayValues) -> None:
@@ -188,14 +181,13 @@ def run_neurons(node: TraceNode, values: ReplayValues) -> None:
     module: Any = module_at(values.plan.network, node.where)
     states = [values.get(ref) for ref in node.states if ref is not None]
     current = values.get(node.args[0])
-    names = state_names(module)
+    names = values.plan.adapter.state_fields(module)
     if names:
         for name, state in zip(names, states, strict=True):
             setattr(module, name, state)
         out = module.forward(current)
-        after = states_of(module)
+        after = [getattr(module, name) for name in names]
     else:
         out, after = module.step(current, node.func(*states))
-    spikes = out if isinstance(out, Tensor) else out[0]
     values.single |= dict(zip(node.after, after, strict=True))
-    values.single[next(refs_in(node.out))] = spikes
+    values.single[next(refs_in(node.out))] = out if isinstance(out, Tensor) else out[0]

@@ -1,4 +1,4 @@
-"""Records one call of a network as its author wrote it: the front end of `accelerate`.
+"""Records one call of a network as its author wrote it: the front end of a replay.
 
 The call really runs. Meanwhile a `TorchFunctionMode` sees each operation on tensors and appends it to a `Trace`;
 neurons and custom autograd functions are appended whole, since their inside is replaced or opaque. Whatever a trace
@@ -6,18 +6,18 @@ cannot tell from one call alone (values read into Python, hidden draws, foreign 
 better as written than wrong.
 """
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import snntorch
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from sgbench.yours.spiking_modules import given_states, state_names, states_of, watched
-from sgbench.yours.traced.guards import Guards
-from sgbench.yours.traced.recordable import (
+from fastspiking.replay.guards import Guards
+from fastspiking.replay.neurons import NeuronAdapter, watched
+from fastspiking.replay.recordable import (
     ABOUT_SHAPE,
     ATTRIBUTES_OF_SHAPE,
     COUNTERS,
@@ -35,7 +35,7 @@ from sgbench.yours.traced.recordable import (
     rng_state,
     storage_of,
 )
-from sgbench.yours.traced.trace import (
+from fastspiking.replay.trace import (
     CentredCall,
     Leaf,
     Meta,
@@ -79,7 +79,7 @@ class CallRecorder(TorchFunctionMode):
         self.guards.on_tensor = self.register_leaf
         self._register_other_networks()
         for path, module in self.network.named_modules():
-            own = vars(module) if state_names(module) else {}
+            own = vars(module) if self.guards.adapter.state_fields(module) else {}
             for place, tensor in {**module._parameters, **module._buffers, **own}.items():
                 if isinstance(tensor, Tensor):
                     self.register_leaf(Leaf("attribute", (path, place)), tensor)
@@ -89,9 +89,9 @@ class CallRecorder(TorchFunctionMode):
         self.guards.follow_forwards()
 
     def _register_other_networks(self) -> None:
-        """Note the states of neurons of other networks, which `snntorch.utils.reset` sets to rest as well."""
+        """Note the states of neurons of other networks, which a forward may set to rest as well."""
         own = {id(module) for module in self.network.modules()}
-        self.others = [each for each in snntorch.SpikingNeuron.instances if id(each) not in own]
+        self.others = [each for each in self.guards.adapter.all_neurons() if id(each) not in own]
         self.buffers_of_others = [dict(each._buffers) for each in self.others]
         for number, each in enumerate(self.others):
             for name, tensor in each._buffers.items():
@@ -116,7 +116,7 @@ class CallRecorder(TorchFunctionMode):
                 trace.writes[path, name] = self.ref(tensor)
         for each, buffers in zip(self.others, self.buffers_of_others, strict=True):
             if any(each._buffers.get(name) is not tensor for name, tensor in buffers.items()):
-                self.guards.reset_kinds.add(type(each))  # utils.reset is for all networks
+                self.guards.reset_kinds.add(type(each))
         self.guards.finish(self.network)
 
     def register_leaf(self, leaf: Leaf, tensor: Tensor) -> None:
@@ -316,25 +316,26 @@ class CallRecorder(TorchFunctionMode):
             raise NotReplayable(f"{name} draws random numbers in its step")
         note(stored, out)
 
-    def call_snntorch_neuron(
-        self, name: str, module: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    def call_forward(
+        self, name: str, module: nn.Module, forward: Callable[..., Any], /, *args: Any, **kwargs: Any
     ) -> Any:
-        """Stand in for the forward of a snnTorch neuron: record its current, and its state before and after."""
+        """Stand in for the forward of neurons that hold their state: record current, and state before and after."""
+        fields = self.guards.adapter.state_fields(module)
 
         def note(stored: Any, out: Any) -> None:
-            after = tuple(self._result_ref(state) for state in states_of(module))
+            after = tuple(self._result_ref(getattr(module, each)) for each in fields)
             made = with_refs(out, self._result_ref)
-            self._result_ref(vars(module)["reset"])  # which `sgbench.use` looks at
+            for left in filter(torch.is_tensor, vars(module).values()):  # where the network may read it
+                self._result_ref(left)
             self._append("neurons", forward, (stored[:1], {}), made, where=name, states=stored[1:], after=after)
 
-        with self.pause():
-            given = (args[0] if args else kwargs.get("input_"), *given_states(module, args, kwargs))
-        return self.call_as_one(f"'{name}'", forward, args, kwargs, given, note)
+        current = args[0] if args else kwargs.get(next(iter(inspect.signature(forward).parameters)))
+        given = kwargs | dict(zip(fields, args[1:], strict=False))
+        states = [getattr(module, each) if given.get(each) is None else given[each] for each in fields]
+        return self.call_as_one(f"'{name}'", forward, args, kwargs, (current, *states), note)
 
-    def call_catalogue_neuron(
-        self, name: str, module: nn.Module, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """Stand in for `step` and `centred` of a neuron of the catalogue."""
+    def call_step(self, name: str, module: nn.Module, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Stand in for `step` and `centred` of neurons that have them."""
 
         def note(stored: Any, out: Any) -> None:
             made = with_refs(out, self._result_ref)
@@ -376,19 +377,19 @@ class Recorded(NamedTuple):
     failed: str  # why it cannot be replayed; empty if it can
 
 
-def record(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Recorded:
+def record(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], adapter: NeuronAdapter) -> Recorded:
     """Call a network once, as it is written, and return what it returned with the trace of the call.
 
     What the network raises is raised. A call that cannot be replayed says why in `failed`.
     """
-    guards = Guards(network)
+    guards = Guards(network, adapter)
     recorder = CallRecorder(network, guards)
     recorder.attempt(recorder.begin, args, kwargs)
     held = {path: (module, dict(module._buffers)) for path, module in network.named_modules()}
     others = other_rng_states()
     with (
         guards.watching(),
-        watched(network, recorder.call_snntorch_neuron, recorder.call_catalogue_neuron),
+        watched(network, adapter, recorder.call_forward, recorder.call_step),
         functions_recorded(recorder),
         recorder,
     ):

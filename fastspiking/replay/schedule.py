@@ -13,12 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-
-from sgbench.yours.traced.recordable import name_of
-from sgbench.yours.traced.simplify import frozen
-from sgbench.yours.traced.trace import Ref, Trace, TraceNode, refs_in
+from fastspiking.replay.recordable import name_of
+from fastspiking.replay.simplify import frozen
+from fastspiking.replay.trace import Ref, Trace, TraceNode, refs_in
 
 # Stands in an operation's arguments for such a number, so that the operations of all steps look equal.
 STEP_NUMBER = "a number that differs from step to step"
@@ -171,10 +168,11 @@ def dependencies_of(units: Sequence[Sequence[TraceNode]], trace: Trace, place: d
     needs: list[set[int]] = [set() for _ in units]
     orders: dict[Any, list[tuple[int, int]]] = defaultdict(list)
     for at, nodes in enumerate(units):
+        is_sequence = all(node.kind == "neurons" and node.where == nodes[0].where for node in nodes)
         for node in nodes:
             needs[at] |= {owner[ref] for ref in (*refs_in(node.args), *refs_in(node.kwargs)) if ref in owner}
             # Within a sequence the engine hands the state on; only its first call takes one from elsewhere.
-            if node is nodes[0] or not is_sequence(nodes):
+            if node is nodes[0] or not is_sequence:
                 needs[at] |= {owner[ref] for ref in refs_in(node.states) if ref in owner and owner[ref] != at}
             if node.kind == "random":
                 orders["draws"].append((place[id(node)], at))
@@ -188,26 +186,34 @@ def dependencies_of(units: Sequence[Sequence[TraceNode]], trace: Trace, place: d
     return needs
 
 
-def is_sequence(nodes: Sequence[TraceNode]) -> bool:
-    return all(node.kind == "neurons" and node.where == nodes[0].where for node in nodes)
-
-
 def strongly_connected(needs: Sequence[set[int]]) -> list[list[int]]:
     """Return the strongly connected components of a graph, each after those that it needs.
 
     >>> strongly_connected([set(), {0, 2}, {1}])
     [[0], [1, 2]]
     """
-    edges = [(at, each) for at, others in enumerate(needs) for each in others]
-    rows, columns = zip(*edges, strict=True) if edges else ((), ())
-    graph = coo_array(([True] * len(edges), (rows, columns)), (len(needs), len(needs)))
-    labels = connected_components(graph, connection="strong")[1].tolist()
-    between: dict[int, set[int]] = {label: set() for label in labels}
-    for at, each in edges:
-        if labels[at] != labels[each]:
-            between[labels[at]].add(labels[each])
-    members = {label: [at for at, own in enumerate(labels) if own == label] for label in between}
-    return [members[label] for label in graphlib.TopologicalSorter(between).static_order()]
+    parts, part_of = [], {}
+    path, place, roots = [], {}, []  # nodes met whose component is not complete; those that may be the first of one
+    waiting = [(at, False) for at in reversed(range(len(needs)))]
+    while waiting:  # Gabow's search (2000), without recursion
+        at, is_left = waiting.pop()
+        if is_left and roots[-1] == at:
+            members = path[place[roots.pop()] :]
+            del path[place[at] :]
+            part_of |= dict.fromkeys(members, len(parts))
+            parts.append(sorted(members))
+        elif not is_left and at not in place:
+            place[at] = len(path)
+            path.append(at)
+            roots.append(at)
+            waiting += [(at, True), *((each, False) for each in sorted(needs[at]))]
+        elif not is_left and at not in part_of:
+            while place[roots[-1]] > place[at]:
+                roots.pop()
+    between: dict[int, set[int]] = {part_of[at]: set() for at in range(len(needs))}
+    for at, others in enumerate(needs):
+        between[part_of[at]].update(part_of[each] for each in others if part_of[each] != part_of[at])
+    return [parts[number] for number in graphlib.TopologicalSorter(between).static_order()]
 
 
 def ancestors(trace: Trace, refs: Iterable[Ref]) -> set[Ref]:

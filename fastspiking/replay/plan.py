@@ -1,4 +1,4 @@
-"""The plan by which a recorded call runs again: the back end of `accelerate`.
+"""The plan by which a recorded call runs again: the back end of a replay.
 
 `Plan` turns the units of `schedule` into steps: groups of operations on stacked tensors, and runs of the engine, into
 which linear layers and the next neurons are fused where only spikes pass between them. `run` executes the steps.
@@ -15,14 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from fastspiking.choose import Engine
+from fastspiking.errors import InputError
 from fastspiking.numba_events import sparse_form
-from sgbench.errors import InputError
-from sgbench.neurons.base import Neuron
-from sgbench.yours.spiking_modules import state_names
-from sgbench.yours.traced.layers import SPARSE_SHARE, sends_plain_ones
-from sgbench.yours.traced.recordable import name_of
-from sgbench.yours.traced.replay import ConvolvedImages, Group, NeuronSequence, pooled_side, stride_and_padding
-from sgbench.yours.traced.schedule import (
+from fastspiking.replay.groups import ConvolvedImages, Group, NeuronSequence, pooled_side, stride_and_padding
+from fastspiking.replay.neurons import NeuronAdapter
+from fastspiking.replay.recordable import name_of
+from fastspiking.replay.schedule import (
     PIECES,
     Unit,
     ancestors,
@@ -31,9 +29,12 @@ from sgbench.yours.traced.schedule import (
     schedule,
     strongly_connected,
 )
-from sgbench.yours.traced.simplify import uses_of
-from sgbench.yours.traced.stacking import Gather, Key, OneByOne, ReplayValues
-from sgbench.yours.traced.trace import CentredCall, NotReplayable, Ref, Trace, refs_in
+from fastspiking.replay.simplify import uses_of
+from fastspiking.replay.stacking import Gather, Key, OneByOne, ReplayValues
+from fastspiking.replay.trace import CentredCall, NotReplayable, Ref, Trace, refs_in
+
+SPARSE_SHARE = 0.25
+"""Largest share of non-zero inputs for which matrix products process them one by one, as events."""
 
 
 class EngineRun:
@@ -72,7 +73,7 @@ class EngineRun:
         weights = [(None, None) if part.linear is None else part.linear.weights(values) for part in self.parts]
         layers = [part.neurons.layer(part.of(plan), *own) for part, own in zip(self.parts, weights, strict=True)]
         signal = sparse_form(x, SPARSE_SHARE) if self.parts[0].linear is not None else x
-        engine = Engine(self.engine_for(values), x.device)
+        engine = Engine(self.engine_for(states, layers), x.device)
         return engine.unroll(  # type: ignore[no-any-return]
             layers,
             signal,
@@ -82,20 +83,16 @@ class EngineRun:
             keep_spikes=any(part.needs_spikes for part in self.parts[:-1]),
         )
 
-    def engine_for(self, values: ReplayValues) -> str:
+    def engine_for(self, states: list[Any], layers: list[Any]) -> str:
         """Return the engine to use: the one asked for, or the reference engine where an initial state needs it.
 
         The other engines compute the last spikes from the potential. A user may hand in spikes that do not follow
         from it.
         """
-        for part in self.parts:
-            if part.states is not None and len(part.states) > 1 and "spk" in part.final:
-                module: Any = part.of(values.plan)
-                if isinstance(module, Neuron):
-                    continue
-                spikes, potential = (values.get(part.states[at]) for at in (0, -1))  # type: ignore[arg-type]
-                if not torch.equal((potential > module.threshold).to(spikes.dtype), spikes):
-                    return "reference"
+        for part, state, layer in zip(self.parts, states, layers, strict=True):
+            given = state if part.holds_spikes else None
+            if given is not None and not torch.equal((layer.neuron.centred(given) > 0).to(given.s.dtype), given.s):
+                return "reference"
         return self.engine
 
     def _state(self, part: NeuronSequence, values: ReplayValues) -> Any:
@@ -103,7 +100,7 @@ class EngineRun:
             return None
         states = tuple(values.get(ref) for ref in part.states if ref is not None)
         given = tuple(each[None] for each in states) if part.unbatched else states
-        return part.neurons.neuron.state(given) if state_names(part.of(values.plan)) else part.unit.first.func(*given)
+        return part.neurons.neuron.state(given) if part.holds else part.unit.first.func(*given)
 
     def _keep(self, part: NeuronSequence, run: Any, values: ReplayValues) -> None:
         """Store what later steps read of a layer: spikes and potentials of all steps, stacked, and its last state."""
@@ -115,7 +112,7 @@ class EngineRun:
             if potential is not None and part.needs_potential:
                 values.stacks[part.potential_key] = potential
         for name, ref in part.final.items():
-            value = getattr(run.state, part.fields.get(name, name))
+            value = getattr(run.state, name)
             values.single[ref] = value.squeeze(0) if part.unbatched else value
 
 
@@ -138,8 +135,8 @@ class Plan:
     steps at once, or else on its own.
     """
 
-    def __init__(self, network: nn.Module, trace: Trace, engine: str) -> None:
-        self.network, self.trace, self.engine = network, trace, engine
+    def __init__(self, network: nn.Module, trace: Trace, engine: str, adapter: NeuronAdapter) -> None:
+        self.network, self.trace, self.engine, self.adapter = network, trace, engine, adapter
         self.grad = torch.is_grad_enabled()
         self.makers = trace.makers()
         self.slots: dict[Ref, tuple[Key, int]] = {}  # (stack, position in it) of a tensor
@@ -148,7 +145,7 @@ class Plan:
         self.by_steps: list[PartRun] = []  # parts that run as recorded, step by step
         self.steps: list[Any] = []  # what `run` executes, in order
         self.outer_uses = uses_of(trace)  # how often each tensor is read, but for states that the engine hands on
-        # Of neurons of the catalogue: state to potential minus threshold, which the engine returns without their state.
+        # Of neurons with a `step`: state to potential minus threshold, which the engine returns without their state.
         self.centred = {tuple(node.args[0]): node.out for node in trace.nodes if isinstance(node.func, CentredCall)}
         for state in self.centred:
             self.outer_uses.subtract(state)
@@ -277,7 +274,7 @@ class Plan:
             sender = by_spikes.get(group.columns[0].whole(self))
             if sender is None or sender.unbatched:
                 continue
-            if not (sender.neurons.sends_ones and sends_plain_ones(sender.of(self))):
+            if not sender.neurons.sends_output:
                 continue
             chain = runs[id(sender)]
             alike = (sender.unit.first.grad, sender.window) == (part.unit.first.grad, part.window)
@@ -338,7 +335,7 @@ class Plan:
         return values.filled(self.trace.out), values.filled(self.trace.writes)
 
     def describe(self) -> list[PartRun]:
-        """Return how each part of the network runs: those on an engine first."""
+        """Return how each part with neurons runs: those on an engine first."""
         runs = []
         for step in self.steps:
             if isinstance(step, EngineRun):
@@ -349,6 +346,4 @@ class Plan:
                     if name == "reference":
                         how = f"step by step on the reference engine: {why}"
                     runs.append(PartRun(part.name, how, is_step_by_step=name == "reference"))
-        return [*runs, *dict.fromkeys(self.by_steps)] or [
-            PartRun("it calls no neurons of snnTorch", "all steps at once in torch", is_step_by_step=False)
-        ]
+        return [*runs, *dict.fromkeys(self.by_steps)]

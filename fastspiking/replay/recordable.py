@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sgbench.yours.traced.trace import NotReplayable, tensors_in, tree_values
+from fastspiking.replay.trace import NotReplayable, tensors_in, tree_values
 
 ABOUT_SHAPE = frozenset({
     "dim", "size", "__len__", "numel", "nelement", "stride", "ndimension", "element_size", "is_contiguous",

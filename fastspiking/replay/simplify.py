@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgbench.yours.traced.recordable import name_of
-from sgbench.yours.traced.trace import Meta, Ref, Trace, TraceNode, refs_in, renamed
+from fastspiking.replay.recordable import name_of
+from fastspiking.replay.trace import Meta, Ref, Trace, TraceNode, refs_in, renamed
 
 ADDS = frozenset({"add", "__add__", "__radd__", "add_", "__iadd__"})
 DROPOUTS = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout"})

@@ -6,11 +6,11 @@
 import copy
 from typing import Any
 
-import snntorch
 import torch
 from torch import Tensor, nn
 
-from sgbench.yours.traced.trace import tensors_in, with_refs
+from fastspiking.replay.neurons import NeuronAdapter
+from fastspiking.replay.trace import tensors_in, with_refs
 
 # Largest relative differences, in norm, that count as rounding: (of values, of gradients, whose sums cancel more).
 ROUNDING = {torch.float32: (1e-5, 3e-4), torch.float64: (1e-11, 1e-9)}
@@ -33,10 +33,10 @@ def difference(expected: Any, found: Any, sources: list[Tensor]) -> str:
             return GRADIENT_ALONE
         if mine.shape != its.shape or mine.dtype != its.dtype:
             return f"its replay returns a tensor of shape {tuple(mine.shape)}, not {tuple(its.shape)}"
-        error = relative(mine.detach(), its.detach())
+        error = _relative(mine.detach(), its.detach())
         if not error <= ROUNDING.get(its.dtype, COARSE)[0]:  # `not <=`, so that NaN differs
             return f"its replay returns other values (by {error:.1g})"
-    gradients = [gradients_of(each, sources) for each in (theirs, ours)]
+    gradients = [_gradients_of(each, sources) for each in (theirs, ours)]
     largest = max((float(each.double().norm()) for each in gradients[0] if each is not None), default=0.0)
     for its, mine in zip(*gradients, strict=True):
         if its is None or mine is None:
@@ -44,13 +44,13 @@ def difference(expected: Any, found: Any, sources: list[Tensor]) -> str:
             if one_sided is not None and bool(one_sided.any()):  # a gradient of zeros is as good as none
                 return GRADIENT_ALONE
         else:
-            error = relative(mine, its, floor=SMALL_SHARE * largest)
+            error = _relative(mine, its, floor=SMALL_SHARE * largest)
             if not error <= ROUNDING.get(its.dtype, COARSE)[1]:
                 return f"its replay has other gradients (by {error:.1g})"
     return ""
 
 
-def relative(one: Tensor, other: Tensor, floor: float = 0.0) -> float:
+def _relative(one: Tensor, other: Tensor, floor: float = 0.0) -> float:
     """Return the norm of the difference over that of `other`, or over `floor` where that is larger.
 
     Equal infinities and NaN at the same places count as no difference; of integers it is the share that differs.
@@ -65,7 +65,7 @@ def relative(one: Tensor, other: Tensor, floor: float = 0.0) -> float:
     return float(gap.norm() / other.nan_to_num().norm().clamp_min(max(floor, 1e-12)))
 
 
-def gradients_of(outs: list[Tensor], sources: list[Tensor]) -> list[Tensor | None]:
+def _gradients_of(outs: list[Tensor], sources: list[Tensor]) -> list[Tensor | None]:
     """Return the gradients of sources for fixed random gradients of all outputs."""
     learnt = [out for out in outs if out.requires_grad]
     if not learnt or not sources:
@@ -82,13 +82,12 @@ REGISTRIES = ("_parameters", "_buffers", "_modules")
 class NetworkState:
     """Copies all that a call may change, to put it back: buffers, attributes, states of neurons, generators.
 
-    snnTorch's `utils.reset` reaches the neurons of every network in the process, so theirs are copied too.
+    A call may set the neurons of every network in the process to rest, so theirs are copied too.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        others = [module for module in snntorch.SpikingNeuron.instances if isinstance(module, nn.Module)]
+    def __init__(self, network: nn.Module, adapter: NeuronAdapter) -> None:
         known = {id(module) for module in network.modules()}
-        self.modules = [*network.modules(), *(module for module in others if id(module) not in known)]
+        self.modules = [*network.modules(), *(module for module in adapter.all_neurons() if id(module) not in known)]
         self.plain = [
             {key: value for key, value in vars(module).items() if key not in REGISTRIES} for module in self.modules
         ]

@@ -10,7 +10,6 @@ import functools
 import inspect
 import math
 import random
-import sysconfig
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,17 +18,12 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
-import snntorch
 import torch
 from torch import Tensor, nn
 
 import fastspiking
-from sgbench import paths
-from sgbench.neurons.base import Neuron
-from sgbench.yours.snntorch_neurons import can_integrate, is_far, why_not
-from sgbench.yours.spiking_modules import state_names
-from sgbench.yours.traced.layers import sends_plain_ones
-from sgbench.yours.traced.trace import Leaf, Meta, NotReplayable, module_at
+from fastspiking.replay.neurons import NeuronAdapter
+from fastspiking.replay.trace import Leaf, Meta, NotReplayable, module_at
 
 PLUMBING = frozenset(dir(nn.Module())) - {"training"}
 """Attributes that torch gives every module, which say nothing of this one."""
@@ -40,13 +34,7 @@ ENVIRONMENT = frozenset({"environ", "getenv"})
 DEEPEST = 8  # nested containers and objects that are compared
 LARGEST_ARRAY = 10**6  # bytes of an array that is compared in each call
 INSTALLED = frozenset({"site-packages", "dist-packages"})
-LIBRARIES = tuple(
-    str(Path(folder).resolve())
-    for folder in (
-        sysconfig.get_path("stdlib"),
-        *(Path(str(package.__file__)).parent for package in (torch, snntorch, np, paths, fastspiking)),
-    )
-)
+LIBRARIES = tuple(str(Path(str(library.__file__)).parent.resolve()) for library in (inspect, torch, np, fastspiking))
 Getter = Callable[[], Any]
 
 
@@ -56,8 +44,8 @@ class Guards:
     `failed` says why the values cannot be compared, so that the call cannot be replayed.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network
+    def __init__(self, network: nn.Module, adapter: NeuronAdapter) -> None:
+        self.network, self.adapter = network, adapter
         self.paths = {id(module): path for path, module in network.named_modules()}
         self.values: dict[tuple[Any, ...], tuple[Getter, Any, str]] = {}  # getter, fingerprint, name of each
         self.set: dict[tuple[str, str], nn.Module] = {}  # modules by (path, attribute) that the forward set
@@ -83,10 +71,10 @@ class Guards:
         """See each attribute of the network's modules that is read, set or deleted during the body.
 
         `nn.Module` itself is patched, since an instance cannot intercept its own attributes; modules of others, and
-        snnTorch's neurons, whose state is followed apart, pass through.
+        neurons that hold their state, which is followed apart, pass through.
         """
         base: Any = nn.Module
-        own = {number for number, path in self.paths.items() if not state_names(module_at(self.network, path))}
+        own = {id(module) for module in self.network.modules() if not self.adapter.state_fields(module)}
         set_before, delete_before, call_before = base.__setattr__, base.__delattr__, base.__call__
 
         def getattribute(module: Any, name: str) -> Any:
@@ -121,7 +109,7 @@ class Guards:
 
     def read(self, module: nn.Module, name: str, value: Any) -> None:
         """Guard an attribute that was read, unless this call has set it before; follow it if it is a method."""
-        stands_in = isinstance(module, Neuron) and name in ("step", "centred")  # while a call is recorded
+        stands_in = name in ("step", "centred") and self.adapter.has_step(module)  # while a call is recorded
         if isinstance(value, nn.Module) or self.failed or stands_in:
             return
         path = self.paths.get(id(module), "")
@@ -181,7 +169,7 @@ class Guards:
             if self.fingerprint(getter()) != fingerprint:
                 raise NotReplayable(f"it changes '{name}' from call to call")
         for path, module in network.named_modules():
-            if state_names(module):
+            if self.adapter.state_fields(module):
                 getter = functools.partial(self._neuron_settings, path)
                 self._guard(("neurons", path), getter, getter(), path)
         if self.failed:
@@ -190,9 +178,8 @@ class Guards:
     def _neuron_settings(self, path: str) -> dict[str, Any]:
         """Return what is no tensor in neurons, and what decides how they run."""
         module = module_at(self.network, path)
-        kind = why_not(module), sends_plain_ones(module), can_integrate(module), is_far(module)
-        own = {key: each for key, each in vars(module).items() if key not in PLUMBING and key != "reset"}
-        return {key: each for key, each in own.items() if not isinstance(each, Tensor)} | {"kind": kind}
+        own = {key: each for key, each in vars(module).items() if key not in PLUMBING and not isinstance(each, Tensor)}
+        return own | {"kind": self.adapter.kind(module)}
 
     def fetch(self, leaf: Leaf, inputs: list[Tensor]) -> Tensor:
         """Return the tensor that a leaf stands for now; `inputs`: tensors of the present call, in order."""
@@ -209,10 +196,10 @@ class Guards:
         return value  # type: ignore[no-any-return]
 
     def reset_others(self) -> None:
-        """Set the neurons of other networks to rest, as `snntorch.utils.reset` does."""
-        for module in snntorch.SpikingNeuron.instances if self.reset_kinds else ():
+        """Set the neurons of other networks to rest, as the recorded call did."""
+        for module in self.adapter.all_neurons() if self.reset_kinds else ():
             if type(module) in self.reset_kinds and id(module) not in self.paths:
-                module.reset_mem()
+                self.adapter.set_to_rest(module)
 
     def write(self, values: dict[tuple[str, str], Any]) -> None:
         """Store in the network what a replay gives in place of the attributes that the call has set."""
@@ -238,7 +225,7 @@ class Guards:
     def follow_forwards(self) -> None:
         """Guard the globals and closures that the forwards of the network's own classes read."""
         for module in self.network.modules():
-            if not state_names(module):
+            if not self.adapter.state_fields(module):
                 original = next((base for base in type(module).__mro__ if "forward" in vars(base)), None)
                 if original is not None:
                     self.follow_function(vars(original)["forward"])
@@ -252,7 +239,7 @@ class Guards:
         if (
             not isinstance(function, FunctionType)
             or id(function) in self.functions
-            or is_library_file(function.__code__.co_filename)
+            or self._is_library_file(function.__code__.co_filename)
         ):
             return
         self.functions[id(function)] = function
@@ -297,7 +284,7 @@ class Guards:
         if isinstance(value, FunctionType | MethodType) or hasattr(value, "__wrapped__"):
             self.follow_function(value)
         elif isinstance(value, ModuleType):
-            if not is_library_file(getattr(value, "__file__", None) or ""):
+            if not self._is_library_file(getattr(value, "__file__", None) or ""):
                 names = [inner for inner in self._names_used_of(value) if (id(value), inner) not in self.followed]
                 self.followed.update((id(value), inner) for inner in names)  # modules may name each other
                 for inner in names:
@@ -325,6 +312,14 @@ class Guards:
         """Return those of its names that any followed function mentions."""
         used = {name for function in self.functions.values() for name in names_of(function.__code__)}
         return sorted(used & vars(module).keys())
+
+    def _is_library_file(self, file: str) -> bool:
+        """Return whether a file belongs to an installed package or to Python, whose globals are not followed."""
+        if not file or file.startswith("<frozen"):
+            return True
+        place = Path(file).resolve()
+        inside = str(place).startswith((*LIBRARIES, *self.adapter.library_folders))
+        return inside or not INSTALLED.isdisjoint(place.parts)
 
     # --- fingerprints of values
 
@@ -388,11 +383,3 @@ def names_of(code: CodeType) -> set[str]:
     """Return the globals and attributes that a code object names, and those of the functions defined within."""
     inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
     return {*code.co_names, *(name for each in inner for name in names_of(each))}
-
-
-def is_library_file(file: str) -> bool:
-    """Return whether a file belongs to an installed package or to Python, whose globals are not followed."""
-    if not file or file.startswith("<frozen"):
-        return True
-    place = Path(file).resolve()
-    return not INSTALLED.isdisjoint(place.parts) or str(place).startswith(LIBRARIES)

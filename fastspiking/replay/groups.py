@@ -12,15 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from fastspiking.errors import InputError
 from fastspiking.event_convolution import Convolution, convolve
-from sgbench.errors import InputError
-from sgbench.yours.snntorch_neurons import can_integrate, is_far
-from sgbench.yours.spiking_modules import state_names
-from sgbench.yours.traced.layers import NeuronLayer
-from sgbench.yours.traced.recordable import name_of
-from sgbench.yours.traced.schedule import STEP_NUMBER, Unit, is_rest_state, without_step_numbers
-from sgbench.yours.traced.stacking import ELEMENTWISE, IMAGE_AXES, Gather, ReplayValues
-from sgbench.yours.traced.trace import CentredCall, Ref, module_at, refs_in, tensors_in, tree_map, tree_values
+from fastspiking.replay.neurons import NeuronLayer
+from fastspiking.replay.recordable import name_of
+from fastspiking.replay.schedule import STEP_NUMBER, Unit, is_rest_state, without_step_numbers
+from fastspiking.replay.stacking import ELEMENTWISE, IMAGE_AXES, Gather, ReplayValues
+from fastspiking.replay.trace import CentredCall, Ref, module_at, refs_in, tensors_in, tree_map, tree_values
 
 
 class Group:
@@ -227,23 +225,21 @@ class NeuronSequence:
         if not unit.batched and plan.calls[node.where] > 1:
             raise InputError(f"module '{self.name}' starts each step from a state that something else has changed")
         self.window = window_of(unit)
-        names = state_names(module)
-        self.neurons = NeuronLayer(node.where, module, features)
-        names = names or getattr(node.func, "_fields", ())  # of the catalogue, a state is a named tuple
-        # snnTorch's names of states, and those of the engine.
-        self.fields = {"mem": "u", "syn": "i", "syn_exc": "exc", "syn_inh": "inh", "spk": "s"}
+        fields = plan.adapter.state_fields(module)
+        self.holds, self.holds_spikes = bool(fields), "s" in fields.values()
+        self.neurons = (plan.adapter.layer if fields else NeuronLayer)(node.where, module, features)
         makers = plan.makers
         rest = all(is_rest_state(ref, plan.trace, makers, node.args[0]) for ref in node.states if ref is not None)
         self.states = None if rest else node.states  # None: the engine starts at rest
         self.spikes_dtype = plan.trace.metas[next(refs_in(node.out)).number].dtype
-        self.final = dict(zip(names, unit.nodes[-1].after, strict=True))
+        # The state after the last step, by the engine's fields; of neurons with a `step` it is a named tuple.
+        self.final = dict(zip(fields.values() or getattr(node.func, "_fields", ()), unit.nodes[-1].after, strict=True))
         self.spikes_key, self.potential_key = (self.number, "spikes"), (self.number, "potential")
         self.linear: Group | None = None  # the linear layer before it, once the plan has fused it
         self.input = Gather([each.args[0] for each in unit.nodes], plan)
         self.needs_spikes = self.needs_potential = False
         plan.members[self.spikes_key] = [next(refs_in(each.out)) for each in unit.nodes]
-        ours = self.neurons.is_ours
-        potentials = [plan.centred.get(each.after) if ours else each.after[-1] for each in unit.nodes]
+        potentials = [each.after[-1] if fields else plan.centred.get(each.after) for each in unit.nodes]
         plan.members[self.potential_key] = [Ref(-1) if ref is None else ref for ref in potentials]
         # The engine returns spikes and potentials of all steps if asked to, and the whole state of the last step alone.
         for at, each in enumerate(unit.nodes):
@@ -257,8 +253,7 @@ class NeuronSequence:
             for ref in () if last else each.after:
                 if plan.outer_uses[ref] > 0 and ref not in (spikes, potential):
                     raise InputError(f"module '{self.name}' hands out all of its state in each step")
-
-        if self.needs_potential and not ours and is_far(module) and not can_integrate(module):
+        if self.needs_potential and self.neurons.loses_potential:
             raise InputError(f"module '{self.name}' has a threshold beside which its potential is lost in rounding")
 
     def of(self, plan: Any) -> Any:
