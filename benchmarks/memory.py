@@ -17,10 +17,11 @@ from benchmarks.gate import TINY, TRAINING_STEPS
 from benchmarks.measure import limited
 from benchmarks.workloads import Sizes, make_task
 from sgbench.errors import SgbenchError
-from sgbench.training.memory import PROC, keep_freed_memory, peak_bytes, reset_peak
+from sgbench.training.memory import M_MMAP_THRESHOLD, PROC, keep_freed_memory, peak_bytes, reset_peak
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 2**20
+SMALL_BYTES = 2**16  # of arrays that may share a page with others
 
 
 def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
@@ -101,6 +102,12 @@ def give_back() -> None:
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # no glibc
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def map_arrays() -> None:
+    """Have glibc give each freed array back at once, so that the peak is what was in use and no gap between arrays."""
+    with contextlib.suppress(OSError, AttributeError):  # no glibc
+        ctypes.CDLL("libc.so.6").mallopt(M_MMAP_THRESHOLD, SMALL_BYTES)
 
 
 def resident_bytes() -> int | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks import report
 from benchmarks.measure import forked, interleave, limited
-from benchmarks.memory import MIB, ROOT
+from benchmarks.memory import MIB, ROOT, map_arrays
 from benchmarks.rules import CUT, RulesSettings, added_by, step_with
 from sgbench.errors import InputError
 from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, save
@@ -80,12 +80,12 @@ def compare(settings: ScalingSettings, ways: Mapping[str, Way] = WAYS) -> dict[s
     }
     with limited(settings.threads) as cores:
         load_before = report.load_average()
+        # Before the timing, which leaves gaps between arrays that a forked process would fill.
+        added = {key: forked(added_bytes, sizes, ways[key[0]].words) for key, sizes in points.items()}
         steps = {
             " | ".join(map(str, key)): step_with(sizes, (JOINED, *ways[key[0]].words)) for key, sizes in points.items()
         }
         times = interleave(steps, settings.rounds)
-        del steps
-        added = {key: forked(added_bytes, sizes, ways[key[0]].words) for key, sizes in points.items()}
     measured: dict[str, Any] = {name: {axis: {} for axis in TITLES} for name in ways}
     for (name, axis, size), sizes in points.items():
         measured[name][axis][str(size)] = {
@@ -112,7 +112,8 @@ def _settings_of(settings: ScalingSettings, way: Way, axis: str, size: int) -> R
 
 
 def added_bytes(settings: RulesSettings, words: tuple[str, ...]) -> int:
-    """What a batch adds to the peak of this process, behind a small one that warms it up."""
+    """Measure what a batch adds to the peak of this process [bytes], after a small one that warms it up."""
+    map_arrays()
     with limited(settings.threads):
         small = dataclasses.replace(settings, hidden=4, inputs=4, steps=2)
         step_with(small, (JOINED, *words))()

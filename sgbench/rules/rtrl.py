@@ -39,7 +39,8 @@ class Rtrl(LearningRule):
 
     for the states h of all layers, weights w and the loss l_t of step t, with the surrogate in place of the
     derivative of spikes. It equals back-propagation through time, without a backward pass. Its memory does not grow
-    with time, but has B N P numbers. It is a reference for tiny networks; more than 50 hidden neurons are refused.
+    with time, but has B N P numbers, and P^2 for the unit directions of all weights. It is a reference for tiny
+    networks; more than 50 hidden neurons are refused.
 
     Source: Williams & Zipser 1989, Neural Computation 1(2); Neftci, Mostafa & Zenke 2019, section III.
     """
