@@ -81,11 +81,6 @@ def vmap(network: nn.Module) -> nn.Module:
     return Staged(products, [*neurons, *readout], lambda product, x: torch.func.vmap(product)(x))
 
 
-def compiled(network: nn.Module) -> nn.Module:
-    """`torch.compile` of the network as written; it is compiled by its first call, which takes minutes."""
-    return torch.compile(network)  # type: ignore[return-value]
-
-
 def spikingjelly(network: nn.Module) -> nn.Module:
     """SpikingJelly in its multi-step mode."""
     from spikingjelly.activation_based import functional, neuron
@@ -178,7 +173,7 @@ class Peer(NamedTuple):
 
 PEERS = {
     "vmap": Peer(vmap, "torch"),
-    "torch.compile": Peer(compiled, "torch"),
+    "torch.compile": Peer(torch.compile, "torch"),  # compiled by the first call, which takes minutes
     "SpikingJelly": Peer(spikingjelly, "spikingjelly", surrogate.atan()),
     "Norse": Peer(norse, "norse", surrogate.fast_sigmoid(slope=1)),
 }

@@ -112,7 +112,6 @@ def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
         resets = {name: contender.reset for name, contender in contenders.items()}
         times = interleave(steps, settings.rounds, resets=resets)
         limits = machine(task.dtype)
-        load_after = report.load_average()
     return {
         "command": "peers" if with_peers else "engine",
         "workload": settings.workload,
@@ -122,9 +121,7 @@ def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
             "freed_memory_kept": memory_kept,
             "cores": cores,
         },
-        "environment": report.environment(),
-        "load_before": load_before,
-        "load_after": load_after,
+        **report.conditions(load_before),
         "firing_rates": rates,
         "firing_rates_after": {name: contender.rates() for name, contender in contenders.items()},
         "gate": [{**dataclasses.asdict(finding), "fine": finding.fine} for finding in findings],

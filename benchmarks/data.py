@@ -133,7 +133,8 @@ class DataSettings:
 
 
 def compare(settings: DataSettings) -> dict[str, Any]:
-    """Measure in turn, then memory in processes of their own."""
+    """Measure times in turn, then the memory that a pass adds, in a process of its own for each number of samples."""
+    settings_tree = dataclasses.asdict(settings)
     with tempfile.TemporaryDirectory() as folder, limited(settings.threads) as cores:
         root = Path(folder)
         memory_kept = not settings.default_allocator and keep_freed_memory()
@@ -144,16 +145,14 @@ def compare(settings: DataSettings) -> dict[str, Any]:
             _gate(settings, samples, spikes)
             times = interleave(_steps(settings, root, samples), settings.rounds)
             memory = {
-                count: _in_child(settings, count) for count in sorted({min(FEW, settings.samples), settings.samples})
+                count: in_child("benchmarks.data", settings_tree | {"samples": count}, f"memory of {count} samples")
+                for count in sorted({min(FEW, settings.samples), settings.samples})
             }
-        load_after = report.load_average()
     return {
         "command": "data",
         "sizes": {"samples": settings.samples, "spikes": spikes, "channels": CHANNELS},
-        "settings": {**dataclasses.asdict(settings), "freed_memory_kept": memory_kept, "cores": cores},
-        "environment": report.environment(),
-        "load_before": load_before,
-        "load_after": load_after,
+        "settings": {**settings_tree, "freed_memory_kept": memory_kept, "cores": cores},
+        **report.conditions(load_before),
         "prepare_s": seconds,
         "per_batch": _entries(settings, times),
         "memory_bytes": memory,
@@ -234,13 +233,6 @@ def _training_step(settings: DataSettings) -> Callable[[], object]:
         steps=settings.steps, batch=settings.batch, hidden=settings.hidden, density=float(density)
     )
     return contenders.build_sgbench(make_task("w1_rec", sizes, seed=settings.seed), engine="fused").step
-
-
-def _in_child(settings: DataSettings, count: int) -> int:
-    """Memory that a pass over so many samples adds to a process [bytes]."""
-    request = {**dataclasses.asdict(settings), "samples": count}
-    added: int = in_child("benchmarks.data", request, f"memory of {count} samples")
-    return added
 
 
 def added_bytes(settings: DataSettings) -> int:

@@ -85,14 +85,11 @@ def compare(settings: DelaysSettings) -> dict[str, Any]:
         error = _largest_error(steps[WAYS[1]].gradients(), steps[WAYS[2]].gradients())
         load_before = report.load_average()
         times = interleave(dict(steps), settings.rounds)
-        load_after = report.load_average()
     plain = times[WAYS[0]].cpu_ms
     return {
         "command": "delays",
         "settings": {**dataclasses.asdict(settings), "cores": cores},
-        "environment": report.environment(),
-        "load_before": load_before,
-        "load_after": load_after,
+        **report.conditions(load_before),
         "events": int(spikes.sum()),
         "gradient_error": error,
         "rounds": {way: dataclasses.asdict(own) for way, own in times.items()},

@@ -54,13 +54,10 @@ def compare(settings: FormulaSettings) -> dict[str, Any]:
         keep_freed_memory()
         load_before = report.load_average()
         shapes = {name: _shape(name, settings) for name in SHAPES}
-        load_after = report.load_average()
     return {
         "command": "formula",
         "settings": {**dataclasses.asdict(settings), "cores": cores},
-        "environment": report.environment(),
-        "load_before": load_before,
-        "load_after": load_after,
+        **report.conditions(load_before),
         "shapes": shapes,
     }
 

@@ -124,14 +124,11 @@ def compare(settings: GeneratedSettings) -> dict[str, Any]:
             }
             for kind in NEURONS
         }
-        load_after = report.load_average()
     return {
         "command": "generated",
         "sizes": {"steps": settings.steps, "batch": settings.batch, "inputs": 700, "hidden": settings.hidden},
         "settings": {**dataclasses.asdict(settings), "freed_memory_kept": memory_kept, "cores": cores},
-        "environment": report.environment(),
-        "load_before": load_before,
-        "load_after": load_after,
+        **report.conditions(load_before),
         "neurons": neurons,
     }
 

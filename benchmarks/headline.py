@@ -187,8 +187,8 @@ def _best_peer(folder: Path, line: Line) -> str:
 
 def _elsewhere(folder: Path, line: Line) -> str:
     """Return the gain on the other processor, or nothing where it was not measured."""
-    path = folder / WIDER / f"{line.name}.json"
-    return f"{_read(path)['contenders'][OURS]['ratio_cpu']['median']:.1f}" if path.is_file() else ""
+    is_measured = (folder / WIDER / f"{line.name}.json").is_file()
+    return f"{_gain(folder / WIDER, line):.1f}" if is_measured else ""
 
 
 def _machine(tree: dict[str, Any]) -> str:

@@ -38,9 +38,7 @@ def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
             **{name: getattr(settings, name) for name in ("threads", "precision", "seed")},
             "freed_memory_kept": not settings.default_allocator and keep_freed_memory(),
         },
-        "environment": report.environment(),
-        "load_before": load_before,
-        "load_after": report.load_average(),
+        **report.conditions(load_before),
         "contenders": contenders,
     }
 

@@ -81,7 +81,7 @@ def told(cases: list[Case], limits: Limits, *, vanished: float = VANISHED) -> np
     return np.array(outcomes)
 
 
-def balanced(truth: np.ndarray, said: np.ndarray) -> float:
+def _balanced(truth: np.ndarray, said: np.ndarray) -> float:
     """Return the mean over outcomes of the share that is predicted right."""
     return float(
         np.mean([(said[truth == outcome] == outcome).mean() for outcome in OUTCOMES if (truth == outcome).any()])
@@ -93,12 +93,12 @@ def _fitted(cases: list[Case]) -> Limits:
     truth = np.array([run_case.outcome for run_case in cases])
     points = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 5e-2)
     grid = [Limits(*pair) for pair in itertools.product(np.arange(10.0, 80.0, 2.0), points)]
-    scores = np.array([balanced(truth, told(cases, limits)) for limits in grid])
+    scores = np.array([_balanced(truth, told(cases, limits)) for limits in grid])
     best = np.array(grid)[scores >= scores.max() - 1e-9]
     return Limits(*map(float, np.quantile(best, 0.5, axis=0, method="lower")))
 
 
-def difference(truth: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+def _difference(truth: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of the difference in balanced accuracy, settings drawn whole."""
     draws = np.random.default_rng(0)
     names = np.unique(groups)
@@ -106,12 +106,12 @@ def difference(truth: np.ndarray, first: np.ndarray, second: np.ndarray, groups:
     differences = []
     for _ in range(DRAWS):
         drawn = np.concatenate([members[name] for name in draws.choice(names, len(names))])
-        differences.append(balanced(truth[drawn], first[drawn]) - balanced(truth[drawn], second[drawn]))
+        differences.append(_balanced(truth[drawn], first[drawn]) - _balanced(truth[drawn], second[drawn]))
     low, high = np.quantile(differences, [0.025, 0.975])
     return float(low), float(high)
 
 
-def matrix(truth: np.ndarray, said: np.ndarray) -> dict[str, dict[str, int]]:
+def _matrix(truth: np.ndarray, said: np.ndarray) -> dict[str, dict[str, int]]:
     return {
         outcome: {other: int(((truth == outcome) & (said == other)).sum()) for other in OUTCOMES}
         for outcome in OUTCOMES
@@ -124,17 +124,31 @@ def _judged(cases: list[Case], limits: Limits) -> dict[str, Any]:
     truth, said = np.array([run_case.outcome for run_case in cases]), told(cases, limits)
     by_count = told(cases, limits, vanished=0.0)
     rule, groups = (np.array([run_case.rule for run_case in cases]), np.array([run_case.setting for run_case in cases]))
-    return {
-        "runs": len(cases),
-        "settings": len(set(groups)),
-        "outlook": {"balanced_accuracy": balanced(truth, said), "told": matrix(truth, said)},
-        "rule_of_thumb": {"balanced_accuracy": balanced(truth, rule), "told": matrix(truth, rule)},
-        "difference_95": difference(truth, said, rule, groups),
+    return against_thumb(groups, truth, said, rule) | {
         "without_the_size_of_gradients": {
-            "balanced_accuracy": balanced(truth, by_count),
-            "difference_95": difference(truth, by_count, rule, groups),
-        },
+            "balanced_accuracy": _balanced(truth, by_count),
+            "difference_95": _difference(truth, by_count, rule, groups),
+        }
     }
+
+
+def against_thumb(groups: np.ndarray, truth: np.ndarray, said: np.ndarray, rule: np.ndarray) -> dict[str, Any]:
+    """Compare what the outlook and the rule of thumb said of runs with their outcomes; `groups`: their settings."""
+    return {
+        "runs": len(truth),
+        "settings": len(set(groups)),
+        "outlook": {"balanced_accuracy": _balanced(truth, said), "told": _matrix(truth, said)},
+        "rule_of_thumb": {"balanced_accuracy": _balanced(truth, rule), "told": _matrix(truth, rule)},
+        "difference_95": _difference(truth, said, rule, groups),
+    }
+
+
+def write(results: dict[str, Any], path: Path | None) -> None:
+    """Print results as JSON, and write them to a file unless it is None."""
+    text = json.dumps(results, indent=1) + "\n"
+    if path:
+        path.write_text(text)
+    sys.stdout.write(text)
 
 
 def _fitted_and_judged(fitting: list[Case], judging: dict[str, list[Case]]) -> dict[str, Any]:
@@ -160,10 +174,7 @@ def main() -> None:
     if args.also_fit:
         fitting = judging.pop(f"study, block {args.also_fit}")
         results[f"half of the pilots, and {args.also_fit}"] = _fitted_and_judged([*first, *fitting], judging)
-    text = json.dumps(results, indent=1) + "\n"
-    if args.to:
-        args.to.write_text(text)
-    sys.stdout.write(text)
+    write(results, args.to)
 
 
 if __name__ == "__main__":

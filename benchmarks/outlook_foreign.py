@@ -9,7 +9,6 @@ within two points of guessing, as exploded where its loss or its gradient was no
 
 import argparse
 import itertools
-import json
 import math
 import sys
 from collections.abc import Callable
@@ -22,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 import sgbench
-from benchmarks.outlook import balanced, difference, matrix
+from benchmarks.outlook import against_thumb, thumb, write
 from benchmarks.outlook_features import ABOVE_CHANCE
 
 CLASSES, STEPS_OF_TIME, SAMPLES = 5, 25, 50
@@ -30,7 +29,6 @@ RATE = 0.05
 SURROGATES = ("triangle", "atan", "triangle")
 GAINS = (0.5, 1.0, 3.0)
 WIDTHS = (0.1, 1.0, 4.0)
-COMPACT_SHAPE, WIDE, DEPTH = "triangle", 1.0, 3
 
 
 class Dense(nn.Module):
@@ -144,14 +142,6 @@ def became(net: nn.Module, batch: tuple[Tensor, Tensor], steps: int) -> str:
     return "dead" if right <= 1 / CLASSES + ABOVE_CHANCE else "fine"
 
 
-def thumb(kind: Kind, shape: str, width: float, gain: float) -> str:
-    """Say what the rule of thumb expects."""
-    if kind.recurrent and width >= WIDE:
-        return "explodes"
-    deep_and_quiet = kind.depth >= DEPTH and gain <= 1
-    return "dead" if deep_and_quiet and shape == COMPACT_SHAPE and width <= WIDE else "fine"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2, help="of each setting, default: 2")
@@ -169,21 +159,11 @@ def main() -> None:
                 if weight.ndim > 1:
                     weight.mul_(gain)
         prediction = sgbench.diagnose_module(net, batch, loss_of).outlook
+        facts = {"recurrent": kind.recurrent, "width": width, "depth": kind.depth, "gain": gain, "shape": shape}
         came = became(net, batch, args.steps)
-        rows.append((f"{name}/{shape}/{width}/{gain}", came, prediction, thumb(kind, shape, width, gain)))
+        rows.append((f"{name}/{shape}/{width}/{gain}", came, prediction, thumb(facts)))
         sys.stderr.write(f"{rows[-1]}\n")
-    groups, truth, said, rule = (np.array(column) for column in zip(*rows, strict=True))
-    results: dict[str, Any] = {
-        "runs": len(rows),
-        "settings": len(set(groups)),
-        "outlook": {"balanced_accuracy": balanced(truth, said), "told": matrix(truth, said)},
-        "rule_of_thumb": {"balanced_accuracy": balanced(truth, rule), "told": matrix(truth, rule)},
-        "difference_95": difference(truth, said, rule, groups),
-    }
-    text = json.dumps(results, indent=1) + "\n"
-    if args.to:
-        args.to.write_text(text)
-    sys.stdout.write(text)
+    write(against_thumb(*(np.array(column) for column in zip(*rows, strict=True))), args.to)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,11 @@ def environment() -> dict[str, Any]:
     }
 
 
+def conditions(load_before: list[float] | None) -> dict[str, Any]:
+    """Collect what a result says of its machine: the environment, and the load before and after the measurement."""
+    return {"environment": environment(), "load_before": load_before, "load_after": load_average()}
+
+
 def load_average() -> list[float] | None:
     """Over 1, 5 and 15 minutes, where the system reports it."""
     return list(os.getloadavg()) if hasattr(os, "getloadavg") else None

@@ -48,9 +48,7 @@ def compare(settings: ShortRunSettings) -> dict[str, Any]:
         "command": "short_run",
         "words": WORDS,
         "settings": dataclasses.asdict(settings),
-        "environment": report.environment(),
-        "load_before": load_before,
-        "load_after": report.load_average(),
+        **report.conditions(load_before),
         "processes": {
             name: {
                 "cpu_s": dataclasses.asdict(Spread.of(own)),

@@ -99,14 +99,11 @@ def compare(settings: RunSettings) -> dict[str, Any]:
                 turn_times = once()
                 times[name].cpu_ms.append(statistics.fmean(turn_times.cpu_ms) / bench.batches)
                 times[name].wall_ms.append(statistics.fmean(turn_times.wall_ms) / bench.batches)
-        load_after = report.load_average()
     return {
         "command": "run",
         "sizes": {"steps": settings.steps, "batch": settings.batch, "inputs": 700, "hidden": settings.hidden},
         "settings": {**dataclasses.asdict(settings), "freed_memory_kept": memory_kept, "cores": cores},
-        "environment": report.environment(),
-        "load_before": load_before,
-        "load_after": load_after,
+        **report.conditions(load_before),
         "batches_per_epoch": bench.batches,
         "engine": bench.engine,
         "density": bench.density,
@@ -157,7 +154,7 @@ class _Bench:
 
     def bare(self) -> tuple[Times, list[float]]:
         """Forward, loss, backward and step, nothing else; also each epoch's mean loss."""
-        parts = self._fresh()
+        parts = build(self.spec)
 
         def train(batch: Batch) -> torch.Tensor:
             parts.optimizer.zero_grad()
@@ -177,7 +174,7 @@ class _Bench:
 
     def loop(self) -> Times:
         """The same through the learning rule with its checks, without Lightning."""
-        parts = self._fresh()
+        parts = build(self.spec)
         loop = TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=self.spec.method.clip_norm)
         times = Times()
         for epoch in self.epochs:
@@ -190,9 +187,6 @@ class _Bench:
         for number in range(len(self.epochs)):
             _timed(times, lambda number=number: [None for _ in self.made.data.epoch(number)])
         return times
-
-    def _fresh(self) -> Parts:
-        return build(self.spec)
 
 
 def _timed(times: Times, once: Callable[[], list[Any]]) -> list[Any]:
