@@ -28,6 +28,7 @@ from tests.messages import raises_naming
 from tests.yours.as_written import B, C, H, N, T, dense, events, over_time, written
 from tests.yours.test_accelerate import close
 
+pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 Forward = Callable[..., Any]
 
 
