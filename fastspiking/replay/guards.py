@@ -324,7 +324,7 @@ class Guards:
     # --- fingerprints of values
 
     def fingerprint(self, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one for each kind of value
-        """Return what is equal for equal values alone; raise `Unproven` for what cannot be compared."""
+        """Return what is equal for equal values alone; raise `NotReplayable` for what cannot be compared."""
         if isinstance(value, ATOMS):
             return type(value), value
         if isinstance(value, float | np.number):

@@ -119,7 +119,7 @@ PLAIN_OUTPUTS = (int, float, bool, str, complex, type(None), torch.dtype, torch.
 
 
 def require_plain(value: Any, verb: str) -> None:
-    """Raise `Unproven` for anything but tensors, numbers and text in lists, tuples and dictionaries."""
+    """Raise `NotReplayable` for anything but tensors, numbers and text in lists, tuples and dictionaries."""
     for each in tree_values(value):
         if not isinstance(each, (Tensor, *PLAIN_OUTPUTS)):
             raise NotReplayable(f"it {verb} a {type(each).__name__}")

@@ -60,7 +60,7 @@ class TraceNode:
     out: Any  # what it returned, with `Ref`s in place of tensors
     grad: bool  # whether autograd recorded it
     where: str  # name of the module whose forward called it
-    states: tuple[Ref | None, ...] = ()  # of neurons: their state before, None for the is_rest_state state
+    states: tuple[Ref | None, ...] = ()  # of neurons: their state before, None for that at rest
     after: tuple[Ref, ...] = ()  # of neurons: their state after
     writes: int | None = None  # flat position of the argument that it changes in place
 
