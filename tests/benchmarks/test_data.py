@@ -20,7 +20,7 @@ SMALL = data.DataSettings(samples=12, spikes=400, batch=4, hidden=8, batches=2, 
 @pytest.mark.slow
 def test_the_command_from_end_to_end(tmp_path, monkeypatch, capsys):
     """Expected: exit code 0, a table with all three, and the same in a file."""
-    monkeypatch.setattr(data, "_in_child", lambda settings, count: count)
+    monkeypatch.setattr(data, "in_child", lambda module, settings, what: settings["samples"])
     words = "--samples 12 --spikes 400 --batch 4 --hidden 8 --batches 2 --rounds 1 --default-allocator"
     file = tmp_path / "data.json"
     assert main(["data", *words.split(), "--json", str(file)]) == 0

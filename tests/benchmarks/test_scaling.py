@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import doctest
 import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,10 +74,14 @@ def test_memory_of_real_time_recurrent_learning_grows_with_the_cube() -> None:
     many times as many samples as there are neurons. A quarter of slack for weights of the readout, which are few too.
     """
     rtrl = scaling.WAYS["real-time recurrent learning"]._replace(neurons=(12, 16, 24, 32), steps=(4,))
-    assert _memory_exponent(rtrl, batch=128) == pytest.approx(3, abs=0.25)
-    assert _memory_exponent(scaling.WAYS["back-propagation through time"]._replace(steps=(4,)), batch=16) < 2
+    bptt = scaling.WAYS["back-propagation through time"]._replace(steps=(4,))
+    # In a process of its own, as the command is: this one's heap has gaps that other tests have left.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
+        cube, line = fresh.map(_memory_exponent, (rtrl, bptt), (128, 16))
+    assert cube == pytest.approx(3, abs=0.25)
+    assert line < 2
 
 
-def _memory_exponent(way: scaling.Way, *, batch: int) -> float:
+def _memory_exponent(way: scaling.Way, batch: int) -> float:
     tree = scaling.compare(scaling.ScalingSettings(batch=batch, rounds=1), {"way": way})
     return scaling.exponent(*scaling.curves(tree, "way")["memory neurons"])
