@@ -20,7 +20,7 @@ from sgbench.plots.chart import (
 )
 from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_charts
 from sgbench.plots.layout import laid_out
-from study.reporting.plots.heat import HeatMaps, HeatPanel, heat_charts
+from study.reporting.pages.tuning import HeatMaps, HeatPanel, heat_charts
 
 X, Y = ChartAxis("x"), ChartAxis("y")
 

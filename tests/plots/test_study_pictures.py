@@ -12,7 +12,7 @@ from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Estimate, 
 from sgbench.plots.figure import charts_figure
 from sgbench.plots.style import SHAPES
 from study.reporting.pages.regime_map import MapPoint, map_chart
-from study.reporting.plots.heat import HeatMaps, HeatPanel, heat_figure
+from study.reporting.pages.tuning import HeatMaps, HeatPanel, heat_figure
 
 
 def near(value: float) -> Estimate:

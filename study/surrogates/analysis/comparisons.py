@@ -1,4 +1,4 @@
-"""The comparisons that the registration of the study of surrogates names: shapes against one, on one task."""
+"""The comparisons that the registration of the study of surrogates names, and the second look at what they leave open."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from sgbench.statistics.equivalence import Verdict, Word, verdict
 from sgbench.statistics.pairs import Floats, holm
 from sgbench.statistics.solved import ShareDifference, compare_shares, wilson
 from sgbench.study_runner.cells import Cell
-from sgbench.study_runner.definition import StudyTask
+from sgbench.study_runner.definition import Purpose, StudyTask
 from sgbench.study_runner.scores import StudyScores
 from study.reporting.run_table import SHAPES, RunTable, margin_of, run_table
 from study.reporting.verdicts import HypothesisResult, Item
@@ -296,3 +296,48 @@ def _ends(apart: ShareDifference, level: float) -> tuple[float, float]:
         difference - math.hypot(a.share - a.low, b.high - b.share),
         difference + math.hypot(a.high - a.share, b.share - b.low),
     )
+
+
+SECOND_LOOK: Purpose = "second_look"
+BLOCKS = {"H1": "I2", "H3": "I3", "H4": "I4"}
+"""By hypothesis, the block with its new seeds."""
+REGISTERED, DRAWS = {"H1": 191, "H3": 0, "H4": 198}, 200
+"""In how many of the draws a second look decides, after the correction, as docs/preregistration.md states it."""
+
+
+def with_new_seeds(scores: StudyScores, hypothesis: str, first: dict[str, RunTable]) -> dict[str, RunTable]:
+    """Add the seeds of the second look to tables of the first one; without all of its runs there is none.
+
+    `hypothesis`: that is looked at again.
+    """
+    name = BLOCKS[hypothesis]
+    if name not in scores.study.blocks:
+        return {}  # a study that extends this one has no second look
+    block = scores.study.blocks[name]
+    seeds = block.seeds.values
+    tables = {}
+    for place, table in first.items():
+        task = place.partition(" ")[0]
+        if task not in block.tasks:
+            continue
+        tables[place] = run_table(scores, task, SECOND_LOOK, list(table.cells), seeds, start=MAP)
+    if not all(more.complete for more in tables.values()):
+        return {}
+    return {place: _joined(first[place], more) for place, more in tables.items()}
+
+
+def looked_again(result: HypothesisResult, tables: dict[str, RunTable], rules: Rules) -> HypothesisResult:
+    counts = {place.partition(" ")[0]: len(table.seeds) for place, table in tables.items()}
+    seeds = ", ".join(f"{task} {count}" for task, count in counts.items())
+    block = BLOCKS[result.name]
+    return replace(
+        result,
+        cells=f"{result.cells}; second look in {block}",
+        seeds=seeds,
+        level_factor=rules.level / rules.look_level,
+    )
+
+
+def _joined(first: RunTable, more: RunTable) -> RunTable:
+    runs = tuple((*row, *new) for row, new in zip(first.runs, more.runs, strict=True))
+    return RunTable(first.cells, (*first.seeds, *more.seeds), runs, first.planned + more.planned, 0)

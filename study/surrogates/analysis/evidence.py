@@ -8,7 +8,7 @@ from study.reporting.evidence import StudyEvidence
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.elsewhere import Elsewhere
-from study.surrogates.analysis.initial import InitialStates
+from study.surrogates.analysis.starting import InitialStates
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,12 @@ from study.surrogates.analysis.comparisons import (
     equality,
     equality_at_looks,
     intersection_union,
+    looked_again,
     own_best,
+    with_new_seeds,
 )
 from study.surrogates.analysis.hypotheses_recurrent import h4, h5
 from study.surrogates.analysis.hypotheses_rules import h9
-from study.surrogates.analysis.second_look import looked_again, with_new_seeds
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from sgbench.study_runner.cells import Cell
 from sgbench.study_runner.scores import StudyScores
 from study.reporting.run_table import REMEDY_WIDTHS, RunTable, run_table
 from study.reporting.verdicts import HypothesisResult, Item, one_side
-from study.surrogates.analysis.comparisons import Rules
-from study.surrogates.analysis.second_look import looked_again, with_new_seeds
+from study.surrogates.analysis.comparisons import Rules, looked_again, with_new_seeds
 
 RESAMPLES = 10_000
 NARROW = 0.5

@@ -16,7 +16,7 @@ from sgbench.study_runner.scores import read_settled
 from sgbench.training.build import build
 from sgbench.training.train_step import Epochs
 from study.surrogates.analysis.comparisons import MAP
-from study.surrogates.analysis.initial import INITIAL, InitialCell, InitialStates
+from study.surrogates.analysis.starting import INITIAL, InitialCell, InitialStates
 
 DIGITS = 4
 """Significant digits that are stored, fewer than vary between machines."""

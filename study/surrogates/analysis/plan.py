@@ -9,11 +9,10 @@ from sgbench.study_runner.scores import StudyScores
 from study.reporting.plan import PlanLine, planned
 from study.reporting.report import ReportInput
 from study.reporting.verdicts import HypothesisResult
-from study.surrogates.analysis.comparisons import MAP, Rules
+from study.surrogates.analysis.comparisons import BLOCKS, DRAWS, MAP, REGISTERED, SECOND_LOOK, Rules
 from study.surrogates.analysis.hypotheses import all_hypotheses, h1, h2, h3, h6, h7, h8
 from study.surrogates.analysis.hypotheses_recurrent import h4, h5
 from study.surrogates.analysis.hypotheses_rules import h9
-from study.surrogates.analysis.second_look import BLOCKS, DRAWS, PURPOSE, REGISTERED
 
 SEED = 23
 BOOTSTRAP_SEED = 19
@@ -35,10 +34,10 @@ def plan(given: ReportInput) -> Iterator[PlanLine]:
     random = np.random.Generator(np.random.PCG64(SEED))
     bootstrap = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
     ways = {
-        "H1": MoreSeeds(lambda scores: h1(scores, rules), PURPOSE, 15, (BLOCKS["H1"],)),
+        "H1": MoreSeeds(lambda scores: h1(scores, rules), SECOND_LOOK, 15, (BLOCKS["H1"],)),
         "H2": MoreSeeds(lambda scores: h2(scores, rules), "map", 20),
-        "H3": MoreSeeds(lambda scores: h3(scores, rules), PURPOSE, 30, (BLOCKS["H3"],)),
-        "H4": MoreSeeds(lambda scores: h4(scores, rules, generator=bootstrap), PURPOSE, 30, (BLOCKS["H4"],)),
+        "H3": MoreSeeds(lambda scores: h3(scores, rules), SECOND_LOOK, 30, (BLOCKS["H3"],)),
+        "H4": MoreSeeds(lambda scores: h4(scores, rules, generator=bootstrap), SECOND_LOOK, 30, (BLOCKS["H4"],)),
         "H5": MoreSeeds(lambda scores: h5(scores, rules), "map", 20),
         "H6": MoreSeeds(lambda scores: h6(scores, rules), "report", 40),
         "H7": MoreSeeds(lambda scores: h7(scores, rules), "map", 20, (MAP,)),

@@ -22,7 +22,6 @@ from study.surrogates.analysis.comparisons import LIBRARY_DEFAULTS, LONG, LONG_M
 from study.surrogates.analysis.elsewhere import Elsewhere, files_read, read_elsewhere
 from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.hypotheses import all_hypotheses
-from study.surrogates.analysis.initial import read_initial
 from study.surrogates.analysis.pages import (
     claims,
     diagnosis,
@@ -39,7 +38,7 @@ from study.surrogates.analysis.pages import (
 )
 from study.surrogates.analysis.pages.claims_outside import BOARD
 from study.surrogates.analysis.plan import plan
-from study.surrogates.analysis.starting import read_starts
+from study.surrogates.analysis.starting import read_initial, read_starts
 
 TUNING, REPORT = "A3a", "A3b"
 

@@ -1,12 +1,15 @@
-"""How the networks of a study's tasks start, before training: what decides which of them a network is like."""
+"""How the networks of a study start, before training: spikes of each task, and gradients of each cell of the map."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from sgbench.composition.compose import compose
 from sgbench.recommendation.start import measure_spec
 from sgbench.recommendation.summary import Finite
-from sgbench.records.base import Strict, Text
+from sgbench.records.base import Amount, Fraction, Natural, Strict, Text
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.spec import RunSpec
 from sgbench.study_runner.cells import StudyPoint, points
@@ -14,6 +17,34 @@ from sgbench.study_runner.definition import Loaded
 from sgbench.study_runner.run import StudyFolders, compose_specs
 from sgbench.study_runner.scores import read_settled
 from study.surrogates.analysis.comparisons import MAP, UNSEEN
+
+INITIAL = "initial.json"
+"""Beside the stored records of a study."""
+
+
+class InitialCell(Strict):
+    """Describes one shape and width at the weights that training begins with, a number a hidden layer."""
+
+    surrogate: Text
+    width_fwhm: Amount
+    gradients: Annotated[tuple[Amount | None, ...], Field(min_length=1, max_length=100)]
+    """Norm of the loss's gradient of the layer's weights; None where it is not finite."""
+    in_window: Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=100)]
+    """Share of potentials, over samples, steps and neurons, within half the width of the threshold."""
+
+
+class InitialStates(Strict):
+    """Holds the cells of each task, all of one seed and one batch a task."""
+
+    seed: Natural
+    tasks: dict[Text, tuple[InitialCell, ...]]
+
+
+def read_initial(folder: Path) -> InitialStates | None:
+    """Read what was measured of a study's networks before training; None where nothing was."""
+    path = folder / INITIAL
+    return read_model(path, InitialStates) if path.exists() else None
+
 
 STARTS = "starts.json"
 """Name of the file next to the stored records of a study."""

@@ -4,7 +4,7 @@ import pytest
 
 from sgbench.diagnosis.advice import DETACHED, LevelBorders
 from study.passing_steps.analysis.evidence import TaskEvidence
-from study.passing_steps.analysis.levels import cells_of, fixed_borders, judged
+from study.passing_steps.analysis.first_study import cells_of, fixed_borders, judged
 from tests.rooms import ROOT
 
 PAGE = ROOT / "docs" / "passing_steps" / "first_study.md"

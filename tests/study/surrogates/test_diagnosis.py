@@ -15,10 +15,10 @@ from sgbench.study_runner.store import Store
 from sgbench.training.build import build
 from study.reporting.run_table import SHAPES
 from study.surrogates.analysis.evidence import SurrogateEvidence
-from study.surrogates.analysis.initial import InitialCell, InitialStates, read_initial
 from study.surrogates.analysis.initial_gradients import measure_gradients, measured_cell
 from study.surrogates.analysis.pages import diagnosis
-from study.surrogates.analysis.plots.start import StartPanel, StartPoint, start_figure
+from study.surrogates.analysis.pages.diagnosis import StartPanel, StartPoint, start_figure
+from study.surrogates.analysis.starting import InitialCell, InitialStates, read_initial
 from tests.study.surrogates import made
 from tests.study.truth import SETTLED, Outcome, noise, scores, study
 

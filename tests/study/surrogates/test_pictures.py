@@ -9,7 +9,7 @@ from sgbench.study_runner.scores import Score
 from study.reporting.pages.regime_map import drawn_score
 from study.surrogates.analysis.pages.methods import MethodPanel, methods_charts
 from study.surrogates.analysis.pages.spikes import SpikeMark, SpikePanel, SpikeSeries, spikes_figure
-from study.surrogates.analysis.plots.forest import ForestPanel, ForestRow, forest_figure
+from study.surrogates.analysis.pages.tuned import ForestPanel, ForestRow, forest_figure
 from tests.plots.test_study_pictures import near
 
 

@@ -8,10 +8,9 @@ from scipy.stats import norm, ttest_1samp
 
 from sgbench.study_runner.cells import Cell, StudyPoint, points
 from sgbench.study_runner.scores import StudyScores
-from study.surrogates.analysis.comparisons import MAP, Rules
+from study.surrogates.analysis.comparisons import BLOCKS, MAP, SECOND_LOOK, Rules
 from study.surrogates.analysis.hypotheses import h1, h3
 from study.surrogates.analysis.hypotheses_recurrent import h4
-from study.surrogates.analysis.second_look import BLOCKS, PURPOSE
 from tests.study.surrogates.hypothesis_cases import ONE_LAYER, RECURRENT, generator, width
 from tests.study.truth import SETTLED, Outcome, noise, scores, study
 
@@ -39,7 +38,7 @@ def test_h1_is_decided_by_old_and_new_seeds_of_the_open_task():
         [
             [
                 np.mean([table.cell("T1", purpose, cell, start=MAP)[seed].accuracy for cell in row])
-                for purpose, seeds in (("map", range(300, 305)), (PURPOSE, range(310, 325)))
+                for purpose, seeds in (("map", range(300, 305)), (SECOND_LOOK, range(310, 325)))
                 for seed in seeds
             ]
             for row in cells
@@ -117,6 +116,6 @@ def test_new_seeds_serve_the_second_look_alone(name, task):
     table = scores(lambda run, settings: Outcome(), [MAP, block], tasks=[task])
     cell = next(run.cell for run in table.runs if run.block == block)
     assert not seeds & set(table.cell(task, "map", dict(cell), start=MAP))
-    assert set(table.cell(task, PURPOSE, dict(cell), start=MAP)) == seeds
+    assert set(table.cell(task, SECOND_LOOK, dict(cell), start=MAP)) == seeds
     moved = [replace(run, purpose="map") if run.block == block else run for run in table.runs]
     assert seeds <= set(StudyScores(table.study, SETTLED, moved).cell(task, "map", dict(cell), start=MAP))

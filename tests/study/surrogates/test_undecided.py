@@ -3,8 +3,8 @@
 import re
 
 from study.reporting.plan import PlanLine
+from study.surrogates.analysis.comparisons import DRAWS, REGISTERED
 from study.surrogates.analysis.pages.undecided import page
-from study.surrogates.analysis.second_look import DRAWS, REGISTERED
 from tests.rooms import ROOT
 
 

@@ -1,14 +1,20 @@
 """Does the start tell how a run ends: gradients and potentials before training against the map's accuracy."""
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from sgbench.errors import InputError
+from sgbench.plots.style import BAND, GRID, INK, SOFT, look_of
 from sgbench.statistics.blocks import MIN_INTERVAL_SEEDS, number_array, score_table
 from sgbench.statistics.intervals import summarise
 from sgbench.study_runner.cells import Cell
@@ -17,9 +23,110 @@ from study.reporting.pages.text import Item, StudyPage, StudyPicture, details, f
 from study.reporting.run_table import RunTable, run_table
 from study.surrogates.analysis.comparisons import MAP
 from study.surrogates.analysis.evidence import SurrogateEvidence
-from study.surrogates.analysis.initial import InitialCell
 from study.surrogates.analysis.pages.claim_rules import missing
-from study.surrogates.analysis.plots.start import StartPanel, StartPoint, start_figure
+from study.surrogates.analysis.starting import InitialCell
+
+COLUMNS = 4
+PANEL_INCHES = (3.15, 3.1)  # inches
+PANEL_TITLE_LETTERS = 27  # characters of a line
+TICKS = 5
+BETWEEN_INCHES = 0.11  # inches on each side of a panel
+LEAST_GRADIENT = 1e-12  # gradients up to this one teach nothing; they stand in the strip for 0
+STRIP_SHARE = 0.13  # of a panel's width, of the strip for 0 and that for what is not finite
+
+
+@dataclass(frozen=True)
+class StartPoint:
+    """Describes one shape and width: what was measured at the start (None: not finite) and its mean score."""
+
+    shape: str
+    start: float | None
+    score: float
+
+
+@dataclass(frozen=True)
+class StartPanel:
+    """Describes one task: its cells, what guessing gives, and a line about how strongly the two go together."""
+
+    title: str
+    note: str
+    guess: float
+    points: tuple[StartPoint, ...]
+
+
+def start_figure(panels: Sequence[StartPanel], *, label: str) -> Figure:
+    """Draw a panel a task: score against a number before training on a log scale, a mark a shape and width.
+
+    What is 0, or next to it, stands in a grey strip to the left, what is not finite in one to the right.
+    """
+    columns = min(COLUMNS, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    size = (columns * PANEL_INCHES[0] + 0.6, rows * PANEL_INCHES[1] + 1.0)
+    figure = Figure(figsize=size)
+    figure.set_layout_engine("constrained", w_pad=BETWEEN_INCHES)  # outer tick labels of neighbours do not touch
+    grid: Any = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for position, axes in enumerate(grid.flat):
+        if position < len(panels):
+            _start_panel(axes, panels[position])
+        else:
+            axes.set_axis_off()
+    figure.supxlabel(label, fontsize=13, color=INK)
+    figure.supylabel("test accuracy after training, %", fontsize=13, color=INK)
+    handles, labels = grid.flat[0].get_legend_handles_labels()
+    place: Any = {"loc": "outside upper center", "ncols": 6, "frameon": False, "fontsize": 12.5}
+    figure.legend(handles, labels, **place)
+    return figure
+
+
+def _start_panel(axes: Axes, panel: StartPanel) -> None:
+    """Draw one task on a log scale; starts of 0 go into a strip at its left, those not finite into one at its right."""
+    finite = [point.start for point in panel.points if point.start and point.start > LEAST_GRADIENT]
+    low, high = (min(finite), max(finite)) if finite else (0.1, 1.0)
+    width = math.log(high / low) or 1.0
+    left, right = low / math.exp(STRIP_SHARE * width), high * math.exp(STRIP_SHARE * width)
+    for index, shape in enumerate(dict.fromkeys(point.shape for point in panel.points)):
+        of_shape = [point for point in panel.points if point.shape == shape]
+        starts = [right if point.start is None else (max(point.start, left)) for point in of_shape]
+        look: Any = look_of(shape, index)
+        axes.plot(
+            *(starts, [point.score for point in of_shape]),
+            linestyle="none",
+            markersize=6,
+            alpha=0.85,
+            label=shape,
+            zorder=3,
+            **look,
+        )
+    axes.set_xscale("log")
+    edges = (left / math.exp(STRIP_SHARE * width / 2), right * math.exp(STRIP_SHARE * width / 2))
+    axes.set_xlim(*edges)
+    has_none = any(point.start is not None and point.start <= LEAST_GRADIENT for point in panel.points)
+    _strip(axes, edges[0], left * math.exp(STRIP_SHARE * width / 2), "0", has_none)
+    _strip(
+        axes,
+        right / math.exp(STRIP_SHARE * width / 2),
+        edges[1],
+        "∞",
+        any(point.start is None for point in panel.points),
+    )
+    axes.axhline(panel.guess, color=SOFT, linestyle="--", linewidth=1.2, zorder=1)
+    axes.set_ylim(-3, 103)
+    title = textwrap.fill(panel.title, PANEL_TITLE_LETTERS)
+    axes.set_title(f"{title}\n{panel.note}", fontsize=11.5, color=INK, parse_math=False)
+    axes.xaxis.set_major_locator(LogLocator(numticks=TICKS))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.tick_params(labelsize=11, colors=INK)
+    axes.grid(color=GRID, linewidth=0.8, zorder=0)
+
+
+def _strip(axes: Axes, low: float, high: float, text: str, is_used: bool) -> None:
+    """Mark the part of an axis on which numbers stand that a log scale does not have."""
+    if is_used:
+        axes.axvspan(low, high, color=BAND, zorder=0)
+        middle = math.sqrt(low * high)
+        place: Any = {"ha": "center", "va": "bottom", "fontsize": 11, "color": INK}
+        axes.text(middle, 0.02, text, transform=axes.get_xaxis_transform(), **place)
+
 
 NAME = "diagnosis.md"
 TITLE = "Does the start tell how a run ends?"

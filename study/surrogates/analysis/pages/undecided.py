@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from study.reporting.pages.text import StudyPage, table
 from study.reporting.plan import TRIES, PlanLine
-from study.surrogates.analysis.second_look import DRAWS, PURPOSE, REGISTERED
+from study.surrogates.analysis.comparisons import DRAWS, REGISTERED, SECOND_LOOK
 
 NAME, TITLE = "undecided.md", "What would decide the open hypotheses"
 
@@ -23,7 +23,7 @@ def page(lines: Iterable[PlanLine], claims: Mapping[str, str]) -> StudyPage:
     rows = [
         [
             claims[line.claim],
-            line.what.replace(PURPOSE, "registered second look,") if line.runs else LOOKED_TWICE,
+            line.what.replace(SECOND_LOOK, "registered second look,") if line.runs else LOOKED_TWICE,
             f"{line.runs:,}",
             f"{line.hours:.1f}",
             _chance(line),

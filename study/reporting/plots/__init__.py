@@ -1,1 +1,0 @@
-"""Draws the pictures that the report of any study of surrogates can have, from plain numbers."""

@@ -1,1 +1,0 @@
-"""Draws the pictures that this report alone has."""
