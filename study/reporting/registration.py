@@ -128,10 +128,10 @@ def require_registered(
 
 
 class Departure(NamedTuple):
-    """Holds what was done otherwise than registered, and of what."""
+    """Holds one thing that was done otherwise than registered."""
 
-    kind: str
-    of: str = ""
+    kind: str  # what was done
+    of: str = ""  # in which case, such as a block or a commit
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.of}." if self.of else f"{self.kind}."
@@ -140,17 +140,17 @@ class Departure(NamedTuple):
 CHANGED = "The study's file was changed"
 
 
-def listed(given: Iterable[Departure]) -> str:
-    """Write deviations as a list, those of a kind together.
+def listed(departures: Iterable[Departure]) -> str:
+    """Write departures from the registration as a Markdown list, those of a kind in one line.
 
     >>> print(listed([Departure("Void", "a"), Departure("No block"), Departure("Void", "b")]))
     - Void: a; b.
     - No block.
     """
-    kinds: dict[str, list[str]] = {}
-    for departure in given:
-        kinds.setdefault(departure.kind, []).extend([departure.of] if departure.of else [])
-    return "\n".join(f"- {Departure(kind, '; '.join(cases))}" for kind, cases in kinds.items())
+    cases_by_kind: dict[str, list[str]] = {}
+    for departure in departures:
+        cases_by_kind.setdefault(departure.kind, []).extend([departure.of] if departure.of else [])
+    return "\n".join(f"- {Departure(kind, '; '.join(cases))}" for kind, cases in cases_by_kind.items())
 
 
 def deviations(
@@ -193,15 +193,15 @@ def deviations(
     ]
     departures += [
         Departure(f"What block {name} settled is not what its stored records give")
-        for name in _unlike(loaded, settled, entries)
+        for name in _blocks_settled_otherwise(loaded, settled, entries)
     ]
     departures += [
-        Departure(f"{count} records of {what}") for what, count in _unplanned(loaded, settled, entries).items()
+        Departure(f"{count} records of {what}") for what, count in _unplanned_records(loaded, settled, entries).items()
     ]
     return departures
 
 
-def _unlike(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> list[str]:
+def _blocks_settled_otherwise(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> list[str]:
     """List the blocks whose settled cells differ from those that their stored records choose."""
     by_block: dict[str, list[StoreEntry]] = {}
     for entry in entries:
@@ -216,27 +216,28 @@ def _unlike(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> 
     return names
 
 
-def _unplanned(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> dict[str, int]:
+def _unplanned_records(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> dict[str, int]:
     """Count records of cells or seeds that are not in the plan, by block and task as text."""
     planned: dict[str, set[tuple[str, int, str]]] = {}
     counts: dict[str, int] = {}
     for entry in entries:
         if entry.block not in planned:
             planned[entry.block] = {
-                (point.task, point.seed, _text(point.cell)) for point in _points(loaded, entry.block, settled)
+                (point.task, point.seed, _cell_key(point.cell))
+                for point in _planned_points(loaded, entry.block, settled)
             }
-        if (entry.task, entry.record.seed, _text(entry.cell)) not in planned[entry.block]:
+        if (entry.task, entry.record.seed, _cell_key(entry.cell)) not in planned[entry.block]:
             what = f"block {entry.block}, task {entry.task}, are of cells or seeds that the plan does not have"
             counts[what] = counts.get(what, 0) + 1
     return counts
 
 
-def _points(loaded: Loaded, block: str, settled: Settled) -> list[StudyPoint]:
+def _planned_points(loaded: Loaded, block: str, settled: Settled) -> list[StudyPoint]:
     try:
         return points(loaded.study, block, settled) if block in loaded.study.blocks else []
     except InputError:
         return []  # what the block starts from is not settled, so nothing of it was planned
 
 
-def _text(cell: Mapping[str, object]) -> str:
+def _cell_key(cell: Mapping[str, object]) -> str:
     return ";".join(f"{key}={canonical(value)}" for key, value in sorted(cell.items()))

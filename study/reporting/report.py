@@ -203,7 +203,9 @@ def make_report(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> R
     made_by = function_of(
         loaded,
         "report",
-        otherwise=None if loaded.study.extends is None else lambda given: Report(extension.pages_of(given.evidence)),
+        otherwise=None
+        if loaded.study.extends is None
+        else lambda report_input: Report(extension.pages_of(report_input.evidence)),
     )
     report = made_by(gather(loaded, store, checkout=checkout))
     if checkout is None:

@@ -39,7 +39,7 @@ def read_printed(folder: Path) -> PrintedAdvice | None:
     return read_model(path, PrintedAdvice) if path.is_file() else None
 
 
-def measure_study(loaded: Loaded, place: StudyFolders, *, gradients: bool) -> Iterator[str]:
+def measure_study(loaded: Loaded, folders: StudyFolders, *, gradients: bool) -> Iterator[str]:
     """Ask for the advice on every network of the study and store it; yield a line for each."""
     del gradients
     found = {name: recommend(*task.words) for name, task in loaded.study.tasks.items()}
@@ -47,7 +47,7 @@ def measure_study(loaded: Loaded, place: StudyFolders, *, gradients: bool) -> It
         tries={name: one.to_try[:2] for name, one in found.items()},
         outside={name: one.outside for name, one in found.items()},
     )
-    write_atomic(place.store.folder / FILE, to_json(printed))
+    write_atomic(folders.store.folder / FILE, to_json(printed))
     for name, one in found.items():
         yield f"{name}: {'; '.join(one.outside) or 'within what was run'}"
 
@@ -63,17 +63,18 @@ NOTES = """\
   study's rule alone, whose single setting `sgbench recommend --why` names."""
 
 
-def make_report(given: ReportInput) -> Report:
-    scores, study = given.evidence.scores, given.evidence.loaded.study
-    printed = read_printed(given.folder)
+def make_report(report_input: ReportInput) -> Report:
+    scores, study = report_input.evidence.scores, report_input.evidence.loaded.study
+    printed = read_printed(report_input.folder)
     asked = (
-        f"What was run, and how it is judged, stands in [the registration](../{given.registration}). Losses are points "
-        "of test accuracy to the setting with the highest mean of six, each at its own learning rate, over three seeds."
+        f"What was run, and how it is judged, stands in [the registration](../{report_input.registration}). "
+        "Losses are points of test accuracy to the setting with the highest mean of six, each at its own learning rate, "
+        "over three seeds."
     )
-    pages = [budget.page(given.evidence)]
+    pages = [budget.page(report_input.evidence)]
     whole = {state.name for state in states_of(scores, list(study.blocks)) if state.stored == state.runs}
     if printed is None or OF_STUDY not in whole:
-        missing = given.evidence.not_stored(OF_STUDY)
+        missing = report_input.evidence.not_stored(OF_STUDY)
         return Report((StudyPage("README.md", TITLE, (missing, asked, "## Pages", links(pages))), *pages))
     titles = {name: task.title for name, task in study.tasks.items()}
     own = checked(scores.block(OF_STUDY), printed.tries)
@@ -82,7 +83,7 @@ def make_report(given: ReportInput) -> Report:
         others = checked(scores.block(ELSEWHERE), printed.tries)
         parts += ["## Tasks of other generators", held(others, titles), _table(others, titles, printed)]
     else:
-        parts += ["## Tasks of other generators", given.evidence.not_stored(ELSEWHERE)]
+        parts += ["## Tasks of other generators", report_input.evidence.not_stored(ELSEWHERE)]
     front = StudyPage("README.md", TITLE, (*parts, "## To keep in mind", NOTES, "## Pages", links(pages)))
     figures = {
         "check_networks": StudyFigure(mean=len(own), digits=0),

@@ -19,9 +19,9 @@ from study.attached_reset.analysis.starts import (
 WIDTHS, BETAS, PEAKS = (0.2, 0.5), (0.3, 0.6, 0.9), (1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
 
 
-def measure_study(loaded: Loaded, place: StudyFolders, *, gradients: bool) -> Iterator[str]:
+def measure_study(loaded: Loaded, folders: StudyFolders, *, gradients: bool) -> Iterator[str]:
     del gradients
-    study, composer = loaded.study, PointComposer(place.config_dirs, place.allow_targets)
+    study, composer = loaded.study, PointComposer(folders.config_dirs, folders.allow_targets)
     networks: list[NetworkStart] = []
     for name in (*study.blocks["B1"].tasks, *study.blocks["B2"].tasks):
         networks.append(measured_network(study, name, composer))
@@ -31,4 +31,4 @@ def measure_study(loaded: Loaded, place: StudyFolders, *, gradients: bool) -> It
         predicted += measured_heights(study, name, composer, list(product(WIDTHS, BETAS, PEAKS)))
         yield f"{name}: the predictor of {len(predicted)} cells"
     starts = NetworkStarts(predicted=tuple(predicted), networks=tuple(networks))
-    write_atomic(place.store.folder / FILE, to_json(starts))
+    write_atomic(folders.store.folder / FILE, to_json(starts))

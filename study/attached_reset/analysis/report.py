@@ -68,11 +68,11 @@ class AnswerSummary(Strict):
 EFFECTS_A_BLOCK = 42  # conditions times peaks
 
 
-def make_report(given: ReportInput) -> Report:
+def make_report(report_input: ReportInput) -> Report:
     """Write the study's page and its summary; parts whose runs are not all stored are left out."""
-    scores = given.evidence.scores
+    scores = report_input.evidence.scores
     networks, is_complete = losses.compared(scores)
-    starts = read_starts(given.folder)
+    starts = read_starts(report_input.folder)
     effects = heights.effects_of(scores)
     has_all_heights = sum(map(len, effects.values())) == len(heights.BLOCKS) * EFFECTS_A_BLOCK
     order = heights.ordering(effects, starts.predictors) if starts is not None and has_all_heights else None
@@ -89,7 +89,7 @@ def make_report(given: ReportInput) -> Report:
     )
     parts = [
         answer(summary, whole=is_complete),
-        f"[The registration](../{given.registration}) says what was asked, and "
+        f"[The registration](../{report_input.registration}) says what was asked, and "
         "how it is decided. *Quiet* networks start with the default gain of 1, *driven* ones with 3. Numbers are "
         "points of test accuracy; a loss is to the best of eight settings, each at its own learning rate.",
         "## Verdicts",
@@ -98,26 +98,26 @@ def make_report(given: ReportInput) -> Report:
         "do not decide.",
         *(_losses(summary) if counted else ()),
         *(_later(networks, later, scores) if has_later else ()),
-        *(_by_network(networks, given) if networks else ()),
+        *(_by_network(networks, report_input) if networks else ()),
         *(_families(counted) if counted else ()),
         *(_heights(effects, order, starts) if effects else ()),
         *(_q(counted, starts) if starts is not None and counted else ()),
-        *_plain(given),
+        *_plain(report_input),
         "## To keep in mind",
         NOTES,
     ]
-    pages = [budget.page(given.evidence)]
+    pages = [budget.page(report_input.evidence)]
     front = StudyPage("README.md", TITLE, (*parts, "## Pages", links(pages)))
     beside = {SUMMARY: to_json(summary)}
     if has_later and starts is not None:
-        beside[RESULTS] = to_json(results_of(every, given, starts))
+        beside[RESULTS] = to_json(results_of(every, report_input, starts))
     return Report((front, *pages), beside=beside)
 
 
-def results_of(networks: Sequence[NetworkRuns], given: ReportInput, starts: NetworkStarts) -> StudyResults:
+def results_of(networks: Sequence[NetworkRuns], report_input: ReportInput, starts: NetworkStarts) -> StudyResults:
     """Collect what the settings lost on each task, over all seeds, for the one answer of all studies."""
     counted = [network for network in networks if network.learns]
-    tasks = given.evidence.loaded.study.tasks
+    tasks = report_input.evidence.loaded.study.tasks
     titles = {network.task: tasks[network.name].title.removesuffix(f"; {network.start}") for network in counted}
     settings = [
         SettingResult(
@@ -287,8 +287,8 @@ def _later(networks: Sequence[NetworkRuns], later: Sequence[NetworkRuns], scores
     ]
 
 
-def _by_network(networks: Sequence[NetworkRuns], given: ReportInput) -> list[str]:
-    tasks = given.evidence.loaded.study.tasks
+def _by_network(networks: Sequence[NetworkRuns], report_input: ReportInput) -> list[str]:
+    tasks = report_input.evidence.loaded.study.tasks
     rows: list[list[Item]] = []
     for network in networks:
         texts = []
@@ -362,9 +362,9 @@ def _q(networks: Sequence[NetworkRuns], starts: NetworkStarts) -> list[str]:
     ]
 
 
-def _plain(given: ReportInput) -> list[str]:
-    networks = losses.networks_of(given.evidence.scores, ["F2"], losses.CHOOSING[1])
+def _plain(report_input: ReportInput) -> list[str]:
+    networks = losses.networks_of(report_input.evidence.scores, ["F2"], losses.CHOOSING[1])
     if not networks:
-        return ["## Without recurrence", given.evidence.not_stored("F1", "F2")]
-    _, table_text = _by_network(networks, given)[1:]
+        return ["## Without recurrence", report_input.evidence.not_stored("F1", "F2")]
+    _, table_text = _by_network(networks, report_input)[1:]
     return ["## Without recurrence", table_text]

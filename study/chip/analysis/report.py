@@ -40,24 +40,24 @@ OVER = ", over budget"
 LEFT_OUT_HEAD = ("task", "budget", "advised", "needs", "accuracy", "loss, points", "rounded afterwards", "loss of that")
 
 
-def make_report(given: ReportInput) -> Report:
+def make_report(report_input: ReportInput) -> Report:
     """Write the study's page: each setting's accuracy and energy, and advice checked on tasks left out."""
     lines = (
         ShardLine(block=entry.block, task=entry.task, cell=dict(entry.cell), record=entry.record)
-        for entry in given.entries
+        for entry in report_input.entries
     )
     measured = tasks_of(lines)
     parts = [
-        resets_text(entry.record for entry in given.entries),
-        f"[The registration](../{given.registration}) says what was run, and how advice is made and tested. Stored "
-        f"runs by block: {given.stored_text}. `sgbench recommend --target` reads the same records.",
+        resets_text(entry.record for entry in report_input.entries),
+        f"[The registration](../{report_input.registration}) says what was run, and how advice is made and tested. "
+        f"Stored runs by block: {report_input.stored_text}. `sgbench recommend --target` reads the same records.",
     ]
     if not measured:
         return Report((StudyPage("README.md", TITLE, (*parts, "No run is stored.")),))
     priced = _priced(measured, DRAWN)
     limit = most_bits(chosen_targets([DRAWN])[DRAWN])
     checks = leave_one_out(priced, limit, _failed(measured))
-    kinds = {entry.record.failure.kind for entry in given.entries if entry.record.failure is not None}
+    kinds = {entry.record.failure.kind for entry in report_input.entries if entry.record.failure is not None}
     panels = panels_of(priced, limit)
     picture = StudyPicture(
         PICTURE,

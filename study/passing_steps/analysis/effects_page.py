@@ -28,12 +28,13 @@ PEAKS = {"peak1": "1", ("triangle", "area1"): "20, 5, 2, 1", ("atan", "area1"): 
 
 
 def curves(singles: Sequence[SettingLosses]) -> dict[Reset, list[tuple[float, float, float]]]:
+    """List by reset each width with the mean and the largest loss over tasks, the mean of both shapes [points]."""
     losses = {one.name: one.losses for one in singles}
     found: dict[Reset, list[tuple[float, float, float]]] = {}
     for reset in RESETS:
         for width in WIDTHS:
             both = [losses[setting_name(shape, width, reset)] for shape in SHAPES]
-            by_task = [fmean(of[task] for of in both) for task in both[0]]
+            by_task = [fmean(losses_of_shape[task] for losses_of_shape in both) for task in both[0]]
             found.setdefault(reset, []).append((width, round(fmean(by_task), 2), round(max(by_task), 2)))
     return found
 

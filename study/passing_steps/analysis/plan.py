@@ -13,15 +13,15 @@ from study.reporting.report import ReportInput
 SEED = 29
 
 
-def plan(given: ReportInput) -> Iterator[PlanLine]:
+def plan(report_input: ReportInput) -> Iterator[PlanLine]:
     """Plan for every claim that is open: the first look where runs are missing, else the second."""
-    scores = given.evidence.scores
+    scores = report_input.evidence.scores
     random = np.random.Generator(np.random.PCG64(SEED))
     for decision in decide(scores):
         if decision.verdict in ("confirmed", "refuted") or decision.why.startswith("it is decided only"):
             continue
         if not decision.looks:
-            yield _first_look(given, decision.claim)
+            yield _first_look(report_input, decision.claim)
             continue
 
         def decided(table: object, name: str = decision.claim.name) -> bool:
@@ -33,10 +33,10 @@ def plan(given: ReportInput) -> Iterator[PlanLine]:
         )
 
 
-def _first_look(given: ReportInput, claim: StudyClaim) -> PlanLine:
-    loaded = given.evidence.loaded
+def _first_look(report_input: ReportInput, claim: StudyClaim) -> PlanLine:
+    loaded = report_input.evidence.loaded
     names = [name for name in FIRST_LOOK if name in loaded.study.blocks]
-    states = states_of(given.evidence.scores, names)
+    states = states_of(report_input.evidence.scores, names)
     return PlanLine(
         claim.name,
         f"blocks {', '.join(names)}, the first look",

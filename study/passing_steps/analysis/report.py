@@ -22,36 +22,41 @@ OF_THE_FIRST = ("study/surrogates/manifest.json", "study/surrogates/summary.json
 """Files of the first study whose runs are compared."""
 
 
-def make_report(given: ReportInput) -> Report:
-    scores = given.evidence.scores
+def make_report(report_input: ReportInput) -> Report:
+    scores = report_input.evidence.scores
     decisions = decide(scores)
     taken = settings.unsearched(scores)
     losses = settings.losses_by_way(scores, taken)
     answer = answer_of(decisions, scores, losses)
     parts = [
         answer.sentences,
-        f"[The registration](../{given.registration}) says what was asked, and how "
+        f"[The registration](../{report_input.registration}) says what was asked, and how "
         "it is decided. Through an *attached* reset the gradient passes, through a *detached* one it doesn't. R is an "
         f"attached reset with a width by passing steps, F with {FIXED[0]} at {FIXED[1]:g}. Numbers are points of test "
         "accuracy.",
         "## Verdicts",
-        " ".join(filter(None, [_so_far(scores), _repeat_text(given.folder, given.entries)])),
+        " ".join(filter(None, [_so_far(scores), _repeat_text(report_input.folder, report_input.entries)])),
         _verdicts(decisions, scores),
         answer.defaults,
         "## By task",
         _by_task(scores, decisions),
         "## A cost of activity",
-        *activity.verdict_text(given.evidence.loaded.study, given.entries),
+        *activity.verdict_text(report_input.evidence.loaded.study, report_input.entries),
         "## What settings lose",
         *settings.tables(scores, taken),
     ]
-    others, beside = ([page for page in (mechanism.page(given.folder), budget.page(given.evidence)) if page], {})
+    others, beside = (
+        [page for page in (mechanism.page(report_input.folder), budget.page(report_input.evidence)) if page],
+        {},
+    )
     singles = settings.singles(scores)[0]
-    if given.root is not None and singles:
-        stored = first_entries(given.root)
-        results = numbers.results_of(given.root, scores, given.entries, stored, singles, losses, decisions)
-        effect = effects_page.page(results.figures, singles, numbers.first_scores(given.root, stored))
-        others = [effect, first_study.page_of(given.root, stored), *others]
+    if report_input.root is not None and singles:
+        stored = first_entries(report_input.root)
+        results = numbers.results_of(
+            report_input.root, scores, report_input.entries, stored, singles, losses, decisions
+        )
+        effect = effects_page.page(results.figures, singles, numbers.first_scores(report_input.root, stored))
+        others = [effect, first_study.page_of(report_input.root, stored), *others]
         beside = {RESULTS: to_json(results)}
     front = StudyPage("README.md", TITLE, (*parts, "## Pages", links(others)))
     return Report((front, *others), beside=beside, reads=OF_THE_FIRST)

@@ -43,10 +43,10 @@ LEVEL = 0.025
 """What each side of an interval leaves out."""
 
 
-def make_report(given: ReportInput) -> Report:
+def make_report(report_input: ReportInput) -> Report:
     """Write the study's page: its answer, verdicts, what keeping the width costs, and means by width."""
-    tasks = given.evidence.loaded.study.tasks
-    runs = accuracies(given.entries)
+    tasks = report_input.evidence.loaded.study.tasks
+    runs = accuracies(report_input.entries)
     complete = {task: whole_seeds(runs[task], WIDTHS) for task in tasks if task in runs}
     usable = {task: seeds for task, seeds in complete.items() if len(seeds) >= FEWEST}
     losses = {way: [loss(task, runs[task], way, seeds) for task, seeds in usable.items()] for way in OTHERS}
@@ -55,15 +55,15 @@ def make_report(given: ReportInput) -> Report:
     titles = {name: task.title for name, task in tasks.items()}
     rows = [[result.claim, result.verdict, result.seeds, *result.p_texts] for result in claims]
     parts = [
-        resets_text(entry.record for entry in given.entries),
-        f"What was run, and how it is decided, stands in [the registration](../{given.registration}). "
-        f"Stored runs by block: {given.stored_text}.",
+        resets_text(entry.record for entry in report_input.entries),
+        f"What was run, and how it is decided, stands in [the registration](../{report_input.registration}). "
+        f"Stored runs by block: {report_input.stored_text}.",
         message,
         RATES,
         *([table(HEADER, rows)] if losses[OTHERS[0]] else ()),
         *(_losses(losses, titles) if losses[OTHERS[0]] else ()),
         *(_widths(runs[task], titles[task], seeds) for task, seeds in usable.items()),
-        *([f"## Departures\n\n{listed(given.evidence.deviations)}"] if given.evidence.deviations else []),
+        *([f"## Departures\n\n{listed(report_input.evidence.deviations)}"] if report_input.evidence.deviations else []),
     ]
     page = StudyPage("README.md", TITLE, tuple(parts))
     guide = f"{parts[0]} {message}"

@@ -14,13 +14,18 @@ TITLE = "What it took, and what was done otherwise"
 
 def page(evidence: StudyEvidence) -> StudyPage:
     parts = [_message(evidence), "## Deviations from the registration"]
-    changed = sum(one.kind == CHANGED for one in evidence.deviations)
-    others = [one for one in evidence.deviations if one.kind != CHANGED]
-    others += [Departure(f"{CHANGED} {changed} times, as listed below")] if changed else []
-    parts.append(listed(others) or "None.")
+    departures = [departure for departure in evidence.deviations if departure.kind != CHANGED]
+    changes = len(evidence.deviations) - len(departures)
+    departures += [Departure(f"{CHANGED} {changes} times, as listed below")] if changes else []
+    parts.append(listed(departures) or "None.")
     parts += ["## Registration", *_registration(evidence)]
-    parts += ["## Table 6: runs and hours", _blocks(evidence), "## Seconds a run, by task", _tasks(evidence.facts)]
-    parts += ["## Made by", _code_table(evidence.facts)]
+    parts += [
+        "## Table 6: runs and hours",
+        _hours_by_block(evidence),
+        "## Seconds a run, by task",
+        _seconds_by_task(evidence.facts),
+    ]
+    parts += ["## Made by", _runs_by_code(evidence.facts)]
     return StudyPage(NAME, TITLE, tuple(parts))
 
 
@@ -55,7 +60,7 @@ def _versions(name: str, versions: Iterable[Version]) -> list[list[str]]:
     ]
 
 
-def _blocks(evidence: StudyEvidence) -> str:
+def _hours_by_block(evidence: StudyEvidence) -> str:
     study = evidence.loaded.study
     rows = []
     for name in study.blocks:
@@ -79,7 +84,7 @@ def _blocks(evidence: StudyEvidence) -> str:
     return f"{table(header, rows)}\n\nA run that two blocks share is stored with the first and counted once."
 
 
-def _tasks(facts: Iterable[RunFacts]) -> str:
+def _seconds_by_task(facts: Iterable[RunFacts]) -> str:
     groups: dict[str, list[float]] = {}
     for fact in facts:
         groups.setdefault(fact.task, []).append(fact.total_s)
@@ -90,7 +95,7 @@ def _tasks(facts: Iterable[RunFacts]) -> str:
     return table(["task", "runs", "mean, s", "longest, s"], rows) if rows else "None."
 
 
-def _code_table(facts: Iterable[RunFacts]) -> str:
+def _runs_by_code(facts: Iterable[RunFacts]) -> str:
     groups: dict[tuple[str, ...], int] = {}
     for fact in facts:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(fact.versions.items()))

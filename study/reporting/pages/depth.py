@@ -19,8 +19,8 @@ def page(evidence: StudyEvidence) -> StudyPage:
     runs = evidence.scores.block("B1")
     narrow = [run for run in runs if _number(run, "width_fwhm") <= NARROW]
     parts = (
-        _message(narrow),
-        _short(narrow),
+        _deepest_sentence(narrow),
+        _table_of_partial_success(narrow),
         f"Runs above {LEARNS_POINTS:g} % test accuracy, five seeds each. The tail is an exponent: the smaller, the "
         "heavier. Of five runs, 5/5 shows a share of 57 % or more, and 0/5 one of 43 % or less (Wilson, 95 %).",
         details("All widths", _table(runs)),
@@ -41,9 +41,9 @@ def learnt(run: Score) -> bool:
     return run.accuracy > LEARNS_POINTS
 
 
-def _short(runs: list[Score]) -> str:
+def _table_of_partial_success(runs: list[Score]) -> str:
     """Tabulate how many runs learn, by tail, where some do not, and count the starts at which all of them do."""
-    groups = _groups(runs)
+    groups = _learnt_by_combination(runs)  # whether each run learnt
     starts = sorted({(depth, gain, width) for depth, gain, _, width in groups})
     tails = sorted({tail for _, _, tail, _ in groups}, reverse=True)
     rows = []
@@ -55,7 +55,7 @@ def _short(runs: list[Score]) -> str:
     return table(["layers", "gain", "width", *(f"tail {tail:g}" for tail in tails)], rows) + f"\n\n{whole}"
 
 
-def _message(runs: list[Score]) -> str:
+def _deepest_sentence(runs: list[Score]) -> str:
     deepest = max(layers(run) for run in runs)
     tails = sorted({_number(run, "surrogate.tail") for run in runs})
     gains = sorted({_number(run, "init.gain") for run in runs})
@@ -65,25 +65,26 @@ def _message(runs: list[Score]) -> str:
         for tail, name in ((tails[-1], "most compact shape"), (tails[0], "heaviest")):
             counts = []
             for width in widths:
-                place = (deepest, gain, tail, width)
-                group = [learnt(run) for run in runs if _place(run) == place]
+                combination = (deepest, gain, tail, width)
+                group = [learnt(run) for run in runs if _combination(run) == combination]
                 counts.append(f"{few(sum(group), len(group))} runs at width {width:g}")
             said.append(f"at gain {gain:g} the {name} learns in {', '.join(counts)}")
     return f"With {deepest} layers: {'; '.join(said)}."
 
 
-def _place(run: Score) -> tuple[int, float, float, float]:
+def _combination(run: Score) -> tuple[int, float, float, float]:
+    """Return count of layers, gain, tail and width of a run."""
     numbers = (_number(run, key) for key in ("init.gain", "surrogate.tail", "width_fwhm"))
     return (layers(run), *numbers)  # type: ignore[return-value]
 
 
-def _groups(runs: Iterable[Score]) -> dict[tuple[int, float, float, float], list[bool]]:
+def _learnt_by_combination(runs: Iterable[Score]) -> dict[tuple[int, float, float, float], list[bool]]:
     groups: dict[tuple[int, float, float, float], list[bool]] = {}
     for run in runs:
-        groups.setdefault(_place(run), []).append(learnt(run))
+        groups.setdefault(_combination(run), []).append(learnt(run))
     return groups
 
 
 def _table(runs: Iterable[Score]) -> str:
-    rows = [[*place, f"{sum(group)}/{len(group)}"] for place, group in sorted(_groups(runs).items())]
+    rows = [[*place, f"{sum(group)}/{len(group)}"] for place, group in sorted(_learnt_by_combination(runs).items())]
     return table(["layers", "gain", "tail", "width", "runs that learn"], rows)

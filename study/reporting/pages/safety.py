@@ -30,7 +30,7 @@ def page(evidence: StudyEvidence) -> StudyPage:
         f"{few(failed, len(everything))} runs failed, because a loss or a gradient was not finite. Each counts as "
         "guessing and none is left out.",
         "## By task",
-        _shares(everything, lambda run: run.task, "task"),
+        _failure_shares(everything, lambda run: run.task, "task"),
     ]
     kinds = [fact.failure for fact in evidence.facts if fact.failure is not None]
     if kinds:
@@ -41,20 +41,22 @@ def page(evidence: StudyEvidence) -> StudyPage:
         parts += [
             "## By width, in the regime map",
             "Failed runs of all runs, a column a width.",
-            _grid(mapped, lambda run: (run.task,), ["task"]),
+            _failures_by_width(mapped, lambda run: (run.task,), ["task"]),
             details(
-                "By shape too", _grid(mapped, lambda run: (run.task, str(run.settings["surrogate"])), ["task", "shape"])
+                "By shape too",
+                _failures_by_width(mapped, lambda run: (run.task, str(run.settings["surrogate"])), ["task", "shape"]),
             ),
         ]
     parts.append("## By remedy")
     if evidence.stored("B2"):
-        parts.append(_shares(_remedied(evidence), _remedy, "task and remedy"))
+        parts.append(_failure_shares(_remedied(evidence), _task_and_remedy, "task and remedy"))
     else:
         parts.append(evidence.not_stored("B2"))
     return StudyPage(NAME, TITLE, tuple(parts))
 
 
-def _shares(runs: Iterable[Score], group: Callable[[Score], str], head: str) -> str:
+def _failure_shares(runs: Iterable[Score], group: Callable[[Score], str], head: str) -> str:
+    """Tabulate the share of runs that failed in each group of runs; `head` is above the names of the groups."""
     groups: dict[str, list[Score]] = {}
     for run in runs:
         groups.setdefault(group(run), []).append(run)
@@ -68,6 +70,7 @@ def _shares(runs: Iterable[Score], group: Callable[[Score], str], head: str) -> 
 
 
 def _remedied(evidence: StudyEvidence) -> list[Score]:
+    """Collect the runs with a remedy, and those of the map at the same shapes and widths, which have none."""
     runs = list(evidence.scores.block("B2"))
     for task in evidence.loaded.study.blocks["B2"].tasks:
         for shape in ("atan", "triangle"):
@@ -78,7 +81,7 @@ def _remedied(evidence: StudyEvidence) -> list[Score]:
     return runs
 
 
-def _remedy(run: Score) -> str:
+def _task_and_remedy(run: Score) -> str:
     """Name the remedy of a run (cutting, clipping and the like), without what its task does not have."""
     said = [f"{word} {run.settings[key]}" for key, word in REMEDIES.items() if run.settings.get(key) is not None]
     return f"{run.task}: {', '.join(said)}"
@@ -88,7 +91,7 @@ def _width(run: Score) -> float:
     return float(str(run.settings["width_fwhm"]))
 
 
-def _grid(runs: list[Score], group: Callable[[Score], tuple[str, ...]], head: Sequence[str]) -> str:
+def _failures_by_width(runs: list[Score], group: Callable[[Score], tuple[str, ...]], head: Sequence[str]) -> str:
     widths = sorted({_width(run) for run in runs})
     cells: dict[tuple[str, ...], dict[float, list[bool]]] = {}
     for run in runs:

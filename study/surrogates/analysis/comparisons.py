@@ -1,4 +1,4 @@
-"""The comparisons that the registration of the study of surrogates names, and the second look at what they leave open."""
+"""The comparisons that the registration of the study of surrogates names, and a second look at what they leave open."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

@@ -22,7 +22,7 @@ DIGITS = 4
 """Significant digits that are stored, fewer than vary between machines."""
 
 
-def measure_gradients(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str, int]]:
+def measure_gradients(loaded: Loaded, folders: StudyFolders) -> Iterator[tuple[str, int]]:
     """Measure every shape and width of the regime map on one training batch of each task; yield task and cells.
 
     The batch is the first of the first map seed, the learning rate plays no part, and nothing is trained.
@@ -30,14 +30,14 @@ def measure_gradients(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str
     seed = loaded.study.blocks[MAP].seeds.first
     wanted = [
         point
-        for point in points(loaded.study, MAP, read_settled(place.store.folder))
+        for point in points(loaded.study, MAP, read_settled(folders.store.folder))
         if point.seed == seed and set(point.cell) == {"surrogate", "width_fwhm"}
     ]
     tasks: dict[str, tuple[InitialCell, ...]] = {}
     for task, members in itertools.groupby(wanted, key=lambda point: point.task):
         several = list(members)
-        tasks[task] = tuple(_task(several, compose_specs(several, place)))
-        write_atomic(place.store.folder / INITIAL, to_json(InitialStates(seed=seed, tasks=tasks)))
+        tasks[task] = tuple(_task(several, compose_specs(several, folders)))
+        write_atomic(folders.store.folder / INITIAL, to_json(InitialStates(seed=seed, tasks=tasks)))
         yield task, len(several)
 
 

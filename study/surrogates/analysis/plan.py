@@ -29,8 +29,8 @@ class MoreSeeds:
     blocks: tuple[str, ...] = ()
 
 
-def plan(given: ReportInput) -> Iterator[PlanLine]:
-    scores, rules = given.evidence.scores, Rules()
+def plan(report_input: ReportInput) -> Iterator[PlanLine]:
+    scores, rules = report_input.evidence.scores, Rules()
     random = np.random.Generator(np.random.PCG64(SEED))
     bootstrap = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
     ways = {

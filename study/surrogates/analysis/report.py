@@ -191,41 +191,41 @@ PAGES = (
 BOOTSTRAP_SEED = 19
 
 
-def make_report(given: ReportInput, rules: Rules | None = None) -> Report:
+def make_report(report_input: ReportInput, rules: Rules | None = None) -> Report:
     """Decide every hypothesis and write the pages of the report, with the summary for `sgbench recommend`.
 
-    `given`: of the study, or of one that extends it, whose hypotheses are not decided. `rules`: how comparisons are
-    decided; the registered ones by default.
+    `report_input`: of the study, or of one that extends it, whose hypotheses are not decided. `rules`: how comparisons
+    are decided; the registered ones by default.
     """
-    evidence = find(given, rules or Rules())
+    evidence = find(report_input, rules or Rules())
     pages = [module.page(evidence) for module in PAGES]
-    void = Store(given.folder, evidence.loaded.name).void_entries()
+    void = Store(report_input.folder, evidence.loaded.name).void_entries()
     pages[PAGES.index(budget)] = audited(pages[PAGES.index(budget)], void)
-    if given.root is not None and evidence.results:
+    if report_input.root is not None and evidence.results:
         claims = {result.name: result.claim for result in evidence.results}
-        pages.append(undecided.page(plan(given), claims))
+        pages.append(undecided.page(plan(report_input), claims))
     beside = {} if evidence.summary is None else {SUMMARY: to_json(evidence.summary)}
     titles = {name: task.title for name, task in evidence.loaded.study.tasks.items()}
     written = [with_titles(page, titles) for page in (front.page(evidence, pages), *pages)]
     return Report(tuple(written), beside=beside, reads=tuple(map(str, files_read((BOARD,)))))
 
 
-def find(given: ReportInput, rules: Rules) -> SurrogateEvidence:
-    base = given.evidence
+def find(report_input: ReportInput, rules: Rules) -> SurrogateEvidence:
+    base = report_input.evidence
     loaded, scores = base.loaded, base.scores
     generator = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
     results = [] if loaded.study.extends else all_hypotheses(scores, rules, generator=generator)
-    starts = read_starts(given.folder)
-    summary = summarise(loaded, scores, given.entries, starts, base.manifest)
+    starts = read_starts(report_input.folder)
+    summary = summarise(loaded, scores, report_input.entries, starts, base.manifest)
     evidence = SurrogateEvidence(
         **{field.name: getattr(base, field.name) for field in fields(StudyEvidence)},
         results=results,
         rules=rules,
         summary=summary,
-        elsewhere=Elsewhere() if given.root is None else read_elsewhere(given.root, (BOARD,)),
-        initial=read_initial(given.folder),
+        elsewhere=Elsewhere() if report_input.root is None else read_elsewhere(report_input.root, (BOARD,)),
+        initial=read_initial(report_input.folder),
     )
-    later = later_tasks(loaded, held_out.regrets_of_advice(evidence), given.entries, starts)
+    later = later_tasks(loaded, held_out.regrets_of_advice(evidence), report_input.entries, starts)
     return replace(evidence, summary=summary.model_copy(update={"later": later}))
 
 

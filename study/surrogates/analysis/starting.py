@@ -65,27 +65,27 @@ def read_starts(folder: Path) -> Mapping[str, tuple[float, ...]]:
     return read_model(path, Starts).tasks if path.exists() else {}
 
 
-def measure(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str, tuple[float, ...] | None]]:
+def measure(loaded: Loaded, folders: StudyFolders) -> Iterator[tuple[str, tuple[float, ...] | None]]:
     """Measure the network of each task of the map, and of later ones, on one training batch; store and yield each."""
-    known = dict(read_starts(place.store.folder))
-    for task, sent in _measured(loaded, place):
+    known = dict(read_starts(folders.store.folder))
+    for task, sent in _measured(loaded, folders):
         if sent is not None:
             known[task] = sent
-            write_atomic(place.store.folder / STARTS, to_json(Starts(tasks=known)))
+            write_atomic(folders.store.folder / STARTS, to_json(Starts(tasks=known)))
         yield task, sent
 
 
-def _measured(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str, tuple[float, ...] | None]]:
+def _measured(loaded: Loaded, folders: StudyFolders) -> Iterator[tuple[str, tuple[float, ...] | None]]:
     """Yield the tasks of the map at their reference, and later ones as `sgbench recommend` was asked about them."""
     firsts: dict[str, StudyPoint] = {}
-    for point in points(loaded.study, MAP, read_settled(place.store.folder)):
+    for point in points(loaded.study, MAP, read_settled(folders.store.folder)):
         firsts.setdefault(point.task, point)
-    for task, spec in zip(firsts, compose_specs(list(firsts.values()), place), strict=True):
+    for task, spec in zip(firsts, compose_specs(list(firsts.values()), folders), strict=True):
         yield task, _start_spikes(spec)
-    data = [] if place.data_dir is None else [f"paths.data_dir={place.data_dir}"]
+    data = [] if folders.data_dir is None else [f"paths.data_dir={folders.data_dir}"]
     for task in loaded.study.blocks[UNSEEN].tasks if UNSEEN in loaded.study.blocks else ():
         words = [*loaded.study.tasks[task].words, *data]
-        yield task, _start_spikes(compose(words, config_dirs=place.config_dirs))
+        yield task, _start_spikes(compose(words, config_dirs=folders.config_dirs))
 
 
 def _start_spikes(spec: RunSpec) -> tuple[float, ...] | None:
