@@ -68,8 +68,8 @@ def make_report(report_input: ReportInput) -> Report:
     printed = read_printed(report_input.folder)
     asked = (
         f"What was run, and how it is judged, stands in [the registration](../{report_input.registration}). "
-        "Losses are points of test accuracy to the setting with the highest mean of six, each at its own learning rate, "
-        "over three seeds."
+        "Losses are points of test accuracy to the setting with the highest mean of six, each at its own learning "
+        "rate, over three seeds."
     )
     pages = [budget.page(report_input.evidence)]
     whole = {state.name for state in states_of(scores, list(study.blocks)) if state.stored == state.runs}
