@@ -112,7 +112,7 @@ def copied(module: Any, weight: Tensor, bias: Tensor | None = None) -> Any:
 
 
 def rates_by_hooks(modules: Iterable[nn.Module], forward: Callable[[], Tensor]) -> list[float]:
-    """Mean of what each module of neurons puts out during one forward pass; of a tuple, its first member."""
+    """Average what each module of neurons sends in one forward pass; where it returns a tuple, its first member."""
     modules = list(modules)
     means: list[list[float]] = [[] for _ in modules]
 
@@ -174,7 +174,7 @@ class ConvLayer(nn.Module):
 
 
 def build_sgbench(task: Task, *, engine: str) -> TorchContender:
-    """An engine on a task; sparse input is packed here, outside of what is timed."""
+    """Build a task's network on one of our engines; sparse input is packed here, outside of what is timed."""
     layers = _layers(task)
     runner = Engine(engine)
     signal = _signal(task)
@@ -246,7 +246,7 @@ def _sgbench_neuron(*, fires: bool) -> Neuron:
 
 
 def torch_product(stage: Stage) -> nn.Module:
-    """A stage's product on [B, ...] by torch's own modules."""
+    """Build a stage's product, with pooling behind a convolution, from torch's own modules; it takes [B, ...]."""
     if stage.kind == "conv":
         n_out, n_in = stage.weight.shape[:2]
         conv = copied(nn.Conv2d(n_in, n_out, KERNEL, dtype=stage.weight.dtype), stage.weight, stage.bias)
@@ -311,7 +311,7 @@ class SnnTorchNet(nn.Module):
     def _advance(
         self, position: int, current: Tensor, state: Tensor | tuple[Tensor, Tensor]
     ) -> tuple[Tensor, Tensor | tuple[Tensor, Tensor]]:
-        """One step of one layer: what it hands on, and its next state."""
+        """Run one step of one layer; return what it hands on, and its next state."""
         stage, neuron = self.stages[position], self.neurons[position]
         if stage.recurrent is not None:
             spikes, potential = neuron(current, *state)

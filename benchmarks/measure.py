@@ -33,7 +33,7 @@ while os.getppid() == parent:
 
 @dataclass
 class Times:
-    """Of one contender, one entry a round [ms]."""
+    """Holds the times of one contender, one entry a round."""
 
     cpu_ms: list[float] = field(default_factory=list)  # of all threads of the process
     wall_ms: list[float] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Times:
 
 @dataclass(frozen=True)
 class Spread:
-    """The middle and the ends of some values."""
+    """Holds the middle and the ends of some values."""
 
     median: float
     low: float
@@ -49,7 +49,7 @@ class Spread:
 
     @staticmethod
     def of(values: list[float]) -> Spread:
-        """Of at least one value.
+        """Summarise at least one value.
 
         >>> Spread.of([3.0, 1.0, 2.0])
         Spread(median=2.0, low=1.0, high=3.0)
@@ -58,7 +58,7 @@ class Spread:
 
 
 def ratios(baseline_ms: list[float], contender_ms: list[float]) -> Spread:
-    """How many times faster than the baseline: the median over rounds of baseline / contender.
+    """Compute how many times faster a contender is than the baseline: median and ends of their ratios by round.
 
     Each round gives one ratio, because a slow moment of the machine then touches both of its terms.
 
@@ -100,26 +100,26 @@ def interleave(
 
 
 class Clock:
-    """CPU and wall time since it was made."""
+    """Measures CPU and wall time from the moment that it is made."""
 
     def __init__(self) -> None:
         self.cpu_s = time.process_time()
         self.wall_s = time.perf_counter()
 
     def read_ms(self) -> tuple[float, float]:
-        """CPU and wall time so far [ms]."""
+        """Return CPU and wall time so far [ms]."""
         return (time.process_time() - self.cpu_s) * 1e3, (time.perf_counter() - self.wall_s) * 1e3
 
 
 def forked(measure: Callable[..., Any], *arguments: object) -> Any:
-    """What a child finds: what is imported and compiled here need not be so again, and nothing of it stays."""
+    """Call a function in a forked process, which has all that is imported and compiled here, and return its result."""
     with multiprocessing.get_context("fork").Pool(1) as pool:
         return pool.apply(measure, arguments)
 
 
 @contextlib.contextmanager
 def limited(threads: int) -> Iterator[list[int]]:
-    """So many threads on as many cores; yields the cores, none where the system does not report them.
+    """Limit this process to some threads on as many cores; yield the cores, none where the system does not report them.
 
     Some frameworks do not heed torch's number of threads, but all heed the cores of their process.
     """
@@ -141,7 +141,7 @@ def limited(threads: int) -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def neighbour(*, busy: bool) -> Iterator[None]:
-    """With or without a process that spins beside the measurement; it ends with the block, or with this process."""
+    """Run a process that spins beside the measurement, if `busy`; it ends with the block, or with this process."""
     if not busy:
         yield
         return

@@ -60,7 +60,10 @@ def show(tree: dict[str, Any]) -> str:
 
 
 def in_child(module: str, request: dict[str, Any], what: str) -> Any:
-    """What a module prints as JSON in a process of its own, given a request."""
+    """Run a module in a process of its own, with a request as JSON, and return what it prints as JSON.
+
+    `what`: is measured; named if the process fails.
+    """
     command = [sys.executable, "-m", module, json.dumps(request)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     if done.returncode != 0:
@@ -70,7 +73,7 @@ def in_child(module: str, request: dict[str, Any], what: str) -> Any:
 
 
 def measure(request: dict[str, Any]) -> dict[str, int]:
-    """In the child: resident memory before the first step, and how far the peak of three steps lies above it.
+    """Measure, in the child, memory before the first step, and how far the peak of three steps lies above it [bytes].
 
     A tiny copy is trained first, so that what is loaded or compiled once does not count.
     """
@@ -109,7 +112,7 @@ def map_arrays() -> None:
 
 
 def resident_bytes() -> int | None:
-    """Memory of this process now, or None where the system does not tell."""
+    """Return the resident memory of this process now, or None where the system does not tell."""
     try:
         pages = int((PROC / "statm").read_text().split()[1])
     except OSError:

@@ -31,7 +31,7 @@ def conditions(load_before: list[float] | None) -> dict[str, Any]:
 
 
 def load_average() -> list[float] | None:
-    """Over 1, 5 and 15 minutes, where the system reports it."""
+    """Return the machine's load over 1, 5 and 15 minutes, or None where the system does not report it."""
     return list(os.getloadavg()) if hasattr(os, "getloadavg") else None
 
 

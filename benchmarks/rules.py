@@ -80,7 +80,7 @@ class RulesSettings:
 
 
 def compare(settings: RulesSettings) -> dict[str, Any]:
-    """Time and memory of all rules, on a layer without recurrence, one that is joined all to all, or both."""
+    """Measure time and memory of all rules, on a layer without recurrence, one that is joined all to all, or both."""
     entries = {}
     with limited(settings.threads) as cores:
         load_before = report.load_average()
@@ -108,13 +108,13 @@ def compare(settings: RulesSettings) -> dict[str, Any]:
 
 
 def step_of(settings: RulesSettings, name: str, recurrence: str) -> Step:
-    """One batch under a rule of `RULES`, gradients only."""
+    """Return a function that computes the gradients of one batch under a rule of `RULES`."""
     joined = () if name in FEED_FORWARD else (f"network.recurrence={recurrence}",)
     return step_with(settings, (*joined, *RULES[name]))
 
 
 def step_with(settings: RulesSettings, words: Sequence[str]) -> Step:
-    """One batch of a network and a rule chosen by overrides, gradients only."""
+    """Return a function that computes the gradients of one batch; overrides choose the network and the rule."""
     parts = build(
         compose(
             [
@@ -149,7 +149,7 @@ def step_with(settings: RulesSettings, words: Sequence[str]) -> Step:
 
 
 def added_bytes(name: str, recurrence: str, settings: RulesSettings) -> dict[str, int]:
-    """What a batch of each length adds to the peak of this process."""
+    """Measure what a batch adds to the peak of this process [bytes], by its number of time steps."""
     with limited(settings.threads):
         step_of(dataclasses.replace(settings, steps=10), name, recurrence)()
         return {
@@ -159,7 +159,7 @@ def added_bytes(name: str, recurrence: str, settings: RulesSettings) -> dict[str
 
 
 def added_by(step: Step) -> int:
-    """What a step adds to the peak of this process [bytes]."""
+    """Measure what a step adds to the peak memory of this process [bytes]."""
     give_back()
     reset_peak()
     before = peak_bytes()

@@ -71,7 +71,7 @@ class ScalingSettings:
 
 
 def compare(settings: ScalingSettings, ways: Mapping[str, Way] = WAYS) -> dict[str, Any]:
-    """Time [CPU ms] and added memory [bytes] of every way at every size."""
+    """Measure the CPU time [ms] and the added memory [bytes] of a batch, for every way to a gradient at every size."""
     points = {
         (name, axis, size): _settings_of(settings, way, axis, size)
         for name, way in ways.items()
@@ -103,7 +103,7 @@ def compare(settings: ScalingSettings, ways: Mapping[str, Way] = WAYS) -> dict[s
 
 
 def _settings_of(settings: ScalingSettings, way: Way, axis: str, size: int) -> RulesSettings:
-    """As many inputs as neurons, so that one size describes both kinds of weights."""
+    """Return the sizes of one measurement, with as many inputs as neurons, so that one size tells both."""
     neurons = size if axis == "neurons" else way.neurons_fixed
     steps = size if axis == "steps" else way.steps_fixed
     return RulesSettings(
@@ -121,7 +121,7 @@ def added_bytes(settings: RulesSettings, words: tuple[str, ...]) -> int:
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
-    """The slope of a straight line through the logarithms of the largest sizes, by least squares.
+    """Fit the power by which values grow with sizes: a straight line through logarithms of the three largest sizes.
 
     >>> round(exponent([1, 10, 20, 40], [7, 200, 800, 3200]), 6)
     2.0
@@ -132,7 +132,7 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 
 def curves(tree: dict[str, Any], name: str) -> dict[str, tuple[list[int], list[float]]]:
-    """Sizes and values of a way: median CPU time [ms] and added memory [MiB], by neurons and by steps."""
+    """Return sizes and values of a way to a gradient by `KEYS`: median CPU time [ms] and added memory [MiB]."""
     found = {}
     for axis, entries in tree["ways"][name].items():
         sizes = [int(size) for size in entries]
@@ -142,7 +142,7 @@ def curves(tree: dict[str, Any], name: str) -> dict[str, tuple[list[int], list[f
 
 
 def show(tree: dict[str, Any]) -> str:
-    """The fitted exponents beside those of the paper, as a table of Markdown."""
+    """Write the fitted exponents beside those of the paper, as a table of Markdown."""
     head = ["way to the gradient", "memory by N", "theory", "memory by T", "theory"]
     head += ["time by N", "theory", "time by T", "theory"]
     rows = []

@@ -92,7 +92,7 @@ def sweep_words(settings: SweepSettings) -> list[str]:
 
 
 def contenders(settings: SweepSettings, folder: Path) -> dict[str, Callable[[], Taken]]:
-    """The ways to run the sweep; those of snnTorch read `folder`."""
+    """Return the ways to run the sweep, by name; those of snnTorch read weights and batches from `folder`."""
     return {
         LIGHT: lambda: _snntorch(settings, folder, []),
         FULL: lambda: _snntorch(settings, folder, ["full"]),
@@ -131,7 +131,7 @@ def _add(data: dict[str, np.ndarray], name: str, batches: Iterable[Batch]) -> No
 
 
 def _snntorch(settings: SweepSettings, folder: Path, extra: Sequence[str]) -> Taken:
-    """Sixteen processes, as many at a time as there are workers."""
+    """Train the sixteen points in a process of snnTorch each, as many at a time as there are workers."""
     points = list(itertools.product(SPIKE_GRADS, range(SEEDS)))
     waiting, running = list(points), {}
     losses = {}
@@ -165,7 +165,7 @@ def _sgbench(settings: SweepSettings, extra: Sequence[str]) -> Taken:
 
 
 def sgbench_sweep(words: Sequence[str]) -> tuple[Taken, list[RunRecord]]:
-    """A multirun in a process of its own: what it took, and its records."""
+    """Run a multirun in a process of its own; return what it took, and its records."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "sgbench", "run", "-m", "--config-dir", str(CONF)]
         command += ["--allow-target", TARGET, *words, f"paths.runs_dir={folder}"]
@@ -178,7 +178,7 @@ def sgbench_sweep(words: Sequence[str]) -> tuple[Taken, list[RunRecord]]:
 
 
 def one_thread() -> dict[str, str]:
-    """The environment of a process that computes on one core and finds this folder."""
+    """Return the environment of a process that computes on one core and finds this folder."""
     root = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
@@ -207,7 +207,7 @@ def _children_s() -> float:
 
 
 def adopt_grandchildren() -> None:
-    """Processes whose parent ends before them become ours, so that their time can be counted."""
+    """Adopt processes whose parent ends before them, so that their time can be counted."""
     if not sys.platform.startswith("linux"):
         raise InputError("benchmarks sweep: counts the time of all processes as only Linux can")
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -113,7 +113,7 @@ def compare(settings: RunSettings) -> dict[str, Any]:
 
 
 def _spec(settings: RunSettings, folder: Path) -> RunSpec:
-    """The same as on the command line with --config-dir and --allow-target."""
+    """Compose the run as the command line does with --config-dir and --allow-target."""
     words = [
         *task_words(settings.batch, settings.hidden, settings.epochs, settings.steps),
         f"seed={settings.seed}",
@@ -153,7 +153,7 @@ class _Bench:
         return [(BARE, lambda: self.bare()[0]), (LOOP, self.loop), (DATA, self.data)]
 
     def bare(self) -> tuple[Times, list[float]]:
-        """Forward, loss, backward and step, nothing else; also each epoch's mean loss."""
+        """Train with forward, loss, backward and step alone; return the times and the mean loss of each epoch."""
         parts = build(self.spec)
 
         def train(batch: Batch) -> torch.Tensor:
@@ -173,7 +173,7 @@ class _Bench:
         return times, losses
 
     def loop(self) -> Times:
-        """The same through the learning rule with its checks, without Lightning."""
+        """Train through the learning rule with its checks, without Lightning."""
         parts = build(self.spec)
         loop = TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=self.spec.method.clip_norm)
         times = Times()
@@ -182,7 +182,7 @@ class _Bench:
         return times
 
     def data(self) -> Times:
-        """Only making the batches."""
+        """Only make the batches."""
         times = Times()
         for number in range(len(self.epochs)):
             _timed(times, lambda number=number: [None for _ in self.made.data.epoch(number)])
@@ -204,13 +204,13 @@ def _packed(batch: Batch) -> Batch:
 
 @torch.no_grad()
 def _firing_rate(parts: Parts, batch: Batch) -> float:
-    """Spikes per hidden neuron and step, with the weights at the start."""
+    """Compute spikes per hidden neuron and step, with the weights at the start."""
     trajectory = parts.network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES}))
     return trajectory.spikes[0].mean().item()
 
 
 def _gate(bench: _Bench) -> None:
-    """Run and bare engine have to reach equal losses."""
+    """Check that the run and the bare engine reach equal losses."""
     bench.run()
     _, losses = bench.bare()
     for epoch, (ours, theirs) in enumerate(zip(losses, bench.run_losses, strict=True)):
