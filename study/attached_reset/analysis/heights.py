@@ -107,11 +107,18 @@ def ordering(effects: Effects, predictors: Effects) -> Order:
 
 def low_effects(effects: Effects) -> dict[Condition, float]:
     """Average each condition's effects at peaks below the bound 1 + beta."""
-    return {one: fmean(e for peak, e in of.items() if peak < 1 + one.beta) for one, of in effects.items()}
+    return {
+        condition: fmean(effect for peak, effect in by_peak.items() if peak < 1 + condition.beta)
+        for condition, by_peak in effects.items()
+    }
 
 
 def steep_effects(effects: Effects) -> dict[Condition, float]:
-    return {one: fmean(e for peak, e in of.items() if peak >= STEEP) for one, of in effects.items()}
+    """Average each condition's effects at steep peaks, of 5.6 and more."""
+    return {
+        condition: fmean(effect for peak, effect in by_peak.items() if peak >= STEEP)
+        for condition, by_peak in effects.items()
+    }
 
 
 def claims(effects: Effects, order: Order | None, *, whole: bool) -> list[HypothesisResult]:

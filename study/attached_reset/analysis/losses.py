@@ -213,10 +213,12 @@ class RuleAdvice(NamedTuple):
 
 
 def worst(networks: Iterable[NetworkRuns], *tried: SurrogateSetting) -> tuple[float, str]:
+    """Return the largest loss over the networks that learn [points], and the name of that network."""
     return max((network.loss(*tried), network.name) for network in networks if network.learns)
 
 
 def advice(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult]) -> RuleAdvice:
+    """Choose by the registered rule: the confirmed setting, else the best of those that are safe everywhere."""
     word = {one.name: one.verdict for one in verdicts}
     pair = word["B2"] == "confirmed"
     if word["B1"] == "confirmed":
@@ -232,5 +234,6 @@ def advice(networks: Sequence[NetworkRuns], verdicts: Sequence[HypothesisResult]
 
 
 def pairs() -> list[tuple[SurrogateSetting, SurrogateSetting]]:
+    """List all pairs of settings with the reset attached."""
     attached = [one for one in SETTINGS if one.reset == "attached"]
     return list(combinations(attached, 2))

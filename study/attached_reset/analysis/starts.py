@@ -77,6 +77,7 @@ def mean_log_factor(centred: torch.Tensor, surrogate: Surrogate, beta: float) ->
 
 
 def first_pass(composer: PointComposer, overrides: Sequence[str], seed: int, batches: int | None) -> FirstPass:
+    """Pass the first `batches` of a run's data, None for all, through its network before training."""
     spec: RunSpec = composer.spec([*overrides, f"seed={seed}"])
     protocol = spec.method.protocol.model_copy(update={"tuning_seeds": (seed,)})
     method = spec.method.model_copy(update={"protocol": protocol})
@@ -89,6 +90,7 @@ def first_pass(composer: PointComposer, overrides: Sequence[str], seed: int, bat
 
 
 def measured_network(study: Study, name: str, composer: PointComposer) -> NetworkStart:
+    """Measure q of `atan` 0.5 with the reset attached, and the rate of the most silent layer, on a task's network."""
     words = [*study.tasks[name].words, "surrogate=atan", "width_fwhm=0.5", "neuron.reset_gradient=attached"]
     found = first_pass(composer, words, FIRST_OF_BLOCK_B, None)
     q = min(near_share(layer, found.surrogate) for layer in found.layers)

@@ -38,6 +38,7 @@ def cell(shape: str, width: float, reset: Reset) -> Cell:
 
 
 def grid(shape: str, resets: Sequence[Reset] = RESETS) -> list[Cell]:
+    """List the cells of a shape at every width, reset by reset."""
     return [cell(shape, width, reset) for reset in resets for width in WIDTHS]
 
 
@@ -105,6 +106,7 @@ def tasks_of(scores: StudyScores) -> Iterator[TaskRuns]:
 
 
 def over_shapes(differences: Sequence[Floats]) -> Floats:
+    """Average differences by seed over the two shapes [seeds]."""
     if len(differences) != len(SHAPES):
         raise ValueError("one a shape is needed")
     return np.mean(differences, axis=0)

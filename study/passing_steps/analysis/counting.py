@@ -71,6 +71,7 @@ def read_counts(entries: Iterable[StoreEntry]) -> list[TaskCount]:
 
 
 def chosen(counts: Sequence[TaskCount], order: Sequence[str]) -> list[str]:
+    """Take the first ten tasks that count, in the given order."""
     by_task = {count.task: count for count in counts}
     return [task for task in order if task in by_task and by_task[task].counts][:WANTED]
 

@@ -104,6 +104,7 @@ def _by_task(scores: StudyScores, decisions: list[ClaimDecision]) -> str:
 
 
 def number_of(decision: ClaimDecision, task: TaskRuns) -> float | None:
+    """Return a claim's number of one task at its last look, or at the first; None where runs are missing."""
     if decision.looks:
         return decision.looks[-1].by_task[task.task]
     try:
@@ -117,6 +118,7 @@ AGAIN = "N"
 
 
 def agreeing(again: Iterable[StoreEntry], entries: Iterable[StoreEntry]) -> tuple[int, int]:
+    """Count repeated runs whose scores and counts equal those of the stored run to the bit, and all repeated runs."""
     made = {entry.key: entry.record for entry in again}
     stored = {entry.key: entry.record for entry in entries if entry.key in made}
     same = [

@@ -43,7 +43,7 @@ HEADER = ["setting", "mean loss (95 % over tasks)", "largest loss", "on"]
 
 
 def named(seeds: Seeds) -> str:
-    """Write which seeds they are.
+    """Write a range of seeds in words.
 
     >>> named(range(205, 210))
     'seeds 205 to 209'

@@ -73,6 +73,7 @@ def read_tuned(root: Path) -> TunedRuns:
 
 
 def shared(cells: Sequence[Seeds]) -> list[int]:
+    """List the seeds that every cell was run with."""
     return sorted(set.intersection(*(set(cell) for cell in cells)))
 
 

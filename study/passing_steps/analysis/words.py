@@ -42,11 +42,13 @@ def percent(level: float) -> str:
 
 
 def worst_task(decision: ClaimDecision, last: ClaimLook) -> tuple[str, float]:
+    """Return the task whose number speaks most against a claim, and that number."""
     pick = max if decision.claim.below else min
     return pick(last.by_task.items(), key=lambda pair: pair[1])
 
 
 def first_look_runs(scores: StudyScores) -> tuple[int, int]:
+    """Count the stored and the planned runs of the first look."""
     states = states_of(scores, [name for name in FIRST_LOOK if name in scores.study.blocks])
     return sum(state.stored for state in states), sum(state.runs for state in states)
 
@@ -182,6 +184,7 @@ def _beside(rule: str, good: ClaimDecision, better: ClaimDecision) -> str:
 
 
 def over_tasks(losses: Sequence[float]) -> str:
+    """Write the mean of losses over tasks with its interval of 95 %."""
     low, high = limits(losses, TASK_LEVEL)
     return f"{points(fmean(losses))} points ({points(low)} to {points(high)})"
 

@@ -57,6 +57,7 @@ def accuracies(entries: Iterable[StoreEntry]) -> dict[str, Accuracies]:
 
 
 def whole_seeds(runs: Accuracies, widths: int) -> list[int]:
+    """List the seeds with a run of every way at every width; none where a way has fewer than `widths` widths."""
     if set(runs) != set(WAYS) or any(len(by_width) < widths for by_width in runs.values()):
         return []
     return sorted(set.intersection(*(set(seeds) for by_width in runs.values() for seeds in by_width.values())))

@@ -164,6 +164,7 @@ def _message(evidence: SurrogateEvidence, task: str, runs: RunTable) -> str:
 
 
 def kinds(tasks: Mapping[str, TaskSummary]) -> dict[str, Mapping[str, TaskSummary]]:
+    """Group tasks by the kind of their network, as the recommendation does."""
     groups: dict[str, Mapping[str, TaskSummary]] = {}
     for task in tasks.values():
         try:
