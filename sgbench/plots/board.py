@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sgbench.plots.chart import Estimate
 from sgbench.plots.error_axis import ErrorAxis
-from sgbench.plots.style import BAND, BLUE, COLOURS, GRID, INK, MARKERS, SOFT, VERMILION, lines_of, wrapped
+from sgbench.plots.style import BAND, BLUE, COLOURS, GRID, INK, MARKERS, SOFT, VERMILION, most_lines, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,18 +27,16 @@ LEGEND_STYLE: dict[str, Any] = {
     "columnspacing": 1.0,
 }
 WIDTH_INCHES = 14
-HEAD_INCHES = 0.55
-LEGEND_INCHES = 0.25  # each line of a legend
+HEAD_INCHES, AXIS_INCHES = 0.55, 1.5  # above the panels, and for the labels of their axes
+LEGEND_INCHES, LINE_INCHES = 0.25, 0.22  # each line of a legend, and of a row's label
 LEGEND_COLUMNS = 4
-LINE_INCHES = 0.22  # each line of a row's label
 FONT_SIZE = 13  # readable at half the picture's size
 MAX_ROWS = 60
 RANK_POINTS = 66  # distance of a row's name from the panel, with the rank between them [points]
 MAX_LABEL, MOST_LINES = 52, 9
 MIN_TICK_GAP = 0.08  # relative to the axis of scores
 ABOVE, BELOW = -0.12, 0.2  # positions of a row's mean and of its seeds
-LOG_FROM_RATIO = 20
-NARROW_RATIO = 100  # up to here ticks at 1 and 3 do not touch
+LOG_FROM_RATIO, NARROW_RATIO = 20, 100  # of costs; up to the second one ticks at 1 and 3 do not touch
 
 
 @dataclass(frozen=True)
@@ -93,9 +91,9 @@ def board_figure(picture: BoardPicture) -> Figure:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     rows = picture.rows[:MAX_ROWS]
-    plain, head = _strip_inches(picture)
+    legend_inches, strip_inches = _strip_inches(picture)
     width, height = board_size(picture)
-    panels = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - head / height))
+    panels = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - strip_inches / height))
     figure = Figure(figsize=(width, height), layout=panels)
     scores, spikes, energies = figure.subplots(1, 3, sharey=True, width_ratios=(2.1, 1, 1.5))
     for axes in (scores, spikes, energies):
@@ -109,7 +107,7 @@ def board_figure(picture: BoardPicture) -> Figure:
     figure.legend(
         *scores.get_legend_handles_labels(),
         loc="center right",
-        bbox_to_anchor=(1, 1 - (0.28 + plain / 2) / height),
+        bbox_to_anchor=(1, 1 - (0.28 + legend_inches / 2) / height),
         ncols=LEGEND_COLUMNS,
         **LEGEND_STYLE,
     )
@@ -117,15 +115,18 @@ def board_figure(picture: BoardPicture) -> Figure:
 
 
 def board_size(picture: BoardPicture) -> tuple[float, float]:
+    """Compute width and height of the whole picture [inches]; every row is as high as the longest label needs."""
     rows = picture.rows[:MAX_ROWS]
-    row_inches = max(0.5, 0.06 + LINE_INCHES * lines_of(row.label for row in rows))
-    return WIDTH_INCHES, _strip_inches(picture)[1] + 1.5 + row_inches * len(rows)
+    row_inches = max(0.5, 0.06 + LINE_INCHES * most_lines(row.label for row in rows))
+    _, strip_inches = _strip_inches(picture)
+    return WIDTH_INCHES, strip_inches + AXIS_INCHES + row_inches * len(rows)
 
 
 def _strip_inches(picture: BoardPicture) -> tuple[float, float]:
-    """Compute the heights [inches] of the panels' legend, and of the strip with the title and both legends."""
-    plain = LEGEND_INCHES * math.ceil(len(picture.baselines) / LEGEND_COLUMNS)
-    return plain, HEAD_INCHES + LEGEND_INCHES * math.ceil(len(picture.targets) / LEGEND_COLUMNS) + plain
+    """Compute two heights [inches]: of the figure's legend, and of the strip with the title and both legends."""
+    baselines_inches = LEGEND_INCHES * math.ceil(len(picture.baselines) / LEGEND_COLUMNS)
+    targets_inches = LEGEND_INCHES * math.ceil(len(picture.targets) / LEGEND_COLUMNS)
+    return baselines_inches, HEAD_INCHES + targets_inches + baselines_inches
 
 
 def _frame(axes: Axes, rows: int) -> None:
@@ -145,10 +146,11 @@ def _label_rows(axes: Axes, rows: Sequence[BoardRow]) -> None:
     axes.tick_params(axis="y", pad=RANK_POINTS + 6)
     for label in axes.get_yticklabels():
         label.set_parse_math(False)  # a record's text must not be parsed as a formula
-    for index, text in [(-0.75, "rank"), *enumerate(row.rank for row in rows)]:
+    # The column's title is above the first row, which is at 0.
+    for height, text in [(-0.75, "rank"), *enumerate(row.rank for row in rows)]:
         axes.annotate(
             text,
-            (0, index),
+            (0, height),
             xycoords=("axes fraction", "data"),
             xytext=(-RANK_POINTS, 0),
             textcoords="offset points",
@@ -162,15 +164,15 @@ def _label_rows(axes: Axes, rows: Sequence[BoardRow]) -> None:
 def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) -> None:
     """Draw dots of seeds, means and their intervals, and lines of networks without spikes and of guessing."""
     axis = picture.axis
-    seeds = [(axis.shown(score), index + BELOW) for index, row in enumerate(rows) for score in row.seeds]
-    failed = [(axis.shown(score), index + BELOW) for index, row in enumerate(rows) for score in row.failed]
-    means = [Estimate(*map(axis.shown, row.mean)) for row in rows]
+    seeds = [(axis.clip(score), index + BELOW) for index, row in enumerate(rows) for score in row.seeds]
+    failed = [(axis.clip(score), index + BELOW) for index, row in enumerate(rows) for score in row.failed]
+    means = [Estimate(*map(axis.clip, row.mean)) for row in rows]  # and the ends of their intervals
     heights = [index + ABOVE for index in range(len(rows))]
     # The scale is set first, so that nothing is transformed twice.
-    inside = [score for score, _ in (*seeds, *failed)]
+    scores = [score for score, _ in (*seeds, *failed)]
     for mean in means:
-        inside += mean
-    ends = axis.limits([*inside, *(axis.shown(score) for _, score in picture.baselines)])
+        scores += mean
+    ends = axis.limits([*scores, *(axis.clip(score) for _, score in picture.baselines)])
     axis.frame(axes, "x", ends, gap=MIN_TICK_GAP)
     axes.scatter(*_columns(seeds), s=34, alpha=0.55, zorder=3, **SEED_STYLE)
     axes.scatter(*_columns(failed), s=60, zorder=4, **FAILED_STYLE)
@@ -182,17 +184,20 @@ def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) ->
     if failed:
         counted = "as without learning" if picture.is_loss else "at chance"
         axes.scatter([], [], s=60, label=f"failed seed, counted {counted}", **FAILED_STYLE)
-    what = "test loss, less is better" if picture.is_loss else "test accuracy, %"
-    axes.set_xlabel(f"{what}\n{axis.scale_note}", fontsize=FONT_SIZE, color=INK)
+    quantity = "test loss, less is better" if picture.is_loss else "test accuracy, %"
+    axes.set_xlabel(f"{quantity}\n{axis.scale_note}", fontsize=FONT_SIZE, color=INK)
 
 
 def _draw_references(axes: Axes, picture: BoardPicture, ends: tuple[float, float]) -> None:
-    """Draw lines at the scores of networks without spikes, and of guessing where it lies inside the axis' `ends`."""
+    """Draw lines at the scores of networks without spikes, and at that of guessing.
+
+    The score of guessing is left out if it is unknown, left of the axis' `ends`, or a loss to the right of them.
+    """
     for number, (name, score) in enumerate(picture.baselines, start=1):
         colour, label = COLOURS[number % len(COLOURS)], wrapped(name, MAX_LABEL)
-        axes.axvline(picture.axis.shown(score), color=colour, linestyle=":", linewidth=2, zorder=2, label=label)
+        axes.axvline(picture.axis.clip(score), color=colour, linestyle=":", linewidth=2, zorder=2, label=label)
     guess, (low, high) = picture.guess, ends
-    if low < guess < high or (guess > low and not picture.is_loss):
+    if guess > low and (guess < high or not picture.is_loss):  # NaN, if unknown, is not above low
         label = "without learning" if picture.is_loss else "chance"
         axes.axvline(guess, color=SOFT, linestyle="--", linewidth=1.2, label=label)
 
@@ -233,8 +238,8 @@ def _draw_spikes(axes: Axes, rows: Sequence[BoardRow]) -> None:
 
 
 def _draw_energies(axes: Axes, rows: Sequence[BoardRow], targets: Sequence[EnergyColumn]) -> None:
-    """Draw the energy of each method on each target with its interval, and in a row how many targets lack one."""
-    values: list[float] = []
+    """Draw each method's energy on each target with its interval, and write how many targets gave it no total."""
+    ends: list[float] = []  # all energies and ends of their intervals
     for number, target in enumerate(targets):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         label = f"{target.name}{' *' if target.is_partial else ''}"
@@ -247,12 +252,12 @@ def _draw_energies(axes: Axes, rows: Sequence[BoardRow], targets: Sequence[Energ
         axes.plot([], [], marker, ms=8, color=colour, label=label)
         axes.plot(*_broken_line(priced, heights), color=colour, linewidth=2.5, zorder=3)
         axes.plot([energy.value for energy in priced], heights, marker, ms=8, color=colour, zorder=4)
-        values += itertools.chain(*priced)
+        ends += itertools.chain(*priced)
     for index, row in enumerate(rows):
         without = row.energies.count(None)
         if without:
             _write_in_row(axes, index, f"{without} without a total")
-    _cost_axis(axes, values)
+    _cost_axis(axes, ends)
     partial = " (*: a part)" if any(target.is_partial for target in targets) else ""
     axes.set_xlabel(f"dynamic energy, nJ\nper inference{partial}", fontsize=FONT_SIZE, color=INK)
     if targets:
@@ -279,5 +284,6 @@ def _cost_axis(axes: Axes, values: Sequence[float]) -> None:
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
-        axes.set_xlim(-0.05 * (high or 1.0), 1.15 * (high or 1.0))
+        span = high or 1.0  # all values may be 0
+        axes.set_xlim(-0.05 * span, 1.15 * span)
         axes.locator_params(axis="x", nbins=4)

@@ -18,12 +18,9 @@ from sgbench.plots.figure import charts_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MAX_ROWS = 60
-MAX_LINES = 24
-MOST_BANDS = 4  # more would cover each other
-MOST_MARKED = 10  # settings up to which each has a mark
-MOST_STEPS = 100  # of a performance profile
-MOST_TICKS = 10
+MAX_ROWS, MAX_LINES = 60, 24
+MOST_BANDS, MOST_MARKED = 4, 10  # more bands would cover each other; settings up to which each has a mark
+MOST_STEPS, MOST_TICKS = 100, 10  # of a performance profile, and of the axis of tried settings
 WIDE = 10.0, 5.0  # of a figure's panel [inches]
 LOG_FROM_RATIO = 5
 SEED_BELOW = 0.24  # of a row, from its mean to its seeds
@@ -73,9 +70,9 @@ def score_charts(rows: Sequence[ScoredRow], *, is_loss: bool, guess: float, capt
 
     Accuracies are spaced by the logarithm of their errors, so that good methods are distinguishable.
     """
-    shown = [*enumerate(rows[:MAX_ROWS])]
-    seeds = tuple(ChartPoint(score, index + SEED_BELOW) for index, row in shown for score in row.seeds)
-    failed = tuple(ChartPoint(score, index + SEED_BELOW) for index, row in shown for score in row.failed)
+    by_place = [*enumerate(rows[:MAX_ROWS])]
+    seeds = tuple(ChartPoint(score, index + SEED_BELOW) for index, row in by_place for score in row.seeds)
+    failed = tuple(ChartPoint(score, index + SEED_BELOW) for index, row in by_place for score in row.failed)
     unit = "" if is_loss else " %"
     means = tuple(
         ChartPoint(
@@ -85,7 +82,7 @@ def score_charts(rows: Sequence[ScoredRow], *, is_loss: bool, guess: float, capt
             row.link,
             x_ends=ends_of(row.mean),
         )
-        for index, row in shown
+        for index, row in by_place
     )
     values = [point.x for point in (*seeds, *failed, *means)]
     low, high = min(values), max(values)
@@ -97,23 +94,29 @@ def score_charts(rows: Sequence[ScoredRow], *, is_loss: bool, guess: float, capt
     is_log = is_loss and low > 0 and high > LOG_FROM_RATIO * low
     title = "test loss, less is better" if is_loss else "test accuracy, %"
     x_axis = ChartAxis(title, is_log, is_error=not is_loss, ends=(low, high))
-    lines = (guess,) if low < guess < high else ()
-    told = f"{caption} The dashed line is the score without learning." if lines else caption
-    names = ChartAxis(names=tuple(row.name for _, row in shown))
-    return Charts(told, (Chart("Scores", x_axis, names, series, x_lines=lines),))
+    names = ChartAxis(names=tuple(row.name for _, row in by_place))
+    lines: tuple[float, ...] = ()
+    if low < guess < high:
+        lines = (guess,)
+        caption = f"{caption} The dashed line is the score without learning."
+    return Charts(caption, (Chart("Scores", x_axis, names, series, x_lines=lines),))
 
 
 def tuning_charts(curves: Sequence[TuningCurve], *, axis: str, caption: str) -> Charts:
-    """Build the chart of expected test scores against the number of settings tried, the best method first."""
-    series = tuple(_tuning_series(index, curve) for index, curve in enumerate(curves[:MAX_LINES]))
-    most = max((len(curve.scores) for curve in curves[:MAX_LINES]), default=1)
-    tried = ChartAxis("settings tried, of those here", ticks=tuple(range(1, most + 1, math.ceil(most / MOST_TICKS))))
-    chart = Chart("Settings", tried, ChartAxis(axis), series)
+    """Build the chart of expected test scores against the number of settings tried.
+
+    `curves`: the best method first; at most `MAX_LINES` are drawn. `axis`: label of the axis of scores.
+    """
+    drawn = curves[:MAX_LINES]
+    series = tuple(_tuning_series(curve, has_band=index < MOST_BANDS) for index, curve in enumerate(drawn))
+    most = max((len(curve.scores) for curve in drawn), default=1)
+    ticks = tuple(range(1, most + 1, math.ceil(most / MOST_TICKS)))
+    chart = Chart("Settings", ChartAxis("settings tried, of those here", ticks=ticks), ChartAxis(axis), series)
     return Charts(caption, (chart,))
 
 
 def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
-    """Draw these charts as a figure; `what`: the score's name."""
+    """Draw `tuning_charts` as a figure; `what`: the score's name. Without a curve it is an `InputError`."""
     if max((len(curve.scores) for curve in curves), default=0) < 2:  # noqa: PLR2004 - one is no curve
         raise InputError(
             "--plot: no method has two settings here, so there is no curve; run more, "
@@ -124,9 +127,8 @@ def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
     )
 
 
-def _tuning_series(index: int, curve: TuningCurve) -> Series:
-    """Make the line of the curve at an index, with a band if it is among the first four."""
-    has_band = index < MOST_BANDS
+def _tuning_series(curve: TuningCurve, *, has_band: bool) -> Series:
+    """Make the line of a curve over 1, 2, ... tried settings, with its intervals as a band or without them."""
     points = []
     for tried, (score, low, high) in enumerate(zip(curve.scores, curve.low, curve.high, strict=True), start=1):
         tooltip = f"{curve.name}, {tried} tried: {value_text(score, (low, high))}"
@@ -147,19 +149,23 @@ def across_charts(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | Non
 
 
 def across_figure(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | None) -> Figure:
-    """Draw these charts as a figure, one below the other."""
+    """Draw `across_charts` as a figure, one below the other."""
     panel = WIDE[0], max(WIDE[1], 0.3 * len(profiles))
     return charts_figure(across_charts(profiles, ranks, caption=""), columns=1, panel=panel)
 
 
 def _profile_series(profile: PerformanceProfile) -> Series:
-    """Make the line of a profile as steps: between two scores the share is that of runs above the lower one."""
+    """Make the line of a profile as steps: between two scores the share is that of runs above the lower one.
+
+    Of a long profile, `MOST_STEPS` evenly spread scores are drawn.
+    """
     last = len(profile.scores) - 1
-    chosen = np.unique(np.linspace(0, last, min(last + 1, MOST_STEPS)).round().astype(int))
-    corners = [ChartPoint(float(profile.scores[index]), float(profile.shares[index])) for index in chosen]
-    points = corners[:1]
-    for before, after in pairwise(corners):
-        points += [ChartPoint(after.x, before.y), after]
+    indices = np.unique(np.linspace(0, last, min(last + 1, MOST_STEPS)).round().astype(int))
+    samples = [ChartPoint(float(profile.scores[index]), float(profile.shares[index])) for index in indices]
+    points = samples[:1]
+    for before, after in pairwise(samples):
+        corner = ChartPoint(after.x, before.y)
+        points += [corner, after]
     return Series(profile.name, tuple(points), is_line=True, is_marked=False)
 
 
@@ -178,8 +184,8 @@ def _mean_ranks_chart(ranks: MeanRanks) -> Chart:
 
 
 LEAST_REACH = 5.0  # least extent of the axis to both sides of 0 [points]
-WORDS = {True: "significantly different", False: "not significantly different"}
-TONES = {True: "bad", False: ""}
+LOOKS = {True: ("significantly different", "bad"), False: ("not significantly different", "")}
+"""Maps whether a difference is significant to the name and the tone of its series."""
 
 
 @dataclass(frozen=True)
@@ -202,21 +208,23 @@ class ForestColumn:
 
 
 def duels_charts(columns: Sequence[ForestColumn], caption: str) -> Charts:
+    """Build forest plots side by side, whose rows are the boards in the order in which they first occur."""
     boards = list(dict.fromkeys(row.board for column in columns for row in column.rows))
     return Charts(caption, tuple(_panel(column, boards) for column in columns))
 
 
 def _panel(column: ForestColumn, boards: Sequence[str]) -> Chart:
     """Chart one comparison on each board as a forest plot: a difference with its interval in each row."""
-    points: dict[bool, list[ChartPoint]] = {True: [], False: []}  # by whether they are significant
+    points: dict[bool, list[ChartPoint]] = {True: [], False: []}  # by whether the difference is significant
     for row in column.rows:
         value, low, high = row.difference
         tooltip = f"{row.board}: {row.words} {value_text(value, (low, high))} points".replace("  ", " ")
         point = ChartPoint(value, boards.index(row.board), tooltip, row.link, x_ends=(low, high))
         points[row.is_decided].append(point)
-    ends = [abs(end) for row in column.rows for end in row.difference]
-    reach = max(LEAST_REACH, 1.05 * max(ends, default=0))
-    low = -reach if any(row.difference.low < 0 for row in column.rows) else -0.05 * reach
-    x_axis = ChartAxis("difference, % of the range from guessing to perfect", ends=(low, reach))
-    series = tuple(Series(WORDS[is_decided], tuple(points[is_decided]), tone=TONES[is_decided]) for is_decided in WORDS)
+    distances = [abs(end) for row in column.rows for end in row.difference]
+    reach = max(LEAST_REACH, 1.05 * max(distances, default=0))
+    has_negative = any(row.difference.low < 0 for row in column.rows)
+    left = -reach if has_negative else -0.05 * reach
+    x_axis = ChartAxis("difference, % of the range from guessing to perfect", ends=(left, reach))
+    series = tuple(Series(name, tuple(points[is_decided]), tone=tone) for is_decided, (name, tone) in LOOKS.items())
     return Chart(column.title, x_axis, ChartAxis(names=tuple(boards)), series, x_lines=(0.0,))

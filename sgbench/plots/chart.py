@@ -119,7 +119,7 @@ def thinned(points: Sequence[ChartPoint]) -> tuple[ChartPoint, ...]:
 
 
 def shade(value: float, low: float, high: float) -> int:
-    """Return the shade of a value between two ends, from 0 to 9.
+    """Return the shade of a value from 0 at `low` to 9 at `high`; 9 if both ends are equal.
 
     >>> shade(0.0, 0.0, 1.0), shade(0.55, 0.0, 1.0), shade(1.0, 0.0, 1.0), shade(3.0, 3.0, 3.0)
     (0, 5, 9, 9)
@@ -128,14 +128,15 @@ def shade(value: float, low: float, high: float) -> int:
 
 
 def charts_json(charts: Mapping[str, Charts]) -> bytes:
-    """Write charts by name as JSON, numbers with nine digits, since the last ones vary between processors.
+    """Write charts by name as JSON; numbers have nine digits, since further ones vary between processors.
 
     >>> charts = {"a": Charts("c", (Chart("t", ChartAxis("x"), ChartAxis("y"), (line_of("l", [(0, 1 / 3)]),)),))}
     >>> charts_of_json(charts_json(charts))["a"].panels[0].series[0].points[0].y
     0.333333333
     """
-    plain = {name: _plain(asdict(of_name)) for name, of_name in charts.items()}
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).replace("},{", "},\n{").encode() + b"\n"
+    plain = {name: _plain(asdict(panels)) for name, panels in charts.items()}
+    one_line = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    return one_line.replace("},{", "},\n{").encode() + b"\n"  # a line for each point, so that a diff shows what moved
 
 
 def charts_of_json(data: bytes) -> dict[str, Charts]:

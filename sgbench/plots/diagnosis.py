@@ -52,8 +52,8 @@ def widths_figure(layers: Mapping[str, Mapping[str, Sequence[float | None]]]) ->
     for panel, (name, label) in zip(figure.subplots(2, 2).flat, WIDTHS.items(), strict=True):
         for index, (layer, measures) in enumerate(layers.items()):
             steps = np.asarray(measures[name], dtype=float)
-            style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "marker": "o", "markersize": 3}
-            panel.plot(range(len(steps)), steps, label=layer, linewidth=1.5, **style)
+            colour = COLOURS[index % len(COLOURS)]
+            panel.plot(range(len(steps)), steps, label=layer, linewidth=1.5, color=colour, marker="o", markersize=3)
         panel.set(xlabel="time step", ylabel=label)
         if name == "variation" and any(value for measures in layers.values() for value in measures[name]):
             panel.set_yscale("log")
@@ -99,21 +99,21 @@ def _draw_shares(panel: Axes, diagnosis: Diagnosis) -> None:
 
 
 def _draw_cosines(panel: Axes, diagnosis: Diagnosis) -> None:
-    """Draw a row a layer, and in it a dot for the cosine of its gradient with each reference."""
-    lines = [line for line in diagnosis.agreements or () if line.cosine is not None]
+    """Draw one row for each layer, with a dot for the cosine of its gradient with each reference."""
+    agreements = [agreement for agreement in diagnosis.agreements or () if agreement.cosine is not None]
     layers = [layer.name for layer in diagnosis.layers]
-    references = list(dict.fromkeys(line.reference for line in lines))
+    references = list(dict.fromkeys(agreement.reference for agreement in agreements))
     for number, reference in enumerate(references):
-        of_reference = [line for line in lines if line.reference == reference]
+        own = [agreement for agreement in agreements if agreement.reference == reference]
         offset = 0.18 * (number - (len(references) - 1) / 2)
-        heights = [layers.index(line.layer) + offset for line in of_reference]
-        cosines = np.array([line.cosine for line in of_reference], dtype=float)
+        heights = [layers.index(agreement.layer) + offset for agreement in own]
+        cosines = np.array([agreement.cosine for agreement in own], dtype=float)
         panel.scatter(cosines, heights, color=COLOURS[number], s=60, label=reference.replace("_", " "))
     panel.axvline(0, color=SOFT, linewidth=0.8)
     panel.set(xlim=(-1.05, 1.05), xlabel="cosine with a reference")
     panel.set_yticks(range(len(layers)), layers)
     panel.set_ylim(len(layers) - 0.5, -0.5)
-    if lines:
+    if agreements:
         panel.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     else:
         _write_reason(panel, "no gradient to compare")
@@ -161,13 +161,14 @@ def _as_floats(values: Sequence[float | None]) -> list[float]:
 def loops_figure(loops: Sequence[Sequence[float]]) -> Figure:
     """Draw the cumulative integral of a gradient around closed loops; that of a true gradient returns to 0.
 
-    `loops`: for each loop, what each of its points adds to the integral: g . dr.
+    `loops`: for each loop, what each of its points adds to the integral: g . dr. Integrals are divided by the sum of
+    the absolute values of these, so that loops of different lengths are comparable.
     """
     figure = Figure(figsize=(8.0, 5.0), layout="constrained")
     panel = figure.subplots()
-    for index, shares in enumerate(loops):
-        path = sum(map(abs, shares)) or 1.0
-        integral = np.concatenate([[0.0], np.cumsum(shares)]) / path
+    for index, increments in enumerate(loops):
+        scale = sum(map(abs, increments)) or 1.0
+        integral = np.concatenate([[0.0], np.cumsum(increments)]) / scale
         degrees = np.linspace(0, 360, len(integral))
         style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linewidth": 1.5}
         panel.plot(degrees, integral, **style)
@@ -189,7 +190,11 @@ def plane_figure(
     labels: tuple[str, str],
     marks: Sequence[tuple[float, float, str]],
 ) -> Figure:
-    """Draw the loss over a plane of weights as a map with contours; losses that are not finite stay white."""
+    """Draw the loss over a plane of weights as a map with contours; losses that are not finite stay white.
+
+    `first`, `second`: coordinates along the horizontal and the vertical axis. `losses`: [second, first]. `labels`: of
+    both axes. `marks`: points to draw, as first and second coordinate and label.
+    """
     figure = Figure(figsize=(7.2, 5.8), layout="constrained")
     panel = figure.subplots()
     values = np.array([_as_floats(row) for row in losses], dtype=float)

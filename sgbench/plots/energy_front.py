@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_PANELS = 6
-ACROSS, PANEL = 3, (4.4, 3.9)  # panels side by side, and the size of each [inches]
-LONGEST_LABEL = 38
+MOST_PANELS, LONGEST_LABEL = 6, 38
+ACROSS, PANEL = 2, (4.4, 3.9)  # panels side by side, and the size of each [inches]
 ANN_LABEL = "the same without spikes"
 
 
@@ -50,23 +49,23 @@ def front_figure(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel], *
     """Draw accuracy over energy, one panel for each of the first six targets, each method with its name."""
     if not panels:
         raise InputError("no target prices every method completely and at different energies; nothing to draw")
-    charts = tuple(_named(panel, methods, is_loss=is_loss) for panel in panels[:MOST_PANELS])
+    charts = tuple(_chart_of_methods(panel, methods, is_loss=is_loss) for panel in panels[:MOST_PANELS])
     return charts_figure(Charts("", charts), columns=ACROSS, panel=PANEL)
 
 
-def _named(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> Chart:
+def _chart_of_methods(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> Chart:
     """Make the chart of one target with a series for each method, and a line through the Pareto front."""
     chart = _chart(panel, methods, is_loss=is_loss)
     others, front = (series.points for series in chart.series)
     by_place = {(point.x, point.y): point for point in (*others, *front)}
-    named = tuple(
+    method_series = tuple(
         Series(wrapped(method.label, LONGEST_LABEL, 3), (by_place[energy.value, method.mean],))
         for method, energy in zip(methods, panel.energies, strict=True)
     )
     line = tuple(ChartPoint(point.x, point.y) for point in front)
     best = Series("Pareto front", line, is_line=True, is_marked=False, tone="soft")
     lines = () if panel.ann_nj is None else (panel.ann_nj,)
-    return replace(chart, series=(*named, best), x_lines=lines, lines=ANN_LABEL)
+    return replace(chart, series=(*method_series, best), x_lines=lines, lines=ANN_LABEL)
 
 
 def front_charts(
@@ -77,28 +76,30 @@ def front_charts(
 
 
 def _chart(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> Chart:
-    """Make the chart of one target: losses on a logarithmic axis, or accuracies on one of errors."""
-    sign = -1 if is_loss else 1
-    pairs = list(zip(methods, panel.energies, strict=True))
-    best = {*front_of([(energy.value, sign * method.mean) for method, energy in pairs])}
+    """Make the chart of one target, with two series: methods on the Pareto front and others.
+
+    Losses are on a logarithmic axis, accuracies on one of errors.
+    """
+    sign = -1 if is_loss else 1  # `front_of` takes the larger value for the better one
+    energies = list(zip(panel.energies, methods, strict=True))
+    front = {*front_of([(energy.value, sign * method.mean) for energy, method in energies])}
+    score_unit = "" if is_loss else " %"
+    cost_unit = "spikes" if panel.ann_nj is None and "spikes" in panel.axis else "nJ"
     points: dict[bool, list[ChartPoint]] = {True: [], False: []}  # by whether they are on the front
-    for method, energy in sorted(pairs, key=lambda pair: pair[1].value):
-        ends = min(method.accuracies), max(method.accuracies)
-        is_best = (energy.value, sign * method.mean) in best
-        unit = "" if is_loss else " %"
-        energy_text = value_text(energy.value, ends_of(energy))
-        tooltip = f"{method.label}: {value_text(method.mean, unit=unit)} at {energy_text}"
+    for energy, method in sorted(energies, key=lambda pair: pair[0].value):
+        is_best = (energy.value, sign * method.mean) in front
+        score_text = value_text(method.mean, unit=score_unit)
         point = ChartPoint(
             energy.value,
             method.mean,
-            f"{tooltip} {'spikes' if panel.ann_nj is None and 'spikes' in panel.axis else 'nJ'}",
+            f"{method.label}: {score_text} at {value_text(energy.value, ends_of(energy))} {cost_unit}",
             method.link,
             method.label if is_best else "",
-            ends_of(energy),
-            ends,
+            x_ends=ends_of(energy),
+            y_ends=(min(method.accuracies), max(method.accuracies)),
         )
         points[is_best].append(point)
-    x_axis = ChartAxis(panel.axis, is_log=all(energy.low > 0 for _, energy in pairs))
+    x_axis = ChartAxis(panel.axis, is_log=all(energy.low > 0 for energy in panel.energies))
     has_log = is_loss and all(method.mean > 0 for method in methods)
     y_axis = ChartAxis("test loss" if is_loss else "test accuracy, %", has_log, is_error=not is_loss)
     series = (
@@ -125,7 +126,6 @@ def front_of(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
     return front
 
 
-ACROSS = 2
 NO_CHOICE = 5.0  # percent from the least to the most energy, below which no budget chooses between settings
 PANEL_INCHES = (5.2, 3.6)
 TITLE_LETTERS, TITLE_LINES = 52, 2
@@ -177,7 +177,7 @@ def budget_figure(
             axes.axvline(max_nj, color=SOFT, linewidth=1)
         if min_accuracy is not None:
             axes.axhline(min_accuracy, color=SOFT, linewidth=1, linestyle="--")
-        _draw(axes, panel, styles)
+        _draw_settings(axes, panel, styles)
     handles, labels = grid.flat[0].get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
     figure.legend(unique.values(), unique.keys(), loc="outside upper center", ncols=len(unique), frameon=False)
@@ -186,7 +186,7 @@ def budget_figure(
     return figure
 
 
-def _draw(axes: Axes, panel: BudgetPanel, styles: dict[str, tuple[str, str]]) -> None:
+def _draw_settings(axes: Axes, panel: BudgetPanel, styles: dict[str, tuple[str, str]]) -> None:
     """Draw the settings of one task; `styles` maps each kind of weights to colour and marker."""
     for point in panel.points:
         colour, marker = styles[point.kind]
@@ -202,6 +202,6 @@ def _draw(axes: Axes, panel: BudgetPanel, styles: dict[str, tuple[str, str]]) ->
     axes.set_xlim(min(energies) - margin, max(energies) + margin)
     axes.set_ylim(max(0.0, min(point.accuracy.low for point in panel.points) - 2), 101)
     axes.grid(color=GRID, linewidth=0.7)
-    spread = 100 * (max(energies) / min(energies) - 1) if min(energies) > 0 else math.inf
-    noted = f"{panel.title}; energies differ by {spread:.1f} %" if spread < NO_CHOICE else panel.title
-    axes.set_title(wrapped(noted, TITLE_LETTERS, TITLE_LINES), loc="left", color=INK, fontsize=11)
+    spread = 100 * (max(energies) / min(energies) - 1) if min(energies) > 0 else math.inf  # [%]
+    title = f"{panel.title}; energies differ by {spread:.1f} %" if spread < NO_CHOICE else panel.title
+    axes.set_title(wrapped(title, TITLE_LETTERS, TITLE_LINES), loc="left", color=INK, fontsize=11)

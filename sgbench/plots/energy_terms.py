@@ -73,7 +73,7 @@ def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
     if not bars:
         raise InputError("no target has a total to draw; sgbench energy price names the reasons")
     layers = list(dict.fromkeys(term.layer for bar in bars for term in bar.terms))
-    patches = _legend({family for bar in bars for family in _families(bar)}, layers)
+    patches = _legend({family for bar in bars for family in _visible_families(bar)}, layers)
     longest = max(len(str(patch.get_label())) for patch in patches)
     columns = max(1, int(WIDTH_INCHES / (PATCH_INCHES + LETTER_INCHES * longest)))
     head = HEAD_INCHES + LEGEND_ROW_INCHES * math.ceil(len(patches) / columns)
@@ -91,12 +91,12 @@ def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
         axes.text(102, row, bar.note, va="center", fontsize=11, color=INK)
     head_text = f"Where the energy goes: {title}"
     figure.text(0.01, 1 - 0.28 / height, head_text, fontsize=15, color=INK, va="center")
-    corner: Any = {"loc": "upper left", "bbox_to_anchor": (0.005, 1 - 0.45 / height)}
-    figure.legend(handles=patches, ncols=columns, frameon=False, fontsize=11, **corner)
+    corner = (0.005, 1 - 0.45 / height)
+    figure.legend(handles=patches, ncols=columns, frameon=False, fontsize=11, loc="upper left", bbox_to_anchor=corner)
     return figure
 
 
-def _families(bar: EnergyBar) -> list[str]:
+def _visible_families(bar: EnergyBar) -> list[str]:
     return [
         family
         for family, operations in FAMILIES.items()
@@ -122,10 +122,10 @@ def _draw_bar(axes: Axes, row: int, bar: EnergyBar, layers: Sequence[str | None]
     for operations, colour in zip(FAMILIES.values(), FAMILY_COLOURS, strict=True):
         for layer, hatch in zip(layers, itertools.cycle(HATCHES), strict=False):
             part_nj = sum(term.energy_nj for term in bar.terms if term.layer == layer and term.operation in operations)
-            share = 100 * part_nj / bar.total_nj
-            if share > 100 * SMALL:
-                axes.barh(row, share, left=left, color=colour, hatch=hatch, **style)
-            left += share
+            percent = 100 * part_nj / bar.total_nj
+            if percent > 100 * SMALL:
+                axes.barh(row, percent, left=left, color=colour, hatch=hatch, **style)
+            left += percent
 
 
 LEAST, MOST = 1e-3, 10.0  # ends of the axis of ratios; ratios beyond are drawn as arrows at its ends
@@ -157,10 +157,11 @@ def measured_charts(predictions: Sequence[Prediction], caption: str) -> Charts:
         ratio_text = value_text(value, (low, high))
         tooltip = f"{prediction.target}, {prediction.label}: predicted {ratio_text} times what was measured"
         points[prediction.holds].append(ChartPoint(value, row, tooltip, x_ends=(low, high)))
-    known = [(each.measured.low / each.measured.value, each.measured.high / each.measured.value) for each in ordered]
-    measured = tuple(ChartPoint(1.0, row, "measured", x_ends=ends) for row, ends in enumerate(known))
+    measured = []
+    for row, (energy, low, high) in enumerate(prediction.measured for prediction in ordered):
+        measured.append(ChartPoint(1.0, row, "measured", x_ends=(low / energy, high / energy)))
     series = (
-        Series("measured", measured, tone="soft"),
+        Series("measured", tuple(measured), tone="soft"),
         Series("the prediction holds", tuple(points[True]), tone="good"),
         Series("it does not", tuple(points[False]), tone="bad"),
     )

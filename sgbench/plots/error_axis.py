@@ -31,7 +31,7 @@ class ErrorAxis:
         \text{ of a loss } l
 
     >>> axis = ErrorAxis()
-    >>> [round(float(axis.place(percent)), 6) for percent in (0.0, 90.0, 99.0)], float(axis.shown(100.0))
+    >>> [round(float(axis.place(percent)), 6) for percent in (0.0, 90.0, 99.0)], float(axis.clip(100.0))
     ([0.0, 1.0, 2.0], 99.95)
     """
 
@@ -42,7 +42,8 @@ class ErrorAxis:
     def scale_note(self) -> str:
         return "(scale: log)" if self.is_loss else "(scale: log of the error)"
 
-    def shown(self, scores: Any) -> Any:
+    def clip(self, scores: Any) -> Any:
+        """Clip scores (a number or an array) so that errors are at least `least`, and accuracies at least 0."""
         if self.is_loss:
             return np.maximum(scores, self.least)
         return np.clip(scores, 0.0, 100 - self.least)
@@ -59,21 +60,21 @@ class ErrorAxis:
         return decades if self.is_loss else 100 * (1 - 1 / decades)
 
     def limits(self, scores: Iterable[float], intervals: Iterable[float] = ()) -> tuple[float, float]:
-        """Compute the limits of the axis.
+        """Compute the least and the largest score on the axis.
 
         `scores`: scores that must be inside; `intervals`: ends of intervals, which are inside unless they are far
         beyond the spread of the scores.
         """
-        positions = [float(self.place(self.shown(score))) for score in scores] or [0.0, 1.0]
-        ends = [float(self.place(self.shown(end))) for end in intervals]
+        positions = [float(self.place(self.clip(score))) for score in scores] or [0.0, 1.0]
+        ends = [float(self.place(self.clip(end))) for end in intervals]
         low, high = min(positions), max(positions)
-        room = BEYOND * (high - low) or math.inf
-        low, high = max(min([low, *ends]), low - room), min(max([high, *ends]), high + room)
+        widening = BEYOND * (high - low) or math.inf  # equal scores have no spread that could limit it
+        low, high = max(min([low, *ends]), low - widening), min(max([high, *ends]), high + widening)
         margin = MARGIN * (high - low) or LEAST_MARGIN
         return float(self.score(low - margin)), float(self.score(high + margin))
 
     def ticks(self, low: float, high: float, *, gap: float, character: float = 0.0) -> dict[float, str]:
-        """Choose ticks of an axis whose labels do not touch, and return their labels by score.
+        """Choose ticks of an axis whose labels do not touch; return a dictionary from scores to labels.
 
         `low`: left or lower end, as a score. `high`: the other end, as a score. `gap`: least distance of two ticks, as
         a fraction of the axis. `character`: width of a label's character, as a fraction of the axis; 0 for a vertical
@@ -90,21 +91,14 @@ class ErrorAxis:
 
     def frame(self, axes: Axes, side: Literal["x", "y"], ends: tuple[float, float], *, gap: float) -> None:
         """Apply this scale, limits and ticks to an axis of a panel."""
-        functions = (self.place, self.score)
-        if side == "x":
-            ticks = self.ticks(*ends, gap=gap, character=CHARACTER)
-            axes.set_xscale("function", functions=functions)
-            axes.set_xlim(*ends)
-            axes.set_xticks(list(ticks), list(ticks.values()))
-        else:
-            ticks = self.ticks(*ends, gap=gap)
-            axes.set_yscale("function", functions=functions)
-            axes.set_ylim(*ends)
-            axes.set_yticks(list(ticks), list(ticks.values()))
+        ticks = self.ticks(*ends, gap=gap, character=CHARACTER if side == "x" else 0.0)
+        getattr(axes, f"set_{side}scale")("function", functions=(self.place, self.score))
+        getattr(axes, f"set_{side}lim")(*ends)
+        getattr(axes, f"set_{side}ticks")(list(ticks), list(ticks.values()))
         axes.minorticks_off()
 
     def _candidates(self, low: float, high: float) -> Iterator[Sequence[float]]:
-        """Yield candidate sets of ticks, from few to many."""
+        """Yield candidate lists of ticks (scores), each denser than the one before."""
         if not self.is_loss:
             yield ACCURACY_TICKS
             for step in ACCURACY_STEPS:
@@ -117,13 +111,13 @@ class ErrorAxis:
     def _spaced(
         self, candidates: Sequence[float], low: float, high: float, gap: float, character: float
     ) -> dict[float, str]:
-        """Select each tick that is far enough from the selected one before it."""
+        """Select, from low to high, each tick that is far enough from the last selected one; map it to its label."""
         first, last = float(self.place(low)), float(self.place(high))
         labels: dict[float, str] = {}
         previous = -math.inf
         for tick, position in zip(candidates, self.place(np.asarray(candidates, float)).tolist(), strict=True):
             label = f"{tick:.3g}" if self.is_loss else f"{tick:g}"
-            least = max(gap, character * len(label)) * (last - first)
-            if first <= position <= last and position - previous > least:
+            least_distance = max(gap, character * len(label)) * (last - first)
+            if first <= position <= last and position - previous > least_distance:
                 labels[tick], previous = label, position
         return labels

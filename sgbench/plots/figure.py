@@ -20,8 +20,7 @@ ROW, FOOT = 0.42, 1.25  # of a panel with rows: a row's height, and that of titl
 TONES = {"soft": SOFT, "good": BLUE, "bad": VERMILION}
 LETTER_INCHES, LINE = 0.095, 0.24
 FONT_SIZE = 12.5
-GAP = 0.09  # between numbers at an axis of errors, relative
-MARGIN = 0.05
+GAP, MARGIN = 0.09, 0.05  # between numbers at an axis of errors, and beyond the values, relative to the axis
 
 
 def charts_figure(charts: Charts, *, columns: int = 2, panel: tuple[float, float] = PANEL) -> Figure:
@@ -44,20 +43,21 @@ def charts_figure(charts: Charts, *, columns: int = 2, panel: tuple[float, float
     grid: Any = figure.subplots(rows, columns, sharey=bool(names), squeeze=False)
     letters = int(width / LETTER_INCHES)
     # A series has the same colour in all panels; one with a tone has its colour from that.
-    known = dict.fromkeys(line.key or line.name for chart in panels for line in chart.series if not line.tone)
-    places = {name: place for place, name in enumerate(known)}
+    untoned = dict.fromkeys(line.key or line.name for chart in panels for line in chart.series if not line.tone)
+    colour_numbers = {name: number for number, name in enumerate(untoned)}
     for place, axes in enumerate(grid.flat):
         if place >= len(panels):
             axes.set_axis_off()
             continue
         chart = panels[place]
-        draw_chart(axes, chart, places)
+        draw_chart(axes, chart, colour_numbers)
         axes.set_title(textwrap.fill(chart.title, letters), fontsize=13, color=INK, parse_math=False)
+        # Neighbours with an equal axis share its label: the lowest panel's, and the leftmost one's.
         below = panels[place + columns] if place + columns < len(panels) else None
         if below is None or below.x != chart.x:
-            axes.set_xlabel(_titled(chart.x), fontsize=FONT_SIZE, color=INK)
+            axes.set_xlabel(_axis_label(chart.x), fontsize=FONT_SIZE, color=INK)
         if place % columns == 0 or chart.y.label != panels[place - 1].y.label:
-            axes.set_ylabel(_titled(chart.y), fontsize=FONT_SIZE, color=INK)
+            axes.set_ylabel(_axis_label(chart.y), fontsize=FONT_SIZE, color=INK)
     _legend(figure, list(grid.flat))
     return figure
 
@@ -65,29 +65,36 @@ def charts_figure(charts: Charts, *, columns: int = 2, panel: tuple[float, float
 def _legend(figure: Figure, panels: list[Axes]) -> None:
     """Write one legend of all panels above them, and make the figure higher by its lines.
 
-    There is none where each panel has one series at most: its title says what that is.
+    There is none if no panel has two series: then the title of each panel says what is drawn.
     """
-    named = [axes.get_legend_handles_labels() for axes in panels]
-    if not any(len(names) > 1 for _, names in named):
+    legends = [axes.get_legend_handles_labels() for axes in panels]
+    if not any(len(names) > 1 for _, names in legends):
         return
-    handles = {name: handle for own, names in named for name, handle in zip(names, own, strict=True)}
-    lines = [name.split("\n") for name in handles]
-    longest = max(len(line) for wrapped in lines for line in wrapped)
-    across = max(1, int(figure.get_figwidth() / (0.7 + LETTER_INCHES * longest)))
-    above = LINE * math.ceil(len(lines) / across) * max(map(len, lines)) - 0.45
-    figure.set_figheight(figure.get_figheight() + max(0.0, above))
-    place_of: Any = {"loc": "outside upper center", "ncols": across, "frameon": False}
-    figure.legend(list(handles.values()), list(handles), fontsize=FONT_SIZE, **place_of)
+    by_name = {name: handle for handles, names in legends for name, handle in zip(names, handles, strict=True)}
+    entries = [name.split("\n") for name in by_name]  # lines of each entry
+    most_letters = max(len(line) for entry in entries for line in entry)
+    columns = max(1, int(figure.get_figwidth() / (0.7 + LETTER_INCHES * most_letters)))
+    added_inches = LINE * math.ceil(len(entries) / columns) * max(map(len, entries)) - 0.45
+    figure.set_figheight(figure.get_figheight() + max(0.0, added_inches))
+    figure.legend(
+        list(by_name.values()),
+        list(by_name),
+        loc="outside upper center",
+        fontsize=FONT_SIZE,
+        ncols=columns,
+        frameon=False,
+    )
 
 
-def _titled(axis: ChartAxis) -> str:
+def _axis_label(axis: ChartAxis) -> str:
+    """Write the label of an axis with a note on its scale, unless that is linear."""
     return f"{axis.label}\n{ErrorAxis().scale_note}" if axis.is_error else f"{axis.label}{', scale: log' * axis.is_log}"
 
 
-def draw_chart(axes: Axes, chart: Chart, places: dict[str, int]) -> None:
+def draw_chart(axes: Axes, chart: Chart, colour_numbers: dict[str, int]) -> None:
     """Draw one chart without title and labels.
 
-    `places`: numbers the series by name; a series that is not one of the known shapes takes its colour by this number.
+    `colour_numbers`: maps names of series to indices of the palette; the known surrogate shapes have colours anyway.
     """
     x, y, x_ends, y_ends = list(chart.x_lines), list(chart.y_lines), [], []  # values, and ends of intervals
     for point in (point for series in chart.series for point in series.points):
@@ -107,14 +114,18 @@ def draw_chart(axes: Axes, chart: Chart, places: dict[str, int]) -> None:
             draw_line(value, color=SOFT, linestyle="--", linewidth=1.2, zorder=1, label=chart.lines or None)
     for series in chart.series:
         if series.points:
-            _series(axes, chart, series, places)
+            _draw_series(axes, chart, series, colour_numbers)
     axes.tick_params(labelsize=12, colors=INK)
     axes.grid(color=GRID, linewidth=0.8, zorder=0)
     axes.set_axisbelow(True)
 
 
 def _scale(axes: Axes, side: Literal["x", "y"], axis: ChartAxis, values: list[float], ends: list[float]) -> None:
-    """Set scale, limits and numbers of an axis."""
+    """Set scale, limits and numbers of an axis.
+
+    `values`: of all points, inside the limits unless the axis states its own. `ends`: of intervals, also inside, but
+    on an axis of errors not if they are far beyond the values.
+    """
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
     if axis.is_error:
@@ -136,15 +147,15 @@ def _scale(axes: Axes, side: Literal["x", "y"], axis: ChartAxis, values: list[fl
         getattr(axes, f"set_{side}lim")(low if low == 0 else low - margin, high + margin)
 
 
-def _series(axes: Axes, chart: Chart, series: Series, places: dict[str, int]) -> None:
+def _draw_series(axes: Axes, chart: Chart, series: Series, colour_numbers: dict[str, int]) -> None:
     """Draw a series: its band or whiskers, its line, and its marks; one beyond the frame is an arrow at its edge."""
     name = series.key or series.name
-    look: Any = look_of(name, places.get(name, 0))
+    look: Any = look_of(name, colour_numbers.get(name, 0))
     colour = TONES[series.tone] if series.tone in TONES else look["color"]
     marker = series.marker or ("o" if series.tone else look["marker"])
-    shown = ErrorAxis().shown if chart.y.is_error else list
-    x, y = [point.x for point in series.points], shown([point.y for point in series.points])
-    _intervals(axes, series, shown, colour)
+    clip = ErrorAxis().clip if chart.y.is_error else list
+    x, y = [point.x for point in series.points], clip([point.y for point in series.points])
+    _draw_intervals(axes, series, clip, colour)
     if series.marker == "x":
         axes.scatter(x, y, marker="x", s=60, linewidths=1.7, color=colour, zorder=5, label=name)
         return
@@ -158,19 +169,19 @@ def _series(axes: Axes, chart: Chart, series: Series, places: dict[str, int]) ->
             axes.plot([edge], [up], arrow, color=colour, markersize=9, clip_on=False, zorder=4)
 
 
-def _intervals(axes: Axes, series: Series, shown: Callable[[Any], Any], colour: str) -> None:
+def _draw_intervals(axes: Axes, series: Series, clip: Callable[[Any], Any], colour: str) -> None:
     """Draw the intervals of a series: vertical ones as a band or as whiskers, horizontal ones as whiskers.
 
-    `shown` clips scores to what an axis of errors can show.
+    `clip` limits scores to what an axis of errors can show.
     """
-    ended = [(point.x, point.y_ends) for point in series.points if point.y_ends is not None]
-    if series.has_band and ended:
-        at, ends = zip(*ended, strict=True)
-        lows, highs = (shown(side) for side in zip(*ends, strict=True))
-        axes.fill_between(at, lows, highs, color=colour, alpha=0.15, linewidth=0, zorder=2)
+    intervals = [(point.x, point.y_ends) for point in series.points if point.y_ends is not None]
+    if series.has_band and intervals:
+        x, ends = zip(*intervals, strict=True)
+        lows, highs = (clip(side) for side in zip(*ends, strict=True))
+        axes.fill_between(x, lows, highs, color=colour, alpha=0.15, linewidth=0, zorder=2)
     else:
-        for at, ends in ended:
-            axes.plot([at, at], shown(ends), color=colour, linewidth=1.4, alpha=0.6, zorder=2)
+        for x, ends in intervals:
+            axes.plot([x, x], clip(ends), color=colour, linewidth=1.4, alpha=0.6, zorder=2)
     for point in series.points:
         if point.x_ends is not None:
             axes.plot(point.x_ends, [point.y] * 2, color=colour, linewidth=2.2, zorder=2)

@@ -55,30 +55,24 @@ def judged_figure(rows: Sequence[JudgedRow]) -> Figure:
 
 
 def _scores(row: JudgedRow) -> Chart:
-    """Chart the test accuracies with their intervals, one row a surrogate, the candidate in a colour of its own."""
-    points = [ChartPoint(score.value, place, x_ends=ends_of(score)) for place, (_, score) in enumerate(row.scores)]
-    is_own = [name == CANDIDATE for name, _ in row.scores]
-    series = tuple(
-        Series("", tuple(point for point, own in zip(points, is_own, strict=True) if own is wanted), tone=tone)
-        for wanted, tone in ((True, "bad"), (False, "good"))
-    )
-    return Chart(
-        row.title, ChartAxis("test accuracy, %"), ChartAxis(names=tuple(name for name, _ in row.scores)), series
-    )
+    """Chart the test accuracies with their intervals, one row for each surrogate, the candidate in its own colour."""
+    candidate, known = [], []
+    for place, (name, score) in enumerate(row.scores):
+        points = candidate if name == CANDIDATE else known
+        points.append(ChartPoint(score.value, place, x_ends=ends_of(score)))
+    series = (Series("", tuple(candidate), tone="bad"), Series("", tuple(known), tone="good"))
+    names = ChartAxis(names=tuple(name for name, _ in row.scores))
+    return Chart(row.title, ChartAxis("test accuracy, %"), names, series)
 
 
 def _over_widths(row: JudgedRow) -> Chart:
     """Chart the validation accuracy over the width, of the candidate and of the best known surrogate."""
     lines = [(row.known, row.known_widths, ""), (CANDIDATE, row.widths, "bad")]
-    series = tuple(
-        Series(
-            name,
-            tuple(ChartPoint(width, score.value, y_ends=ends_of(score)) for width, score in points),
-            True,
-            tone=tone,
-        )
-        for name, points, tone in lines
-    )
-    ticks = tuple(sorted({width for _, points, _ in lines for width, _ in points}))
+    series = []
+    for name, widths, tone in lines:
+        points = tuple(ChartPoint(width, score.value, y_ends=ends_of(score)) for width, score in widths)
+        series.append(Series(name, points, is_line=True, tone=tone))
+    ticks = tuple(sorted({width for width, _ in (*row.known_widths, *row.widths)}))
     across, up = ChartAxis("width", is_log=True, ticks=ticks), ChartAxis("validation accuracy, %", is_error=True)
-    return Chart(row.title, across, up, series, y_lines=() if row.guess is None else (row.guess,), lines="guessing")
+    guess = () if row.guess is None else (row.guess,)
+    return Chart(row.title, across, up, tuple(series), y_lines=guess, lines="guessing")

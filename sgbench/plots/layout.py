@@ -28,12 +28,10 @@ GLYPHS = {
 }
 """Paths of markers from their place, with commas, since a script knows the places of a path by their space."""
 BEYOND = ("<", ">")  # markers of points left and right of the frame
-MARGIN = 0.04  # of an axis beyond its marks, relative
-TICKS = 5
+MARGIN, ERROR_GAP = 0.04, 0.09  # beyond the marks, and between numbers at an axis of errors, relative to the axis
+TICKS, COLOURS = 5, 8
 STEPS = (1, 2, 5, 10)  # distances of ticks within a decade
 FEW_DECADES = 2.5
-ERROR_GAP = 0.09  # between numbers at an axis of errors, relative
-COLOURS = 8
 TONES = ("soft", "good", "bad")
 
 
@@ -111,7 +109,7 @@ class Panel:
         return self.top > TOP
 
     @property
-    def leads(self) -> bool:
+    def has_links(self) -> bool:
         """Return whether a mark has a link."""
         return any(mark.link for series in self.series for mark in series.marks)
 
@@ -137,12 +135,13 @@ def laid_out(charts: Charts) -> Drawing | None:
     panels = [chart for chart in charts.panels if any(series.points for series in chart.series)]
     if not panels:
         return None
-    legend: dict[str, tuple[str, str, bool, str, str]] = {}
+    legend: dict[str, tuple[str, str, bool, str, str]] = {}  # as `Drawing.key`, by name
     coloured = 0  # series so far with a colour of the palette
     for series in (series for chart in panels for series in chart.series if series.points):
         name, marker = series.key or series.name, _marker(series)
         if name in legend:
             continue
+        # Classes of the page's style sheet: a tone, s0, s1, ... for the known shapes, and l0, l1, ... for others.
         style_class = series.tone
         if not style_class and name in SHAPES:
             style_class = f"s{[*SHAPES].index(name)}"
@@ -210,26 +209,32 @@ class _Labels:
             return mark
         x, y = mark.at
         width = LABEL_LETTER * len(mark.label)
-        offsets = (("right", 9, 4, x + 9), ("left", -9, 4, x - 9 - width), ("", 0, -10, x - width / 2))
-        for side, dx, dy, left in (*offsets, ("", 0, 19, x - width / 2)):
+        # By preference: the style class, the offset of the text from the mark, and the text's left end.
+        beside = ("right", 9, 4, x + 9), ("left", -9, 4, x - 9 - width)
+        centred = ("", 0, -10, x - width / 2), ("", 0, 19, x - width / 2)
+        for style_class, dx, dy, left in (*beside, *centred):
             box = (left, left + width, y + dy - LABEL_HEIGHT + 3, y + dy + 3)
             if self._is_free(box, mark.at):
                 self.taken.append(box)
-                return replace(mark, label_at=(side, dx, dy))
+                return replace(mark, label_at=(style_class, dx, dy))
         return replace(mark, label="")
 
     def _is_free(self, box: tuple[float, float, float, float], own: tuple[float, float]) -> bool:
-        """Return whether a box lies in the frame and covers no label and no mark but its own."""
+        """Return whether a label's box (left, right, top, bottom) is inside the frame and covers nothing.
+
+        It must keep clear of other labels and of all marks except the label's own, at (x, y) `own`.
+        """
         left, right, top, bottom = box
         frame = self.frame
-        if left < frame.left or right > frame.width or top < 0 or bottom > frame.bottom:
-            return False
-        covers_dot = any(
+        is_inside = frame.left <= left and right <= frame.width and top >= 0 and bottom <= frame.bottom
+        covers_mark = any(
             left - CLEAR < x < right + CLEAR and top - CLEAR < y < bottom + CLEAR for x, y in self.dots if (x, y) != own
         )
-        return not covers_dot and not any(
-            left < other[1] and other[0] < right and top < other[3] and other[2] < bottom for other in self.taken
+        covers_label = any(
+            left < other_right and other_left < right and top < other_bottom and other_top < bottom
+            for other_left, other_right, other_top, other_bottom in self.taken
         )
+        return is_inside and not covers_mark and not covers_label
 
 
 def _share_of(value: float, ends: Ends) -> float:
@@ -241,26 +246,24 @@ def _share_of(value: float, ends: Ends) -> float:
 def _scaled(value: float, axis: ChartAxis) -> float:
     """Return a value, or on a logarithmic axis its logarithm to base 10, -inf for 0 and less."""
     if axis.is_error:
-        return float(ErrorAxis().place(ErrorAxis().shown(value)))
+        return float(ErrorAxis().place(ErrorAxis().clip(value)))
     if not axis.is_log:
         return value
     return math.log10(value) if value > 0 else -math.inf
 
 
 def _ends(axis: ChartAxis, values: Sequence[float], margin: float) -> Ends:
-    """Choose the limits of an axis that must hold some values: its own, or the outermost values and a margin.
+    """Choose the limits of an axis: those that it states, or the least and the largest value with a margin.
 
-    The margin is relative to their distance. Limits of a logarithmic axis are logarithms; each name takes a length
-    of 1.
+    `margin`: relative to their distance. Limits of a logarithmic axis are logarithms; each name has a length of 1.
     """
     if axis.names:
         return -0.5, len(axis.names) - 0.5
     scaled = [_scaled(value, axis) for value in axis.ends or values]
     finite = [value for value in scaled if math.isfinite(value)]
     low, high = min(finite), max(finite)
-    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-300):
-        margin, high = 0.0, high + 0.05 * max(abs(high), 1.0)
-        low -= 0.05 * max(abs(low), 1.0)
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-300):  # a single value
+        return low - 0.05 * max(abs(low), 1.0), high + 0.05 * max(abs(high), 1.0)
     beyond = 0.0 if axis.ends and not axis.is_error else margin * (high - low)
     return low - beyond, high + beyond
 
@@ -295,6 +298,7 @@ def _panel(chart: Chart, style_classes: dict[str, str]) -> Panel:
 
 
 def _marker(series: Series) -> str:
+    """Return the marker of a series: its own, that of its surrogate shape, or a dot."""
     shape = SHAPES.get(series.key or series.name)
     return series.marker or ("o" if shape is None else shape.marker)
 
@@ -318,12 +322,12 @@ def _series(frame: _Frame, labels: _Labels, series: Series, index: int, style_cl
 
 
 def _band(frame: _Frame, series: Series) -> str:
-    """Return the path around the vertical intervals of a series with a band: there above them, back below them."""
-    ended = [(point.x, point.y_ends) for point in series.points if point.y_ends is not None]
-    if not series.has_band or len(ended) < 2:  # noqa: PLR2004 - one interval spans no area
+    """Return the path around a series' band, along upper ends of its intervals and back along lower ones; or ""."""
+    intervals = [(point.x, point.y_ends) for point in series.points if point.y_ends is not None]
+    if not series.has_band or len(intervals) < 2:  # noqa: PLR2004 - one interval spans no area
         return ""
-    upper = [(x, high) for x, (_, high) in ended]
-    lower = [(x, low) for x, (low, _) in reversed(ended)]
+    upper = [(x, high) for x, (_, high) in intervals]
+    lower = [(x, low) for x, (low, _) in reversed(intervals)]
     return f"M{frame.path([*upper, *lower])}Z"
 
 

@@ -44,7 +44,7 @@ class RunPicture:
 
 
 def layer_rates(record: RunRecord) -> tuple[LayerRates, ...]:
-    """Collect for each layer its rates by epoch, in diagnoses during training, and on validation and test."""
+    """Collect for each layer its rates: by epoch, and in diagnoses during training, on validation and on test."""
     known: dict[str, list[tuple[str, float]]] = {}
     for diagnosis in record.diagnosis or ():
         for layer in diagnosis.layers:
@@ -95,11 +95,13 @@ def run_figure(picture: RunPicture) -> Figure:
 
 def _draw_losses(panel: Axes, record: RunRecord) -> None:
     """Draw the losses on training and validation data over epochs."""
-    style_of_line: dict[str, Any] = {"marker": "o", "markersize": 3}
     epochs = [line.epoch for line in record.curve]
-    panel.plot(epochs, [line.train_loss for line in record.curve], color=BLUE, label="training", **style_of_line)
-    losses = [line.validation_loss for line in record.curve]
-    panel.plot(epochs, losses, color=VERMILION, label="validation", **style_of_line)
+    curves = (
+        ("training", BLUE, [line.train_loss for line in record.curve]),
+        ("validation", VERMILION, [line.validation_loss for line in record.curve]),
+    )
+    for label, colour, losses in curves:
+        panel.plot(epochs, losses, color=colour, label=label, marker="o", markersize=3)
     _mark_best(panel, record)
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set(xlabel="epoch", ylabel="loss")
@@ -155,7 +157,7 @@ def _draw_rates(panel: Axes, picture: RunPicture) -> None:
 
 def _draw_spikes(panel: Axes, sample: ShownSample) -> None:
     """Draw the spikes of all layers, the first layer at the bottom."""
-    offset, ticks = 0, []
+    offset, ticks = 0, []  # neurons of the layers below; middle and name of each layer
     steps = 1
     for index, (name, spikes) in enumerate(sample.spikes.items()):
         step, neuron = np.nonzero(spikes)
@@ -164,7 +166,7 @@ def _draw_spikes(panel: Axes, sample: ShownSample) -> None:
         offset += spikes.shape[1]
         steps = len(spikes)
         panel.axhline(offset, color=SOFT, linewidth=0.6)
-    panel.set_yticks([at for at, _ in ticks], [name for _, name in ticks])
+    panel.set_yticks([middle for middle, _ in ticks], [name for _, name in ticks])
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set(xlabel="time step", ylim=(0, max(1, offset)), xlim=(-0.5, steps - 0.5))
 
@@ -173,8 +175,9 @@ def _draw_potentials(panel: Axes, sample: ShownSample) -> None:
     """Draw the potentials of a few neurons of each layer over time steps; a layer has one colour."""
     for index, (name, potentials) in enumerate(sample.potentials.items()):
         for number, values in enumerate(potentials.T):
-            style_of_line: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linewidth": 1.2, "alpha": 0.8}
-            panel.plot(range(len(values)), values, label=name if number == 0 else None, **style_of_line)
+            label = name if number == 0 else None  # once in the legend
+            colour = COLOURS[index % len(COLOURS)]
+            panel.plot(range(len(values)), values, label=label, color=colour, linewidth=1.2, alpha=0.8)
     panel.axhline(0, color=SOFT, linewidth=0.9, linestyle="--")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set(xlabel="time step", ylabel="potential minus threshold")

@@ -180,8 +180,8 @@ def wrapped(text: str, width: int, most: int = 1) -> str:
     return "\n".join(lines)
 
 
-def lines_of(texts: Iterable[str]) -> int:
-    """Count the lines of the longest of several wrapped texts; 1 without texts."""
+def most_lines(texts: Iterable[str]) -> int:
+    """Count the lines of the text that has the most; 1 without texts."""
     return max((text.count("\n") + 1 for text in texts), default=1)
 
 

@@ -19,8 +19,7 @@ from sgbench.plots.sweep_panels import curves_size, draw_curves, draw_heat, heat
 from sgbench.tables import aligned
 
 MAX_ROWS = 80
-ROW_INCHES = 0.36
-LETTER_INCHES = 0.105
+ROW_INCHES, LETTER_INCHES = 0.36, 0.105
 MIN_TICK_GAP = 0.055  # of the axis
 
 
@@ -52,14 +51,12 @@ def _draw_dots(figure: Figure, picture: SweepPicture) -> None:
     chances = {row.chance for row in rows}
     if len(chances) == 1 and axes.get_xlim()[0] <= min(chances):
         axes.axvline(min(chances), color=SOFT, linestyle="--", linewidth=1.2, label="chance", zorder=1)
-    mean: Any = {"color": BLUE, "linewidth": 2.5, "ms": 9}
-    axes.plot([], [], "o-", label="mean, 95 % interval", **mean)
+    axes.plot([], [], "o-", label="mean, 95 % interval", color=BLUE, linewidth=2.5, ms=9)
     axes.scatter([], [], s=34, color=SOFT, label="one seed")
     if picture.failed:
         axes.scatter([], [], s=60, color=VERMILION, marker="x", label="failed seed")
     # In the line of the head, which has no dots.
-    style: Any = {"frameon": False, "loc": "upper right", "ncols": 4, "fontsize": 12, "borderaxespad": 0.2}
-    axes.legend(**style)
+    axes.legend(frameon=False, loc="upper right", ncols=4, fontsize=12, borderaxespad=0.2)
 
 
 def _draw_row(axes: Axes, axis: ErrorAxis, position: int, row: SweepRow) -> None:
@@ -67,13 +64,12 @@ def _draw_row(axes: Axes, axis: ErrorAxis, position: int, row: SweepRow) -> None
     if position % 2 == 0:
         axes.axhspan(position - 0.5, position + 0.5, color=BAND, linewidth=0, zorder=0)
     if row.mean is None:
-        style: Any = {"ha": "center", "va": "center", "color": SOFT, "backgroundcolor": "white"}
-        transform = axes.get_yaxis_transform()
-        axes.text(0.5, position, "no run yet", transform=transform, fontsize=12, **style)
+        box: Any = {"ha": "center", "va": "center", "color": SOFT, "backgroundcolor": "white"}
+        axes.text(0.5, position, "no run yet", transform=axes.get_yaxis_transform(), fontsize=12, **box)
         return
     below, above = position + 0.2, position - 0.12
-    seeds, failed = axis.shown(row.seeds), axis.shown(row.failed)
-    mean, low, high = map(axis.shown, row.mean)
+    seeds, failed = axis.clip(row.seeds), axis.clip(row.failed)
+    mean, low, high = map(axis.clip, row.mean)
     axes.scatter(seeds, [below] * len(seeds), s=30, color=SOFT, alpha=0.6, linewidths=0, zorder=3)
     axes.scatter(failed, [below] * len(failed), s=50, color=VERMILION, marker="x", zorder=4)
     axes.plot([low, high], [above] * 2, color=BLUE, linewidth=2.5, zorder=4)
@@ -81,12 +77,18 @@ def _draw_row(axes: Axes, axis: ErrorAxis, position: int, row: SweepRow) -> None
 
 
 def _labels(rows: Sequence[SweepRow], picture: SweepPicture) -> list[str]:
-    """Write the settings of all rows in aligned columns, below a head with the names of the axes."""
-    cells = [[axis.short for axis in picture.axes] or ["surrogate"]]
+    """Write the settings of all rows in aligned columns, below a head with the names of the axes.
+
+    A star marks rows without all their seeds. Without a swept axis the surrogate is the only column.
+    """
+    head = [axis.short for axis in picture.axes] or ["surrogate"]
+    cells = [head]
     for row in rows:
-        cells.append([row.settings[axis.key] for axis in picture.axes] or [row.surrogate])
-        cells[-1][-1] += "*" if row.is_short else ""
-    lines = aligned(cells, text_columns=len(cells[0]))
+        settings = [row.settings[axis.key] for axis in picture.axes] or [row.surrogate]
+        if row.is_short:
+            settings[-1] += "*"
+        cells.append(settings)
+    lines = aligned(cells, text_columns=len(head))
     return [line.ljust(max(map(len, lines))) for line in lines]
 
 
@@ -118,15 +120,15 @@ def sweep_figure(picture: SweepPicture) -> Figure:
     else:
         size, draw = _dots_size(picture), _draw_dots
     # Below the panels the caption, above them the title.
-    lines = textwrap.wrap(" ".join(_notes(picture, is_heat=is_heat)), int(size[0] * LETTERS_PER_INCH))
+    panels_width, panels_height = size
+    lines = textwrap.wrap(" ".join(_notes(picture, is_heat=is_heat)), int(panels_width * LETTERS_PER_INCH))
     foot = LINE_INCHES * len(lines) + 0.12
-    height = size[1] + HEAD_INCHES + foot
-    inside = ConstrainedLayoutEngine(rect=(0, foot / height, 1, size[1] / height))
-    figure = Figure(figsize=(size[0], height), layout=inside)
+    height = panels_height + HEAD_INCHES + foot
+    inside = ConstrainedLayoutEngine(rect=(0, foot / height, 1, panels_height / height))
+    figure = Figure(figsize=(panels_width, height), layout=inside)
     FigureCanvasAgg(figure)
     draw(figure, picture)
-    head: Any = {"fontsize": 16, "color": INK, "va": "center", "parse_math": False}
-    figure.text(0.012, 1 - 0.28 / height, picture.title, **head)
+    figure.text(0.012, 1 - 0.28 / height, picture.title, fontsize=16, color=INK, va="center", parse_math=False)
     caption: Any = {"fontsize": 11, "color": INK, "va": "bottom", "linespacing": 1.35, "parse_math": False}
     figure.text(0.012, 0.08 / height, "\n".join(lines), **caption)
     return figure
@@ -134,11 +136,12 @@ def sweep_figure(picture: SweepPicture) -> Figure:
 
 def _notes(picture: SweepPicture, *, is_heat: bool) -> list[str]:
     """Write the sentences of the caption: averages, missing runs, and why this is not the test accuracy."""
-    of_failures = picture.what == FAILED
-    notes = (
-        ["Share of runs that failed, of those that have ended."] if of_failures else _averages(picture, is_heat=is_heat)
-    )
-    if is_heat and not of_failures:
+    shows_failures = picture.what == FAILED
+    if shows_failures:
+        notes = ["Share of runs that failed, of those that have ended."]
+    else:
+        notes = _averages(picture, is_heat=is_heat)
+    if is_heat and not shows_failures:
         notes.append(f"Framed: the {'lowest' if picture.is_loss else 'highest'} mean of a panel.")
     is_empty = any(row.mean is None for row in picture.rows)
     if is_heat and is_empty:
@@ -147,14 +150,14 @@ def _notes(picture: SweepPicture, *, is_heat: bool) -> list[str]:
         notes.append("*\u00a0fewer seeds than asked for.")
     if not is_heat and is_empty:
         notes.append("Some settings have no run yet.")
-    if picture.failed and not of_failures:
+    if picture.failed and not shows_failures:
         runs = "run counts" if picture.failed == 1 else "runs count"
         notes.append(f"{picture.failed} failed {runs} at chance.")
     return notes
 
 
 def _averages(picture: SweepPicture, *, is_heat: bool) -> list[str]:
-    """Write over how many seeds scores are averaged, and why they are those of the validation split."""
+    """Write over how many seeds scores are averaged and, unless they are of the test split, why they are not."""
     averages = "One seed, so no interval" if picture.seeds == 1 else f"Mean over {picture.seeds} seeds"
     if picture.seeds > 1 and not is_heat:
         averages += " with its 95 % interval"

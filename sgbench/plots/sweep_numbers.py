@@ -73,23 +73,26 @@ class SweepPicture:
         return sum(len(row.failed) for row in self.rows)
 
 
-def other_axes(picture: SweepPicture, taken: Sequence[SweptAxis]) -> list[SweptAxis]:
-    keys = [axis.key for axis in taken]
-    return [axis for axis in picture.axes if axis.key not in keys]
+def other_axes(picture: SweepPicture, excluded: Sequence[SweptAxis]) -> list[SweptAxis]:
+    excluded_keys = [axis.key for axis in excluded]
+    return [axis for axis in picture.axes if axis.key not in excluded_keys]
 
 
-def curves_of(picture: SweepPicture, taken: Sequence[SweptAxis]) -> dict[str, list[SweepRow]]:
-    """Group rows by their settings on all axes but those of `taken`, under the name of these settings."""
-    others = other_axes(picture, taken)
-    curves: dict[str, list[SweepRow]] = {}
+def curves_of(picture: SweepPicture, panel_axes: Sequence[SweptAxis]) -> dict[str, list[SweepRow]]:
+    """Group the rows that share one curve or one panel: those that differ only in the settings on `panel_axes`.
+
+    The key of a group names its settings on the other axes; without another axis it is the surrogate.
+    """
+    others = other_axes(picture, panel_axes)
+    groups: dict[str, list[SweepRow]] = {}
     for row in picture.rows:
         name = ", ".join(row.settings[axis.key] for axis in others) or row.surrogate
-        curves.setdefault(name, []).append(row)
-    return curves
+        groups.setdefault(name, []).append(row)
+    return groups
 
 
 def require_few(count: int, most: int, things: str) -> None:
-    """Raise an InputError if a picture has more curves, rows or panels, named as `things`, than it may have."""
+    """Raise an InputError if a picture has more than `most` parts; `things`: what they are, e.g. "curves"."""
     if count > most:
         raise InputError(
             f"{count} {things} are too many for one picture; give fewer values of an axis, e.g. surrogate=atan,triangle"

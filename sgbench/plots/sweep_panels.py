@@ -29,9 +29,8 @@ from sgbench.plots.sweep_numbers import (
     require_few,
 )
 
-MAX_CURVES = 18
+MAX_CURVES, FEW_TICKS = 18, 10
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
-FEW_TICKS = 10
 SPREAD = 0.25  # of the way from a setting to the next, logarithmically, for the marks of all curves
 MIN_TICK_GAP = 0.055  # of the height
 NO_RUN = Estimate(math.nan, math.nan, math.nan)
@@ -53,31 +52,35 @@ def draw_curves(figure: Figure, picture: SweepPicture, across: SweptAxis) -> Non
     for position, (name, rows) in enumerate(curves.items()):
         by_number = {float(row.settings[across.key]): row for row in rows}
         style = look_of(name, position) | {"linestyle": DASHES[position // len(COLOURS)]}
-        aside = least_ratio ** (SPREAD * ((position + 0.5) / len(curves) - 0.5))
-        _draw_curve(axes, axis, name, dict(sorted(by_number.items())), style, aside)
+        shift = least_ratio ** (SPREAD * ((position + 0.5) / len(curves) - 0.5))
+        _draw_curve(axes, axis, name, dict(sorted(by_number.items())), style, shift)
     chances = {row.chance for row in picture.rows}
     if len(chances) == 1 and axes.get_ylim()[0] <= min(chances):
         axes.axhline(min(chances), color=SOFT, linestyle="--", linewidth=1.2, label="chance", zorder=1)
     title = ", ".join(axis.short for axis in other_axes(picture, (across,))) or "surrogate"
-    beside: Any = {"frameon": False, "loc": "outside right center", "fontsize": 13, "title_fontsize": 13}
-    figure.legend(*axes.get_legend_handles_labels(), title=title, **beside)
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, names, title=title, frameon=False, loc="outside right center", fontsize=13, title_fontsize=13
+    )
 
 
 def _curves(picture: SweepPicture, across: SweptAxis) -> dict[str, list[SweepRow]]:
     """Map the name of each curve to its rows; raise an InputError if they are too many to distinguish."""
-    require_few(len(curves := curves_of(picture, (across,))), MAX_CURVES, "curves")
+    curves = curves_of(picture, (across,))
+    require_few(len(curves), MAX_CURVES, "curves")
     return curves
 
 
 def _draw_curve(
-    axes: Axes, axis: ErrorAxis, name: str, rows: Mapping[float, SweepRow], style: dict[str, Any], aside: float
+    axes: Axes, axis: ErrorAxis, name: str, rows: Mapping[float, SweepRow], style: dict[str, Any], shift: float
 ) -> None:
-    """Draw means with whiskers, with a gap at settings without a run and a star where seeds lack.
+    """Draw means with whiskers, with a gap at settings without a run and a star where seeds are missing.
 
-    All are `aside` times as far right as their numbers, so that whiskers of several curves stand side by side.
+    `rows`: maps each value of the setting to its row, in ascending order. `shift`: factor on these values, near 1, so
+    that whiskers of several curves stand side by side.
     """
-    numbers = [number * aside for number in rows]
-    means, lows, highs = axis.shown([row.mean or NO_RUN for row in rows.values()]).T
+    numbers = [number * shift for number in rows]
+    means, lows, highs = axis.clip([row.mean or NO_RUN for row in rows.values()]).T
     for number, mean, row in zip(numbers, means, rows.values(), strict=True):
         if row.is_short:
             axes.annotate("*", (number, mean), (5, 3), textcoords="offset points", color=INK)
@@ -86,7 +89,7 @@ def _draw_curve(
 
 
 def _frame(axes: Axes, axis: ErrorAxis, curves: Mapping[str, Sequence[SweepRow]], across: SweptAxis) -> None:
-    """Scale the axes: scores upward as `axis` says, values of the setting across by their logarithm."""
+    """Scale the axes: the vertical one of scores as `axis` says, the horizontal one of the setting logarithmically."""
     drawn = [(row, row.mean) for rows in curves.values() for row in rows if row.mean is not None]
     scores = (score for row, mean in drawn for score in (mean.value, *row.seeds, *row.failed))
     ends = axis.limits(scores, (end for _, mean in drawn for end in mean))
@@ -102,12 +105,10 @@ def _frame(axes: Axes, axis: ErrorAxis, curves: Mapping[str, Sequence[SweepRow]]
     axes.grid(color=GRID, linewidth=0.8, zorder=0)
 
 
-MAX_PANELS = 16
-MAX_COLUMNS = 3
+MAX_PANELS, MAX_COLUMNS = 16, 3
 SQUARE = 4  # panels that are arranged in two rows of two
 FEW = 9  # most cells along a side for annotations
-CELL = (0.66, 0.5)  # size of an annotated cell [inches]
-SMALL = 0.3  # size of another cell [inches]
+CELL, SMALL = (0.66, 0.5), 0.3  # sizes of annotated and of other cells [inches]
 DARK = 0.18  # luminance below which white text is more legible than black
 LIGHTNESS = "viridis"  # even steps of lightness, for any colour vision
 LACKING: Any = {"facecolor": BAND, "edgecolor": SOFT, "hatch": "////", "linewidth": 0}
@@ -130,7 +131,7 @@ def draw_heat(figure: Figure, picture: SweepPicture, across: SweptAxis, rate: Sw
     scale = Normalize(min(means), max(means) if max(means) > min(means) else min(means) + 1)
     image = None
     for axes, (name, rows_of_panel) in zip(grid.flat, panels.items(), strict=False):
-        image = _panel(axes, rows_of_panel, across, rate, scale, is_loss=picture.what == LOSS)
+        image = _draw_panel(axes, rows_of_panel, across, rate, scale, is_loss=picture.what == LOSS)
         if picture.what != FAILED:
             _frame_best(axes, image, is_loss=picture.is_loss)
         axes.set_title(name, fontsize=14, color=INK, parse_math=False)
@@ -163,11 +164,14 @@ def _has_numbers(across: SweptAxis, rate: SweptAxis) -> bool:
     return max(len(across.values), len(rate.values)) <= FEW
 
 
-def _panel(
+def _draw_panel(
     axes: Axes, rows: Sequence[SweepRow], across: SweptAxis, rate: SweptAxis, scale: Normalize, *, is_loss: bool
 ) -> AxesImage:
-    """Draw the heat map of some rows, with hatched cells where there is no run; return its image."""
-    widths, rates = _order(across), _order(rate)
+    """Draw the heat map of some rows, with hatched cells where there is no run; return its image.
+
+    Learning rates rise upward and settings `across` to the right. `is_loss` sets the format of the numbers in cells.
+    """
+    widths, rates = _ascending_values(across), _ascending_values(rate)
     cells = {(rates.index(row.settings[rate.key]), widths.index(row.settings[across.key])): row for row in rows}
     values = np.full((len(rates), len(widths)), math.nan)
     for cell, row in cells.items():
@@ -192,12 +196,12 @@ def _frame_best(axes: Axes, image: AxesImage, *, is_loss: bool) -> None:
     if not np.isnan(values).all():
         best = np.nanargmin(values) if is_loss else np.nanargmax(values)
         line, column = np.unravel_index(best, values.shape)
-        frame: Any = {"fill": False, "edgecolor": VERMILION, "linewidth": 3, "zorder": 3}
-        axes.add_patch(Rectangle((float(column) - 0.46, float(line) - 0.46), 0.92, 0.92, **frame))
+        corner = (float(column) - 0.46, float(line) - 0.46)
+        axes.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=VERMILION, linewidth=3, zorder=3))
 
 
-def _order(axis: SweptAxis) -> list[str]:
-    """List the values of an axis as texts, from small to large."""
+def _ascending_values(axis: SweptAxis) -> list[str]:
+    """List the values of an axis as texts, from the least number to the largest."""
     return [value for _, value in sorted(zip(axis.numbers, axis.values, strict=True))]
 
 
@@ -227,7 +231,7 @@ def spikes_figure(picture: SweepPicture) -> Figure:
     ends = axis.limits((mean.value for mean in means), (end for mean in means for end in mean))
     axis.frame(axes, "y", ends, gap=MIN_TICK_GAP)
     for position, (name, rows) in enumerate(kinds.items()):
-        scores, lows, highs = axis.shown([row.mean for row in rows]).T
+        scores, lows, highs = axis.clip([row.mean for row in rows]).T
         colour, marker = COLOURS[position % len(COLOURS)], MARKERS[position % len(MARKERS)]
         spikes = [row.spikes or 0.0 for row in rows]
         axes.vlines(spikes, lows, highs, color=colour, alpha=0.4, linewidth=1.5, zorder=2)
@@ -252,12 +256,16 @@ def _scale(axes: Axes, spikes: Sequence[float]) -> None:
 
 
 def _kinds(picture: SweepPicture) -> dict[str, list[SweepRow]]:
-    """Group the rows that have a mean and spikes by their first axis that is no number; each group has a colour."""
-    first = next((axis.key for axis in picture.axes if not axis.numbers), None)
+    """Group the rows that have a mean and spikes by colour: by their value on the first axis that is no number.
+
+    Without such an axis the surrogate is the key of the group.
+    """
+    colour_key = next((axis.key for axis in picture.axes if not axis.numbers), None)
     kinds: dict[str, list[SweepRow]] = {}
     for row in picture.rows:
         if row.mean is not None and row.spikes is not None:
-            kinds.setdefault(row.surrogate if first is None else row.settings[first], []).append(row)
+            kind = row.surrogate if colour_key is None else row.settings[colour_key]
+            kinds.setdefault(kind, []).append(row)
     if not kinds:
         raise InputError("--of spikes: no run has counted spikes; runs of networks with spikes do")
     require_few(len(kinds), MAX_CURVES, "kinds of dots")

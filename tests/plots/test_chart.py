@@ -70,7 +70,7 @@ def test_rows_stand_below_each_other_and_marks_lead() -> None:
     assert first.path == f"M{middle:g} 22h0"
     assert (first.tooltip, first.link, second.link) == ("first", "a.html", None)
     assert found.series[0].whiskers == f"M{found.left} 22L{found.right} 22"
-    assert found.leads
+    assert found.has_links
 
 
 def test_a_legend_names_each_once_over_all_panels() -> None:

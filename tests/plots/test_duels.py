@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sgbench.plots.board_charts import WORDS, ForestColumn, ForestMark, duels_charts
+from sgbench.plots.board_charts import LOOKS, ForestColumn, ForestMark, duels_charts
 from sgbench.plots.chart import Estimate
 
 
@@ -19,7 +19,7 @@ def test_differences_stand_on_the_rows_of_their_boards() -> None:
     left, right = duels_charts([first, second], "c").panels
     assert left.y.names == right.y.names == ("a", "b")
     points = {series.name: series.points for series in left.series}
-    (apart,), (alike,) = points[WORDS[True]], points[WORDS[False]]
+    (apart,), (alike,) = (points[LOOKS[decided][0]] for decided in (True, False))
     assert (alike.x, alike.y, alike.x_ends) == (2, 0, (-1, 5))
     assert (apart.x, apart.y, apart.link) == (4, 1, "protocols/b.html")
     assert apart.told == "b: x minus y 4 (3 to 5) points"

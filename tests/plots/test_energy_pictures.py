@@ -58,7 +58,7 @@ def test_panels_of_the_front() -> None:
     assert [axes.get_title() for axes in figure.axes] == [f"chip{number}" for number in range(6)]
     known = [text.get_text() for text in figure.legends[0].get_texts()]
     assert {*known} == {"a", "b", "Pareto front", "the same without spikes"}
-    shown = ErrorAxis().shown  # accuracies are spaced by the logarithm of their errors
+    shown = ErrorAxis().clip  # accuracies are spaced by the logarithm of their errors
     marks = [np.concatenate(line.get_data()) for line in figure.axes[0].lines]
     for x, y in (((1.0,), (91.0,)), ((3.0,), (94.0,)), ((0.5, 2.0), (91.0, 91.0)), ((1.0, 1.0), (90.0, 92.0))):
         assert any(len(mark) == 2 * len(x) and np.allclose(mark, [*x, *shown(y)]) for mark in marks)

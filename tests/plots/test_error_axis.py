@@ -39,9 +39,9 @@ def test_scores_and_places_are_inverse(place: float) -> None:
 
 def test_what_cannot_be_told_from_perfect_stands_at_the_end() -> None:
     """By hand: a least error of 0.5 %, losses of 0, and below 0 % nothing."""
-    assert ErrorAxis(least=0.5).shown([-3.0, 99.0, 99.9, 100.0]).tolist() == [0.0, 99.0, 99.5, 99.5]
-    assert LOSS.shown([0.0, 1.0]).tolist() == [1e-12, 1.0]
-    assert math.isnan(ACCURACY.shown(math.nan))
+    assert ErrorAxis(least=0.5).clip([-3.0, 99.0, 99.9, 100.0]).tolist() == [0.0, 99.0, 99.5, 99.5]
+    assert LOSS.clip([0.0, 1.0]).tolist() == [1e-12, 1.0]
+    assert math.isnan(ACCURACY.clip(math.nan))
 
 
 def test_limits() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sgbench.plots.board import BoardRow
 from sgbench.plots.chart import Estimate
-from sgbench.plots.style import lines_of, wrapped
+from sgbench.plots.style import most_lines, wrapped
 
 WORDS = st.lists(st.text("abc(=.0)_,-", min_size=1, max_size=12), min_size=1, max_size=8).map(" ".join)
 
@@ -28,7 +28,7 @@ def test_labels_by_hand() -> None:
     """By hand: a name of 300 letters has no place to break; no text has no line, and takes the place of one."""
     assert wrapped("x" * 300, 42) == "x" * 41 + "…"
     assert wrapped("", 42, most=3) == ""
-    assert (lines_of([]), lines_of([""]), lines_of(["a", "b\nc\nd"])) == (1, 1, 3)
+    assert (most_lines([]), most_lines([""]), most_lines(["a", "b\nc\nd"])) == (1, 1, 3)
 
 
 def test_a_row_of_a_board_names_its_rule() -> None:

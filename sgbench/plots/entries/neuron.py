@@ -15,8 +15,7 @@ from sgbench.neurons.base import Neuron
 from sgbench.neurons.sequence import SequenceNeuron
 from sgbench.plots.style import BLUE, GREEN, ORANGE, PURPLE, SKY, SOFT, VERMILION
 
-PICTURE_STEPS = 120  # time steps of a picture, unless the neuron's weights fix their count
-RATE_STEPS = 300  # time steps over which a rate is measured
+PICTURE_STEPS, RATE_STEPS = 120, 300  # of a picture, and of a measured rate, unless the neuron's weights fix them
 ON_FROM, ON_UNTIL = 0.12, 0.7  # share of the steps at which the current begins and ends
 PERIOD = 5  # steps between the spikes of a train
 RATE_POINTS = 41  # currents at which a rate is measured
@@ -44,56 +43,59 @@ class Rates(NamedTuple):
 
 def steps_of(neuron: Neuron, wanted: int) -> int:
     """Return the number of time steps to simulate: `wanted`, or the length of the neuron's weights over time."""
-    fixed = getattr(neuron, "steps", None)
-    return fixed if isinstance(neuron, SequenceNeuron) and isinstance(fixed, int) else wanted
+    fixed = getattr(neuron, "steps", None) if isinstance(neuron, SequenceNeuron) else None
+    return fixed if isinstance(fixed, int) else wanted
 
 
 @torch.no_grad()
 def run_neurons(neuron: Neuron, current: Tensor) -> tuple[Tensor, list[Any]]:
-    """Run neurons on currents [T, B]; return outputs [T, B] and states, of a sequence neuron only potentials."""
-    currents = current[..., None].repeat_interleave(neuron.currents, dim=-1)
+    """Run B copies of a neuron on currents [T, B]; return outputs [T, B] and a state for each step.
+
+    In the states of a sequence neuron only potential and output are those of the step, the rest is of the last one.
+    """
+    currents = current[..., None].repeat_interleave(neuron.currents, dim=-1)  # [T, B, currents of one neuron]
     surrogate = getattr(neuron, "surrogate", None)
     if surrogate is not None:
-        surrogate.generator = torch.Generator().manual_seed(0)
+        surrogate.generator = torch.Generator().manual_seed(0)  # random spikes are the same in every picture
     if isinstance(neuron, SequenceNeuron):
-        sent, x, last = neuron.unroll(currents)
-        return sent[..., 0], [
-            last._replace(u=potential, s=current_now) for potential, current_now in zip(x, sent, strict=True)
-        ]
-    state, sent, states = neuron.initial_state(currents[0]), [], []
-    for current_now in currents:
-        out, state = neuron.step(current_now, state)
-        sent.append(out[..., 0])
+        outputs, potentials, last = neuron.unroll(currents)
+        return outputs[..., 0], [last._replace(u=u, s=s) for u, s in zip(potentials, outputs, strict=True)]
+    state, outputs, states = neuron.initial_state(currents[0]), [], []
+    for step_currents in currents:
+        output, state = neuron.step(step_currents, state)
+        outputs.append(output[..., 0])
         states.append(state)
-    return torch.stack(sent), states
+    return torch.stack(outputs), states
 
 
 def response(neuron: Neuron, current: Tensor) -> Response:
     """Compute the response of one neuron to a current [T]."""
     sent, states = run_neurons(neuron, current[:, None])
     centred = torch.stack([neuron.centred(state).reshape(-1)[0] for state in states])
-    named: dict[str, Tensor] = {}
+    variables: dict[str, Tensor] = {}  # of the state [T]
     for field in states[0]._fields:
-        values = torch.stack([getattr(state, field).flatten() for state in states])  # of each branch
-        single = values.shape[1] == 1
-        named |= {field if single else f"{field} {k + 1}": part for k, part in enumerate(values.unbind(1))}
-    potential = centred if isinstance(neuron, SequenceNeuron) else named.get("u", centred)
+        values = torch.stack([getattr(state, field).flatten() for state in states])  # [T, branches of the neuron]
+        if values.shape[1] == 1:
+            variables[field] = values[:, 0]
+        else:
+            variables |= {f"{field} {branch}": values for branch, values in enumerate(values.unbind(1), start=1)}
+    potential = centred if isinstance(neuron, SequenceNeuron) else variables.get("u", centred)
     threshold = potential - centred
-    known = neuron.output == "binary" and bool((threshold > 0).all())
-    others = {field: values for field, values in named.items() if field not in NOT_DRAWN}
-    return Response(current, sent[:, 0], potential, threshold if known else None, others)
+    has_threshold = neuron.output == "binary" and bool((threshold > 0).all())
+    others = {name: values for name, values in variables.items() if name not in NOT_DRAWN}
+    return Response(current, sent[:, 0], potential, threshold if has_threshold else None, others)
 
 
 def step_current(neuron: Neuron) -> Tensor:
     """Make a step of current [T] that is large enough for the neuron to fire several times."""
-    on = _on_window(steps_of(neuron, PICTURE_STEPS))
-    return on * least_current(neuron, on)
+    is_on = _on_window(steps_of(neuron, PICTURE_STEPS))
+    return is_on * least_current(neuron, is_on)
 
 
 def spike_train(neuron: Neuron) -> Tensor:
     """Make a regular spike train [T], weighted so that the neuron fires several times."""
-    on = _on_window(steps_of(neuron, PICTURE_STEPS))
-    train = on * (torch.arange(len(on)) % PERIOD == 0)
+    is_on = _on_window(steps_of(neuron, PICTURE_STEPS))
+    train = is_on * (torch.arange(len(is_on)) % PERIOD == 0)
     return train * least_current(neuron, train)
 
 
@@ -104,15 +106,19 @@ def _on_window(steps: int) -> Tensor:
 
 
 def least_current(neuron: Neuron, shape: Tensor) -> float:
-    """Find the least factor on a current [T] with which the neuron fires several times, or once; 1 if never."""
+    """Find the least factor on a current `shape` [T] with which the neuron fires `FEW_SPIKES` times.
+
+    If it never fires as often, the least factor with which it fires once; 1 if it never fires.
+    """
     if neuron.output == "real":
         return 1.0
-    heights = torch.logspace(-3, 4, 176)
-    counts = (run_neurons(neuron, shape[:, None] * heights)[0] != 0).sum(0)
-    for enough in (FEW_SPIKES, 1):
-        reached = (counts >= enough).nonzero().flatten()
+    factors = torch.logspace(-3, 4, 176)
+    outputs, _ = run_neurons(neuron, shape[:, None] * factors)
+    counts = (outputs != 0).sum(0)  # spikes for each factor
+    for least in (FEW_SPIKES, 1):
+        reached = (counts >= least).nonzero().flatten()
         if len(reached):
-            return float(heights[reached[0]])
+            return float(factors[reached[0]])
     return 1.0
 
 
@@ -199,11 +205,11 @@ def _draw_response(panels: Sequence[Axes], response: Response, labels: Sequence[
 
 def _draw_sent(panel: Axes, output: Tensor) -> None:
     """Draw the outputs [T] as vertical bars, all in one plotted line with gaps."""
-    sent = output.numpy()
-    (steps,) = np.nonzero(sent)
-    gaps = np.full_like(sent[steps], np.nan)
-    ends = np.stack([np.zeros_like(gaps), sent[steps], gaps], 1)
-    panel.plot(steps.repeat(3), ends.ravel(), color=VERMILION, linewidth=1.8)
+    values = output.numpy()
+    (steps,) = np.nonzero(values)
+    gaps = np.full_like(values[steps], np.nan)
+    bars = np.stack([np.zeros_like(gaps), values[steps], gaps], 1)  # bottom, top, and a gap to the next bar
+    panel.plot(steps.repeat(3), bars.ravel(), color=VERMILION, linewidth=1.8)
     panel.axhline(0, color=SOFT, linewidth=0.6)
     panel.set_yticks([])
 
@@ -219,8 +225,7 @@ def _draw_states(panel: Axes, states: dict[str, Tensor]) -> None:
 
 def _draw_rate(axes: Axes, picture: NeuronPicture) -> None:
     """Draw the mean output per step over the constant current."""
-    style: Any = {"color": VERMILION, "linewidth": 2}
-    axes.plot(picture.rate.current, picture.rate.sent, **style)
+    axes.plot(picture.rate.current, picture.rate.sent, color=VERMILION, linewidth=2)
     axes.set_title("rate by constant current")
     axes.set_xlabel("current", fontsize=10)
     axes.set_ylabel(f"{picture.sent_label} per step, in the mean", fontsize=10)

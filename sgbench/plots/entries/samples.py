@@ -22,12 +22,9 @@ from sgbench.plots import style
 from sgbench.plots.style import BLUE, COLOURS, MARKERS, VERMILION
 
 Array = NDArray[Any]
-COLUMNS = 3
-LEGEND_COLUMNS = 5  # classes of a legend
-LEAST_PIXELS = 16  # pixels from which a square number of values is drawn as an image
-MOST_POINTS = 2000
-BYTE = 255
-US_PER_MS = 1000
+COLUMNS, LEGEND_COLUMNS = 3, 5  # samples, and classes of a legend, side by side
+LEAST_PIXELS, MOST_POINTS = 16, 2000  # a square number of values is drawn as an image from so many pixels on
+BYTE, US_PER_MS = 255, 1000
 
 
 @dataclass(frozen=True)
@@ -87,9 +84,10 @@ def draw(name: str, dataset: DataSet, part: Samples, split: Split, path: Path, *
     Points are drawn of samples that are short vectors, neither images nor over time: one for each of the first
     2000 samples, whatever `count` is.
     """
-    targets_text = f"of {dataset.n_classes} classes" if "class" in dataset.target else f"and their {dataset.target}"
-    targets_text += ", one a step" if dataset.target == "class_per_step" else ""
-    title = f"{name}, {split}: {len(part.target)} samples {targets_text}"
+    targets = f"of {dataset.n_classes} classes" if "class" in dataset.target else f"and their {dataset.target}"
+    if dataset.target == "class_per_step":
+        targets += ", one a step"
+    title = f"{name}, {split}: {len(part.target)} samples {targets}"
     values = part.values
     if isinstance(values, Tensor) and values.ndim == 2 and not _is_image(values):  # noqa: PLR2004
         shown, target = values[:MOST_POINTS].numpy(), part.target[:MOST_POINTS].numpy()
@@ -105,11 +103,11 @@ def choose_samples(target: Tensor, count: int) -> list[int]:
     >>> choose_samples(torch.tensor([1, 1, 0, 1, 0]), 3)
     [2, 0, 4]
     """
-    by_class = [(target == label).nonzero().flatten().tolist() for label in target.unique().tolist()]
-    ranked = sorted(
-        (rank, label, index) for label, of_label in enumerate(by_class) for rank, index in enumerate(of_label)
-    )
-    return [index for *_, index in ranked[:count]]
+    chosen = []  # (which sample of its class, class, index), so that sorting takes the classes in turn
+    for label in target.unique().tolist():
+        indices = (target == label).nonzero().flatten().tolist()
+        chosen += [(number, label, index) for number, index in enumerate(indices)]
+    return [index for *_, index in sorted(chosen)[:count]]
 
 
 def samples_of(part: Samples, dataset: DataSet, count: int) -> list[Sample]:
@@ -119,16 +117,14 @@ def samples_of(part: Samples, dataset: DataSet, count: int) -> list[Sample]:
     samples = []
     for index in indices:
         target = part.target[index]
-        samples.append(
-            Sample(
-                title=f"sample {index}" + (f": class {int(target)}" if is_class else ""),
-                view=_view(part, dataset, index),
-                classes=torch.where(target == UNLABELLED, -1, target).numpy()
-                if dataset.target == "class_per_step"
-                else None,
-                wanted=None if is_class or dataset.target == "class_per_step" else _target_outputs(target, dataset),
-            )
-        )
+        title, view, classes, wanted = f"sample {index}", _view(part, dataset, index), None, None
+        if is_class:
+            title += f": class {int(target)}"
+        elif dataset.target == "class_per_step":
+            classes = torch.where(target == UNLABELLED, -1, target).numpy()
+        else:
+            wanted = _target_outputs(target, dataset)
+        samples.append(Sample(title, view, classes, wanted))
     return samples
 
 
@@ -162,11 +158,12 @@ def _raster(train: SpikeTrains) -> Raster:
 
 
 def _count_camera_events(train: SpikeTrains, image: tuple[int, int, int]) -> CameraEvents:
+    """Count ON minus OFF events of each pixel in the first third; `image`: (polarities, height, width)."""
     until_us = int(train.duration_us.item()) // 3
-    early = train.channel[train.time_us < until_us].long()
-    counts = torch.bincount(early, minlength=train.n_channels).view(image)
-    seen = counts[-1] - counts[0] if len(counts) > 1 else counts[0]
-    return CameraEvents(seen.numpy(), until_us / US_PER_MS)
+    early_channels = train.channel[train.time_us < until_us].long()
+    counts = torch.bincount(early_channels, minlength=train.n_channels).view(image)
+    difference = counts[-1] - counts[0] if len(counts) > 1 else counts[0]  # one polarity: its count
+    return CameraEvents(difference.numpy(), until_us / US_PER_MS)
 
 
 def _target_outputs(target: Tensor, dataset: DataSet) -> WantedSpikes | Traces:
@@ -209,8 +206,8 @@ def points_figure(title: str, values: Array, target: Array, classes: int) -> Fig
     for label in range(classes):
         points = values[target == label]
         marker = MARKERS[label // len(COLOURS) % len(MARKERS)]
-        look: dict[str, Any] = {"s": 9, "color": _colour(label), "marker": marker, "label": f"class {label}"}
-        panel.scatter(points[:, 0], points[:, min(1, points.shape[1] - 1)], **look)
+        x, y = points[:, 0], points[:, min(1, points.shape[1] - 1)]
+        panel.scatter(x, y, s=9, color=_colour(label), marker=marker, label=f"class {label}")
     panel.set(xlabel="value 0", ylabel="value 1", aspect="equal")
     figure.legend(frameon=False, loc="outside lower center", ncols=min(LEGEND_COLUMNS, classes))
     figure.suptitle(title, fontsize=13)
@@ -227,8 +224,7 @@ def _draw_view(panel: Axes, view: Raster | Image | CameraEvents | Traces) -> Non
     if isinstance(view, Raster):
         size = max(2.0, min(300.0, 1200 / view.channels))
         panel.scatter(view.time_ms, view.channel, s=size, marker="|", color=BLUE, linewidths=1.2)
-        panel.set(xlim=(0, view.until_ms), ylim=(-0.5, view.channels - 0.5))
-        panel.set(xlabel="time, ms", ylabel="channel")
+        panel.set(xlim=(0, view.until_ms), ylim=(-0.5, view.channels - 0.5), xlabel="time, ms", ylabel="channel")
     elif isinstance(view, Image):
         panel.imshow(view.values, cmap="gray_r", interpolation="nearest")
         panel.set(xticks=[], yticks=[])

@@ -23,8 +23,7 @@ U_LABEL = "u = membrane potential \u2212 threshold [threshold units]"
 LEGEND_WIDTH = 85  # characters of a legend
 REFERENCE_STYLE: Any = {"color": SOFT, "linewidth": 1.4, "linestyle": (0, (5, 2))}
 FORWARD_STYLE: Any = {"color": INK, "linewidth": 1.5, "linestyle": ":", "zorder": 3}
-POINTS = 1201
-RANDOM_POINTS = 41  # of random spikes; fewer points show their mean without jitter
+POINTS, RANDOM_POINTS = 1201, 41  # of a curve, and of random spikes, whose mean fewer points show without jitter
 SAME_WIDTH = 0.02  # largest relative difference of the measured from the declared width
 FORWARD_LABELS = {
     "binary": "spike (forward)",
@@ -79,13 +78,14 @@ def surrogate_picture(name: str, surrogate: Surrogate, points: int = POINTS) -> 
     reference = curves.matched_fast_sigmoid(surrogate)
     if reference is not None and curves.same_curve(surrogate, reference.surrogate):
         reference = None
+    # The order matters: random surrogates draw from one generator.
     slope = curves.slope_of(surrogate, u, curves.DRAWS)
     half_width = _half_width(surrogate)
     forward = curves.forward_of(surrogate, u)
-    is_random, at = forward.low is not None, u
+    is_random = forward.low is not None
     if is_random:
-        at = torch.linspace(float(u[0]), float(u[-1]), RANDOM_POINTS, dtype=u.dtype)
-        forward = curves.forward_of(surrogate, at)
+        few_points = torch.linspace(float(u[0]), float(u[-1]), RANDOM_POINTS, dtype=u.dtype)
+        forward = curves.forward_of(surrogate, few_points)
     primitive = curves.primitive_of(surrogate, u)
     return SurrogatePicture(
         name=name,
@@ -103,6 +103,7 @@ def surrogate_picture(name: str, surrogate: Surrogate, points: int = POINTS) -> 
 
 
 def _half_width(surrogate: Surrogate) -> HalfWidth | None:
+    """Measure where the slope is above half its peak; None if that differs from the declared width, as of two lobes."""
     width = surrogate.fwhm
     ends = None if width is None else curves.extent(surrogate, 0.5)
     if width is None or ends is None or abs(ends[1] - ends[0] - width) > SAME_WIDTH * width:
@@ -130,8 +131,8 @@ def surrogate_figure(picture: SurrogatePicture) -> Figure:
         label: line for axes in (left, right) for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     columns = 2 if len("".join(handles)) > LEGEND_WIDTH else len(handles)
-    below: Any = {"frameon": False, "loc": "outside lower center", "ncols": columns, "fontsize": 11}
-    figure.legend(list(handles.values()), list(handles), **below)
+    lines, labels = list(handles.values()), list(handles)
+    figure.legend(lines, labels, loc="outside lower center", frameon=False, ncols=columns, fontsize=11)
     figure.suptitle(f"{picture.name}\n{picture.headline}", fontsize=13)
     return figure
 
@@ -175,21 +176,21 @@ def _draw_forward(axes: Axes, picture: SurrogatePicture) -> None:
 
 def _note_missing_primitive(axes: Axes, low: float, high: float, *, is_staircase: bool) -> None:
     """Write into a panel from u = low to high that there is no primitive, on the side of u = 0 with more space."""
-    left = -low / (high - low)
-    share = max(left, 1 - left)
+    left_share = -low / (high - low)  # of the panel that is left of u = 0
     text = "no primitive: this slope is not that of a known curve, so a steepness cannot learn from it"
     if is_staircase:  # it leaves its upper left corner free
-        x, height, share = 0.04, 0.85, 0.6
+        x, height, text_share = 0.04, 0.85, 0.6
+    elif left_share >= 1 - left_share:
+        x, height, text_share = 0.04, 0.5, left_share
     else:
-        x, height = 0.04 if left >= 1 - left else left + 0.04, 0.5
-    filled = textwrap.fill(text, int(52 * share))
+        x, height, text_share = left_share + 0.04, 0.5, 1 - left_share
+    filled = textwrap.fill(text, int(52 * text_share))
     axes.text(x, height, filled, transform=axes.transAxes, va="center", fontsize=11)
     axes.margins(y=0.12)
 
 
 REACH = 2.5  # half the shown interval of shapes at one width, in widths
-SHORT_NAME = 20  # most characters of a name if four are to fit in a row
-TITLE_LENGTH = 40  # characters of a list of names
+SHORT_NAME, TITLE_LENGTH = 20, 40  # most characters of a name if four are to fit in a row, and of a list of names
 LOG_RATIO = 20.0  # ratio of peaks from which the left panel is logarithmic
 
 
@@ -220,6 +221,7 @@ def _matched_facts(surrogate: Surrogate, width: float) -> dict[str, Any] | None:
 
 
 def _scale_to(surrogate: Surrogate, width: float) -> float | None:
+    """Return the factor on u that gives a surrogate this width; None if it has no width, or no finite peak."""
     peak = curves.peak_of(surrogate)
     return width / surrogate.fwhm if surrogate.fwhm and peak and math.isfinite(peak) else None
 
@@ -242,8 +244,9 @@ def _shared_window(windows: Sequence[tuple[float, float]]) -> tuple[float, float
     >>> _shared_window([(-1.0, 1.0), (-2.0, 2.0), (-100.0, 3.0)])
     (-6.0, 3.0)
     """
-    most = 3 * statistics.median(max(-low, high) for low, high in windows)
-    return max(min(low for low, _ in windows), -most), min(max(high for _, high in windows), most)
+    limit = 3 * statistics.median(max(-low, high) for low, high in windows)
+    lowest, highest = min(low for low, _ in windows), max(high for _, high in windows)
+    return max(lowest, -limit), min(highest, limit)
 
 
 def comparison_picture(surrogates: Mapping[str, Surrogate], width: float) -> ComparisonPicture:
@@ -294,8 +297,8 @@ def comparison_figure(picture: ComparisonPicture) -> Figure:
     for axes in (left, right):
         axes.set_xlabel(U_LABEL, fontsize=11)
         axes.locator_params(axis="x", nbins=7)
-    below: Any = {"frameon": False, "loc": "outside lower center", "ncols": columns, "fontsize": 11}
-    figure.legend(*left.get_legend_handles_labels(), **below)
+    lines, labels = left.get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside lower center", frameon=False, ncols=columns, fontsize=11)
     return figure
 
 

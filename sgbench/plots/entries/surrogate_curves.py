@@ -11,14 +11,12 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
 from sgbench.tables import number_text
 
-DRAWS = 2000  # number of draws of a random slope in a picture
-FEW_DRAWS = 200  # number of draws of a random slope whose extent is measured
+DRAWS, FEW_DRAWS = 2000, 200  # of a random slope in a picture, and of one whose extent is measured
 JUMP, BEND = 0.01, 0.05  # least jump [peak] and least change of slope [peak per width] of a kink
 INFINITE_FROM = 1e6  # an extent beyond this counts as infinite [threshold units]
 DEFAULT_REACH = 1.5  # half the shown interval of a curve without a width [threshold units]
 LEAST_DISTANCE = 1e-4  # distance from threshold below which a corner is at threshold
 DEFAULT_SLOPE = 25.0  # of the reference where there is no width to match
-TENTH = 0.1  # level of the peak at which a second width is measured
 MOST_LISTED = 5  # numbers of a list; a longer one is cut
 
 
@@ -84,11 +82,10 @@ def extent(surrogate: Surrogate, level: float) -> tuple[float, float] | None:
     if not height or not math.isfinite(height):
         return None
     u = _all_scales(surrogate.kinks)
-    above = slope_of(surrogate, u).mean.abs() >= height
-    where = above.nonzero().flatten()
-    if not len(where):
+    reached = (slope_of(surrogate, u).mean.abs() >= height).nonzero().flatten()  # indices of u
+    if not len(reached):
         return None
-    first, last = int(where[0]), int(where[-1])
+    first, last = int(reached[0]), int(reached[-1])
     low, high = float(u[first]), float(u[last])
     if low >= -INFINITE_FROM and not surrogate.stochastic:  # a random slope cannot be bisected
         low = _edge(surrogate, height, inside=low, outside=float(u[max(first - 1, 0)]))
@@ -109,26 +106,26 @@ def corners(surrogate: Surrogate) -> list[float]:
     A bell declares kinks at the threshold and at the ends of its support even if it is smooth there.
     """
     declared = sorted(set(surrogate.kinks))
-    peak, ends = peak_of(surrogate), extent(surrogate, 0.5)
-    if surrogate.stochastic or ends is None:
+    peak, width = peak_of(surrogate), extent_width(surrogate, 0.5)
+    if surrogate.stochastic or width is None:  # a random slope cannot be measured so finely
         return declared if surrogate.stochastic else []
-    unit = ends[1] - ends[0] if 0 < ends[1] - ends[0] < math.inf else 1.0
+    unit = width if 0 < width < math.inf else 1.0
     step = 1e-4 * unit
-    found = []
+    measured = []
     for kink in declared:
         near = kink + step * torch.tensor([-2.0, -1.0, 1.0, 2.0], dtype=torch.float64)
         far_left, left, right, far_right = slope_of(surrogate, near).mean.tolist()
         bend = abs((far_right - right) - (left - far_left)) / step * unit
         if abs(right - left) > JUMP * peak or bend > BEND * peak:
-            found.append(kink)
-    return found
+            measured.append(kink)
+    return measured
 
 
 def _all_scales(kinks: tuple[float, ...] = ()) -> Tensor:
     """Return points u from 1e-7 to 1e7 on both sides of 0, 0 itself, and points next to every kink, sorted."""
     right = torch.logspace(-7, 7, 4001, dtype=torch.float64)
-    beside = [kink + side * 1e-9 * max(1.0, abs(kink)) for kink in kinks for side in (-1, 0, 1)]
-    return torch.cat([-right, right, torch.tensor([0.0, *beside], dtype=torch.float64)]).unique()
+    near_kinks = [kink + side * 1e-9 * max(1.0, abs(kink)) for kink in kinks for side in (-1, 0, 1)]
+    return torch.cat([-right, right, torch.tensor([0.0, *near_kinks], dtype=torch.float64)]).unique()
 
 
 def _edge(surrogate: Surrogate, height: float, *, inside: float, outside: float) -> float:
@@ -150,7 +147,10 @@ def shown_interval(surrogate: Surrogate) -> tuple[float, float]:
 
 
 def _interval_of_shape(surrogate: Surrogate) -> tuple[float, float]:
-    """Choose the interval of u that shows the slope, with margins; symmetric if the slope nearly is."""
+    """Choose the interval of u that shows the slope, with margins; symmetric if the slope nearly is.
+
+    It contains all u with a slope above 10 % of the peak, or 1 % if the slope has negative lobes, which are low.
+    """
     has_lobes = not surrogate.stochastic and bool((slope_of(surrogate, _all_scales()).mean < 0).any())
     ends = extent(surrogate, 0.01 if has_lobes else 0.1)
     if ends is None or not all(map(math.isfinite, ends)):
@@ -174,10 +174,10 @@ def _reach_without_width(surrogate: Surrogate) -> float:
 
 def grid(low: float, high: float, kinks: tuple[float, ...], points: int) -> Tensor:
     """Return evenly spaced u from low to high, points next to every kink, and the threshold."""
-    near = 1e-6 * (high - low)
-    beside = [kink + side * near for kink in (*kinks, 0.0) for side in (-1, 0, 1) if low < kink < high]
+    distance = 1e-6 * (high - low)
+    near_kinks = [kink + side * distance for kink in (*kinks, 0.0) for side in (-1, 0, 1) if low < kink < high]
     even = torch.linspace(low, high, points, dtype=torch.float64)
-    return torch.cat([even, torch.tensor(beside, dtype=torch.float64)]).unique()
+    return torch.cat([even, torch.tensor(near_kinks, dtype=torch.float64)]).unique()
 
 
 def matched_fast_sigmoid(surrogate: Surrogate) -> ReferenceCurve | None:
@@ -233,7 +233,7 @@ def facts(surrogate: Surrogate) -> dict[str, Any]:
         "peak": surrogate.peak,
         "area": surrogate.area,
         "width": surrogate.fwhm,
-        "width_10": extent_width(surrogate, TENTH),
+        "width_10": extent_width(surrogate, 0.1),
         "support": list(surrogate.support),
         "kinks": corners(surrogate),
         "primitive": surrogate.has_primitive,
@@ -243,15 +243,13 @@ def facts(surrogate: Surrogate) -> dict[str, Any]:
     }
 
 
-def without_infinities(tree: Any) -> Any:
-    """Replace infinities in a tree by the texts "inf" and "-inf", since strict JSON has no infinity."""
-    if isinstance(tree, dict):
-        return {key: without_infinities(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [without_infinities(value) for value in tree]
-    if isinstance(tree, float) and not math.isfinite(tree):
-        return str(tree)
-    return tree
+def without_infinities(value: Any) -> Any:
+    """Replace infinities in nested dictionaries and lists by "inf" and "-inf", since strict JSON has no infinity."""
+    if isinstance(value, dict):
+        return {key: without_infinities(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_infinities(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def facts_line(surrogate: Surrogate) -> str:

@@ -102,17 +102,17 @@ def _panel_axes(axes: Axes, panel: SpikePanel) -> None:
         shape = look_of(series.name, position)
         colour = shape["color"]
         spikes = [mark.spikes for mark in series.marks]
-        accuracy = axis.shown([mark.accuracy for mark in series.marks])
+        accuracy = axis.clip([mark.accuracy for mark in series.marks])
         look: Any = {**shape, "s": 42, "zorder": 3}
         axes.scatter(spikes, accuracy, label=series.name, **look)
         best = front(series.marks)
         for mark in series.marks:
             thin: Any = {"color": colour, "linewidth": 1.0, "alpha": 0.6 if mark in best else 0.2, "zorder": 2}
             if mark.of_accuracy is not None:
-                axes.vlines(mark.spikes, *axis.shown(mark.of_accuracy), **thin)
+                axes.vlines(mark.spikes, *axis.clip(mark.of_accuracy), **thin)
             if mark.of_spikes is not None:
-                axes.hlines(axis.shown(mark.accuracy), *mark.of_spikes, **thin)
-        steps = axis.shown([mark.accuracy for mark in best])
+                axes.hlines(axis.clip(mark.accuracy), *mark.of_spikes, **thin)
+        steps = axis.clip([mark.accuracy for mark in best])
         axes.plot([mark.spikes for mark in best], steps, color=colour, linewidth=1.8, zorder=2)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
