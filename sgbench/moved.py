@@ -5,6 +5,8 @@ from importlib.machinery import ModuleSpec
 
 MOVED = {
     "sgbench.custom": "sgbench.yours.custom",
+    "sgbench.datasets.gammatone": "sgbench.datasets.spoken",
+    "sgbench.datasets.inner_ear": "sgbench.datasets.spoken_twin",
     "sgbench.dropouts.mask": "sgbench.dropouts.base",
     "sgbench.engine": "fastspiking",
     "sgbench.engine.alongside": "fastspiking.generated_forward",

@@ -6,8 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sgbench.datasets.base import Split
-from sgbench.datasets.by_rule import divide_classes
+from sgbench.datasets.base import Split, divide_classes
 from sgbench.datasets.event_files import EventFiles, FileToFetch, below, camera_recordings
 from sgbench.datasets.formats.event_bin import Pixels
 from sgbench.datasets.formats.event_store import Recording

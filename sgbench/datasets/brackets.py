@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from sgbench.datasets.generated import Numbers
-from sgbench.datasets.symbols import SymbolTask
+from sgbench.datasets.generated import Numbers, SymbolTask
 from sgbench.errors import require_count
 
 

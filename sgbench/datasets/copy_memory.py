@@ -3,8 +3,7 @@
 import numpy as np
 
 from fastspiking.signals.trajectory import UNLABELLED
-from sgbench.datasets.generated import Numbers, whole
-from sgbench.datasets.symbols import SILENCE, SymbolTask
+from sgbench.datasets.generated import SILENCE, Numbers, SymbolTask, whole
 from sgbench.errors import require_count
 
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from sgbench.datasets.generated import Numbers, permutation, whole
-from sgbench.datasets.symbols import SILENCE, SymbolTask
+from sgbench.datasets.generated import SILENCE, Numbers, SymbolTask, permutation, whole
 from sgbench.errors import InputError, require_count
 
 QUESTIONS = ("cue", "match")

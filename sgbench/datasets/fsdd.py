@@ -11,8 +11,7 @@ import numpy as np
 
 from sgbench.datasets.base import Split
 from sgbench.datasets.event_files import below
-from sgbench.datasets.gammatone import FrontEnd
-from sgbench.datasets.spoken import Spoken, Utterance
+from sgbench.datasets.spoken import FrontEnd, Spoken, Utterance
 from sgbench.errors import InputError, require_choice
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")

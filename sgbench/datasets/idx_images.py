@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from sgbench.datasets.base import DataSet, Samples, Split
-from sgbench.datasets.event_files import FileToFetch
-from sgbench.datasets.files import contents, find, problem_of
+from sgbench.datasets.event_files import FileToFetch, contents, find, problem_of
 from sgbench.errors import InputError
 
 TRAIN = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")

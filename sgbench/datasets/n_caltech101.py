@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from sgbench.datasets.base import Split
-from sgbench.datasets.by_rule import divide_classes
+from sgbench.datasets.base import Split, divide_classes
 from sgbench.datasets.event_files import EventFiles, FileToFetch, below, camera_recordings
 from sgbench.datasets.formats import event_bin
 from sgbench.datasets.formats.event_store import Recording

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from sgbench.datasets.base import Split
-from sgbench.datasets.by_rule import scattered
+from sgbench.datasets.base import Split, scattered
 from sgbench.datasets.event_files import EventFiles, FileToFetch, below, camera_recordings
 from sgbench.datasets.formats import event_bin
 from sgbench.datasets.formats.event_store import Recording

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgbench.datasets.base import Samples, Split
-from sgbench.datasets.event_files import EventFiles, FileToFetch
-from sgbench.datasets.files import find
+from sgbench.datasets.event_files import EventFiles, FileToFetch, find
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.datasets.idx_images import FILES
 from sgbench.datasets.mnist import Mnist

@@ -7,8 +7,7 @@ from typing import ClassVar
 
 from sgbench.datasets.base import Split
 from sgbench.datasets.event_files import FileToFetch, below, present
-from sgbench.datasets.gammatone import FrontEnd
-from sgbench.datasets.spoken import Spoken, Utterance
+from sgbench.datasets.spoken import FrontEnd, Spoken, Utterance
 from sgbench.errors import InputError
 
 WORDS = tuple(

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from sgbench.datasets.generated import Numbers, permutation, whole
-from sgbench.datasets.symbols import SymbolTask
+from sgbench.datasets.generated import Numbers, SymbolTask, permutation, whole
 from sgbench.errors import InputError, require_count
 
 TELLING = 2  # symbols X (0) and Y (1), which decide the class; all others are distractors

@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 
 import sgbench
-from sgbench.datasets.base import SPLITS, sizes
-from sgbench.datasets.by_rule import divide_classes
-from sgbench.datasets.cifar10_dvs import CLASSES, SPLIT_FILE, Cifar10Dvs
-from sgbench.datasets.formats import aedat4
+from sgbench.datasets.base import SPLITS, divide_classes, sizes
+from sgbench.datasets.cifar10_dvs import CLASSES, SPLIT_FILE, Cifar10Dvs, read_aedat4
 from sgbench.errors import InputError
 from tests.datasets import original_formats as formats
 from tests.datasets.against_tonic import whole
@@ -38,7 +36,7 @@ def test_aedat4_is_what_was_written_and_what_another_library_reads(tmp_path, com
     first, second = ((*own[:3], own[3] + shift) for own, shift in ((first, 1_000_000), (second, 1_200_000)))
     path = tmp_path / "a.aedat4"
     formats.aedat4(path, [first, second], compression=compression, pack=packer(compression))
-    pixels = aedat4.read(path)
+    pixels = read_aedat4(path)
     x, y, p, t = (np.concatenate([a, b]) for a, b in zip(first, second, strict=True))
     assert [part.tolist() for part in pixels] == [part.tolist() for part in (x, y, p, t - t[0])]
     decoder = pytest.importorskip("aedat").Decoder(str(path))
@@ -56,14 +54,14 @@ def test_damaged_aedat4_is_one_line(tmp_path):
     for cut in range(0, len(good) - 20, 7):
         path.write_bytes(good[:cut])
         with raises_naming(InputError, "a.aedat4", "AEDAT 4"):
-            aedat4.read(path)
+            read_aedat4(path)
     random = np.random.default_rng(1)
     for place in random.integers(0, len(good), 200).tolist():
         changed = bytearray(good)
         changed[place] ^= int(random.integers(1, 256))
         path.write_bytes(bytes(changed))
         with contextlib.suppress(InputError):
-            assert len(aedat4.read(path).x) < len(good)
+            assert len(read_aedat4(path).x) < len(good)
 
 
 def test_the_split_of_cifar10_dvs_is_a_file_of_the_package(tmp_path, monkeypatch):

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sgbench.datasets.braille import FILE, ORIGINAL, Braille
-from sgbench.datasets.formats.pickled import numbers_in
+from sgbench.datasets.braille import FILE, ORIGINAL, Braille, numbers_in
 from sgbench.errors import InputError
 from tests.datasets.fakes import fake_braille
 from tests.messages import raises_naming

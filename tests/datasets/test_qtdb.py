@@ -20,8 +20,7 @@ from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import sizes
 from sgbench.datasets.checks import check
-from sgbench.datasets.formats.mat import read_mat
-from sgbench.datasets.qtdb import FILES, Qtdb
+from sgbench.datasets.qtdb import FILES, Qtdb, read_mat
 from sgbench.errors import InputError
 from sgbench.leaderboard.store.predictions import check_predictions, parse_predictions
 from sgbench.losses.label_per_step import LabelPerStep

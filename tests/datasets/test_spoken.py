@@ -18,9 +18,8 @@ from sgbench.datasets.base import SPLITS, sizes
 from sgbench.datasets.checks import check
 from sgbench.datasets.formats.spike_hdf5 import recordings
 from sgbench.datasets.fsdd import Fsdd, FsddRecordings, FsddSpeaker
-from sgbench.datasets.gammatone import FrontEnd, in_batches
 from sgbench.datasets.speech_commands import LISTS, SpeechCommands
-from sgbench.datasets.spoken import read_wav
+from sgbench.datasets.spoken import FrontEnd, in_batches, read_wav
 from sgbench.errors import InputError
 from sgbench.paths import default_data_dir
 from tests.datasets.fakes import fake_fsdd, fake_speech_commands, write_wav

@@ -15,8 +15,7 @@ from sgbench.datasets import espeak, spoken_twin
 from sgbench.datasets.base import SPLITS
 from sgbench.datasets.checks import check
 from sgbench.datasets.formats.spike_hdf5 import LABELS, SPEAKER, numbers
-from sgbench.datasets.inner_ear import InnerEar
-from sgbench.datasets.spoken_twin import TAKES, UNKNOWN, VOICES, WORDS, SpokenTwin, takes
+from sgbench.datasets.spoken_twin import TAKES, UNKNOWN, VOICES, WORDS, InnerEar, SpokenTwin, takes
 from sgbench.errors import InputError
 from tests.messages import lines_naming, missing, raises_naming
 
