@@ -24,8 +24,7 @@ from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import protocols
 from sgbench.records.audit import Repetition
 from sgbench.records.files import first_problem, parse_model, read_bytes
-from sgbench.records.submission import MOST_BYTES, DataConfirmation
-from sgbench.records.trust import Notice
+from sgbench.records.submission import MOST_BYTES, DataConfirmation, Notice
 from sgbench.submissions.stored_runs import restore
 from sgbench.submissions.verify.verdict import DataJudge
 

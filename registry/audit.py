@@ -22,7 +22,7 @@ from sgbench.records.audit import Audit, AuditSession, FreshScore, PassedOver, R
 from sgbench.records.files import first_problem, to_json, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, RunSpec
-from sgbench.records.trust import Verification
+from sgbench.records.submission import Verification
 from sgbench.statistics.sampling import drawn
 from sgbench.submissions.draws import is_short, kept, number_of, promised, with_repetition
 from sgbench.submissions.verify.outcome import mean, recompose

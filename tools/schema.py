@@ -9,8 +9,7 @@ from pydantic import BaseModel
 from sgbench.records.audit import Audit, Repetition
 from sgbench.records.files import write_atomic
 from sgbench.records.record import RunRecord
-from sgbench.records.submission import ExternalRecord, Submission, TuningLog
-from sgbench.records.trust import Notice, Verification
+from sgbench.records.submission import ExternalRecord, Notice, Submission, TuningLog, Verification
 
 SCHEMAS: dict[str, type[BaseModel]] = {
     "record": RunRecord,

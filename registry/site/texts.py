@@ -11,7 +11,7 @@ from sgbench.energy.validate import EnergyVerdict, load_cases, predictions_of, v
 from sgbench.leaderboard.pages.sections import evidence, statements
 from sgbench.plots.energy_terms import measured_charts
 from sgbench.plots.layout import laid_out
-from sgbench.records.trust import Notice
+from sgbench.records.submission import Notice
 from sgbench.reproduction.figures import FIGURES, read_results
 from sgbench.statistics.rank_places import ABOUT_LETTERS
 from sgbench.tables import NONE

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sgbench.cli.common import CommandParser, own_entry_options, print_json, print_lines, shared_options
 from sgbench.errors import InputError
-from sgbench.records.tuning import Strategy
+from sgbench.records.files import Strategy
 
 if TYPE_CHECKING:
     from sgbench.records.record import RunRecord

@@ -99,7 +99,7 @@ def _store_verification(args: argparse.Namespace, folder: Path, method_id: str, 
 
     from sgbench.leaderboard.store.method_provenance import place
     from sgbench.records.files import first_problem
-    from sgbench.records.trust import Verification
+    from sgbench.records.submission import Verification
     from sgbench.training.provenance import Code
 
     code = Code.here()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.exchange.layer_numbers import LayerNumbers, numbers_of
+from sgbench.exchange.whole_numbers import LayerNumbers, numbers_of
 from sgbench.networks.base import Network
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.pool import Image, Pool

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fastspiking.spec import Coefficient, LinearSpec
 from sgbench.errors import InputError, require_choice, require_number
-from sgbench.exchange.layer_numbers import Layer, require_linear, require_steps
+from sgbench.exchange.whole_numbers import Layer, require_linear, require_steps
 from sgbench.networks.base import Chain, DenseLayer, Network
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.spike_times import SpikeTimes

@@ -8,8 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.errors import InputError, require_number
-from sgbench.exchange import constructors
-from sgbench.exchange.constructors import MakeSurrogate
+from sgbench.exchange.libraries import (
+    MakeSurrogate,
+    make_chain,
+    make_leaky,
+    make_readout,
+    make_synaptic,
+    make_synaptic_readout,
+)
 from sgbench.exchange.nir_export import decay_per_step, nir_module
 from sgbench.networks.base import Chain, DenseLayer
 from sgbench.networks.convolution import ConvLayer
@@ -160,7 +166,7 @@ def from_nir(graph: Any, *, make_surrogate: MakeSurrogate, dt_s: float | None = 
             layers.append(layer)
         except InputError as error:
             raise InputError(f"node '{source.neurons}': {error}") from error
-    return constructors.chain(layers, layers[0].weight.dtype)  # type: ignore[arg-type]
+    return make_chain(layers, layers[0].weight.dtype)  # type: ignore[arg-type]
 
 
 def _pool(node: Any, before: Layer, layer: Layer) -> Pool:
@@ -243,13 +249,13 @@ def _neurons(node: Any, make_surrogate: MakeSurrogate, clock: _Clock) -> tuple[N
     gain = torch.where((gain - 1).abs() < NEAR, torch.ones_like(gain), gain)
     neurons = len(gain)
     if kind == "CubaLI":
-        return constructors.synaptic_readout(neurons, alpha=alpha, beta=beta), gain  # type: ignore[arg-type]
+        return make_synaptic_readout(neurons, alpha=alpha, beta=beta), gain  # type: ignore[arg-type]
     if kind in ("LI", "I"):
-        return constructors.readout(neurons, beta=beta), gain
+        return make_readout(neurons, beta=beta), gain
     numbers = {"beta": beta, "threshold": torch.from_numpy(_flat(node.v_threshold))}
     if alpha is not None:
-        return constructors.synaptic(make_surrogate(), neurons, alpha=alpha, **numbers, reset="zero"), gain
-    return constructors.leaky(make_surrogate(), neurons, **numbers, reset="zero"), gain
+        return make_synaptic(make_surrogate(), neurons, alpha=alpha, **numbers, reset="zero"), gain
+    return make_leaky(make_surrogate(), neurons, **numbers, reset="zero"), gain
 
 
 def _convolution(name: str, product: Any, neurons: int, neuron: Neuron, wiring: str, *, bias: bool) -> ConvLayer:

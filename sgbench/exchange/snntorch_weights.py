@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.errors import InputError, require_count
-from sgbench.exchange import constructors
-from sgbench.exchange.constructors import MakeSurrogate
+from sgbench.exchange.libraries import MakeSurrogate, make_chain, make_leaky, make_synaptic
 from sgbench.networks.base import Chain, DenseLayer
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.pool import Image
@@ -62,7 +61,7 @@ def from_snntorch(
         layer = _layer(name, weights, neurons, make_surrogate, shape, stride, reset_delay=reset_delay)
         shape = layer.image_out if isinstance(layer, ConvLayer) else None
         layers.append(layer)
-    return constructors.chain(layers, layers[0].weight.dtype)  # type: ignore[arg-type]
+    return make_chain(layers, layers[0].weight.dtype)  # type: ignore[arg-type]
 
 
 def _modules(state_dict: Mapping[str, Tensor]) -> list[_Module]:
@@ -152,8 +151,8 @@ def _neurons(
     beta, threshold = parameter("beta"), parameter("threshold")
     if "alpha" in tensors:
         alpha = parameter("alpha")
-        return constructors.synaptic(make_surrogate(), count, alpha=alpha, beta=beta, threshold=threshold, reset=reset)
-    return constructors.leaky(make_surrogate(), count, beta=beta, threshold=threshold, reset=reset)
+        return make_synaptic(make_surrogate(), count, alpha=alpha, beta=beta, threshold=threshold, reset=reset)
+    return make_leaky(make_surrogate(), count, beta=beta, threshold=threshold, reset=reset)
 
 
 def _reset(module: _Module, wiring: str, *, reset_delay: bool) -> str:

@@ -12,11 +12,10 @@ from fastspiking.signals.trajectory import Batch
 from sgbench.datasets.base import Split
 from sgbench.datasets.batches import SpikingData
 from sgbench.paths import RECORD
-from sgbench.records.files import to_json, write_atomic
+from sgbench.records.files import PRUNED, Pruned, to_json, write_atomic
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.records.tuning import PRUNED, Pruned
 from sgbench.training.base_run import BaseRun
 from sgbench.training.build import build
 from sgbench.training.provenance import Code

@@ -16,12 +16,11 @@ from sgbench.leaderboard.store.sources import require_same_source
 from sgbench.leaderboard.store.tree import read_runs
 from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
 from sgbench.records.base import Contact, Licence, Link, Paper, Strict, Title
-from sgbench.records.files import read_bytes, read_model, to_json, write_folder
+from sgbench.records.files import PRUNED, Asked, Pruned, read_bytes, read_journals, read_model, to_json, write_folder
 from sgbench.records.method import canonical, identity
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import SUBMISSION_VERSION, Environment, FileNote, Submission
-from sgbench.records.tuning import PRUNED, Asked, Pruned, read_journals
 from sgbench.submissions.folder import FOLDERS, SUBMISSION, TUNING
 from sgbench.submissions.tuning import StoppedTrial, best, changes, id_of, make_log
 from sgbench.tables import ranges

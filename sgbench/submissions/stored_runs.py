@@ -18,8 +18,7 @@ from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import protocols
 from sgbench.records.files import read_bytes, read_model, write_folder
-from sgbench.records.submission import FileNote, Submission
-from sgbench.records.trust import Tier, Verification
+from sgbench.records.submission import FileNote, Submission, Tier, Verification
 from sgbench.submissions.check import has_history
 from sgbench.submissions.draws import draw_problems
 from sgbench.submissions.folder import SUBMISSION

@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from sgbench.leaderboard.deviation import ProtocolReference
+from sgbench.records.files import Pruned
 from sgbench.records.method import by_method, identity
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol, SearchRange
 from sgbench.records.submission import SUBMISSION_VERSION, TuningLog, TuningTrial
-from sgbench.records.tuning import Pruned
 from sgbench.tables import ranges
 
 THRESHOLD = "neuron.threshold"

@@ -11,11 +11,10 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_predictions
 from sgbench.paths import PREDICTIONS
-from sgbench.records.files import read_bytes, read_model
+from sgbench.records.files import PRUNED, Asked, Pruned, read_bytes, read_model
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.records.tuning import PRUNED, Asked, Pruned
 from sgbench.statistics.pairs import compare
 from sgbench.statistics.tuning_curves import median_of_bests
 from sgbench.tables import NONE, aligned, ranges

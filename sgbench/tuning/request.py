@@ -9,9 +9,9 @@ from sgbench.composition.plan import PointComposer
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, setting_deviations
 from sgbench.leaderboard.score import Measure
+from sgbench.records.files import Strategy
 from sgbench.records.method import method_id
 from sgbench.records.spec import Protocol, RunSpec
-from sgbench.records.tuning import Strategy
 from sgbench.tables import ranges
 from sgbench.tuning.space import Interval, search_space, setting_overrides
 

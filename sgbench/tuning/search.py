@@ -11,11 +11,10 @@ from filelock import FileLock
 
 from sgbench.errors import InputError, StorageError
 from sgbench.paths import RECORD
-from sgbench.records.files import read_model, to_json, write_atomic
+from sgbench.records.files import JOURNAL_VERSION, JOURNALS, Asked, Journal, read_model, readable, to_json, write_atomic
 from sgbench.records.method import identity, method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.records.tuning import JOURNAL_VERSION, JOURNALS, Asked, Journal, readable
 from sgbench.replicas.messages import PruningThresholds
 from sgbench.sweeps.shared_points import POLL_S
 from sgbench.training.build import build

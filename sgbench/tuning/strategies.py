@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.records.tuning import Strategy
+from sgbench.records.files import Strategy
 from sgbench.tuning.space import Interval, Setting, setting_at
 
 STRATEGIES: tuple[Strategy, ...] = ("sobol", "random", "tpe")

@@ -22,7 +22,7 @@ from sgbench.leaderboard.store.method_provenance import place
 from sgbench.records.content import Failure
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, Method
-from sgbench.records.trust import TIERS, Notice, Tier, Verification
+from sgbench.records.submission import TIERS, Notice, Tier, Verification
 from tests.leaderboard.factory import counts, layer, method, record, synapses, write_board_record, write_run
 from tests.messages import lines_naming
 

@@ -15,7 +15,7 @@ from sgbench.leaderboard.pages.brief import outsider_cells
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.method_provenance import MethodProvenance, place
 from sgbench.leaderboard.store.outside import Outsider
-from sgbench.records.trust import Notice, Verification
+from sgbench.records.submission import Notice, Verification
 from tests.leaderboard.factory import CLASSES, make_board, protocol, record, write_board_record
 from tests.leaderboard.handed_in import CODE, hand_in, json_of, sgbench
 from tests.messages import lines_naming

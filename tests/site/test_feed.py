@@ -17,8 +17,7 @@ from registry.site.sources import SiteExtras, Sources
 from sgbench.leaderboard.store.audits import AUDIT
 from sgbench.leaderboard.store.method_provenance import place
 from sgbench.records.record import RunRecord
-from sgbench.records.submission import Submission
-from sgbench.records.trust import Notice, Verification
+from sgbench.records.submission import Notice, Submission, Verification
 from tests.leaderboard.factory import method, record
 from tests.leaderboard.handed_in import hand_in
 from tests.site.boards import documents, html, sources_of

@@ -15,7 +15,7 @@ from sgbench.leaderboard.store.method_provenance import place
 from sgbench.records.counts import Count
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
-from sgbench.records.trust import Notice
+from sgbench.records.submission import Notice
 from tests.leaderboard import factory
 from tests.leaderboard.factory import method, network_counts, record
 from tests.leaderboard.handed_in import hand_in

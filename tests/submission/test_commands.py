@@ -14,7 +14,7 @@ from sgbench.cli.main import main
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.method_provenance import place, read_provenances, without_other_scores
 from sgbench.records.files import read_model
-from sgbench.records.trust import Verification
+from sgbench.records.submission import Verification
 from sgbench.submissions.stored_runs import restore
 from tests.messages import lines_naming, missing
 from tests.submission.factory import submission, write

@@ -16,8 +16,7 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.store.predictions import parse_outputs, parse_predictions
 from sgbench.records.files import parse_model
 from sgbench.records.record import RunRecord
-from sgbench.records.submission import ExternalRecord, Submission, TuningLog
-from sgbench.records.trust import Notice, Verification
+from sgbench.records.submission import ExternalRecord, Notice, Submission, TuningLog, Verification
 from sgbench.submissions.check import check
 from sgbench.submissions.weights import parse_weights
 from tests.submission.factory import JUDGE, REFERENCES, dump, reseal, submission, write

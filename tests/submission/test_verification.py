@@ -19,8 +19,7 @@ from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.files import read_model
 from sgbench.records.method import identity
-from sgbench.records.submission import Submission
-from sgbench.records.trust import Verification
+from sgbench.records.submission import Submission, Verification
 from sgbench.submissions.check import check
 from sgbench.submissions.verify.outcome import recompose
 from sgbench.submissions.verify.verdict import DataJudge

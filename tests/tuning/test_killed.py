@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from sgbench.paths import RECORD
-from sgbench.records.files import read_model
+from sgbench.records.files import Asked, read_journals, read_model
 from sgbench.records.record import RunRecord
-from sgbench.records.tuning import Asked, read_journals
 from tests.run.tiny import comparable
 
 WORDS = ("protocol=digits_tuned_v2", "surrogate=atan", "--studies", "1", "--trials", "2", "--no-report")

@@ -25,10 +25,9 @@ from sgbench.leaderboard.rows import Board, Listing
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.paths import RECORD
-from sgbench.records.files import read_model, to_json
+from sgbench.records.files import JOURNALS, PRUNED, Asked, Journal, Pruned, read_model, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import TuningLog, TuningTrial
-from sgbench.records.tuning import JOURNALS, PRUNED, Asked, Journal, Pruned
 from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.messages import WorkerMessage
 from sgbench.statistics.tuning_curves import Trial, best_band, expected_best, median_of_bests

@@ -15,8 +15,8 @@ from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.composition.overrides import Overrides
 from sgbench.errors import InputError
+from sgbench.records.files import JOURNALS, read_journals
 from sgbench.records.spec import RunSpec
-from sgbench.records.tuning import JOURNALS, read_journals
 from sgbench.replicas.messages import PruningThresholds
 from sgbench.training.run_folder import folder_of, locked
 from sgbench.tuning.outcomes import Outcome, summarise_studies

@@ -11,7 +11,7 @@ from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.leaderboard.store.outside import Outsider
 from sgbench.leaderboard.store.repeats import LOOSE_LOSS, LOOSE_POINTS, NOT_REPEATABLE, Repeats
 from sgbench.records.audit import Draw
-from sgbench.records.trust import Verification
+from sgbench.records.submission import Verification
 from sgbench.statistics.sampling import largest_share, most_wrong
 from sgbench.tables import NONE, code, counted, prose
 

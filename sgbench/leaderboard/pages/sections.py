@@ -14,7 +14,7 @@ from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.records.consistency import even_guess
 from sgbench.records.energy import EnergyTarget, Evidence
-from sgbench.records.trust import Verification
+from sgbench.records.submission import Verification
 from sgbench.statistics.equivalence import detectable_difference, pairs_needed, seeds_needed
 from sgbench.statistics.pairs import Comparison, compare, probability_of_improvement
 from sgbench.statistics.rank_places import ABOUT_LETTERS

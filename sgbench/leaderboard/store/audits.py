@@ -10,7 +10,7 @@ from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.leaderboard.store.repeats import ROUNDING, Repeats, is_close, judge_claims, judge_scores, tolerance_for
 from sgbench.records.audit import Audit, AuditSession, Retraining, Tolerance
 from sgbench.records.files import read_model
-from sgbench.records.trust import Verification
+from sgbench.records.submission import Verification
 from sgbench.statistics.intervals import standard_deviation, t_quantile
 from sgbench.statistics.solved import compare_shares
 

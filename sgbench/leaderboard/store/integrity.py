@@ -17,8 +17,7 @@ from sgbench.leaderboard.store.predictions import ROUNDING, Predictions, parse_p
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.stored import RECORDS, StoredRecords
 from sgbench.records.files import read_bytes, to_json
-from sgbench.records.submission import FileNote, Submission
-from sgbench.records.trust import Verification
+from sgbench.records.submission import FileNote, Submission, Verification
 from sgbench.records.unfinished import ENDING, abandoned
 
 FOLDERS = {"rescored": ("predictions", "csv"), "reinferred": ("weights", "safetensors")}

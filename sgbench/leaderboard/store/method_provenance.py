@@ -17,8 +17,7 @@ from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.leaderboard.store.repeats import RepeatElsewhere, Repeats, elsewhere_of, handed_in_of
 from sgbench.records.audit import Audit, Draw, FreshScore
 from sgbench.records.files import parse_model, read_model, to_json, write_atomic
-from sgbench.records.submission import Submission, TuningLog
-from sgbench.records.trust import TIERS, Notice, Verification
+from sgbench.records.submission import TIERS, Notice, Submission, TuningLog, Verification
 
 LOG_FILE = "tuning.json"
 

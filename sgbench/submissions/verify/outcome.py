@@ -12,7 +12,7 @@ from sgbench.leaderboard.score import Measure
 from sgbench.records.content import Scores
 from sgbench.records.method import with_new_parameters
 from sgbench.records.spec import Method, RunSpec, choice_overrides
-from sgbench.records.trust import Tier
+from sgbench.records.submission import Tier
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ from sgbench.records.files import read_bytes
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
-from sgbench.records.submission import ExternalRecord, Submission
-from sgbench.records.trust import Tier
+from sgbench.records.submission import ExternalRecord, Submission, Tier
 from sgbench.submissions.folder import FOLDERS
 from sgbench.submissions.verify.network import COUNT_TOLERANCE, LEAST_LOSS, count_differences, load_weights
 from sgbench.submissions.verify.outcome import TierOutcome, mean, outcome, recompose, score_of
