@@ -29,34 +29,34 @@ def predictions_table(parts: list[tuple[Tensor, Tensor, Tensor]]) -> bytes:
     """
     index, target, logits = (torch.cat([part[position] for part in parts]).cpu() for position in range(3))
     order = index.argsort()
-    table = (_classes, _labels, _outputs)[target.ndim - 1]
-    lines = table(index[order], target[order], logits[order])
+    make_lines = (_class_lines, _step_class_lines, _trace_lines)[target.ndim - 1]
+    lines = make_lines(index[order], target[order], logits[order])
     return ("\n".join(lines) + "\n").encode()
 
 
-def _classes(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
+def _class_lines(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
     classes = logits.shape[1]
     lines = [",".join(["index", "target", "prediction", *(f"logit_{k}" for k in range(classes))])]
-    parts = (part.tolist() for part in (index, target, logits.argmax(1), logits))
-    for position, right, predicted, row in zip(*parts, strict=True):
-        lines.append(f"{position},{right},{predicted},{_numbers(row)}")
+    columns = (column.tolist() for column in (index, target, logits.argmax(1), logits))
+    for position, right_class, predicted_class, sample_logits in zip(*columns, strict=True):
+        lines.append(f"{position},{right_class},{predicted_class},{_numbers(sample_logits)}")
     return lines
 
 
-def _labels(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
+def _step_class_lines(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
     """Write the lines of targets that are classes of steps, without logits, which would be many and alike."""
     sample, step = (target != UNLABELLED).nonzero(as_tuple=True)
     rows = torch.stack([index[sample], step, target[sample, step], logits.argmax(2)[sample, step]], 1).tolist()
     return ["index,step,target,prediction", *(",".join(map(str, row)) for row in rows)]
 
 
-def _outputs(index: Tensor, target: Tensor, output: Tensor) -> list[str]:
-    _, steps, count = output.shape
-    names = [*(f"target_{k}" for k in range(count)), *(f"output_{k}" for k in range(count))]
+def _trace_lines(index: Tensor, target: Tensor, output: Tensor) -> list[str]:
+    _, _, channels = output.shape
+    names = [*(f"target_{k}" for k in range(channels)), *(f"output_{k}" for k in range(channels))]
     lines = [",".join(["index", "step", *names])]
-    rows = torch.cat([target.to(output.dtype), output], 2).tolist()
-    for position, sample in zip(index.tolist(), rows, strict=True):
-        lines += [f"{position},{step},{_numbers(sample[step])}" for step in range(steps)]
+    samples = torch.cat([target.to(output.dtype), output], 2).tolist()
+    for position, rows in zip(index.tolist(), samples, strict=True):
+        lines += [f"{position},{step},{_numbers(row)}" for step, row in enumerate(rows)]
     return lines
 
 
@@ -66,6 +66,7 @@ def _numbers(row: list[float]) -> str:
 
 
 def save_weights(path: Path, network: nn.Module) -> str:
+    """Write a network's state_dict to a safetensors file, and return the file's SHA-256."""
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     data = save(weights)
     write_atomic(path, data)

@@ -16,17 +16,7 @@ from fastspiking.paths import is_private
 from sgbench.errors import InputError, NonFiniteError, disk_full, one_printable_line
 from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
 from sgbench.records.consistency import even_guess, is_at_chance
-from sgbench.records.content import (
-    FINAL,
-    SCHEMA_VERSION,
-    Failure,
-    HostEnergy,
-    Learning,
-    Provenance,
-    Scores,
-    SelectedOnTest,
-    Timing,
-)
+from sgbench.records.content import FINAL, SCHEMA_VERSION, Failure, HostEnergy, Learning, Scores, SelectedOnTest, Timing
 from sgbench.records.counts import OpCounts
 from sgbench.records.files import to_json, write_atomic
 from sgbench.records.method import method_id
@@ -50,7 +40,7 @@ log = logging.getLogger("sgbench")
 class BaseRun:
     """Holds one attempt at a run, and makes its record; subclasses drive the epochs.
 
-    `parts`: its objects, built from the spec; `folder`: where its files go.
+    `parts`: the run's objects, built from the spec; `folder`: folder of the run's files.
     """
 
     def __init__(self, spec: RunSpec, parts: Parts, folder: Path, code: provenance.Code) -> None:
@@ -79,21 +69,21 @@ class BaseRun:
         path = self.folder / TEST_ACCESS
         self.test_access = [] if self.spec.force else read_access(path)
 
-        def note(stage: str | None) -> None:
-            reached = FINAL if self.training.ended else f"epoch {self.training.epoch}"
-            self.test_access = [*self.test_access, stage or reached]
+        def record_use(stage: str | None) -> None:
+            present_stage = FINAL if self.training.ended else f"epoch {self.training.epoch}"
+            self.test_access = [*self.test_access, stage or present_stage]
             write_atomic(path, (json.dumps(self.test_access) + "\n").encode())
 
-        self.parts.data.splits.listener = note
+        self.parts.data.splits.listener = record_use
 
     def elapsed_s(self) -> float:
         """Return the seconds since the attempt began."""
         return time.perf_counter() - self.began_s
 
-    def load_checkpoint(self, name: str, *parts: str) -> dict[str, Any] | None:
-        """Load the checkpoint of this file name, if it has these parts and was made by the same code.
+    def load_checkpoint(self, name: str, *keys: str) -> dict[str, Any] | None:
+        """Load the checkpoint of this file name, if it has these keys and was made by the same code.
 
-        Otherwise log why, and return None. A damaged file, or one of other code, is deleted.
+        Otherwise log why, and return None. A damaged file, or one that other code made, is deleted.
         """
         path = self.folder / name
         if not path.is_file():
@@ -104,7 +94,7 @@ class BaseRun:
         try:
             checkpoint: dict[str, Any] = torch.load(path, weights_only=True)
             made_by = checkpoint["sgbench"]["made_by"]
-            _ = [checkpoint[part] for part in parts]
+            _ = [checkpoint[key] for key in keys]  # a KeyError if one is missing
         except Exception as error:
             log.warning("%s is damaged (%s); training starts anew", path, type(error).__name__)
             path.unlink()
@@ -135,7 +125,7 @@ class BaseRun:
             target = self.spec.targets[f"logger.{name}"]
             logger = construct(f"logger.{name}", target, parameters, spec=self.spec, run_dir=self.folder)
             try:
-                _ = logger.experiment
+                _ = logger.experiment  # connects when it is first read
             except Exception as error:
                 reason = one_printable_line(error)
                 raise InputError(
@@ -162,14 +152,15 @@ class BaseRun:
 
     def publish(self, record: RunRecord) -> None:
         """Copy the record to the loggers; a logger's failure is only logged, since the record itself is stored."""
-        tree = flat(record) if self.loggers else {}
+        flat_record = flat(record) if self.loggers else {}
         try:
             for logger in self.loggers:
-                logger.publish(record, tree)
+                logger.publish(record, flat_record)
         except Exception as error:
             log.warning("a logger failed after the record was written: %s", one_printable_line(error))
 
     def save_best_weights(self) -> str:
+        """Load the best epoch's weights into the network, diagnose and store them; return the file's SHA-256."""
         self.parts.network.load_state_dict(self.training.best.weights)
         self.diagnoses.diagnose_selected(self.training.best.epoch or 0)
         return save_weights(self.folder / WEIGHTS, self.parts.network)
@@ -205,12 +196,11 @@ class BaseRun:
     def make_failed_record(self, error: Exception) -> RunRecord:
         """Make the record of a run that this error ended, and write its traceback to failure.txt.
 
-        Raises:
-            StorageError: the disk is full, which says nothing of the run.
+        If the disk is full, which says nothing of the run, a StorageError is raised instead.
         """
-        full = disk_full(error)
-        if full is not None:
-            raise full from error
+        disk_error = disk_full(error)
+        if disk_error is not None:
+            raise disk_error from error
         write_atomic(self.folder / "failure.txt", "".join(traceback.format_exception(error)).encode())
         message = f"epoch {self.training.epoch}: {one_printable_line(error)}"[:2000]  # a record stores no more
         if isinstance(error, NonFiniteError):
@@ -218,6 +208,7 @@ class BaseRun:
         return self._record(failure=Failure(kind=type(error).__name__, message=message))
 
     def _learning(self, counts: OpCounts | None) -> Learning | None:
+        """Describe what the learning rule needs, from the operations counted on the test split; None without them."""
         if counts is None:
             return None
         agreement = tuple(self.agreement.found) or None
@@ -232,6 +223,7 @@ class BaseRun:
         predictions_sha256: str | None = None,
         weights_sha256: str | None = None,
     ) -> RunRecord:
+        """Make the record of what the attempt has reached; a `failure` makes it that of a failed run."""
         training = self.training
         classes = self.parts.data.data_set.n_classes or None
         guess = even_guess(classes)
@@ -261,7 +253,7 @@ class BaseRun:
             diagnosis=tuple(self.diagnoses.found) or None,
             learning=self._learning(counts),
             calibration=self.spec.calibration,
-            at_chance=True if guess is not None and is_at_chance(validation, guess) else None,
+            at_chance=True if guess is not None and is_at_chance(validation, guess) else None,  # absent, never false
             timing=Timing(
                 fit_s=training.fit_s,
                 test_s=self.test_s,
@@ -269,17 +261,13 @@ class BaseRun:
                 resumed=training.resumed,
             ),
             peak_memory_bytes=memory.peak_bytes() if self.memory_is_measured else None,
-            provenance=self._provenance(),
-        )
-
-    def _provenance(self) -> Provenance:
-        """Describe the code, hardware and data of the run."""
-        return provenance.collect(
-            self.code,
-            self.spec,
-            device=str(self.parts.device),
-            engine=self.parts.engine.name,
-            engine_reason=self.parts.engine.reason,
-            data_sha256=self.parts.data.sha256,
-            truncated=self.parts.data.truncated or None,
+            provenance=provenance.collect(
+                self.code,
+                self.spec,
+                device=str(self.parts.device),
+                engine=self.parts.engine.name,
+                engine_reason=self.parts.engine.reason,
+                data_sha256=self.parts.data.sha256,
+                truncated=self.parts.data.truncated or None,
+            ),
         )

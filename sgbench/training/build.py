@@ -32,7 +32,7 @@ from sgbench.surrogates.base import Surrogate
 from sgbench.training.compatibility import check_parts
 
 DECORATED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
-"""Methods that torch's compiler is told to leave alone, for which each imports it at the first call."""
+"""Methods of `Optimizer` that torch excludes from compilation; each would import the compiler at its first call."""
 PROVIDED: dict[str, tuple[str, ...]] = {
     "augmentation": (),
     "callback": ("run_dir",),
@@ -92,7 +92,7 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
     try:
         callee = getattr(importlib.import_module(module), name)
         if where == "dataset" and inspect.isclass(callee) and not issubclass(callee, DataSet):
-            callee = _of_tonic(callee)
+            callee = _adapt_tonic(callee)
         accepted = inspect.signature(callee).parameters
     except Exception as error:  # importing a user's file runs it
         reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -102,7 +102,7 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
         missing = sorted(callee.__abstractmethods__)
         raise InputError(
             f"{where}: {target} does not define {', '.join(missing)}; write what its base class says of it "
-            f"({'; '.join(_first_line(callee, name) for name in missing)}), as docs/worked_entries.md shows"
+            f"({'; '.join(_described_method(callee, name) for name in missing)}), as docs/worked_entries.md shows"
         )
     known = {key: value for key, value in provided.items() if key in accepted}
     try:
@@ -116,16 +116,17 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
         raise InputError(f"{where} ({target}): {' '.join(str(error).split())}") from error
 
 
-def _of_tonic(made: type) -> Any:
-    """Return the reader of a `tonic.Dataset` of the user's own; any other class as it is."""
-    if not hasattr(made, "sensor_size"):
-        return made
+def _adapt_tonic(dataset_class: type) -> Any:
+    """Return a factory that wraps a user's own `tonic.Dataset` as a `DataSet`; return any other class unchanged."""
+    if not hasattr(dataset_class, "sensor_size"):
+        return dataset_class
     from sgbench.datasets.tonic_sets import OwnTonic  # only here, as few runs need it
 
-    return functools.partial(OwnTonic, made)
+    return functools.partial(OwnTonic, dataset_class)
 
 
-def _first_line(owner: type, name: str) -> str:
+def _described_method(owner: type, name: str) -> str:
+    """Return a method's name with the first line of its docstring, for messages."""
     docstring = inspect.getdoc(getattr(owner, name)) or "no description"
     return f"{name}: {docstring.splitlines()[0].removesuffix('.')}"
 
@@ -171,19 +172,19 @@ def build(spec: RunSpec) -> Parts:
     check_parts(spec, data_set, network, rule, objective)
     rule.check(network, objective)
     schedule: RateSchedule = _part(spec, "schedule")
-    first = Moment(epoch=0, epochs=protocol.epochs, batch=0, batches=1, losses=())
-    schedule.factor(first)  # raises an error if the schedule does not fit the protocol
+    first_batch = Moment(epoch=0, epochs=protocol.epochs, batch=0, batches=1, losses=())
+    schedule.factor(first_batch)  # raises an error if the schedule does not fit the protocol
     return Parts(
-        data,
-        encoder,
-        network,
-        rule,
-        steepness,
-        objective,
-        optimizer_of(spec, network.parameters(), device),
-        schedule,
-        network.runs_on(),
-        device,
+        data=data,
+        encoder=encoder,
+        network=network,
+        rule=rule,
+        steepness=steepness,
+        objective=objective,
+        optimizer=optimizer_of(spec, network.parameters(), device),
+        schedule=schedule,
+        engine=network.runs_on(),
+        device=device,
     )
 
 
@@ -197,7 +198,7 @@ def build_network(spec: RunSpec, data_set: DataSet, encoder: Encoder, engine: En
         firing.begin(surrogate)
         return surrogate
 
-    def make(group: str, features: int) -> Any:
+    def make_neurons(group: str, features: int) -> Any:
         neuron = _part(spec, group, surrogate=make_surrogate(), features=features, generator=weights)
         for surrogate in surrogates(neuron):
             steepness.begin(surrogate)
@@ -206,8 +207,8 @@ def build_network(spec: RunSpec, data_set: DataSet, encoder: Encoder, engine: En
     provided = Provided(
         n_inputs=encoder.channels(data_set.n_inputs),
         n_outputs=data_set.outputs(),
-        make_neuron=functools.partial(make, "neuron"),
-        make_readout=functools.partial(make, "readout"),
+        make_neuron=functools.partial(make_neurons, "neuron"),
+        make_readout=functools.partial(make_neurons, "readout"),
         init=_part(spec, "init"),
         generator=weights,
         engine=engine,
@@ -223,16 +224,17 @@ def build_network(spec: RunSpec, data_set: DataSet, encoder: Encoder, engine: En
 def optimizer_of(spec: RunSpec, weights: Iterable[torch.nn.Parameter], device: torch.device) -> Optimizer:
     """Build the optimiser of some weights; Adam on a CPU is fused unless the spec chooses another form."""
     target, values = spec.targets["optimizer"], dict(spec.method.parameters["optimizer"])
-    free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)
-    if free and target in (ADAM, f"{ADAM}W") and device.type == "cpu":
+    form_is_free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)
+    if form_is_free and target in (ADAM, f"{ADAM}W") and device.type == "cpu":
         values["fused"] = True
     if DECOUPLED in values and DECOUPLED not in inspect.signature(torch.optim.Adam).parameters:
-        target = f"{ADAM}W" if values.pop(DECOUPLED) else target  # torch 2.6 has a class of its own for it
+        is_decoupled = values.pop(DECOUPLED)  # an argument that torch 2.6 lacks: its AdamW is the decoupled Adam
+        target = f"{ADAM}W" if is_decoupled else target
     leave_uncompiled()
     optimizer: Optimizer = construct("optimizer", target, values, params=list(weights))
-    for each in (optimizer, getattr(optimizer, "base", None)):
-        if isinstance(each, Optimizer):
-            step_uncompiled(each)
+    for stepping in (optimizer, getattr(optimizer, "base", None)):  # Sam steps by another optimiser, its `base`
+        if isinstance(stepping, Optimizer):
+            step_uncompiled(stepping)
     if values.get("fused"):
         optimizer.register_step_pre_hook(lay_out_gradients)
     return optimizer
@@ -267,21 +269,22 @@ PROBED = 4
 
 
 def some_batches(parts: Parts) -> list[Batch]:
+    """Return the first `PROBED` validation batches, on the run's device."""
     batches = itertools.islice(parts.data.evaluation("validation"), PROBED)
     return [on_device(batch, parts.device) for batch in batches]
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:
-    """Copy a batch to a device; from pinned memory that goes on while the device computes."""
-    x, *rest = batch
-    return Batch(x.to(device, non_blocking=True), *(part.to(device, non_blocking=True) for part in rest))
+    """Copy a batch to a device; a copy from pinned memory goes on while the device computes."""
+    x, *other_fields = batch
+    return Batch(x.to(device, non_blocking=True), *(field.to(device, non_blocking=True) for field in other_fields))
 
 
 def leave_uncompiled() -> None:
-    """Let torch's optimisers be made and cleared without an import of the compiler.
+    """Let torch's optimisers be made and cleared without an import of the compiler, which takes long.
 
-    Torch keeps, beside each such method, the version of it that the compiler leaves alone. Of a method that nobody
-    compiles this is the method itself.
+    Torch looks up the uncompiled version of each method of `DECORATED` in `__dynamo_disable`, and asks the compiler
+    for it only if that is missing. Since nobody compiles these methods, this version is the method itself.
     """
     for name in DECORATED:
         method = getattr(getattr(Optimizer, name), "__wrapped__", None)

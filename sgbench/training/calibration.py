@@ -39,17 +39,19 @@ def calibrate(spec: RunSpec) -> RunSpec:
 
 
 def calibrate_specs(specs: Iterable[RunSpec]) -> list[RunSpec]:
-    found: dict[str, Calibration] = {}  # by method
-    done = []
+    """Calibrate several specs, as `calibrate` does one; those that differ in the seed alone share a measurement."""
+    by_method: dict[str, Calibration] = {}
+    calibrated = []
     for spec in specs:
         if not is_auto(spec.method.parameters["surrogate"]):
-            done.append(spec)
+            calibrated.append(spec)
             continue
         key = spec.method.model_dump_json()
-        if key not in found:
-            found[key] = calibration_of(spec)
-        done.append(with_width(spec, found[key].width_fwhm).model_copy(update={"calibration": found[key]}))
-    return done
+        if key not in by_method:
+            by_method[key] = calibration_of(spec)
+        found = by_method[key]
+        calibrated.append(with_width(spec, found.width_fwhm).model_copy(update={"calibration": found}))
+    return calibrated
 
 
 def calibrate_plan(plan: RunPlan) -> RunPlan:
@@ -69,10 +71,10 @@ def calibration_of(spec: RunSpec, target: float | None = None) -> Calibration:
     _require_fixed(spec)
     reset = reset_of(spec)
     target = TARGETS[reset] if target is None else target
-    first = measure_first_pass(with_width(spec, 1.0))
+    first = measure_first_pass(with_width(spec, 1.0))  # any width: it does not change the potentials
     width = width_for(first.layers, first.surrogate, target)
-    tried = measure_first_pass(with_width(spec, width), first)
-    steps = [passing_steps(layer, tried.surrogate) for layer in tried.layers]
+    second = measure_first_pass(with_width(spec, width), first)
+    steps = [passing_steps(layer, second.surrogate) for layer in second.layers]
     mean = sum(steps) / len(steps)
     if abs(mean - target) > TOLERANCE * target:
         raise InputError(
@@ -85,7 +87,7 @@ def calibration_of(spec: RunSpec, target: float | None = None) -> Calibration:
         reset_gradient=reset,
         seed=seed_for_choosing(spec.method.protocol),
         samples=sum(len(batch.lengths) for batch in first.batches),
-        layers=layer_steps(tried.layers, steps),
+        layers=layer_steps(second.layers, steps),
     )
 
 
@@ -106,8 +108,8 @@ def measure_first_pass(spec: RunSpec, before: FirstPass | None = None) -> FirstP
         before: the same network's pass with another width, or None. Its batches are used again, and if all weights
             are equal its potentials too, since the width does not change the forward pass.
     """
-    choosing = spec.model_copy(update={"seed": seed_for_choosing(spec.method.protocol)})
-    parts = build(choosing)
+    spec = spec.model_copy(update={"seed": seed_for_choosing(spec.method.protocol)})
+    parts = build(spec)
     _require_recurrent(parts.network)
     weights = {name: value.clone() for name, value in parts.network.state_dict().items()}
     if before is not None and _equal_tensors(weights, before.weights):
@@ -117,7 +119,7 @@ def measure_first_pass(spec: RunSpec, before: FirstPass | None = None) -> FirstP
         batches = tuple(itertools.islice(parts.data.epoch(0), BATCHES))
     else:
         batches = before.batches
-    layers = _recurrent_layers(parts, batches, choosing)
+    layers = _recurrent_layers(parts, batches, spec)
     return FirstPass(layers, _surrogate(parts.network), batches, weights)
 
 
@@ -126,6 +128,7 @@ def _equal_tensors(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Te
 
 
 def seed_for_choosing(protocol: Protocol) -> int:
+    """Return the protocol's first tuning seed; if it names none, a seed that is not reported."""
     if protocol.tuning_seeds is not None:
         return protocol.tuning_seeds[0]
     return next(seed for seed in itertools.count(FIRST_SEED) if seed not in protocol.seeds)
@@ -168,13 +171,13 @@ def _require_fixed(spec: RunSpec) -> None:
         )
     if WIDTH not in parameters["surrogate"]:
         raise InputError(f"surrogate={choices['surrogate']}: has no width that could be chosen; use surrogate=atan")
-    for group, plain, why in (
+    for group, required, reason in (
         ("steepness", "fixed", "a width that is learnt or scheduled does not stay what was chosen"),
         ("firing", "step", "what is sent has a slope of its own"),
         ("rule", "bptt", "passing steps are about gradients through the whole sequence"),
     ):
-        if choices.get(group) != plain:
-            raise InputError(f"{group}={choices.get(group)}: {why}; use {group}={plain}")
+        if choices.get(group) != required:
+            raise InputError(f"{group}={choices.get(group)}: {reason}; use {group}={required}")
     if parameters["rule"].get("window") is not None:
         raise InputError(
             f"rule.window={parameters['rule']['window']}: passing steps are about gradients through the whole "
@@ -183,6 +186,7 @@ def _require_fixed(spec: RunSpec) -> None:
 
 
 def _require_recurrent(network: Network) -> None:
+    """Raise an InputError unless a hidden layer is recurrent, and passes gradient on through its recurrent spikes."""
     hidden = network.hidden_layers if network.spiking else []
     recurrent = [layer for layer in hidden if layer.recurrence != "none"]
     if not recurrent:
@@ -206,6 +210,7 @@ def _surrogate(network: Network) -> Surrogate:
 
 @torch.no_grad()
 def _recurrent_layers(parts: Parts, batches: Sequence[Batch], spec: RunSpec) -> tuple[RecurrentLayer, ...]:
+    """Run the network on batches; return the potentials of each recurrent layer in the samples' valid steps."""
     network = parts.network
     Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed).begin(network, "train", 0)
     hidden = list(network.hidden_layers)
@@ -214,16 +219,16 @@ def _recurrent_layers(parts: Parts, batches: Sequence[Batch], spec: RunSpec) -> 
     fired, samples = 0, 0
     for batch in batches:
         x, lengths = batch.x.to(parts.device), batch.lengths.to(parts.device)
-        run = network.unroll(x, lengths, keep=frozenset({POTENTIAL, SPIKES}))
-        if min(len(run.u), len(run.spikes)) < len(hidden):
+        trajectory = network.unroll(x, lengths, keep=frozenset({POTENTIAL, SPIKES}))
+        if min(len(trajectory.u), len(trajectory.spikes)) < len(hidden):
             raise InputError("a hidden layer does not show its potentials; use network=mlp")
-        valid = valid_steps(lengths, x.shape[0])
+        is_valid = valid_steps(lengths, x.shape[0])  # [steps, samples]
         samples += len(lengths)
-        for own, index in zip(potentials, recurrent, strict=True):
-            own.append(run.u[index][valid])
-            fired += int((run.spikes[index][valid] != 0).sum())
+        for of_layer, index in zip(potentials, recurrent, strict=True):
+            of_layer.append(trajectory.u[index][is_valid])
+            fired += int((trajectory.spikes[index][is_valid] != 0).sum())
     require_spikes(fired)
     return tuple(
-        RecurrentLayer(hidden[index].name, torch.cat(own), samples * hidden[index].neurons)
-        for own, index in zip(potentials, recurrent, strict=True)
+        RecurrentLayer(hidden[index].name, torch.cat(of_layer), samples * hidden[index].neurons)
+        for of_layer, index in zip(potentials, recurrent, strict=True)
     )

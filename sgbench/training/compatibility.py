@@ -21,6 +21,7 @@ SAM = "sgbench.optimizers.sam.Sam"
 
 
 def check_parts(spec: RunSpec, data_set: DataSet, network: Network, rule: LearningRule, objective: Objective) -> None:
+    """Raise an InputError, with a remedy, if parts of a run do not fit together or the protocol excludes them."""
     _check_target(spec, data_set, network, objective)
     check_band(spec.method, network.deployed_numbers)
     _check_fit(spec, network, objective)
@@ -33,8 +34,8 @@ def check_parts(spec: RunSpec, data_set: DataSet, network: Network, rule: Learni
 def _check_target(spec: RunSpec, data_set: DataSet, network: Network, objective: Objective) -> None:
     if data_set.target not in objective.loss.targets:
         loss, output = LOSSES[data_set.target]
-        fits = not network.spiking or output in ("any", network.readout.neuron.output)
-        readout = "" if fits else f" and neuron@readout={READOUTS[output]}"
+        readout_fits = not network.spiking or output in ("any", network.readout.neuron.output)
+        readout = "" if readout_fits else f" and neuron@readout={READOUTS[output]}"
         choices = spec.method.choices
         raise InputError(
             f"loss={choices['loss']}: for targets of the kind {' or '.join(objective.loss.targets)}, but "
@@ -48,6 +49,7 @@ def _check_target(spec: RunSpec, data_set: DataSet, network: Network, objective:
 
 
 def _check_weights(spec: RunSpec, network: Network, rule: LearningRule) -> None:
+    """Check, for quantised weights, that the rule is back-propagation and that nothing is folded into the weights."""
     if not any(getattr(layer, "weight_bits", None) for layer in network.layers):
         return
     choices = spec.method.choices
@@ -64,6 +66,7 @@ def _check_weights(spec: RunSpec, network: Network, rule: LearningRule) -> None:
 
 
 def _check_whole_gradient(spec: RunSpec, rule: LearningRule) -> None:
+    """Check, for accumulated batches and for SAM, that the rule yields one gradient per batch; both exclude another."""
     accumulated = spec.method.protocol.accumulated_batches
     override = None if accumulated is None else f"protocol.accumulated_batches={accumulated}"
     if spec.targets["optimizer"] == SAM:
@@ -81,18 +84,19 @@ def _check_whole_gradient(spec: RunSpec, rule: LearningRule) -> None:
 
 
 def _check_devices(spec: RunSpec, network: Network, rule: LearningRule) -> None:
+    """Check, for several processes, that the gradient of a batch is the mean of those of its parts."""
     count, choices = spec.trainer.devices, spec.method.choices
     if count == 1:
         return
-    whole = {group: choices[group] for group in ("normalisation", "dropout", "regulariser")}
-    reasons = [
+    of_whole_batch = {group: choices[group] for group in ("normalisation", "dropout", "regulariser")}
+    reasons = [  # (whether it applies, reason)
         (spec.trainer.device != "cpu", f"trainer.device={spec.trainer.device}: processes meet on a CPU alone"),
         (not isinstance(rule, Bptt) or rule.update != "per_sequence", "rules other than whole rule=bptt step apart"),
         (spec.targets["optimizer"] == SAM, "optimizer=sam asks for a second gradient"),
-        *((name != "none", f"{group}={name} is of a whole batch") for group, name in whole.items()),
-        (any(one.stochastic for one in surrogates(network)), "spikes that are drawn differ from those of one process"),
+        *((name != "none", f"{group}={name} is of a whole batch") for group, name in of_whole_batch.items()),
+        (any(s.stochastic for s in surrogates(network)), "spikes that are drawn differ from those of one process"),
     ]
-    refused = next((reason for is_so, reason in reasons if is_so), None)
+    refused = next((reason for applies, reason in reasons if applies), None)
     if refused is not None:
         raise InputError(f"trainer.devices={count}: {refused}; use trainer.devices=1")
 
@@ -107,6 +111,7 @@ def _check_coarse(spec: RunSpec, rule: LearningRule) -> None:
 
 
 def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
+    """Check that numbers of steps agree, and that neurons, resets, readout and loss fit the spikes that are sent."""
     choices = spec.method.choices
     for group in ("encoder", "network"):
         steps = spec.method.parameters[group].get("steps", spec.method.protocol.steps)
@@ -124,10 +129,10 @@ def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
     for surrogate in surrogates(network):
         if isinstance(surrogate.firing, Firing):
             surrogate.firing.check(surrogate)
-    sends = next((surrogate.output for surrogate in surrogates(network) if surrogate.output != "binary"), None)
-    if sends is not None and spec.method.parameters["neuron"].get("reset") == "zero":
+    graded = next((surrogate.output for surrogate in surrogates(network) if surrogate.output != "binary"), None)
+    if graded is not None and spec.method.parameters["neuron"].get("reset") == "zero":
         raise InputError(
-            f"neuron.reset=zero: the neurons send {sends} spikes, which such a reset cannot count; "
+            f"neuron.reset=zero: the neurons send {graded} spikes, which such a reset cannot count; "
             f"use neuron.reset=subtract"
         )
     if any(layer.neuron.output != "binary" for layer in network.hidden_layers):

@@ -62,12 +62,12 @@ def create(name: str, *, config_dirs: Sequence[Path] = (), allow_targets: Sequen
         raise InputError(f"'{name}': GROUP/ENTRY is needed, e.g. surrogate/atan; {suggest(group, GROUPS)}")
     entry = catalogue.entry(group, entry_name, config_dirs)
     objects = {key: value for key, value in parameters.items() if key in PROVIDED[group]}
-    numbers = {key: value for key, value in parameters.items() if key not in objects}
-    for key in numbers:
+    settings = {key: value for key, value in parameters.items() if key not in objects}
+    for key in settings:
         if key not in entry.parameters and key not in entry.own:
             known = [*entry.own, *entry.parameters, *PROVIDED[group]]
             raise InputError(f"parameter '{key}' of {name} is not known; {suggest(key, known)}")
-    overrides = [f"{group}={entry_name}", *(f"{group}.{key}={_value_text(value)}" for key, value in numbers.items())]
+    overrides = [f"{group}={entry_name}", *(f"{group}.{key}={_value_text(value)}" for key, value in settings.items())]
     spec = compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets)
     if group == "neuron" and "surrogate" not in objects:
         objects["surrogate"] = construct("surrogate", spec.targets["surrogate"], spec.method.parameters["surrogate"])

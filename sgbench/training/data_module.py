@@ -59,32 +59,36 @@ def data(
     ('yin_yang_v2', True, torch.int64)
     """
     folders = [Path(folder) for folder in config_dirs]
-    words = _words_of(_protocol_of(name, folders), folders)
-    words += [f"seed={seed}"] + ([] if data_dir is None else [f"paths.data_dir='{data_dir}'"])
-    spec = compose(words, config_dirs=folders, allow_targets=allow_targets)
+    overrides = [*_overrides_for(_protocol_of(name, folders), folders), f"seed={seed}"]
+    if data_dir is not None:
+        overrides.append(f"paths.data_dir='{data_dir}'")
+    spec = compose(overrides, config_dirs=folders, allow_targets=allow_targets)
     size = spec.method.protocol.batch_size if batch_size is None else require_count("batch_size", batch_size)
     return SpikingDataModule(spec, size, time_first=time_first, with_lengths=with_lengths)
 
 
 def _protocol_of(name: str, folders: Sequence[Path]) -> str:
-    known = catalogue.paths("protocol", folders)
-    if name in known:
+    """Return a protocol's own name, or the latest protocol of a data set, by preference of those named after it."""
+    protocols = catalogue.paths("protocol", folders)
+    if name in protocols:
         return name
     catalogue.entry("dataset", name, folders)  # an error if there is none
-    using = [found for found in known if _fixed(found, folders).get("dataset") == name]
-    using = [found for found in using if re.fullmatch(rf"{re.escape(name)}_v[0-9]+", found)] or using
+    using = [protocol for protocol in protocols if _fixed_by(protocol, folders).get("dataset") == name]
+    using = [protocol for protocol in using if re.fullmatch(rf"{re.escape(name)}_v[0-9]+", protocol)] or using
     if not using:
         raise InputError(f"data set {name}: no protocol says how it is divided and encoded; name one")
-    return max(using, key=lambda found: (len(found), found))
+    return max(using, key=lambda protocol: (len(protocol), protocol))  # by length first, so that v10 is after v9
 
 
-def _fixed(protocol: str, folders: Sequence[Path]) -> dict[str, Any]:
+def _fixed_by(protocol: str, folders: Sequence[Path]) -> dict[str, Any]:
+    """Return the choices and settings that a protocol fixes, e.g. {"dataset": "digits"}."""
     fixed = catalogue.entry("protocol", protocol, folders).parameters.get("fixed")
     return dict(fixed) if isinstance(fixed, dict) else {}
 
 
-def _words_of(protocol: str, folders: Sequence[Path]) -> list[str]:
-    fixed = _fixed(protocol, folders).items()
+def _overrides_for(protocol: str, folders: Sequence[Path]) -> list[str]:
+    """Return the overrides that compose a protocol and the data it fixes, but not its networks."""
+    fixed = _fixed_by(protocol, folders).items()
     return [f"protocol={protocol}", *(f"{key}={value}" for key, value in fixed if key.partition(".")[0] in DRAWN_FROM)]
 
 
@@ -120,7 +124,7 @@ class SpikingDataModule(pl.LightningDataModule):
     def _loader(self, split: Split, *, shuffle: bool = False) -> DataLoader:
         encoded = EncodedSplit(self.data, split, time_first=self.time_first, with_lengths=self.with_lengths)
         order = generator(self.data.seed, "data_order") if shuffle else None
-        return DataLoader(encoded, self.batch_size, shuffle=shuffle, generator=order, collate_fn=_as_it_is)
+        return DataLoader(encoded, self.batch_size, shuffle=shuffle, generator=order, collate_fn=_unchanged)
 
 
 class EncodedSplit(Dataset):
@@ -135,6 +139,7 @@ class EncodedSplit(Dataset):
         return len(self.samples.target)
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, ...]:
+        """Return the samples at these indices as one encoded batch; a DataLoader calls this for each batch."""
         order = torch.tensor(indices)
         size, encoder, dtype = len(indices), self.encoder, self.dtype
         (batch,) = Batches(self.samples, encoder, batch_size=size, order=order, noise=self.noise, dtype=dtype)
@@ -146,5 +151,5 @@ class EncodedSplit(Dataset):
         return self.__getitems__([index])
 
 
-def _as_it_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch

@@ -33,30 +33,35 @@ class Together:
         """Return this process's share of a batch: every `of`-th sample; all of them if they are fewer than `of`."""
         if len(batch.target) < self.of:
             return batch
-        mine = slice(self.rank, None, self.of)
-        x = dense(batch.x)[:, mine]
-        packed = isinstance(batch.x, SparseSpikes)
-        return Batch(SparseSpikes.of(x) if packed else x, *(part[mine] for part in batch[1:]))
+        own_samples = slice(self.rank, None, self.of)
+        x = dense(batch.x)[:, own_samples]  # [steps, samples, channels]
+        _, *other_fields = batch
+        is_sparse = isinstance(batch.x, SparseSpikes)
+        return Batch(SparseSpikes.of(x) if is_sparse else x, *(field[own_samples] for field in other_fields))
 
     def averaged(self, network: Network, progress: Progress, samples: int) -> Progress:
-        """Set the network's gradients to those of the whole batch; return its mean loss with the own trajectory."""
+        """Set the network's gradients to those of the whole batch; return its mean loss with the own trajectory.
+
+        All processes exchange one flat tensor: gradients and loss times samples, samples, number of errors.
+        """
         weights = list(network.parameters())
         error = _non_finite_error(network, progress)
-        rows = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
-        own = torch.cat([row.reshape(-1) for row in [*rows, progress.loss]]) * samples
-        sums = torch.cat([own, own.new_tensor([samples, error is not None])])
+        gradients = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
+        weighted = torch.cat([values.reshape(-1) for values in [*gradients, progress.loss]]) * samples
+        sums = torch.cat([weighted, weighted.new_tensor([samples, error is not None])])
         self.group.allreduce([sums]).wait()
         if error is not None:
             raise error
-        if sums[-1] > 0:
+        total_samples, errors = sums[-2:]
+        if errors > 0:
             raise NonFiniteError(ELSEWHERE)
-        means = sums[:-2] / sums[-2]
-        parts = means.split([weight.numel() for weight in weights] + [1])
-        for weight, part in zip(weights, parts, strict=False):
+        means = sums[:-2] / total_samples
+        *mean_gradients, mean_loss = means.split([weight.numel() for weight in weights] + [1])
+        for weight, gradient in zip(weights, mean_gradients, strict=True):
             if weight.grad is None:
                 continue  # in every process; an optimiser skips it, but would decay it if it were 0
-            weight.grad = part.view(weight.shape).clone(memory_format=torch.contiguous_format)
-        return Progress(parts[-1].view(()), progress.trajectory)
+            weight.grad = gradient.view(weight.shape).clone(memory_format=torch.contiguous_format)
+        return Progress(mean_loss.view(()), progress.trajectory)
 
     def send(self, message: Any) -> None:
         """Send a tree of numbers and tensors from process 0 to the others."""

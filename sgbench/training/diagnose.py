@@ -26,6 +26,7 @@ from sgbench.diagnosis.traces import trace
 from sgbench.diagnosis.widths import WidthMeasures, width_measures
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.records.diagnosis import PANELS, Diagnosis, LinePoint
+from sgbench.training.build import on_device
 from sgbench.training.stored_run import StoredRun, load_selected, prepare_pass, stored_run
 
 log = logging.getLogger("sgbench")
@@ -75,15 +76,15 @@ def diagnose(
 def diagnose_run(run: StoredRun, weights: str, panels: Sequence[str], batches: int) -> Diagnosis:
     """Diagnose the network of a rebuilt run.
 
-    `run`: a run; with "selected", its network keeps the selected weights. `weights`: "initial" or "selected". `panels`:
-    names from `PANELS`. `batches`: most batches of the validation split.
+    `weights`: "initial", or "selected", which the network keeps. `panels`: names from `PANELS`. `batches`: most batches
+    of the validation split.
     """
     panels = checked_panels(panels)
     require_count("--batches", batches)
     epoch = 0
     if weights == "selected":
         load_selected(run)
-        epoch = run.record.best_epoch or 0 if run.record is not None else 0
+        epoch = 0 if run.record is None else run.record.best_epoch or 0
     elif weights != "initial":
         raise InputError(f"--weights {weights}: one or both of {', '.join(WEIGHTS)} are needed")
     prepare_pass(run, "train", epoch)
@@ -97,9 +98,11 @@ def diagnose_run(run: StoredRun, weights: str, panels: Sequence[str], batches: i
         weights_name=weights,
         split="validation",
     )
-    if found.outlook == "fine" and (why := why_not_fine(found.layers[:-1])):
-        found = found.model_copy(update={"outlook": None, "reasons": {**found.reasons, "outlook": why}})
-    found = _add_passing_steps_advice(found, run) if weights == "initial" else found
+    hidden_layers = found.layers[:-1]  # the last one is the readout
+    if found.outlook == "fine" and (reason := why_not_fine(hidden_layers)):
+        found = found.model_copy(update={"outlook": None, "reasons": {**found.reasons, "outlook": reason}})
+    if weights == "initial":
+        found = _add_passing_steps_advice(found, run)
     return _report_nothing_learnt(found, run) if run.is_at_chance else found
 
 
@@ -131,6 +134,7 @@ def _add_passing_steps_advice(found: Diagnosis, run: StoredRun) -> Diagnosis:
 
 
 def _report_nothing_learnt(found: Diagnosis, run: StoredRun) -> Diagnosis:
+    """Put first in a diagnosis's advice that the run ended at chance; an outlook "fine" is withdrawn."""
     measure, validation = run.measure, run.record and run.record.validation
     unit = "" if measure.is_loss else " %"
     sentence = (
@@ -147,10 +151,8 @@ def _report_nothing_learnt(found: Diagnosis, run: StoredRun) -> Diagnosis:
 def validation_batches(run: StoredRun, count: int) -> list[Batch]:
     """Load the first `count` batches of the validation split onto the run's device."""
     run.parts.data.setup()
-    return [
-        Batch(batch.x.to(run.parts.device), *(part.to(run.parts.device) for part in batch[1:]))
-        for batch in itertools.islice(run.parts.data.evaluation("validation"), count)
-    ]
+    batches = itertools.islice(run.parts.data.evaluation("validation"), count)
+    return [on_device(batch, run.parts.device) for batch in batches]
 
 
 def scan_line(run: StoredRun, *, batches: int, points: int, first: float, last: float) -> tuple[LinePoint, ...]:
@@ -161,9 +163,9 @@ def scan_line(run: StoredRun, *, batches: int, points: int, first: float, last: 
     """
     prepare_pass(run, "train", 0)
     loss = whole_loss(run.parts.network, validation_batches(run, batches), run.parts.objective)
-    start = loss.weights()
-    end = loss.weights_of(load_selected(run))
-    return line_between(loss, start, end, points=points, first=first, last=last)
+    initial = loss.weights()
+    selected = loss.weights_of(load_selected(run))
+    return line_between(loss, initial, selected, points=points, first=first, last=last)
 
 
 def integrate_loops(
@@ -202,7 +204,7 @@ def scan_plane(run: StoredRun, *, weights: str, towards: str | None, batches: in
     first, second = length * two_directions(
         len(centre), generator(run.spec.seed, "diagnosis", "plane"), first=direction
     )
-    ends = (-1.0, 1.0) if direction is None else (-0.5, 1.5)
+    ends = (-1.0, 1.0) if direction is None else (-0.5, 1.5)  # with a direction, 0 and 1 are both ends' weights
     return plane(loss, centre, first, second, points=points, ends=ends)
 
 
@@ -217,6 +219,7 @@ def loss_of_weights(run: StoredRun, weights: str, batches: int) -> WeightLoss:
 
 
 def _load_weights(run: StoredRun, weights: str) -> None:
+    """Prepare a run's network for a training pass with its "initial" or "selected" weights."""
     if weights == "selected":
         load_selected(run)
     elif weights != "initial":

@@ -78,8 +78,9 @@ class EntryView(Drawn, ShownTable):
         return plain_table(name, [(name, "default"), *rows], text_columns=2)
 
     def table_notes(self) -> tuple[str, ...]:
-        formula, sources = self.entry.meta.get("formula"), self.entry.meta.get("sources") or []
-        return (self.entry.line, *([f"formula: {formula}"] if formula else []), *(f"source: {one}" for one in sources))
+        formula = self.entry.meta.get("formula")
+        formulas = [f"formula: {formula}"] if formula else []
+        return (self.entry.line, *formulas, *(f"source: {source}" for source in self.entry.meta.get("sources") or []))
 
     def figure(self) -> Figure:
         return portrait(self.entry, config_dirs=self.config_dirs)
@@ -124,6 +125,7 @@ def show_entry(name: str, *, config_dirs: Sequence[Path] = ()) -> EntryView:
 
 
 def portrait(entry: catalogue.Entry, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()) -> Figure:
+    """Draw a surrogate or a neuron of the catalogue with its default parameters."""
     from sgbench.plots.entries.neuron import neuron_figure, neuron_picture
     from sgbench.plots.entries.surrogate import surrogate_figure, surrogate_picture
     from sgbench.training.creation import create

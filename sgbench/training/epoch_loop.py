@@ -92,6 +92,7 @@ class Training:
             self.loop.norms.begin()
 
     def learning_rate(self) -> float:
+        """Return the learning rate of the next step by the schedule, which also sees the losses of past epochs."""
         moment = Moment(
             epoch=self.epoch,
             epochs=self.epochs.count,
@@ -108,6 +109,7 @@ class Training:
             group["lr"] = rate
 
     def epoch_numbers(self) -> dict[str, float]:
+        """Return the numbers of the last epoch for loggers, by name; its time is counted from the last call."""
         activity = self.evaluation.scores().activity
         numbers = epoch_numbers(self.curve, {layer.name: layer.rate_hz for layer in activity})
         numbers |= {"train/learning_rate": self.used_lr, "timing/epoch_s": self.fit_s - self.reported_s}
@@ -119,9 +121,10 @@ class Training:
 
         The optimiser steps after `batches_per_step` batches, and at the end of the epoch.
         """
-        done = len(self.losses) + 1
+        done = len(self.losses) + 1  # batches of the epoch, with this one
         due = done % self.batches_per_step == 0 or done == self.data.batches_per_epoch
-        self.record_loss(batch, self.loop.train_batch(batch, optimizer, due=due, twice=self.needs_second_gradient))
+        loss = self.loop.train_batch(batch, optimizer, due=due, twice=self.needs_second_gradient)
+        self.record_loss(batch, loss)
 
     def record_loss(self, batch: Batch, loss: Tensor) -> None:
         self.samples += len(batch.target)
@@ -130,7 +133,8 @@ class Training:
     def begin_scoring(self, part: Part, *, selected: bool) -> None:
         """Begin scoring a split, with the steepness and noise of this epoch or of the selected one."""
         self.loop.check_deferred()
-        self.epochs.begin(self.network, part, self.best.epoch or 0 if selected else self.epoch)
+        epoch = (self.best.epoch or 0) if selected else self.epoch
+        self.epochs.begin(self.network, part, epoch)
         self.evaluation = self._new_evaluation()
         self.counts_operations = part == "test"
         if self.counts_operations:
@@ -243,6 +247,7 @@ class BestEpoch:
         self.last_epoch = -1
 
     def update(self, epoch: int, scores: dict[str, float], network: Network) -> bool:
+        """Return whether an epoch is the best one so far by its validation scores, and keep its weights if it is."""
         value = scores[self.monitor]
         better = value > self.value if self.monitor == "validation_accuracy" else value < self.value
         self.last_epoch = epoch
@@ -300,11 +305,11 @@ class Watched:
         """
         if epoch is None or self.scores.keys() != set(range(epochs)):
             return None
-        lines = {**self.scores, epoch: _epoch_on_test(epoch, test)}
-        finite = [line for epoch in range(epochs) if (line := lines[epoch]) is not None]
+        by_epoch = {**self.scores, epoch: _epoch_on_test(epoch, test)}
+        finite = [scores for epoch in range(epochs) if (scores := by_epoch[epoch]) is not None]
         return SelectedOnTest(
-            by_loss=min(finite, key=lambda line: line.loss),
-            by_accuracy=None if test.accuracy is None else max(finite, key=lambda line: line.accuracy or 0.0),
+            by_loss=min(finite, key=lambda scores: scores.loss),
+            by_accuracy=None if test.accuracy is None else max(finite, key=lambda scores: scores.accuracy or 0.0),
         )
 
     def state_dict(self) -> dict[int, dict[str, Any] | None]:

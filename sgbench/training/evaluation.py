@@ -83,8 +83,8 @@ class Evaluation(nn.Module):
     def update(self, batch: Batch, trajectory: Trajectory, logits: Tensor, loss: Tensor) -> None:
         """Add one batch.
 
-        `trajectory`: of the network on the batch, with its spikes kept; `logits`: predictions: class scores [B, C], of
-        each step [B, T, C], or outputs; `loss`: mean loss of the batch, a scalar.
+        `trajectory`: what the network did on the batch, with its spikes kept. `logits`: class scores of each sample
+        [B, C] or of each step [B, T, C]; outputs if targets are no classes. `loss`: mean loss of the batch, a scalar.
         """
         if batch.target.is_floating_point():
             self.hits = None
@@ -95,8 +95,8 @@ class Evaluation(nn.Module):
             self.hits = (self.hits or 0) + int((logits.argmax(2) == labels).sum())
             self.labels = (self.labels or 0) + int((labels != UNLABELLED).sum())
         self.loss_sum += loss.item() * len(batch.target)
-        for metric, spikes in zip(self.activity, trajectory.spikes, strict=True):
-            metric.update(spikes, batch.lengths)  # type: ignore[operator]
+        for activity, spikes in zip(self.activity, trajectory.spikes, strict=True):
+            activity.update(spikes, batch.lengths)  # type: ignore[operator]
         self.samples += len(batch.target)
 
     def scores(self) -> Scores:

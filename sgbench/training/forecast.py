@@ -64,37 +64,40 @@ def forecast(spec: RunSpec) -> Forecast:
     torch.set_num_threads(spec.trainer.threads)
     memory.keep_freed_memory()
     protocol = spec.method.protocol
-    parts, whole, part = _build_small(spec)
-    share: dict[Split, float] = {split: whole[split] / part[split] for split in SCORED}
+    parts, whole_sizes, small_sizes = _build_small(spec)
+    scale: dict[Split, float] = {split: whole_sizes[split] / small_sizes[split] for split in SCORED}
     training = Training(parts, spec.method, spec.seed, made_by={})
     memory.reset_peak()
     _warm_up(parts, training, protocol.epochs)
     epochs: list[Clock] = []
     for epoch in (0, 1):
         training.begin_epoch(epoch)
-        batches, keeping = _epoch_batches(parts, epoch, share["train"])
+        batches, preparing = _epoch_batches(parts, epoch, scale["train"])
         train = _time_call(lambda batches=batches: _train(parts, training, batches))
         score = _time_call(lambda: _score(parts, training))
         training.end_epoch()
-        epochs.append(train.times(share["train"]).plus(score.times(share["validation"])))
+        epochs.append(train.times(scale["train"]).plus(score.times(scale["validation"])))
+    first_epoch, later_epoch = epochs
+    preparing_once = preparing.times(scale["train"])  # the second epoch stores encoded samples for all later ones
     return Forecast(
-        measured=part,
+        measured=small_sizes,
         measured_train=train,
         measured_validation=score,
-        samples=whole,
-        first_epoch=epochs[0],
-        epoch=epochs[1],
-        run=epochs[0].plus(keeping.times(share["train"])).plus(epochs[1].times(protocol.epochs - 1)),
+        samples=whole_sizes,
+        first_epoch=first_epoch,
+        epoch=later_epoch,
+        run=first_epoch.plus(preparing_once).plus(later_epoch.times(protocol.epochs - 1)),
         epochs=protocol.epochs,
-        peak_bytes=_peak_bytes(parts, share),
+        peak_bytes=_peak_bytes(parts, scale),
         engine=f"{parts.engine.name}: {parts.engine.reason}",
     )
 
 
 def _warm_up(parts: Parts, training: Training, epochs: int) -> None:
+    """Train for some small epochs, spread over the protocol's, whose steepness and learning rate they take."""
     began_s = time.process_time()
-    for done in range(WARM_EPOCHS):
-        training.begin_epoch(done * epochs // WARM_EPOCHS)
+    for warm_epoch in range(WARM_EPOCHS):
+        training.begin_epoch(warm_epoch * epochs // WARM_EPOCHS)
         for batch in parts.data.epoch(0):
             _train(parts, training, [batch])
             if time.process_time() - began_s > WARM_S:
@@ -102,27 +105,28 @@ def _warm_up(parts: Parts, training: Training, epochs: int) -> None:
 
 
 def _build_small(spec: RunSpec) -> tuple[Parts, dict[Split, int], dict[Split, int]]:
+    """Build a run of a few batches; return its parts, and the sizes of the splits in the whole run and in this one."""
     protocol = spec.method.protocol
-    asked = protocol.first_samples
+    limit = protocol.first_samples  # most samples of each split in the whole run; None: no limit
     few = BATCHES * protocol.batch_size
-    first = few if asked is None else min(few, asked)
-    method = spec.method.model_copy(update={"protocol": protocol.model_copy(update={"first_samples": first})})
+    small_limit = few if limit is None else min(few, limit)
+    method = spec.method.model_copy(update={"protocol": protocol.model_copy(update={"first_samples": small_limit})})
     parts = build(spec.model_copy(update={"method": method}))
     parts.data.setup()
     sizes = parts.data.data_set.sizes
-    whole: dict[Split, int] = {split: sizes[split] if asked is None else min(sizes[split], asked) for split in SCORED}
+    whole: dict[Split, int] = {split: sizes[split] if limit is None else min(sizes[split], limit) for split in SCORED}
     return parts, whole, {split: len(parts.data.splits[split].target) for split in SCORED}
 
 
-def _epoch_batches(parts: Parts, epoch: int, share: float) -> tuple[Batches, Clock]:
+def _epoch_batches(parts: Parts, epoch: int, scale: float) -> tuple[Batches, Clock]:
     """Return an epoch's training batches, and the time it takes to prepare them.
 
-    Encoded samples are dropped if the whole run, with `share` times as many, could not keep them in memory.
+    Encoded samples are dropped if the whole run, with `scale` times as many, could not keep them in memory.
     """
-    made: list[Batches] = []
-    time_taken = _time_call(lambda: made.append(parts.data.epoch(epoch)))
-    (batches,) = made
-    if batches.kept is not None and bytes_of_code(batches.kept) * share > MOST_BYTES:
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    batches = parts.data.epoch(epoch)
+    time_taken = Clock(time.perf_counter() - wall_s, time.process_time() - cpu_s)
+    if batches.kept is not None and bytes_of_code(batches.kept) * scale > MOST_BYTES:
         batches.kept = parts.data.kept["train"] = None
     return batches, time_taken
 
@@ -140,24 +144,24 @@ def _score(parts: Parts, training: Training) -> None:
     training.evaluation.scores()
 
 
-def _time_call(do: Callable[[], None]) -> Clock:
+def _time_call(function: Callable[[], None]) -> Clock:
     wall_s, cpu_s = time.perf_counter(), time.process_time()
-    do()
+    function()
     return Clock(time.perf_counter() - wall_s, time.process_time() - cpu_s)
 
 
-def _peak_bytes(parts: Parts, share: Mapping[Split, float]) -> int | None:
+def _peak_bytes(parts: Parts, scale: Mapping[Split, float]) -> int | None:
     """Return the predicted peak memory [bytes]: the measured peak plus the samples that the small run lacks.
 
-    `share` is the number of samples of the whole run over that of the small one, by split.
+    `scale` is the number of samples of the whole run over that of the small one, by split.
     """
     peak = memory.peak_bytes()
     if peak is None:
         return None
-    for split, factor in share.items():
+    for split, factor in scale.items():
         peak += round((factor - 1) * _bytes_in_memory(parts.data.splits[split]))
     kept = parts.data.kept.get("train")
-    return peak + (0 if kept is None else round((share["train"] - 1) * bytes_of_code(kept)))
+    return peak + (0 if kept is None else round((scale["train"] - 1) * bytes_of_code(kept)))
 
 
 def bytes_of_code(kept: Kept) -> int:
@@ -168,6 +172,6 @@ def bytes_of_code(kept: Kept) -> int:
 def _bytes_in_memory(samples: Samples) -> int:
     """Return the memory of a split's samples [bytes]; 0 for samples that are mapped from disk."""
     values = samples.values
-    if isinstance(values, SpikeTrains):
-        return 0 if type(values) is not SpikeTrains else values.channel.nbytes + values.time_us.nbytes
-    return values.nbytes
+    if type(values) is SpikeTrains:
+        return values.channel.nbytes + values.time_us.nbytes
+    return 0 if isinstance(values, SpikeTrains) else values.nbytes  # subclasses map a file

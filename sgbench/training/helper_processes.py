@@ -36,20 +36,20 @@ def helper_processes(spec: RunSpec) -> Iterator[Together | None]:
         return
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        meeting = Path(folder) / "meeting"
-        ready = [Pipe(duplex=False) for _ in range(1, count)]
+        meeting = Path(folder) / "meeting"  # a file by which the processes find each other
+        pipes = [Pipe(duplex=False) for _ in range(1, count)]  # (reader, writer) for each helper's "ready"
         others = [
             context.Process(target=_run_helper, args=(spec, rank, meeting, writer), daemon=True)
-            for rank, (_, writer) in enumerate(ready, start=1)
+            for rank, (_, writer) in enumerate(pipes, start=1)
         ]
         try:
-            for process, (_, writer) in zip(others, ready, strict=True):
+            for process, (_, writer) in zip(others, pipes, strict=True):
                 process.start()
                 writer.close()  # so that reading ends where the process does
-            await_ready(reader for reader, _ in ready)
+            await_ready(reader for reader, _ in pipes)
             together = _join_processes(0, count, meeting)
             yield together
-            together.send(None)
+            together.send(None)  # the end of training
         except BaseException:
             for process in others:
                 if process.pid is not None:
@@ -94,6 +94,7 @@ def _join_processes(rank: int, count: int, meeting: Path) -> Together:
 
 
 def _run_helper(spec: RunSpec, rank: int, meeting: Path, ready: Connection) -> None:
+    """Train as helper process `rank` on its share of each batch, epoch by epoch, until process 0 sends None."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
     torch.set_num_threads(spec.trainer.threads)
     parts = build(spec)

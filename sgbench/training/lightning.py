@@ -36,7 +36,7 @@ from sgbench.training.train_step import check_optimizer
 
 log = logging.getLogger("sgbench")
 MIXED = ("bf16", "bf16-mixed")
-"""Values of it that torch alone computes."""
+"""Values of Lightning's `precision` that torch alone computes."""
 NOT_SHARED = (
     "fast_dev_run", "gradient_clip_val", "limit_train_batches", "max_steps", "max_time", "overfit_batches", "precision",
 )  # fmt: skip
@@ -55,12 +55,12 @@ class LightningRun(SingleRun):
         self.training.made_by |= driven_by(spec) or {}
         self.arguments = dict(spec.trainer.arguments)
         # Lightning clips only where it steps by itself, and here learning rules decide when to step.
-        most: Any
-        most, algorithm = (self.arguments.pop(f"gradient_clip_{name}", None) for name in ("val", "algorithm"))
-        if most is not None:
-            require_number("trainer.gradient_clip_val", most, low=0, open_low=True)
-            by = require_choice("trainer.gradient_clip_algorithm", algorithm or "norm", ("norm", "value"))
-            setattr(self.training.loop, f"clip_{by}", float(most))
+        limit: Any = self.arguments.pop("gradient_clip_val", None)
+        algorithm = self.arguments.pop("gradient_clip_algorithm", None)
+        if limit is not None:
+            require_number("trainer.gradient_clip_val", limit, low=0, open_low=True)
+            measure = require_choice("trainer.gradient_clip_algorithm", algorithm or "norm", ("norm", "value"))
+            setattr(self.training.loop, f"clip_{measure}", float(limit))
 
     def load(self) -> None:
         self.trainer = self._trainer()
@@ -85,6 +85,7 @@ class LightningRun(SingleRun):
             raise InputError("trainer=lightning: training ended before an epoch was validated; allow more steps")
 
     def _trainer(self) -> pl.Trainer:
+        """Make the Trainer; a user's arguments and objects of `callback` groups replace what a run sets by itself."""
         settings = self.spec.trainer
         for name in ("pytorch_lightning", "lightning.pytorch"):
             logging.getLogger(name).setLevel(logging.WARNING)  # drops advertisements and device listings
@@ -124,6 +125,7 @@ class LightningRun(SingleRun):
             return super()._score_selected(split)
 
     def _batches_of(self, split: Split) -> Iterable[Batch]:
+        # Lightning's limit is a number of batches (int), or a fraction of them (float).
         limit = self.trainer.limit_val_batches if split == "validation" else self.trainer.limit_test_batches
         batches = self.parts.data.evaluation(split)
         count = limit if isinstance(limit, int) else int(len(batches) * limit)
@@ -133,7 +135,7 @@ class LightningRun(SingleRun):
         self.save_checkpoint(LIGHTNING_CHECKPOINT, self.trainer._checkpoint_connector.dump_checkpoint())
 
     @property
-    def _does_more(self) -> bool:
+    def has_extra_work(self) -> bool:
         return True  # callbacks and hooks of the Trainer are measured too
 
 
@@ -190,9 +192,8 @@ class Learner(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """End an epoch as the default loop does; a StorageError if its checkpoint cannot be written."""
         done = self.current_epoch + 1
-        self.run.end_epoch(
-            done, self.trainer.global_step, ended=self.trainer.should_stop or done == self.trainer.max_epochs
-        )
+        ended = self.trainer.should_stop or done == self.trainer.max_epochs
+        self.run.end_epoch(done, self.trainer.global_step, ended=ended)
 
     def train_dataloader(self) -> Iterable[Batch]:
         return self.run.ahead(self.run.parts.data.epoch(self.current_epoch))
@@ -239,7 +240,10 @@ ONE_PROCESS = "learning rules share each batch over processes by trainer.devices
 
 
 def torch_spec(spec: RunSpec) -> RunSpec:
-    """Return a spec for the torch path if a Trainer's precision is one that only torch computes, else the spec."""
+    """Check a Trainer's arguments, and return the spec for them.
+
+    A precision that only torch computes sets the engine to torch's own; one that equals the protocol's is left out.
+    """
     arguments = dict(spec.trainer.arguments)
     for name, remedy in REFUSED.items():
         if name in arguments:
@@ -251,15 +255,15 @@ def torch_spec(spec: RunSpec) -> RunSpec:
         if name in arguments:
             raise InputError(f"trainer.{name}={arguments[name]}: needs trainer.devices=1")
     precision = str(arguments.get("precision", "32"))
-    own = spec.method.protocol.precision
-    if "precision" not in arguments or OWN_PRECISIONS.get(precision) == own:
+    protocol_precision = spec.method.protocol.precision
+    if "precision" not in arguments or OWN_PRECISIONS.get(precision) == protocol_precision:
         # A plugin that converts would copy weights and batches which have this precision already.
         arguments.pop("precision", None)
         return spec.model_copy(update={"trainer": spec.trainer.model_copy(update={"arguments": arguments})})
     if precision not in MIXED:
-        meant = OWN_PRECISIONS.get(precision)
-        remedy = f"use protocol.precision={meant}" if meant else "use bf16-mixed, or protocol.precision"
-        raise InputError(f"trainer.precision={precision}: the protocol's numbers are {own}; {remedy}")
+        equivalent = OWN_PRECISIONS.get(precision)
+        remedy = f"use protocol.precision={equivalent}" if equivalent else "use bf16-mixed, or protocol.precision"
+        raise InputError(f"trainer.precision={precision}: the protocol's numbers are {protocol_precision}; {remedy}")
     if spec.engine not in ("auto", "reference"):
         raise InputError(
             f"trainer.precision={precision}: only torch computes it; use engine=reference, not {spec.engine}"

@@ -21,7 +21,8 @@ def sync(
     Epochs get the curve's scores and, if the record has them, rates. The id of a run at Weights & Biases follows
     from method and seed, so an online copy is overwritten, not duplicated.
     """
-    spec = _spec_of(record, folder.absolute().parents[2], group)
+    runs_dir = folder.absolute().parents[2]  # above the folders of protocol, method and seed
+    spec = _spec_of(record, runs_dir, group)
     _forget(spec, folder, kind)
     logger: RunLogger
     if kind == "wandb":
@@ -46,9 +47,9 @@ def send_table(
     mode: str,
     boards: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> None:
-    """Send tables with links to runs to Weights & Biases: of all runs, a row each, and of boards; they replace others.
+    """Send tables to Weights & Biases: one with a row for each run, and one for each board; earlier ones are replaced.
 
-    `boards`: maps each protocol to the rows of its board; a row has links to the runs that it rests on, by seed.
+    `boards`: maps each protocol to the rows of its board, which get links to the runs of their method, by seed.
     """
     import wandb
 
@@ -82,7 +83,7 @@ def send_table(
     run.finish()
 
 
-def _spec_of(record: RunRecord, root: Path, group: str | None) -> RunSpec:
+def _spec_of(record: RunRecord, runs_dir: Path, group: str | None) -> RunSpec:
     """Rebuild from a record the parts of the run's specification that loggers read."""
     panels = record.diagnosis[0].panels if record.diagnosis else ()
     return RunSpec(
@@ -90,7 +91,7 @@ def _spec_of(record: RunRecord, root: Path, group: str | None) -> RunSpec:
         seed=record.seed,
         engine="auto",
         trainer=TrainerSettings(device="cpu", threads=1, progress=False, log_every_steps=1, diagnose=tuple(panels)),
-        paths=PathSettings(runs_dir=str(root), data_dir=str(root)),
+        paths=PathSettings(runs_dir=str(runs_dir), data_dir=str(runs_dir)),
         loggers={},
         group=group,
         force=False,

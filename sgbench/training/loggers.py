@@ -47,8 +47,8 @@ class RunLogger:
     def save(self) -> None:
         """Write what was logged."""
 
-    def publish(self, record: RunRecord, tree: Flat) -> None:
-        """Add a record, flat in `tree`, and close the logger."""
+    def publish(self, record: RunRecord, flat_record: Flat) -> None:
+        """Add a record, given also as flat numbers and strings by key, and close the logger."""
         raise NotImplementedError
 
 
@@ -67,9 +67,9 @@ class CsvLogger(RunLogger):
         columns = sorted({name for row in self.rows for name in row})
         write_atomic(self.log_dir / "metrics.csv", _csv_table(columns, self.rows))
 
-    def publish(self, record: RunRecord, tree: Flat) -> None:
+    def publish(self, record: RunRecord, flat_record: Flat) -> None:
         self.save()
-        write_atomic(self.log_dir / SUMMARY, _csv_table([*tree], [tree]))
+        write_atomic(self.log_dir / SUMMARY, _csv_table([*flat_record], [flat_record]))
 
 
 class EventLogger(RunLogger):
@@ -89,16 +89,16 @@ class EventLogger(RunLogger):
     def save(self) -> None:
         self.experiment.flush()
 
-    def publish(self, record: RunRecord, tree: Flat) -> None:
+    def publish(self, record: RunRecord, flat_record: Flat) -> None:
         """Write scores with settings for comparison, and all other values as text."""
         from torch.utils.tensorboard.summary import hparams
 
-        settings = {key: value for key, value in tree.items() if key.startswith(("choice/", "setting/"))}
-        rest = {key: value for key, value in tree.items() if key not in settings}
-        scores = {key: float(value) for key, value in rest.items() if not isinstance(value, bool | str)}
+        settings = {key: value for key, value in flat_record.items() if key.startswith(("choice/", "setting/"))}
+        results = {key: value for key, value in flat_record.items() if key not in settings}
+        scores = {key: float(value) for key, value in results.items() if not isinstance(value, bool | str)}
         self.log_metrics(scores, self.last_step + 1)
-        for key in rest.keys() - scores.keys():
-            self.experiment.add_text(key, str(rest[key]), self.last_step)
+        for key in results.keys() - scores.keys():
+            self.experiment.add_text(key, str(results[key]), self.last_step)
         for summary in hparams(settings, scores):
             self.experiment._get_file_writer().add_summary(summary)
         self.experiment.close()
@@ -161,16 +161,17 @@ class OwnRunLogger(RunLogger):
 
         self.experiment.log({name: [wandb.Image(image) for image in images]})
 
-    def publish(self, record: RunRecord, tree: Flat) -> None:
+    def publish(self, record: RunRecord, flat_record: Flat) -> None:
         """Copy a record into summary and config, send the run's files if asked to, and end the run."""
-        self.experiment.summary.update(tree)
-        known = {key: tree[key] for key in IN_CONFIG if key in tree}
-        self.experiment.config.update(known, allow_val_change=True)
+        self.experiment.summary.update(flat_record)
+        for_filters = {key: flat_record[key] for key in IN_CONFIG if key in flat_record}
+        self.experiment.config.update(for_filters, allow_val_change=True)
         if self.artifacts:
             self._send_files(record)
         self.experiment.finish(exit_code=0 if record.status == "finished" else 1)
 
     def _send_files(self, record: RunRecord) -> None:
+        """Upload the run's files as one artifact, and the test predictions as a table."""
         import wandb
 
         name = f"{record.protocol}-{record.method_id}-{record.seed}"

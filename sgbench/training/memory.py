@@ -25,8 +25,8 @@ def keep_freed_memory() -> bool:
         return False
     mallopt.argtypes = (ctypes.c_int, ctypes.c_int)
     settings = ((M_MMAP_THRESHOLD, 1 << 30), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 64 << 20))
-    done = [mallopt(name, value) for name, value in settings]
-    return all(done)
+    succeeded = [mallopt(name, value) for name, value in settings]  # a list, so that all are set even if one fails
+    return all(succeeded)
 
 
 def reset_peak() -> bool:
@@ -54,7 +54,7 @@ def peak_bytes() -> int | None:
         return None
     for line in lines:
         if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
+            return int(line.split()[1]) * 1024  # in kB, e.g. "VmHWM:  123 kB"
     return None
 
 

@@ -31,14 +31,14 @@ class MlflowRun(RunLogger):
         for name, number in metrics.items():
             self.experiment.log_metric(self.run_id, name, float(number), step=step)
 
-    def publish(self, record: RunRecord, tree: Flat) -> None:
+    def publish(self, record: RunRecord, flat_record: Flat) -> None:
         """Log settings as parameters, numbers as metrics, strings as tags; upload the run's files, and end the run.
 
         Metrics are logged one step after the last, so that the latest value of a curve belongs to the selected
         weights.
         """
         client, run = self.experiment, self.run_id
-        for key, value in tree.items():
+        for key, value in flat_record.items():
             if key.startswith(("choice/", "setting/")):
                 client.log_param(run, key, value)
             elif isinstance(value, bool | str):
@@ -66,10 +66,13 @@ def mlflow_logger(spec: RunSpec, run_dir: Path, *, uri: str | None, artifacts: b
     name = f"{spec.method.protocol.name}-{identity}-{spec.seed}"
     runs, group = Path(spec.paths.runs_dir).absolute(), spec.group or spec.method.protocol.name
     client: Any = MlflowClient(uri or f"sqlite:///{runs / STORE}")
-    known = client.get_experiment_by_name(group)
-    place = None if uri else (runs / FILES_OF_STORE).as_uri()
-    experiment = client.create_experiment(group, place) if known is None else known.experiment_id
-    for earlier in client.search_runs([experiment], filter_string=f"tags.`{RUN}` = '{name}'"):
-        client.delete_run(earlier.info.run_id)
-    run = client.create_run(experiment, tags={RUN: name}, run_name=f"{spec.method.label}-{identity}-{spec.seed}")
+    existing = client.get_experiment_by_name(group)
+    if existing is None:
+        artifacts_uri = None if uri else (runs / FILES_OF_STORE).as_uri()  # a server has its own place for artifacts
+        experiment_id = client.create_experiment(group, artifacts_uri)
+    else:
+        experiment_id = existing.experiment_id
+    for earlier_copy in client.search_runs([experiment_id], filter_string=f"tags.`{RUN}` = '{name}'"):
+        client.delete_run(earlier_copy.info.run_id)
+    run = client.create_run(experiment_id, tags={RUN: name}, run_name=f"{spec.method.label}-{identity}-{spec.seed}")
     return MlflowRun(run_dir, client, run.info.run_id, artifacts=artifacts)

@@ -52,7 +52,8 @@ class Profile:
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Measure the time of the body as that of a part, and not of the part around it."""
-        if self._open and self._open[0][0] in WHOLE:
+        outermost = self._open[0][0] if self._open else None
+        if outermost in WHOLE:
             yield
             return
         self._open.append([name, 0.0])
@@ -76,6 +77,8 @@ class Profile:
         return self.clock()
 
     def time_calls(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that does the same, and whose calls are measured as a part of this name."""
+
         @functools.wraps(function)
         def called(*args: Any, **kwargs: Any) -> Any:
             with self.part(name):
@@ -103,13 +106,14 @@ class Profile:
             self._attach_batches(parts.data, name)
 
     def _attach_rule(self, rule: LearningRule) -> None:
+        """Wrap the rule's iterator, so that the time between its yields counts as "rule", and each yield as a step."""
         original = rule.gradients
 
         def gradients(*args: Any) -> Iterator[Progress]:
-            passes = original(*args)
+            yields = original(*args)
             while True:
                 with self.part("rule"):
-                    progress = next(passes, None)
+                    progress = next(yields, None)
                 if progress is None:
                     return
                 self.steps += 1
@@ -123,22 +127,24 @@ class Profile:
 
     @contextlib.contextmanager
     def fitting(self) -> Iterator[None]:
-        before = {name: getattr(torch.autograd, name) for name in ("backward", "grad")}
-        for name, function in before.items():
+        """Measure the body as the fit; torch's functions of back-propagation are wrapped until it ends."""
+        originals = {name: getattr(torch.autograd, name) for name in ("backward", "grad")}
+        for name, function in originals.items():
             setattr(torch.autograd, name, self.time_calls("backward", function))
         began_s = self._now()
         try:
             yield
         finally:
             self.fit_s += self._now() - began_s
-            for name, function in before.items():
+            for name, function in originals.items():
                 setattr(torch.autograd, name, function)
 
     # --- what is reported
 
     def tree(self) -> dict[str, Any]:
         """Return the profile as a tree: times of all parts [s], time around a step [s], and memory [bytes]."""
-        times_s = {name: self.times_s.get(name, 0.0) for name in (*STEP, *WHOLE, *ROUND[:-1])}
+        measured = [name for name in (*STEP, *WHOLE, *ROUND) if name != "other"]
+        times_s = {name: self.times_s.get(name, 0.0) for name in measured}
         times_s["other"] = max(0.0, self.fit_s - sum(times_s.values()))
         round_s = sum(times_s[name] for name in ROUND)
         is_cuda = self.device.type == "cuda"
@@ -158,14 +164,8 @@ class Profile:
         write_atomic(folder / PROFILE, json.dumps(self.tree(), indent=1).encode() + b"\n")
         begin_s = min((began_s for _, began_s, _ in self.events), default=0.0)
         events = [
-            {
-                "name": name,
-                "ph": "X",
-                "ts": round(1e6 * (began_s - begin_s), 1),
-                "dur": round(1e6 * took_s, 1),
-                "pid": 0,
-                "tid": 0,
-            }
+            {"name": name, "ph": "X", "ts": round(1e6 * (began_s - begin_s), 1), "dur": round(1e6 * took_s, 1)}
+            | {"pid": 0, "tid": 0}
             for name, began_s, took_s in self.events
         ]
         write_atomic(folder / TRACE, json.dumps({"traceEvents": events}).encode())
@@ -182,10 +182,10 @@ class TimedBatches:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Any]:
-        passes = iter(self.batches)
+        batches = iter(self.batches)
         while True:
             with self.profile.part("data"):
-                batch = next(passes, None)
+                batch = next(batches, None)
             if batch is None:
                 return
             yield batch
@@ -206,7 +206,7 @@ def profile_lines(folder: Path) -> list[str]:
             f"round a step ({', '.join(ROUND)}): {1e3 * tree['round_a_step_s']:.2f} ms, "
             f"{100 * tree['round_share']:.0f} % of the fit"
         )
-    for name, what in (("peak_memory_bytes", "process"), ("peak_device_bytes", "accelerator")):
+    for name, place in (("peak_memory_bytes", "process"), ("peak_device_bytes", "accelerator")):
         if tree[name] is not None:
-            lines.append(f"most memory of the {what}: {tree[name] / (1 << 20):.0f} MiB")
+            lines.append(f"most memory of the {place}: {tree[name] / (1 << 20):.0f} MiB")
     return [*lines, f"trace: {folder / TRACE} (open it in ui.perfetto.dev)"]

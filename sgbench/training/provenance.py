@@ -106,10 +106,10 @@ def collect(
 def driven_by(spec: RunSpec) -> dict[str, str] | None:
     """Return what a run gives Lightning's Trainer, by the words that set it; None for the defaults alone."""
     arguments = spec.trainer.arguments.items()
-    given = {f"trainer.{key}": str(value) for key, value in arguments if str(value) not in OWN_PRECISIONS}
+    settings = {f"trainer.{key}": str(value) for key, value in arguments if str(value) not in OWN_PRECISIONS}
     for name, parameters in spec.callbacks.items():
-        given[f"callback.{name}"] = ", ".join(f"{key}={value}" for key, value in parameters.items()) or "default"
-    return given or None
+        settings[f"callback.{name}"] = ", ".join(f"{key}={value}" for key, value in parameters.items()) or "default"
+    return settings or None
 
 
 def foreign_classes(targets: Mapping[str, str]) -> dict[str, str]:
@@ -122,6 +122,7 @@ def foreign_classes(targets: Mapping[str, str]) -> dict[str, str]:
 
 
 def own_sources(targets: Mapping[str, str]) -> dict[str, str]:
+    """Return hashes of the sources of a run's foreign classes, by choice; without those that cannot be read."""
     sources = {choice: source_sha256(target) for choice, target in foreign_classes(targets).items()}
     return {choice: sha256 for choice, sha256 in sources.items() if sha256 is not None}
 
@@ -137,27 +138,27 @@ def source_sha256(target: str) -> str | None:
     """
     module, _, name = target.rpartition(".")
     try:
-        text = inspect.getsource(getattr(importlib.import_module(module), name))
-        tree = _tree(ast.parse(textwrap.dedent(text)))
+        source = inspect.getsource(getattr(importlib.import_module(module), name))
+        meaning = _meaning(ast.parse(textwrap.dedent(source)))
     except (ImportError, AttributeError, OSError, TypeError, ValueError, SyntaxError):
         return None
-    return hashlib.sha256(repr(tree).encode()).hexdigest()
+    return hashlib.sha256(repr(meaning).encode()).hexdigest()
 
 
-def _tree(node: object) -> object:
+def _meaning(node: object) -> object:
     """Reduce a syntax tree to its meaning, in a form that all versions of Python share.
 
-    >>> _tree(ast.parse("x = 1  # one")) == _tree(ast.parse("x=1"))
+    >>> _meaning(ast.parse("x = 1  # one")) == _meaning(ast.parse("x=1"))
     True
     """
     if isinstance(node, list):
-        return [_tree(item) for item in node]
+        return [_meaning(item) for item in node]
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = dict(ast.iter_fields(node))
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node) is not None:
-        fields["body"] = node.body[1:]
-    parts = [(name, _tree(value)) for name, value in sorted(fields.items()) if value not in (None, [])]
+        fields["body"] = node.body[1:]  # without the docstring
+    parts = [(name, _meaning(value)) for name, value in sorted(fields.items()) if value not in (None, [])]
     return type(node).__name__, parts
 
 
@@ -189,8 +190,8 @@ def git_state(folder: Path) -> tuple[str | None, bool | None]:
     if not (folder.parent / "pyproject.toml").is_file() or not (folder.parent / ".git").exists():
         return None, None
     commit = _git(folder.parent, "rev-parse", "HEAD")
-    words = ("status", "--porcelain", "--untracked-files=normal", "--", "sgbench", "conf", "pyproject.toml")
-    changes = _git(folder.parent, *words)
+    query = ("status", "--porcelain", "--untracked-files=normal", "--", "sgbench", "conf", "pyproject.toml")
+    changes = _git(folder.parent, *query)
     return commit or None, None if changes is None else not changes
 
 
@@ -203,6 +204,7 @@ def _git(folder: Path, *words: str) -> str | None:
 
 
 def processor() -> str:
+    """Return the model name of this machine's processor, or "unknown"."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -214,6 +216,7 @@ def processor() -> str:
 
 
 def _printable(text: str) -> str:
+    """Reduce a text to one line of at most 200 printable characters."""
     return "".join(character for character in " ".join(text.split()) if character.isprintable())[:200]
 
 
@@ -224,6 +227,7 @@ FAILURES = (OSError, subprocess.SubprocessError)
 
 
 def ask(folder: Path, *words: str, timeout_s: float = 20.0) -> bytes:
+    """Return the output of a git command in a folder; raises one of `FAILURES`."""
     return subprocess.run(  # noqa: S603 - no shell, and words as above
         ["git", *QUIET, "-C", str(folder), *words],  # noqa: S607 - the user's own git
         env=_environment(),
@@ -234,6 +238,7 @@ def ask(folder: Path, *words: str, timeout_s: float = 20.0) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    """Return the environment for git: without a user's GIT_ variables, and without programs of the present folder."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     path = [folder for folder in os.get_exec_path() if Path(folder).is_absolute()]
-    return {**kept, "PATH": os.pathsep.join(path), "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    return {**variables, "PATH": os.pathsep.join(path), "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}

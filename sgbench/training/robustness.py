@@ -16,6 +16,7 @@ from sgbench.errors import InputError, require_count
 from sgbench.networks.base import Network
 from sgbench.plots.style import BLUE, SOFT
 from sgbench.records.content import Scores
+from sgbench.training.build import on_device
 from sgbench.training.evaluation import Evaluation
 from sgbench.training.stored_run import StoredRun, load_selected
 from sgbench.training.train_step import Epochs, TrainLoop
@@ -25,14 +26,14 @@ log = logging.getLogger("sgbench")
 
 
 def measure_robustness(
-    run: StoredRun, what: Sequence[str], *, levels: Sequence[float] | None, draws: int, batches: int | None
+    run: StoredRun, disturbances: Sequence[str], *, levels: Sequence[float] | None, draws: int, batches: int | None
 ) -> list[RobustnessCurve]:
     """Measure how the validation score of a finished run falls with each disturbance, severity by severity.
 
-    `what`: names of disturbances. `levels`: severities of one disturbance; None takes the default ones of each.
+    `disturbances`: their names. `levels`: severities of one disturbance; None takes the default ones of each.
     `draws`: number of draws of each random disturbance. `batches`: most batches of the split; None takes all.
     """
-    names = checked_names(what)
+    names = checked_names(disturbances)
     if batches is not None:
         require_count("--batches", batches)
     load_selected(run)
@@ -40,9 +41,8 @@ def measure_robustness(
     torch.set_num_threads(run.spec.trainer.threads)
 
     def validation() -> Iterable[Batch]:
-        selected = itertools.islice(run.parts.data.evaluation("validation"), batches)
-        device = run.parts.device
-        return (Batch(batch.x.to(device), *(part.to(device) for part in batch[1:])) for batch in selected)
+        first_batches = itertools.islice(run.parts.data.evaluation("validation"), batches)
+        return (on_device(batch, run.parts.device) for batch in first_batches)
 
     disturbed = Disturbed(
         run.parts.network,
@@ -76,17 +76,19 @@ def make_scorer(run: StoredRun) -> Score:
 
 
 def _compare_with_record(run: StoredRun, curves: Sequence[RobustnessCurve]) -> None:
+    """Warn if the undisturbed score, with which each curve begins, is not that of the run's record."""
     scores = None if run.record is None else run.record.validation
-    known = [curve for curve in curves if curve.points]
-    if scores is None or not known:
+    curve = next((curve for curve in curves if curve.points), None)
+    if scores is None or curve is None:
         return
-    expected = scores.loss if known[0].measure == "loss" else scores.accuracy
-    if known[0].points[0].mean != expected:
+    expected = scores.loss if curve.measure == "loss" else scores.accuracy
+    undisturbed = curve.points[0].mean
+    if undisturbed != expected:
         log.warning(
             "%s: undisturbed %s is %.6g, the record says %.6g; another machine or version rounds otherwise",
             run.name,
-            known[0].measure,
-            known[0].points[0].mean,
+            curve.measure,
+            undisturbed,
             expected or 0.0,
         )
 

@@ -29,8 +29,8 @@ log = logging.getLogger("sgbench")
 class RunDiagnoses:
     """Diagnoses copies of a run's network on validation data, without effect on the run.
 
-    `spec`: of the run; `trainer.diagnose` names the panels (none: no diagnosis), `trainer.diagnose_every` after how
-    many epochs they are made. `parts`: objects of the run.
+    `spec`: specification of the run. Its `trainer.diagnose` names the panels (none: no diagnosis), and its
+    `trainer.diagnose_every` the number of epochs between two diagnoses. `parts`: objects of the run.
     """
 
     def __init__(self, spec: RunSpec, parts: Parts) -> None:
@@ -95,9 +95,9 @@ def learning_of(
     these, or the counts lack connections.
     """
     protocol = method.protocol
-    cut = method.parameters["network"].get("recurrence_gradient") == "cut"
+    is_cut = method.parameters["network"].get("recurrence_gradient") == "cut"
     try:
-        demand = rule.demand(network, sizes_of(counts, steps=network.trained_steps(protocol.steps), cut=cut))
+        demand = rule.demand(network, sizes_of(counts, steps=network.trained_steps(protocol.steps), cut=is_cut))
     except InputError:
         return None
     if demand is None:
@@ -136,7 +136,7 @@ class RunAgreement:
             gradients = rule_gradients(network, self.parts.rule, batches, objective)
             references = bptt_gradients(network, batches, objective)
         for layer, reference in references.items():
-            if reference.numel():
+            if reference.numel():  # a layer may have no weights
                 values, _ = compare(gradients[layer], reference)
                 self.found.append(
                     EpochAgreement(

@@ -36,6 +36,7 @@ def folder_of(spec: RunSpec) -> Path:
 
 
 def stored_record(spec: RunSpec) -> RunRecord | None:
+    """Read the record of a run, finished or failed; None if there is none, or it cannot be read."""
     path = folder_of(spec) / RECORD
     if not path.exists():
         return None
@@ -45,13 +46,17 @@ def stored_record(spec: RunSpec) -> RunRecord | None:
 
 
 def finished_record(spec: RunSpec) -> RunRecord | None:
+    """Read the record of a finished run; None if there is none, or the run is to be made anew by `force`.
+
+    An InputError if the run's own classes, or what it gives Lightning's Trainer, are others than those of the record.
+    """
     record = None if spec.force else stored_record(spec)
     if record is None or record.status != "finished":
         return None
     _require_own_sources(record, spec)
-    now, before = driven_by(spec), record.provenance.trainer
-    if now != before:
-        words = " ".join(f"{key}={value}" for key, value in (before or {}).items()) or "no arguments of a Trainer"
+    recorded = record.provenance.trainer
+    if driven_by(spec) != recorded:
+        words = " ".join(f"{key}={value}" for key, value in (recorded or {}).items()) or "no arguments of a Trainer"
         raise InputError(
             f"{folder_of(spec)}: this run was made with {words}; make it anew with force=true, or keep both by "
             f"another paths.runs_dir"
@@ -61,31 +66,31 @@ def finished_record(spec: RunSpec) -> RunRecord | None:
 
 def _require_own_sources(record: RunRecord, spec: RunSpec) -> None:
     """Raise an InputError if the source of a user's own class has changed since a record was made."""
-    stated = record.provenance.own_sources  # hashes by choice, e.g. "surrogate"
-    if not stated:
+    recorded = record.provenance.own_sources  # hashes by choice, e.g. "surrogate"
+    if not recorded:
         return
-    for choice, now in own_sources(spec.targets).items():
-        before = stated.get(choice, now)
-        if now != before:
+    for choice, present_hash in own_sources(spec.targets).items():
+        recorded_hash = recorded.get(choice, present_hash)
+        if present_hash != recorded_hash:
             chosen = f"{choice}={spec.method.choices.get(choice, '')}"
             raise InputError(
-                f"{folder_of(spec)}: {chosen} has changed since this run was made (source {now[:8]}, was "
-                f"{before[:8]}); make it anew with force=true, or give the entry another name"
+                f"{folder_of(spec)}: {chosen} has changed since this run was made (source {present_hash[:8]}, was "
+                f"{recorded_hash[:8]}); make it anew with force=true, or give the entry another name"
             )
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run's folder against other writers during the body.
+    """Keep other processes from writing to a run's folder during the body.
 
-    A lock is used, and an exclusive file besides on file systems whose locks exclude nobody.
+    A file lock does this; on file systems whose locks exclude nobody, an exclusive file is held besides.
     """
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as held_locks:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            held.enter_context(FileLock(folder / LOCK, timeout=0))
+            held_locks.enter_context(FileLock(folder / LOCK, timeout=0))
             if not _excludes_others(folder / LOCK):
-                held.enter_context(heartbeat_lock(folder))
+                held_locks.enter_context(heartbeat_lock(folder))
         except Timeout:
             raise RunBusyError(f"{folder}: another process is writing this run; wait for it or stop it") from None
         except OSError as error:
@@ -208,6 +213,7 @@ def heartbeat_lock(folder: Path) -> Iterator[None]:
 
 
 def _create(path: Path, mine: LockOwner) -> bool:
+    """Write this process's claim to a new file; return False if there is a file already."""
     try:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
@@ -242,7 +248,7 @@ def _take_over(path: Path, mine: LockOwner) -> bool:
 def _is_abandoned(path: Path, claim: LockOwner | None, mine: LockOwner) -> bool:
     """Return whether the process of a claim is gone, judged by its job, process id, or last sign of life."""
     if claim is not None and claim.host == mine.host and claim.pid == mine.pid:
-        return False
+        return False  # another thread of this process holds it
     if claim is not None and claim.job == mine.job != "-":
         return True  # this job, before the cluster restarted it
     if claim is not None and claim.host == mine.host and not _is_alive(claim.pid):
@@ -252,7 +258,7 @@ def _is_abandoned(path: Path, claim: LockOwner | None, mine: LockOwner) -> bool:
 
 def _is_alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
+        os.kill(pid, 0)  # signal 0 only asks whether the process exists
     except ProcessLookupError:
         return False
     except PermissionError:
@@ -262,14 +268,14 @@ def _is_alive(pid: int) -> bool:
 
 def _age_s(path: Path, mine: LockOwner) -> float:
     """Return the seconds since the last sign of life, by the file system's clock alone."""
-    now = path.with_name(f"{OWNER_FILE}-now-{mine.token}")
+    touched = path.with_name(f"{OWNER_FILE}-now-{mine.token}")
     try:
-        now.touch()
-        return now.stat().st_mtime - path.stat().st_mtime
+        touched.touch()  # its time is the present one on the machine of the file system, whose clock may differ
+        return touched.stat().st_mtime - path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
     finally:
-        now.unlink(missing_ok=True)
+        touched.unlink(missing_ok=True)
 
 
 def _beat(path: Path, over: threading.Event) -> None:

@@ -38,11 +38,11 @@ def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequen
         RunBusyError: another process is writing this run.
         StorageError: the run's folder cannot be written.
     """
-    typed = Overrides.of(overrides)
-    sweep = typed.settings.get("sweep", "null")
-    if sweep != "null" and len(sweep_points(typed, config_dirs)) > 1:
+    parsed = Overrides.of(overrides)
+    sweep = parsed.settings.get("sweep", "null")
+    if sweep != "null" and len(sweep_points(parsed, config_dirs)) > 1:  # a sweep of one point is one run
         raise InputError(f"run('sweep={sweep}'): run makes one run; use sgbench.sweep({sweep!r}) for all of them")
-    return run_spec(calibrate(compose(typed, config_dirs=config_dirs, allow_targets=allow_targets)))
+    return run_spec(calibrate(compose(parsed, config_dirs=config_dirs, allow_targets=allow_targets)))
 
 
 def run_spec(spec: RunSpec, parts: Parts | None = None) -> RunRecord:
@@ -50,35 +50,36 @@ def run_spec(spec: RunSpec, parts: Parts | None = None) -> RunRecord:
 
     `parts`: objects built from this spec and not used yet; None builds them here. Errors are those of `run`.
     """
-    spec = _as_driven(spec)
-    done = finished_record(spec)
-    if done is not None:
-        return done
+    spec = _spec_for_driver(spec)
+    finished = finished_record(spec)
+    if finished is not None:
+        return finished
     folder = folder_of(spec)
     with locked(folder):
-        done = finished_record(spec)  # another process may have finished it in the meantime
-        if done is not None:
-            return done
-        fresh = _new_run(spec, parts, folder)
+        finished = finished_record(spec)  # another process may have finished it in the meantime
+        if finished is not None:
+            return finished
+        attempt = _new_attempt(spec, parts, folder)
         set_aside_unreadable(folder / RECORD)
         if spec.force:
             forget_checkpoints(folder)
-        return fresh.store(fresh.record())
+        return attempt.store(attempt.record())
 
 
-def _as_driven(spec: RunSpec) -> RunSpec:
+def _spec_for_driver(spec: RunSpec) -> RunSpec:
+    """Return the spec as its driver, sgbench's loop or Lightning's Trainer, can run it; else raise an InputError."""
     if spec.trainer.driver == "sgbench":
         for name in spec.callbacks:
             raise InputError(f"callback={name}: Lightning calls it; add trainer=lightning")
         return spec
-    from sgbench.training.lightning import torch_spec
+    from sgbench.training.lightning import torch_spec  # only here: importing Lightning takes seconds
 
     return torch_spec(spec)
 
 
-def _new_run(spec: RunSpec, parts: Parts | None, folder: Path) -> SingleRun:
+def _new_attempt(spec: RunSpec, parts: Parts | None, folder: Path) -> SingleRun:
     if spec.trainer.driver == "sgbench":
         return SingleRun(spec, build(spec) if parts is None else parts, folder)
     from sgbench.training.lightning import LightningRun
 
-    return LightningRun(spec, build(spec), folder)
+    return LightningRun(spec, build(spec), folder)  # not of `parts`: Lightning may have asked for another engine

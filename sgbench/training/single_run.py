@@ -37,6 +37,7 @@ class SingleRun(BaseRun):
         self.was_continued = False
 
     def record(self) -> RunRecord:
+        """Make the run, and return its record: of a failed run after an error other than the user's or the disk's."""
         try:
             torch.set_num_threads(self.spec.trainer.threads)
             memory.keep_freed_memory()
@@ -57,16 +58,16 @@ class SingleRun(BaseRun):
             self.profile.attach(self.parts, self.training, self.loggers)
         self.load()
         self.fit()
-        fit_j = self.laps.total_j
+        fit_j = self.laps.total_j  # energy of the fit by each meter [J]
         weights_sha256 = self.save_best_weights()
         validation = self._score_selected("validation")
-        self.laps.lap()
+        self.laps.lap()  # so that the next one measures the test alone
         if self.spec.opens_test:
             began_s = time.perf_counter()
             with self.parts.data.last_step():
                 self._score_selected("test")
             self.test_s = time.perf_counter() - began_s
-        if not self._does_more:  # else the meters measure more, or less, than one whole fit
+        if not self.has_extra_work:
             self.host_energy = [
                 HostEnergy(meter=meter.name, fit_j=fit, test_j=test)
                 for meter, fit, test in zip(self.laps.meters, fit_j, self.laps.lap(), strict=True)
@@ -74,7 +75,8 @@ class SingleRun(BaseRun):
         return self.make_finished_record(validation, weights_sha256)
 
     @property
-    def _does_more(self) -> bool:
+    def has_extra_work(self) -> bool:
+        """Return whether this attempt does more, or less, than one plain fit, whose energy alone is recorded."""
         settings = self.spec.trainer
         return bool(
             self.was_continued
@@ -123,6 +125,7 @@ class SingleRun(BaseRun):
                 bar.update()
 
     def _epoch(self) -> None:
+        """Train and validate one epoch, log its numbers, and end it."""
         training, began_s = self.training, time.perf_counter()
         training.begin_epoch(len(training.curve))
         send_epoch(training, self.parts.optimizer)
@@ -135,34 +138,29 @@ class SingleRun(BaseRun):
         check_optimizer(self.parts.optimizer)
         training.end_epoch()
         training.fit_s += time.perf_counter() - began_s
-        step = len(training.curve) * self.parts.data.batches_per_epoch - 1
+        step = len(training.curve) * self.parts.data.batches_per_epoch - 1  # the epoch's last, counted over epochs
         numbers = training.epoch_numbers() | {"epoch": float(training.epoch)}
         for logger in self.loggers:
             logger.log_metrics(numbers, step)
             logger.save()
         self.end_epoch(len(training.curve), step, ended=training.ended)
 
-    def end_epoch(self, done: int, step: int, *, ended: bool) -> None:
+    def end_epoch(self, epochs_done: int, step: int, *, ended: bool) -> None:
         """Watch the test split, write a checkpoint where one is due, show histograms and read the meters."""
         if self.spec.watches_test:
             with self.parts.data.watched(self.training.epoch):
                 self.training.watch(self._batches(self.parts.data.evaluation("test")))
-        if checkpoint_is_due(done, self.spec.trainer.checkpoint_every, ended=ended):
+        if checkpoint_is_due(epochs_done, self.spec.trainer.checkpoint_every, ended=ended):
             with contextlib.nullcontext() if self.profile is None else self.profile.part("checkpoint"):
                 self.save()
         self.show_histograms(step)
         self.laps.lap()
 
     def save(self) -> None:
-        """Write a checkpoint of a whole epoch; a crash at any moment leaves the old or the new file whole."""
-        self.save_checkpoint(
-            CHECKPOINT,
-            {
-                "sgbench": self.training.state_dict(),
-                "network": self.parts.network.state_dict(),
-                "optimizer": self.parts.optimizer.state_dict(),
-            },
-        )
+        """Write a checkpoint of a whole epoch."""
+        network, optimizer = self.parts.network.state_dict(), self.parts.optimizer.state_dict()
+        content = {"sgbench": self.training.state_dict(), "network": network, "optimizer": optimizer}
+        self.save_checkpoint(CHECKPOINT, content)
 
     def _score_selected(self, split: Split) -> Scores:
         self.training.begin_scoring(split, selected=True)
@@ -174,16 +172,17 @@ class SingleRun(BaseRun):
         return self._batches(self.parts.data.evaluation(split))
 
     def _batches(self, batches: Batches) -> Iterable[Batch]:
-        ahead, device = self.ahead(batches), self.parts.device
-        return ahead if device.type == "cpu" else (on_device(batch, device) for batch in ahead)
+        """Return the batches of a pass on the run's device."""
+        encoded, device = self.ahead(batches), self.parts.device
+        return encoded if device.type == "cpu" else (on_device(batch, device) for batch in encoded)
 
     def ahead(self, batches: Batches) -> Iterable[Batch]:
-        """Return batches that a worker encodes ahead of their use, if the run asks for it."""
+        """Return the batches of a pass, encoded by a worker ahead of their use if the run asks for that."""
         return encoded_ahead(batches, self.spec.trainer.batches_ahead, self.parts.device)
 
 
 def checkpoint_is_due(epochs: int, every: int, *, ended: bool) -> bool:
-    """Return whether a checkpoint follows an epoch, of which so many are done; the last one always has one.
+    """Return whether to write a checkpoint when so many epochs are done: after each `every` of them, and at the end.
 
     >>> [epoch for epoch in range(1, 8) if checkpoint_is_due(epoch, 3, ended=epoch == 7)]
     [3, 6, 7]
@@ -210,7 +209,7 @@ def encoded_ahead(batches: Batches, count: int, device: torch.device) -> Iterabl
         prefetch_factor=count or None,
         multiprocessing_context="fork" if count else None,  # the samples are shared, not sent
         pin_memory=pinned,
-        generator=torch.Generator(),  # of the worker's seed; the process's own stays where it is
+        generator=torch.Generator(),  # draws the worker's seed, so that torch's global generator does not advance
     )
 
 

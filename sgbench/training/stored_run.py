@@ -104,6 +104,7 @@ def rebuild_run(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> StoredRun:
+    """Build a run again from its record; `overrides`: of its execution, see `stored_run`."""
     method = record.method
     overrides_of_record = [f"protocol={method.protocol.name}", f"seed={record.seed}", "trainer.device=cpu"]
     spec = compose(
@@ -111,11 +112,13 @@ def rebuild_run(
         config_dirs=config_dirs,
         allow_targets=allow_targets,
     )
+    # The record's method counts; the composed one only adds parameters that entries have got since.
     spec = spec.model_copy(update={"method": with_new_parameters(method, spec.method)})
     return StoredRun(str(folder), spec, build(spec), folder, record, measures(config_dirs)(spec.method))
 
 
 def load_selected(run: StoredRun) -> Network:
+    """Load the stored weights of a finished run into its network, checked by the record's hash; return the network."""
     record = run.record
     if record is None or record.status != "finished":
         state = "has not been run" if record is None else "has failed"
@@ -139,6 +142,7 @@ def load_selected(run: StoredRun) -> Network:
 
 
 def prepare_pass(run: StoredRun, part: Part, epoch: int) -> None:
+    """Set a run's threads, and the network's mode, steepness and noise, for a pass over a split in an epoch."""
     torch.set_num_threads(run.spec.trainer.threads)
     Epochs(run.parts.steepness, run.spec.method.protocol.epochs, run.spec.seed).begin(run.parts.network, part, epoch)
 
@@ -185,7 +189,7 @@ def _replay_samples(run: StoredRun, count: int) -> tuple[ShownSample, ...]:
     shown = []
     for sample in range(min(count, len(batch.lengths))):
         end = int(batch.lengths[sample])
-        spikes = {
+        spikes = {  # by layer, [steps, neurons]; so are potentials
             name: spikes[:end, sample].detach().flatten(1).numpy()
             for name, spikes in zip(firing, trajectory.spikes, strict=True)
         }
@@ -204,8 +208,8 @@ def _select_neurons(potentials: Any, spikes: Any) -> Any:
     """Select from potentials [T, N] the neurons with most spikes [T, N]; the first ones if `spikes` is None."""
     if spikes is None:
         return potentials[:, :SHOWN_NEURONS]
-    most = np.argsort(-spikes.sum(0), kind="stable")[:SHOWN_NEURONS]
-    return potentials[:, most]
+    most_active = np.argsort(-spikes.sum(0), kind="stable")[:SHOWN_NEURONS]
+    return potentials[:, most_active]
 
 
 def plot(what: Drawn | RunRecord | str | Path, path: str | Path | None = None, *, samples: int = 1) -> Any:

@@ -122,7 +122,10 @@ class TrainLoop:
     def train_batch(
         self, batch: Batch, optimizer: SteppingOptimizer, *, due: bool = True, twice: bool = False
     ) -> Tensor:
-        """Train on one batch, with an optimiser step each time the rule yields a gradient; return the batch's loss."""
+        """Train on one batch, with an optimiser step each time the rule yields a gradient; return the batch's loss.
+
+        `due`: whether to step, if batches are accumulated. `twice`: whether the optimiser asks for a second gradient.
+        """
         try:
             return self._train_batch(batch, optimizer, due=due, twice=twice)
         except NonFiniteError:
@@ -139,28 +142,24 @@ class TrainLoop:
             if self.norms is not None:
                 self.norms.add([weight.grad for weight in self.network.parameters()])
             if self.accumulation is not None:
-                norm = self._accumulate(self.accumulation, len(batch.target), due=due)
-            if norm is not None:
+                norm = self.accumulation.add(len(batch.target), due=due)
+                if norm is not None:
+                    self._check_norm(norm)
+            if norm is not None:  # a step is due
                 self._step(batch, optimizer, norm, twice=twice)
             optimizer.zero_grad()
             total += progress.loss
         return total
 
     def _gradients_of(self, batch: Batch) -> Iterator[Progress]:
+        """Yield each time the rule has set the gradients of a batch, averaged over processes if several share it."""
         together = self.together
         if together is None:
             yield from self.rule.gradients(self.network, batch, self.objective)
             return
-        mine = together.share(batch)
-        for progress in self.rule.gradients(self.network, mine, self.objective):
-            yield together.averaged(self.network, progress, len(mine.target))
-
-    def _accumulate(self, accumulation: Accumulation, samples: int, *, due: bool) -> Tensor | None:
-        """Add the gradients of a batch to the accumulated ones; return their norm if a step is due, else None."""
-        norm = accumulation.add(samples, due=due)
-        if norm is not None:
-            self._check_norm(norm)
-        return norm
+        share = together.share(batch)
+        for progress in self.rule.gradients(self.network, share, self.objective):
+            yield together.averaged(self.network, progress, len(share.target))
 
     def _step(self, batch: Batch, optimizer: SteppingOptimizer, norm: Tensor, *, twice: bool) -> None:
         """Clip the gradients, whose norm is given, and step; with `twice` only the second gradient is clipped."""
@@ -189,6 +188,7 @@ class TrainLoop:
                 buffer.copy_(before)
 
     def check(self, progress: Progress) -> Tensor:
+        """Check that potentials, loss and gradients are finite, at once or deferred; return the gradients' L2 norm."""
         message = "loss: not finite although every membrane potential is"
         if self.deferred is not None:
             self.deferred.add([*must_be_finite(self.network, progress.trajectory), (message, progress.loss)])
@@ -209,6 +209,7 @@ class TrainLoop:
             raise NonFiniteError(next(bad, f"network{BAD_GRADIENT}"))
 
     def _gradients(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each weight's gradient, with the message for one that is not finite before it."""
         for layer in [*self.network.hidden_layers, self.network.readout]:
             for name, parameter in layer.named_parameters():
                 if parameter.grad is not None:
@@ -295,12 +296,13 @@ class DeferredChecks:
 
     @torch.no_grad()
     def add(self, pairs: Iterable[tuple[str, Tensor]]) -> None:
-        messages, values = zip(*pairs, strict=True)
-        found = torch.stack([(each * 0).sum() for each in values])  # 0, or NaN if a number is not finite
-        bad = found.isnan().any()
+        """Check tensors, each with the message for a number in it that is not finite."""
+        messages, tensors = zip(*pairs, strict=True)
+        marks = torch.stack([(tensor * 0).sum() for tensor in tensors])  # 0, or NaN if a number is not finite
+        bad = marks.isnan().any()
         if self.bad is not None:  # only the first failed check counts
-            found, bad = found.masked_fill(self.bad, 0), bad | self.bad
-        self.first[messages] = self.first[messages] + found if messages in self.first else found
+            marks, bad = marks.masked_fill(self.bad, 0), bad | self.bad
+        self.first[messages] = self.first[messages] + marks if messages in self.first else marks
         self.bad = bad
         self.checks += 1
         if self.checks >= MOST_DEFERRED:
@@ -370,14 +372,15 @@ def potentials(network: Network, batch: Batch) -> dict[str, Tensor]:
 def log_histograms(
     loggers: Sequence[RunLogger], network: Network, norms: GradientNorms, batch: Batch, step: int
 ) -> None:
-    rows = {f"potential/{name}": values for name, values in potentials(network, batch).items()}
-    rows |= {f"gradient/{name}": values for name, values in norms.last.items()}
+    """Log histograms of each layer's potentials on a batch, and of its gradients in the last training step."""
+    values_by_key = {f"potential/{name}": values for name, values in potentials(network, batch).items()}
+    values_by_key |= {f"gradient/{name}": values for name, values in norms.last.items()}
     for logger in loggers:
         if hasattr(logger.experiment, "add_histogram"):  # TensorBoard's
-            for key, values in rows.items():
+            for key, values in values_by_key.items():
                 logger.experiment.add_histogram(key, values.cpu(), step, bins="auto")
         else:
-            logger.log_metrics({key: _wandb_histogram(values) for key, values in rows.items()}, step=step)
+            logger.log_metrics({key: _wandb_histogram(values) for key, values in values_by_key.items()}, step=step)
 
 
 def _wandb_histogram(values: Tensor) -> Any:
