@@ -82,13 +82,10 @@ class SweepTable(Drawn, ShownTable):
         ]
         rows = []
         for row in self.results.rows:
-            scores = [
-                number
-                for scores in (row.validation, row.test)
-                for number in (
-                    (None,) * 4 if scores is None else (scores.mean, scores.half_width, scores.low, scores.high)
-                )
-            ]
+            scores: list[float | None] = []
+            for summary in (row.validation, row.test):
+                parts = ("mean", "half_width", "low", "high")
+                scores += [None if summary is None else getattr(summary, part) for part in parts]
             counts = [len(row.done), len(row.failed), len(row.at_chance), len(row.missing)]
             rows.append([*(row.settings[key] for key in keys), *scores, *counts, row.method_id])
         return data_frame([*keys, *names], rows)
@@ -148,10 +145,9 @@ def sweep(
         largest=None,
         headline=partial(headline, names=name_methods(planned)),
     )
-    prefix = "sweep="
-    names = [text.removeprefix(prefix) for text in arguments if text.startswith(prefix)]
-    name = title or (names[0] if names else "sweep")
-    grid = grid_of(name, arguments, config_dirs=folders, allow_targets=allow_targets)
+    shipped_names = [text.removeprefix("sweep=") for text in arguments if text.startswith("sweep=")]
+    title = title or next(iter(shipped_names), "sweep")
+    grid = grid_of(title, arguments, config_dirs=folders, allow_targets=allow_targets)
     return SweepTable(read_results(grid, config_dirs=folders))
 
 
@@ -194,18 +190,19 @@ def failed_map(results: Results) -> SweepPicture:
     for row in results.rows:
         ended = len(row.done) + len(row.failed)
         share = 100 * len(row.failed) / ended if ended else 0.0
-        shown = Estimate(share, share, share) if ended else None
-        rows.append(replace(_row(row), mean=shown))
+        estimate = Estimate(share, share, share) if ended else None  # a share without an interval
+        rows.append(replace(_row(row), mean=estimate))
     return replace(picture_of(results), rows=tuple(rows), what=FAILED)
 
 
 def _numeric_axis(axes: tuple[SweptAxis, ...], keys: tuple[str, ...]) -> SweptAxis | None:
+    """Return the first axis of numbers whose key is among `keys`; None if no such key is swept."""
     return next((axis for axis in axes if axis.key in keys and axis.numbers), None)
 
 
 def _row(row: SettingRow) -> SweepRow:
     """Convert a row of results to one of the picture, accuracies in percent."""
-    unit = 1.0 if row.measure.is_loss else 100.0
+    unit = 1.0 if row.measure.is_loss else 100.0  # factor from a stored score to a drawn one
     return SweepRow(
         settings=row.settings,
         surrogate=row.surrogate,

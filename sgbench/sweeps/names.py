@@ -29,10 +29,14 @@ def choices_first(keys: Sequence[str]) -> list[str]:
 
 def name_methods(planned: RunPlan) -> dict[str, str]:
     """Map the id of each method to the settings that are swept, seeds aside; empty if only surrogates are swept."""
-    settings = [point.settings for point in planned.points]
-    keys = choices_first(list(dict.fromkeys(key for setting in settings for key in setting if key != SEED_KEY)))
-    swept = [key for key in keys if len({setting.get(key) for setting in settings}) > 1]
+    settings_of_points = [point.settings for point in planned.points]
+    keys = dict.fromkeys(key for settings in settings_of_points for key in settings if key != SEED_KEY)
+    swept = [
+        key for key in choices_first(list(keys)) if len({settings.get(key) for settings in settings_of_points}) > 1
+    ]
     if set(swept) <= {SURROGATE_KEY}:
         return {}
-    names = (", ".join(f"{key}={setting[key]}" for key in swept if key in setting) for setting in settings)
-    return dict(zip((method_id(spec.method) for spec in planned.specs), names, strict=True))
+    names = {}
+    for spec, settings in zip(planned.specs, settings_of_points, strict=True):
+        names[method_id(spec.method)] = ", ".join(f"{key}={settings[key]}" for key in swept if key in settings)
+    return names

@@ -51,28 +51,28 @@ def _note_on_widths(widths: Mapping[str, float | None]) -> Iterator[str]:
     known = {name: width for name, width in widths.items() if width}
     if not known:
         return
-    narrow, wide = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
-    ratio = known[wide] / known[narrow]
-    if ratio >= WIDTH_RATIO:
+    narrowest, widest = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    least, most = known[narrowest], known[widest]
+    if most / least >= WIDTH_RATIO:
         yield (
-            f"note: widths at half maximum differ {ratio:.0f}-fold, from {narrow} ({known[narrow]:.2g} thresholds) "
-            f"to {wide} ({known[wide]:.2g}), so this compares widths as much as shapes; width_fwhm=1 gives all "
-            f"the same"
+            f"note: widths at half maximum differ {most / least:.0f}-fold, from {narrowest} ({least:.2g} thresholds) "
+            f"to {widest} ({most:.2g}), so this compares widths as much as shapes; width_fwhm=1 gives all the same"
         )
 
 
 def _note_on_idle_settings(planned: RunPlan, overrides: Overrides) -> Iterator[str]:
-    plain = next((spec for spec in planned.specs if spec.method.is_baseline), None)
+    """Name the overrides of spiking neurons in a plan that has a network without any."""
+    baseline = next((spec for spec in planned.specs if spec.method.is_baseline), None)
     idle = [text for text in overrides.texts if text.partition("=")[0].partition(".")[0] in ABOUT_SPIKES]
-    if plain is not None and idle:
-        yield f"note: {', '.join(idle)}: no effect with network={plain.method.label}, which has no spiking neurons"
+    if baseline is not None and idle:
+        yield f"note: {', '.join(idle)}: no effect with network={baseline.method.label}, which has no spiking neurons"
 
 
 def notes_on_rank(planned: RunPlan) -> Iterator[str]:
     """Yield for each protocol why runs of a plan would have no rank on its board, and overrides that give one."""
-    given = next((words for spec in planned.specs if (words := driven_by(spec))), {})
-    if given:
-        yield f"note: {', '.join(given)}: no part of a method, so no board ranks such runs"
+    trainer_words = next((words for spec in planned.specs if (words := driven_by(spec))), {})
+    if trainer_words:
+        yield f"note: {', '.join(trainer_words)}: no part of a method, so no board ranks such runs"
     by_protocol: dict[str, list[RunSpec]] = {}
     for spec in planned.specs:
         by_protocol.setdefault(spec.method.protocol.name, []).append(spec)
@@ -85,27 +85,28 @@ def notes_on_rank(planned: RunPlan) -> Iterator[str]:
     for name, reference in references_of.items():
         specs = by_protocol[name]
         dataset = reference.method.choices["dataset"]
-        foreign = sorted({spec.method.choices["dataset"] for spec in specs} - {dataset})
-        yield from (_note_on_data_set(unranked_set, name, planned) for unranked_set in foreign)
+        other_sets = sorted({spec.method.choices["dataset"] for spec in specs} - {dataset})
+        yield from (_note_on_data_set(other_set, name, planned) for other_set in other_sets)
         native = [spec for spec in specs if spec.method.choices["dataset"] == dataset]
         yield from _note_on_settings(native, reference)
         prefix = "" if len(seeds) == 1 else f"in a sweep of its own: {_override_for(name, planned)} "
         yield from _note_on_seeds(native, reference.protocol, prefix)
 
 
-def _note_on_data_set(dataset: str, name: str, planned: RunPlan) -> str:
+def _note_on_data_set(dataset: str, protocol: str, planned: RunPlan) -> str:
+    """Say that a data set is not ranked under the protocol of another one, and name a protocol of its own."""
     entries = catalogue.entries("protocol", planned.config_dirs)
     own_protocols = [
-        other
-        for other, entry in entries.items()
+        name
+        for name, entry in entries.items()
         if (entry.parameters.get("fixed") or {}).get("dataset") == dataset
         and entry.parameters.get("superseded_by") is None
     ]
     stem = dataset.rpartition("/")[2].lower()
-    own_protocols.sort(key=lambda other: not other.startswith(f"{stem}_v"))
+    own_protocols.sort(key=lambda name: not name.startswith(f"{stem}_v"))  # those named after the data set first
     ranked = _override_for(own_protocols[0], planned) if own_protocols else f"protocol.name={stem}_v1"
     return (
-        f"note: dataset={dataset} runs, and is recorded, under {name}, the protocol of another data set, "
+        f"note: dataset={dataset} runs, and is recorded, under {protocol}, the protocol of another data set, "
         f"and is not ranked there; name one of its own: {ranked}"
     )
 
@@ -116,36 +117,39 @@ def _override_for(protocol: str, planned: RunPlan) -> str:
 
 
 def _note_on_settings(specs: Sequence[RunSpec], reference: ProtocolReference) -> Iterator[str]:
+    """Say in which settings methods deviate from their protocol, so that its board does not rank them."""
     methods = {method_id(spec.method): spec.method for spec in specs}
-    found = dict.fromkeys(line for method in methods.values() for line in setting_deviations(method, reference))
-    if not found:
+    deviations = list(
+        dict.fromkeys(deviation for method in methods.values() for deviation in setting_deviations(method, reference))
+    )
+    if not deviations:
         return
-    lines = list(found)
-    more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
-    overrides = dict.fromkeys(line.override for line in lines[:SHOWN] if line.override is not None)
+    shown = deviations[:SHOWN]
+    more = f"; and {len(deviations) - SHOWN} more" if len(deviations) > SHOWN else ""
+    overrides = dict.fromkeys(deviation.override for deviation in shown if deviation.override is not None)
     remedy = f"; ranked with {' '.join(overrides)}" if overrides else ""
     yield (
-        f"note: {'; '.join(line.text for line in lines[:SHOWN])}{more}: not ranked on {reference.protocol.name}, "
+        f"note: {'; '.join(deviation.text for deviation in shown)}{more}: not ranked on {reference.protocol.name}, "
         f"which is fine for trying things out{remedy}"
     )
 
 
 def _note_on_seeds(specs: Sequence[RunSpec], protocol: Protocol, prefix: str) -> Iterator[str]:
+    """Say which seeds the protocol's board does not rank, and write, after `prefix`, as many that it ranks."""
     unranked_seeds = [spec.seed for spec in specs if spec.seed not in protocol.seeds]
     if not unranked_seeds:
         return
-    which = f"seed{'s' if len(set(unranked_seeds)) > 1 else ''} {ranges(unranked_seeds)}"
+    seeds_text = f"seed{'s' if len(set(unranked_seeds)) > 1 else ''} {ranges(unranked_seeds)}"
     part = "" if len(unranked_seeds) == len(specs) else f"{len(unranked_seeds)} of "
-    whose = f"{part}its {len(specs)} runs have" if len(specs) > 1 else "this run has"
-    ends = "no rank"
+    runs_text = f"{part}its {len(specs)} runs have" if len(specs) > 1 else "this run has"
+    lack = "no rank"
     if all(map(protocol.is_tuning_seed, unranked_seeds)):
-        ends = "neither test score nor rank, since settings are chosen with such seeds"
-    *partial_sets, all_seeds = protocol.complete_seeds
-    row = (
-        f"{', '.join(f'the first {len(seeds)}' for seeds in partial_sets)} or all" if partial_sets else "all"
-    )  # sets of seeds that make a row of the board
-    wanted = f"{prefix}{seed_override(all_seeds[: len(set(unranked_seeds))])}"
+        lack = "neither test score nor rank, since settings are chosen with such seeds"
+    *partial_sets, all_seeds = protocol.complete_seeds  # sets of seeds that make a row of the board
+    counts = [f"the first {len(seeds)}" for seeds in partial_sets]
+    row_seeds = f"{', '.join(counts)} or all" if counts else "all"
+    ranked_seeds = seed_override(all_seeds[: len(set(unranked_seeds))])
     yield (
-        f"note: {protocol.name} ranks seeds {ranges(protocol.seeds)}; {whose} {which}: {ends}; "
-        f"write {wanted} (a row has {row} {len(all_seeds)})"
+        f"note: {protocol.name} ranks seeds {ranges(protocol.seeds)}; {runs_text} {seeds_text}: {lack}; "
+        f"write {prefix}{ranked_seeds} (a row has {row_seeds} {len(all_seeds)})"
     )

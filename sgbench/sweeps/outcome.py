@@ -37,12 +37,13 @@ def result_line(record: RunRecord) -> str:
     return _line(record, NAMELESS, [f"test {_score(record.test)}{hard}"])
 
 
-def _line(record: RunRecord, names: Mapping[str, str], more: Sequence[str]) -> str:
+def _line(record: RunRecord, names: Mapping[str, str], test_scores: Sequence[str]) -> str:
+    """Write a run's method, seed, and its failure, or its validation score and then `test_scores`."""
     method_name = names.get(record.method_id, record.method.label)
     name = f"{record.protocol} {method_name} {record.method_id} seed {record.seed}"
     if record.validation is None:
         return f"{name}: failed: {record.failure.message if record.failure else 'unknown'}"
-    scores = ", ".join([f"validation {_score(record.validation)}", *more])
+    scores = ", ".join([f"validation {_score(record.validation)}", *test_scores])
     return f"{name}: {scores} ({record.timing.total_s:.1f} s)"
 
 
@@ -96,6 +97,7 @@ def chance_warning(runs: Sequence[Guessing], *, count: int) -> str | None:
 
 
 def point_label(spec: RunSpec, names: Mapping[str, str] = NAMELESS) -> str:
+    """Write a run's protocol, method and seed; `names` is as in `headline`."""
     method = spec.method
     method_name = names.get(method_id(method), method.label) if names else method.label
     return f"{method.protocol.name} {method_name} seed {spec.seed}"

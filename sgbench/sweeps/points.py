@@ -82,8 +82,8 @@ def grid_of(
     """Compose the combinations of any swept Hydra overrides as a grid named `title`; see `read_grid`."""
     from sgbench.composition.plan import plan
 
-    typed = Overrides.of(overrides)
-    combinations = _combinations(typed, config_dirs)
+    parsed = Overrides.of(overrides)
+    combinations = _combinations(parsed, config_dirs)
     keys = list(dict.fromkeys(key for settings, _ in combinations for key in settings))
     values_by_key = {
         key: tuple(dict.fromkeys(settings.get(key, NOT_SET) for settings, _ in combinations)) for key in keys
@@ -92,7 +92,7 @@ def grid_of(
     axis_keys = [axis.key for axis in axes]
     # A method does not depend on the seed, so each combination is planned with one seed.
     one_seed = [f"{SEED}={seeds[0]}" for _, seeds in combinations[:1] if seeds]
-    planned = plan(typed.plus(one_seed), multirun=True, config_dirs=config_dirs, allow_targets=allow_targets)
+    planned = plan(parsed.plus(one_seed), multirun=True, config_dirs=config_dirs, allow_targets=allow_targets)
     if any(is_auto(spec.method.parameters["surrogate"]) for spec in planned.specs):
         from sgbench.training.calibration import calibrate_plan  # imports torch, which is slow
 
@@ -105,6 +105,7 @@ def grid_of(
 
 
 def count_runs(entry: catalogue.Entry) -> int:
+    """Return the number of runs of a shipped sweep: combinations of its swept values, for each of its listed points."""
     from sgbench.composition.points import count_points
 
     node: Any = entry.parameters.get("hydra") or {}
@@ -124,7 +125,9 @@ def _combinations(overrides: Overrides, config_dirs: Sequence[Path]) -> list[tup
     for point in sweep_points(overrides, config_dirs):
         settings = point.settings
         seed = settings.pop(SEED, None)
-        seeds_of.setdefault(tuple(settings.items()), []).extend([] if seed is None else [seed])
+        seeds = seeds_of.setdefault(tuple(settings.items()), [])
+        if seed is not None:
+            seeds.append(seed)
     return [(dict(pairs), seeds) for pairs, seeds in seeds_of.items()]
 
 

@@ -60,9 +60,9 @@ class Results:
     def seeds(self) -> tuple[int, ...]:
         return tuple(sorted({seed for row in self.rows for seed in (*row.done, *row.failed, *row.missing)}))
 
-    def count(self, what: str) -> int:
-        """Count the runs of all rows that are `what`: "done", "failed", "missing", "running" or "at_chance"."""
-        return sum(len(getattr(row, what)) for row in self.rows)
+    def count(self, state: str) -> int:
+        """Count the runs of all rows in a state: "done", "failed", "missing", "running" or "at_chance"."""
+        return sum(len(getattr(row, state)) for row in self.rows)
 
 
 def read_results(grid: SweepGrid, *, root: Path | None = None, config_dirs: Sequence[Path] = ()) -> Results:
@@ -70,12 +70,12 @@ def read_results(grid: SweepGrid, *, root: Path | None = None, config_dirs: Sequ
     unreadable: list[str] = []
     measure_of = measures(config_dirs)
     rows = [_row(point, root, measure_of(point.spec.method), unreadable) for point in grid.points]
-    first = grid.points[0].spec
-    names = dict.fromkeys(point.spec.method.protocol.name for point in grid.points)
+    first_spec = grid.points[0].spec
+    protocols = dict.fromkeys(point.spec.method.protocol.name for point in grid.points)
     return Results(
         name=grid.name,
-        protocol=", ".join(names),
-        root=root or Path(first.paths.runs_dir),
+        protocol=", ".join(protocols),
+        root=root or Path(first_spec.paths.runs_dir),
         axes=grid.axes,
         rows=tuple(rows),
         unreadable=tuple(unreadable),
@@ -83,6 +83,7 @@ def read_results(grid: SweepGrid, *, root: Path | None = None, config_dirs: Sequ
 
 
 def _row(point: SweepPoint, root: Path | None, measure: Measure, unreadable: list[str]) -> SettingRow:
+    """Summarise the records of one combination; append a line to `unreadable` for each that cannot be read."""
     spec = point.spec
     records_of: dict[int, RunRecord] = {}
     for seed in point.seeds:
@@ -94,7 +95,7 @@ def _row(point: SweepPoint, root: Path | None, measure: Measure, unreadable: lis
         if record is not None:
             records_of[seed] = record
     records = list(records_of.values())
-    selected = [measure.of(record.validation) for record in records]
+    validated = [measure.of(record.validation) for record in records]
     is_tuning_seed = spec.method.protocol.is_tuning_seed  # these never have a test score
     tested = [measure.of(record.test) for record in records if record.test or not is_tuning_seed(record.seed)]
     return SettingRow(
@@ -102,9 +103,9 @@ def _row(point: SweepPoint, root: Path | None, measure: Measure, unreadable: lis
         surrogate=spec.method.label,
         protocol=spec.method.protocol.name,
         method_id=method_id(spec.method),
-        validation=measure.summarise(selected) if selected else None,
+        validation=measure.summarise(validated) if validated else None,
         test=measure.summarise(tested) if tested else None,
-        by_seed=dict(zip(records_of, selected, strict=True)),
+        by_seed=dict(zip(records_of, validated, strict=True)),
         done=tuple(seed for seed, record in records_of.items() if record.status == "finished"),
         failed=tuple(seed for seed, record in records_of.items() if record.status == "failed"),
         at_chance=tuple(seed for seed, record in records_of.items() if measure.is_at_chance(record.validation)),
@@ -125,6 +126,7 @@ def _is_running(root: Path | None, point: SweepPoint, seed: int) -> bool:
 
 
 def _mean_spikes(records: Sequence[RunRecord]) -> float | None:
+    """Return the spikes of all layers per inference, as a mean over runs; None if a layer's are not counted."""
     means = []
     for counts in (record.counts for record in records if record.counts is not None):
         sent = [layer.spikes_sent.total for layer in counts.layers]
@@ -135,6 +137,7 @@ def _mean_spikes(records: Sequence[RunRecord]) -> float | None:
 
 
 def _read_record(root: Path, point: SweepPoint, seed: int) -> RunRecord | None:
+    """Read the record of a combination's run with a seed; None if there is none, an InputError for another run's."""
     method = point.spec.method
     path = run_dir(root, method.protocol.name, method_id(method), seed) / RECORD
     if not path.exists():
@@ -164,11 +167,13 @@ def best_rows(results: Results) -> list[SettingRow]:
 
 
 def _keys_to_compare(axes: Sequence[str]) -> list[str]:
-    """Return the keys among `axes` whose values make the groups in each of which the best row is taken."""
+    """Return the keys of axes by which rows are grouped to take the best of each group; none make one group of all."""
     choices = [key for key in axes if is_choice(key)]
     if TASK_KEY in choices:
         return [TASK_KEY]
     if len(choices) < len(axes):
         return choices
+    if len(choices) == 1:
+        return []  # each row would be the best of a group of its own
     # If only entries are swept: surrogates, which this package compares, or else the first key.
-    return ([SURROGATE_KEY] if SURROGATE_KEY in choices else choices[:1]) if len(choices) > 1 else []
+    return [SURROGATE_KEY] if SURROGATE_KEY in choices else choices[:1]

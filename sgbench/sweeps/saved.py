@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 def build_and_check(planned: RunPlan) -> tuple[Parts | None, dict[str, float | None]]:
     """Build every method once, without data; check that folders can be written and that an online W&B answers.
 
-    Returns the network and other objects of a single run, which it can use; None for a sweep. And each surrogate's full
-    width at half maximum [threshold units] in the first layer that has surrogates; None for one without one.
+    Returns the objects of a single run, which may use them (None for a sweep), and a map from each surrogate's name to
+    its full width at half maximum [threshold units] in the first layer that has surrogates (None without a width).
     """
     from sgbench.networks.base import surrogates
     from sgbench.training.build import build
 
     parts = None
     widths: dict[str, float | None] = {}
-    seen = set()  # seeds of one method need one check
+    built = set()  # ids of methods; seeds of one method need one check
     for spec in planned.specs:
-        name = method_id(spec.method)
-        if name not in seen:
+        identity = method_id(spec.method)
+        if identity not in built:
             parts = build(spec)
-            seen.add(name)
-            first = next(iter(surrogates(parts.network)), None)
-            widths.setdefault(spec.method.choices["surrogate"], first.fwhm if first else None)
+            built.add(identity)
+            surrogate = next(iter(surrogates(parts.network)), None)
+            widths.setdefault(spec.method.choices["surrogate"], surrogate.fwhm if surrogate else None)
     if any(spec.loggers.get("wandb", {}).get("mode") == "online" for spec in planned.specs):
         from sgbench.training.loggers import require_account, require_server
 
@@ -77,6 +77,7 @@ def remember(runs_dir: Path, group: str, sweep: Remembered) -> None:
 
 
 def recall(runs_dir: Path, group: str) -> Remembered:
+    """Read the overrides and options that a group was last run with; an InputError if there are none."""
     path = runs_dir / FOLDER / f"{group}.json"
     if not NAME.fullmatch(group) or not path.is_file():
         known = [path.stem for path in (runs_dir / FOLDER).glob("*.json")]
@@ -104,8 +105,8 @@ def optimism_lines(records: Iterable[RunRecord]) -> Iterator[str]:
     Only runs with `trainer.watch_test_score=true` have the first; other records are skipped.
     """
     watched = sorted((record for record in records if record.test_selected), key=lambda record: record.protocol)
-    for protocol, group in itertools.groupby(watched, key=lambda record: record.protocol):
-        pairs = [(record.test_selected, record.test) for record in group if record.test_selected and record.test]
+    for protocol, runs in itertools.groupby(watched, key=lambda record: record.protocol):  # sorted, as it needs
+        pairs = [(run.test_selected, run.test) for run in runs if run.test_selected and run.test]
         by_accuracy = [(best.by_accuracy, test) for best, test in pairs if best.by_accuracy]
         parts = [_describe_gain("accuracy", by_accuracy)] if by_accuracy else []
         parts.append(_describe_gain("loss", [(best.by_loss, test) for best, test in pairs]))

@@ -25,7 +25,7 @@ def as_tree(results: Results) -> dict[str, Any]:
         "protocol": results.protocol,
         "root": str(results.root),
         "axes": {axis.key: list(axis.values) for axis in results.axes},
-        "runs": {what: results.count(what) for what in ("done", "failed", "missing")},
+        "runs": {state: results.count(state) for state in ("done", "failed", "missing")},
         "unreadable": list(results.unreadable),
         "combinations": [
             {
@@ -47,15 +47,14 @@ def as_tree(results: Results) -> dict[str, Any]:
 def _summary_tree(summary: Summary | None) -> dict[str, float | None] | None:
     if summary is None:
         return None
-    ends = {"low": summary.low, "high": summary.high}
-    return {"mean": summary.mean, "half_width": summary.half_width, **ends, "n": summary.n}
+    return {name: getattr(summary, name) for name in ("mean", "half_width", "low", "high", "n")}
 
 
 def table_rows(results: Results) -> tuple[list[list[str]], int]:
     """Build the rows of cells, the header first; return them and the number of leading columns that hold text."""
     keys = choices_first([axis.key for axis in results.axes])
-    states = [what for what in STATES if what != "at_chance" or results.count(what)]
-    head = [*keys, "validation", "test", *(what.replace("_", " ") for what in states)]
+    states = [state for state in STATES if state != "at_chance" or results.count(state)]
+    head = [*keys, "validation", "test", *(state.replace("_", " ") for state in states)]
     return [head, *(_row_cells(row, keys, states) for row in results.rows)], len(keys)
 
 
@@ -64,8 +63,8 @@ def as_text(results: Results, again: str, width: int | None = None) -> str:
 
     `again`: the command that runs the missing runs.
     """
-    counts_by_state = {what: results.count(what) for what in ("done", "failed", "missing")}
-    counts = ", ".join(f"{count} {what}" for what, count in counts_by_state.items() if count or what == "done")
+    counts_by_state = {state: results.count(state) for state in ("done", "failed", "missing")}
+    counts = ", ".join(f"{count} {state}" for state, count in counts_by_state.items() if count or state == "done")
     rows, text_columns = table_rows(results)
     lines = [
         f"{results.name}: {sum(counts_by_state.values())} runs of {results.protocol} in {results.root}: {counts}",
@@ -82,10 +81,10 @@ def as_text(results: Results, again: str, width: int | None = None) -> str:
 
 def as_status(results: Results, again: str) -> str:
     """Write the progress of a sweep for people; `again` is the command that runs the missing runs."""
-    counts_by_state = {what: results.count(what) for what in ("done", "failed", "running", "missing")}
-    total = sum(count for what, count in counts_by_state.items() if what != "running")
+    counts_by_state = {state: results.count(state) for state in ("done", "failed", "running", "missing")}
+    total = sum(count for state, count in counts_by_state.items() if state != "running")
     counts_by_state["missing"] -= counts_by_state["running"]  # a run under way has no record
-    counts = ", ".join(f"{count} {what}" for what, count in counts_by_state.items() if count or what == "done")
+    counts = ", ".join(f"{count} {state}" for state, count in counts_by_state.items() if count or state == "done")
     lines = [f"{results.name}: {total} runs of {results.protocol} in {results.root}: {counts}"]
     lines += [f"best so far by validation: {_best_text(row)}" for row in best_rows(results)]
     if counts_by_state["missing"] and not counts_by_state["running"]:
@@ -100,6 +99,7 @@ def show_notes(results: Results) -> list[str]:
 
 
 def _at_chance(results: Results) -> list[Guessing]:
+    """List the finished runs that are no better than guessing, each with the command that diagnoses it."""
     return [
         Guessing(
             f"{_settings(row)} seed {seed}",
@@ -111,7 +111,7 @@ def _at_chance(results: Results) -> list[Guessing]:
 
 
 def _row_cells(row: SettingRow, keys: Sequence[str], states: Sequence[str]) -> list[str]:
-    counts = [str(len(seeds)) if seeds else "-" for seeds in (getattr(row, what) for what in states)]
+    counts = [str(len(seeds)) if seeds else "-" for seeds in (getattr(row, state) for state in states)]
     return [
         *(row.settings[key] for key in keys),
         _summary_text(row.validation, row),

@@ -143,14 +143,16 @@ def summarise_studies(outcomes: Sequence[Outcome]) -> SearchResult:
 
 
 def result_lines(result: SearchResult, task: Task) -> list[str]:
+    """Write the result of a search: a table with the best setting of each study, and the median over studies."""
     from sgbench.tuning.space import setting_overrides
 
     rows = [["study", "best validation", "seeds", "settings", "best setting"]]
-    for search in result.studies:
-        setting = "-" if search.best is None else " ".join(setting_overrides(search.best.asked.setting))
-        score = _score_text(search.best and search.best.score, task)
-        seeds = NONE if search.best is None else str(len(search.best.specs))
-        rows.append([str(search.study), score, seeds, str(search.tried), setting])
+    for study in result.studies:
+        setting, score, seeds = "-", None, NONE
+        if study.best is not None:
+            setting, score = " ".join(setting_overrides(study.best.asked.setting)), study.best.score
+            seeds = str(len(study.best.specs))
+        rows.append([str(study.study), _score_text(score, task), seeds, str(study.tried), setting])
     monitor = task.base.method.protocol.monitor.replace("_", " ")
     first_seeds, all_seeds = ranges(task.first_seeds), ranges(task.protocol.trial_seeds)
     seeds = first_seeds if first_seeds == all_seeds else f"{first_seeds}, of the best of each study {all_seeds}"
@@ -193,6 +195,7 @@ class Promise:
 
 
 def read_promise(tuned: Sequence[RunSpec], reported: Sequence[RunSpec], measure: Measure) -> Promise:
+    """Read what one setting has reached, from its runs with tuning seeds and those with reporting seeds."""
     never = {} if measure.is_loss else {spec.seed: never_predicted(spec) for spec in reported}
     return Promise(
         promised=_scores(tuned, measure),
@@ -223,36 +226,38 @@ def promise_lines(promise: Promise) -> Iterator[str]:
     measure = promise.measure
     if promise.promised and promise.kept:
         unit = "" if measure.is_loss else ", %"
-        first, later = (
+        tuned, reported = (
             measure.summary(measure.summarise([*scores.values()])) for scores in (promise.promised, promise.kept)
         )
         yield (
-            f"validation {measure.kind}{unit}: {first} with the tuning seeds {ranges(promise.promised)}, "
-            f"{later} with those that report"
+            f"validation {measure.kind}{unit}: {tuned} with the tuning seeds {ranges(promise.promised)}, "
+            f"{reported} with those that report"
         )
         yield from _note_on_shortfall(promise)
     yield from _note_on_classes(promise)
 
 
 def _note_on_shortfall(promise: Promise) -> Iterator[str]:
+    """Warn if reporting seeds score worse than tuning seeds, by more than chance explains."""
     measure = promise.measure
     difference = compare(measure.signed(promise.promised), measure.signed(promise.kept))
-    ends = measure.ends(difference)
-    if ends is None or ends[0] <= 0:
+    interval = measure.ends(difference)
+    if interval is None or interval[0] <= 0:
         return
+    low, high = map(measure.text, interval)
     yield (
         f"warning: reporting seeds fall short of tuning seeds by {measure.text(difference.difference)} "
-        f"{measure.unit} (95 % interval {measure.text(ends[0])} to {measure.text(ends[1])}): of many settings, "
+        f"{measure.unit} (95 % interval {low} to {high}): of many settings, "
         f"{len(promise.promised)} seeds chose a lucky one; a protocol with more tuning seeds chooses better"
     )
 
 
 def _note_on_classes(promise: Promise) -> Iterator[str]:
+    """Warn of classes that runs with reporting seeds never predict; only the first of such runs are named."""
     if not promise.never:
         return
-    named = [
-        f"seed {seed}: {', '.join(map(str, classes))}" for seed, classes in list(promise.never.items())[:MOST_SHOWN]
-    ]
+    first_runs = list(promise.never.items())[:MOST_SHOWN]
+    named = [f"seed {seed}: {', '.join(map(str, classes))}" for seed, classes in first_runs]
     more = ", ..." if len(promise.never) > MOST_SHOWN else ""
     remedy = "see: sgbench diagnose RUN"
     if promise.loss in LOSSES_WITHOUT_GRADIENT_AT_REST:

@@ -66,13 +66,14 @@ class Task:
         """Compose one run for each seed with a setting, which maps keys of searched numbers to values."""
         added = [*setting_overrides(setting), *TUNING_OVERRIDES, f"seed={seeds[0]}"]
         try:
-            first = self.composer.spec(self.request.overrides.plus(added))
+            first_spec = self.composer.spec(self.request.overrides.plus(added))
         except InputError as error:
             raise InputError(f"setting {' '.join(setting_overrides(setting))}: {error}") from error
-        return tuple(first.model_copy(update={"seed": seed}) for seed in seeds)
+        return tuple(first_spec.model_copy(update={"seed": seed}) for seed in seeds)
 
 
 def make_task(request: Request) -> Task:
+    """Check that a request fits its protocol's search space, seeds and budget, and that the method could be ranked."""
     _check_overrides(request.overrides)
     for name, number in (("--studies", request.studies), ("--trials", request.trials)):
         if number < 1:
@@ -91,10 +92,10 @@ def make_task(request: Request) -> Task:
             f"--seeds {request.seeds}: {name} has settings chosen with {len(protocol.trial_seeds)} seeds, "
             f"{ranges(protocol.trial_seeds)}; ask for 1 to all of them"
         )
-    settings, most = request.studies * request.trials, protocol.tuning_trials or 0
-    if settings > most:
+    settings, allowed = request.studies * request.trials, protocol.tuning_trials or 0
+    if settings > allowed:
         raise InputError(
-            f"--studies {request.studies} --trials {request.trials}: {settings} settings, {name} allows {most}"
+            f"--studies {request.studies} --trials {request.trials}: {settings} settings, {name} allows {allowed}"
         )
     middle = setting_overrides({key: interval.at(0.5) for key, interval in space.items()})
     base = composer.spec(request.overrides.plus([*middle, f"seed={protocol.trial_seeds[0]}"]))
@@ -105,6 +106,7 @@ def make_task(request: Request) -> Task:
 
 
 def _check_overrides(overrides: Overrides) -> None:
+    """Raise an InputError for an override that sweeps, sets a seed, or configures Hydra."""
     for override in overrides.parsed:
         line = override.input_line or ""
         if override.is_sweep_override():

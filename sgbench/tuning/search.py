@@ -36,19 +36,19 @@ def pruning_thresholds(records: Sequence[RunRecord], *, monitor: str, epochs: in
     The threshold is the median over finished runs of their best validation score up to that epoch, as in Optuna's
     median pruner.
     """
-    none = (-math.inf,) * epochs
     curves = [_best_so_far(record, monitor) for record in records]
     if len(curves) < FEWEST_RUNS:
-        return none
-    first = epochs // WARM_UP_SHARE
+        return (-math.inf,) * epochs
+    warm_up = epochs // WARM_UP_SHARE
     medians = [
-        statistics.median(curve[min(epoch, len(curve) - 1)] for curve in curves)
-        for epoch in range(first, epochs - 1)  # after the last epoch nothing is saved
+        statistics.median(curve[min(epoch, len(curve) - 1)] for curve in curves)  # a run may have ended early
+        for epoch in range(warm_up, epochs - 1)  # after the last epoch nothing is saved
     ]
-    return (*none[:first], *medians, -math.inf)
+    return (*[-math.inf] * warm_up, *medians, -math.inf)
 
 
 def _best_so_far(record: RunRecord, monitor: str) -> list[float]:
+    """Return for each epoch the best validation score up to it, larger is better."""
     if monitor == "validation_accuracy" and record.classes is not None:
         scores = [line.validation_accuracy or 0.0 for line in record.curve]
     else:
@@ -108,6 +108,7 @@ class Search:
         return [self._read_all_seeds(outcome.asked) for outcome in outcomes]
 
     def _confirm(self, study: Sequence[Asked]) -> None:
+        """Run the best setting of a study with all tuning seeds, until the setting that is then best has run so."""
         while True:
             best = select_best([self._read_all_seeds(asked) for asked in study])
             specs = () if best is None else self._specs(best.asked)
@@ -122,15 +123,17 @@ class Search:
         return self.task.specs(dict(asked.setting), self.task.protocol.trial_seeds)
 
     def _read_all_seeds(self, asked: Asked) -> Outcome:
-        first = len(self.task.first_seeds)
-        specs = self._specs(asked)
-        return read_outcome(asked, [*specs[:first], *(spec for spec in specs[first:] if not _is_open(spec))])
+        """Read a setting's results with the first tuning seeds, and with those further ones that have results."""
+        first_seeds = self.task.first_seeds
+        specs = [spec for spec in self._specs(asked) if spec.seed in first_seeds or not _is_open(spec)]
+        return read_outcome(asked, specs)
 
     def _is_abandoned(self, outcome: Outcome) -> bool:
         return outcome.state == "open" and outcome.asked.method_id not in self.begun and not _is_running(outcome)
 
     @contextlib.contextmanager
     def _journal(self) -> Iterator[Journal]:
+        """Hold the journal against other workers during the body; yields its content, empty for a new search."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self.path.with_suffix(".lock")):
@@ -141,9 +144,9 @@ class Search:
                     base_id=self.task.base_id,
                     asked=(),
                 )
+        except StorageError:  # an OSError too, of the body
+            raise
         except OSError as error:
-            if isinstance(error, StorageError):
-                raise
             raise StorageError(
                 f"{self.path.parent} cannot be written: {error.strerror or error}; choose another folder with "
                 f"paths.runs_dir=DIR"
@@ -178,12 +181,14 @@ class Search:
         return chosen
 
     def _ask_next(self, study: int, known: Sequence[Outcome]) -> Outcome:
+        """Choose one more setting of a study by the results of its others; read its results if it has some."""
         setting = self.strategy.ask(study, [outcome.tried for outcome in known])
         specs = self.task.specs(setting, self.task.first_seeds)
         asked = Asked(study=study, number=len(known), method_id=method_id(specs[0].method), setting=setting)
         return read_outcome(asked, specs)
 
     def _check_budget(self, outcomes: Sequence[Outcome]) -> None:
+        """Raise an InputError if these settings, with those that other searches tried, exceed the protocol's budget."""
         protocol = self.task.protocol
         ours = {outcome.asked.method_id for outcome in outcomes}
         others = read_tried_methods(self.task) - ours
@@ -212,6 +217,7 @@ class Search:
             self.runner(specs, thresholds)
 
     def _thresholds(self, study: int, known: Sequence[Outcome]) -> PruningThresholds:
+        """Return the pruning thresholds that the finished settings of a study give."""
         earlier = [outcome for outcome in known if outcome.asked.study == study and outcome.state == "finished"]
         results = [stored_record(spec) for outcome in earlier for spec in outcome.specs]
         protocol = self.task.base.method.protocol
@@ -235,6 +241,7 @@ def wait_for(specs: Sequence[RunSpec], pause: Callable[[float], None] = time.sle
 
 
 def _is_open(spec: RunSpec) -> bool:
+    """Return whether a run has no result yet: neither a record nor a note that it was stopped early."""
     return stored_record(spec) is None and stored_pruned(spec) is None
 
 
@@ -247,9 +254,9 @@ def read_tried_methods(task: Task) -> set[str]:
     wanted, tried = without_searched(identity(task.base.method)), set()
     for folder in task.folder.glob("[0-9a-f]*"):
         for seed in task.protocol.trial_seeds:
-            with contextlib.suppress(InputError):
+            with contextlib.suppress(InputError):  # this seed has no readable record: try the next one
                 record = read_model(folder / str(seed) / RECORD, RunRecord)
                 if without_searched(identity(record.method)) == wanted:
                     tried.add(record.method_id)
-                break
+                break  # all seeds in the folder are of one method
     return tried

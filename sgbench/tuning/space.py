@@ -64,11 +64,13 @@ NOT_A_PARAMETER = object()
 
 
 def _value(method: Method, key: str) -> object:
+    """Return the value of a method's parameter, e.g. "optimizer.lr"; `NOT_A_PARAMETER` if it has none of that key."""
     group, _, name = key.partition(".")
     return method.parameters.get(group, {}).get(name, NOT_A_PARAMETER)
 
 
 def _interval(key: str, allowed: SearchRange, method: Method) -> Interval:
+    """Convert a protocol's range for a key from its unit, a number or (1 over) the threshold, to that of overrides."""
     factor = 1.0
     if allowed.unit != "number":
         threshold = _value(method, "neuron.threshold")

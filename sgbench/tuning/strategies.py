@@ -57,7 +57,8 @@ class Random:
         return setting_at(self.space, dict(zip(self.keys, self._point(study, len(tried)), strict=True)))
 
     def _point(self, study: int, number: int) -> list[float]:
-        return _generator(self.name, study).random((number + 1, len(self.keys)))[-1].tolist()
+        """Return point `number` of a study's sequence in the unit cube, a coordinate for each key."""
+        return _generator(self.name, study).random((number + 1, len(self.keys)))[number].tolist()
 
 
 class Sobol(Random):
@@ -72,7 +73,7 @@ class Sobol(Random):
         points = qmc.Sobol(len(self.keys), scramble=True, rng=_generator(self.name, study))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scipy warns if the number of points is no power of two
-            return points.random(number + 1)[-1].tolist()
+            return points.random(number + 1)[number].tolist()
 
 
 class Tpe:
@@ -113,21 +114,22 @@ class Tpe:
                 constant_liar=True,
             )
             optuna_study = optuna.create_study(direction="maximize", sampler=sampler)
-            for trial in tried:
-                optuna_study.add_trial(self._optuna_trial(trial))
+            for tried_setting in tried:
+                optuna_study.add_trial(self._optuna_trial(tried_setting))
         chosen = optuna_study.ask(self.distributions).params
         return {key: interval.rounded(chosen[key]) for key, interval in self.space.items()}
 
-    def _optuna_trial(self, trial: TriedSetting) -> Any:
-        states = self.optuna.trial.TrialState
-        state = {"finished": states.COMPLETE, "failed": states.FAIL, "open": states.RUNNING}
-        is_pruned = trial.state == "pruned"
+    def _optuna_trial(self, tried: TriedSetting) -> Any:
+        """Convert a setting and its result to a trial of Optuna, which takes a pruned one's score as intermediate."""
+        state = self.optuna.trial.TrialState
+        states = {"finished": state.COMPLETE, "failed": state.FAIL, "open": state.RUNNING, "pruned": state.PRUNED}
+        is_pruned = tried.state == "pruned"
         return self.optuna.trial.create_trial(
-            params=trial.setting,
+            params=tried.setting,
             distributions=self.distributions,
-            state=states.PRUNED if is_pruned else state[trial.state],
-            value=None if is_pruned else trial.score,
-            intermediate_values={0: trial.score or 0.0} if is_pruned else None,
+            state=states[tried.state],
+            value=None if is_pruned else tried.score,
+            intermediate_values={0: tried.score or 0.0} if is_pruned else None,
         )
 
 

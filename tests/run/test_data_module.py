@@ -12,7 +12,7 @@ from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.training.build import build
-from sgbench.training.data_module import DRAWN_FROM, _protocol_of, _words_of
+from sgbench.training.data_module import DRAWN_FROM, _protocol_of, _overrides_for
 from tests.messages import raises_naming
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -22,7 +22,7 @@ def test_the_batches_are_those_of_a_run() -> None:
     """Must match, to the bit: validation and test of a run with the same protocol; training the same samples."""
     module = sgbench.data("yin_yang", batch_size=50)
     module.setup()
-    run = build(compose([*_words_of(module.protocol, []), "protocol.batch_size=50"])).data
+    run = build(compose([*_overrides_for(module.protocol, []), "protocol.batch_size=50"])).data
     run.setup()
     for x_target, batch in zip(module.val_dataloader(), run.evaluation("validation"), strict=True):
         assert torch.equal(x_target[0], batch.x if isinstance(batch.x, torch.Tensor) else batch.x.dense())
@@ -52,7 +52,7 @@ def test_axes_and_lengths() -> None:
 def test_every_data_set_has_a_protocol() -> None:
     """Each data set of the catalogue finds one that fixes this data set."""
     for name in catalogue.paths("dataset"):
-        words = dict(word.split("=", 1) for word in _words_of(_protocol_of(name, []), []))
+        words = dict(word.split("=", 1) for word in _overrides_for(_protocol_of(name, []), []))
         assert words["dataset"] == name
         assert set(words) - {"protocol"} <= {key for key in words if key.partition(".")[0] in DRAWN_FROM}
 
