@@ -22,26 +22,9 @@ MOST_VALUES = 100_000
 """Largest number of values, keys among them, to which a file with aliases (`*name`) may unfold."""
 META_KEYS = ("_target_", "meta", "defaults")
 TARGET_GROUPS = (
-    "augmentation",
-    "callback",
-    "dataset",
-    "dropout",
-    "encoder",
-    "firing",
-    "init",
-    "logger",
-    "loss",
-    "network",
-    "neuron",
-    "normalisation",
-    "optimizer",
-    "regulariser",
-    "rule",
-    "schedule",
-    "steepness",
-    "surrogate",
-    "weights",
-)
+    "augmentation", "callback", "dataset", "dropout", "encoder", "firing", "init", "logger", "loss", "network",
+    "neuron", "normalisation", "optimizer", "regulariser", "rule", "schedule", "steepness", "surrogate", "weights",
+)  # fmt: skip
 """Groups whose entries are classes or functions; the others are data."""
 WITHOUT_ENTRY = ("sgbench.datasets.own.Own",)
 """Classes that only entries of a user's own name."""
@@ -90,6 +73,7 @@ def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the name of each entry below a group's folder, e.g. "snntorch/atan", and its file."""
     root = str(folder)  # strings, since making a `Path` for each file costs more than reading it
     for parent, _, names in os.walk(root):
         for file in (f"{parent}{os.sep}{name}" for name in names if name.endswith(".yaml")):
@@ -132,17 +116,17 @@ def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:
     known = paths(group, folders)
     if name in known:
         return read_entry(group, name, known[name])
-    all_entries = entries(group, folders)
-    aliased = [other for other, entry in all_entries.items() if name in (entry.meta.get("aliases") or [])]
+    for known_name, known_entry in entries(group, folders).items():
+        if name in (known_entry.meta.get("aliases") or []):
+            raise InputError(f"{group} '{name}' does not exist; sgbench calls it '{known_name}'")
     folder = name.rpartition("/")[0]
     same_folder = [other for other in known if other.rpartition("/")[0] == folder]  # not a hundred presets
-    hint = (
-        f"sgbench calls it '{aliased[0]}'" if aliased else suggest(name, same_folder or known, f"sgbench list {group}")
-    )
+    hint = suggest(name, same_folder or known, f"sgbench list {group}")
     raise InputError(f"{group} '{name}' does not exist; {hint}")
 
 
 def read_entry(group: str, name: str, path: Path) -> Entry:
+    """Read the entry in a file; an InputError if that is not YAML, or no mapping."""
     try:
         tree = pickle.loads(_parsed(path.read_text(encoding="utf-8")))  # noqa: S301 - written there
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
@@ -166,6 +150,7 @@ def read_entry(group: str, name: str, path: Path) -> Entry:
 
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> bytes:
+    """Parse YAML text, once; returns a pickle, from which each caller makes a tree of its own to change."""
     require_bounded(text)
     return pickle.dumps(yaml.load(text, Loader=SafeLoader) or {})  # noqa: S506 - it is safe
 
@@ -184,10 +169,11 @@ def require_bounded(text: str) -> None:
 
 
 def _unfolded(node: yaml.Node, counted: dict[yaml.Node, int]) -> int:
+    """Count the values to which a node unfolds; `counted` maps the nodes that were counted before to theirs."""
     if node not in counted:
-        counted[node] = MOST_VALUES + 1  # what holds itself has no end
-        parts = node.value if isinstance(node, yaml.CollectionNode) else ()
-        children = chain(*parts) if isinstance(node, yaml.MappingNode) else parts
+        counted[node] = MOST_VALUES + 1  # of a node that holds itself, which has no end
+        items = node.value if isinstance(node, yaml.CollectionNode) else ()
+        children = chain(*items) if isinstance(node, yaml.MappingNode) else items  # of a mapping: keys and values
         counted[node] = 1 + sum(_unfolded(child, counted) for child in children)
     return counted[node]
 
@@ -203,6 +189,7 @@ def require_bounded_files(folders: Iterable[Path]) -> None:
 
 
 def _require_bounded_file(path: Path) -> None:
+    """Raise an InputError for a file that `require_bounded` refuses, or that begins with a byte order mark."""
     try:
         text = path.read_text(encoding="utf-8")
         if text.startswith(BYTE_ORDER_MARK):

@@ -86,50 +86,48 @@ def cite_source(source: str) -> Citation:
     return Citation("misc", _key(name if url else source), _without_empty({"title": source, "url": url}))
 
 
-def _software(found: re.Match[str], note: str = "") -> Citation:
-    title, version = found["name"].partition(" (")[0], found["version"]
-    known_fields = libraries().get(_key(title), {})
-    year = next((year for start, year in known_fields.items() if start != "url" and version.startswith(start)), "")
-    fields = {
-        "title": title,
-        "year": str(year),
-        "version": version,
-        "url": str(known_fields.get("url", "")),
-        "note": note,
-    }
+def _software(matched: re.Match[str], note: str = "") -> Citation:
+    """Cite a version of software that `SOFTWARE` has matched; year and address are those of `libraries`."""
+    title, version = matched["name"].partition(" (")[0], matched["version"]
+    library = libraries().get(_key(title), {})
+    years = [year for start, year in library.items() if start != "url" and version.startswith(start)]
+    fields = {"title": title, "year": str(years[0]) if years else "", "version": version}
+    fields |= {"url": str(library.get("url", "")), "note": note}
     return Citation("software", _key(title), _without_empty(fields))
 
 
 @cache
 def libraries() -> dict[str, dict[str, str | int]]:
-    """Read `software.toml`; maps names in small letters and digits to an address, and to years by version."""
+    """Read `software.toml`; maps keys of libraries to {"url": address, "1.0": year of the versions that begin so}."""
     return tomllib.loads(SOFTWARES.read_text())
 
 
 def _one_of_a_library(citations: Sequence[Citation]) -> Citation:
+    """Merge the citations of several versions of a library into one, with the newest one's year."""
     newest = max(citations, key=lambda citation: (citation.fields.get("year", ""), citation.fields["version"]))
     versions = sorted({citation.fields["version"] for citation in citations})
-    whole = [one for one in versions if not any(other != one and other.startswith(f"{one}.") for other in versions)]
+    # "1.0" says no more than "1.0.2" does.
+    longest = [version for version in versions if not any(other.startswith(f"{version}.") for other in versions)]
     notes = dict.fromkeys(note for citation in citations if (note := citation.fields.get("note")))
-    fields = newest.fields | {"version": ", ".join(whole), "note": "; ".join(notes)}
+    fields = newest.fields | {"version": ", ".join(longest), "note": "; ".join(notes)}
     return replace(newest, fields=_without_empty(fields))
 
 
-def _paper(paper: re.Match[str]) -> Citation:
-    names = [name.strip() for name in re.split(r",| & ", paper["who"]) if name.strip()]
-    where, _, note = (paper["where"] or "").partition("; ")
+def _paper(matched: re.Match[str]) -> Citation:
+    """Cite a paper that `PAPER` has matched; fields that the source lacks are those of `works`."""
+    names = [name.strip() for name in re.split(r",| & ", matched["who"]) if name.strip()]
+    where, _, note = (matched["where"] or "").partition("; ")
     arxiv, doi = ARXIV.search(where), DOI.search(where)
-    known_fields = {
-        "authors": " and ".join([*names, *(["others"] if paper["and_others"] else [])]),
-        "year": paper["year"],
+    fields = {
+        "authors": " and ".join([*names, "others"] if matched["and_others"] else names),
+        "year": matched["year"],
         "journal": LOCATION.sub("", DOI.sub("", ARXIV.sub("", where)).strip(" ,")),
-        **({} if arxiv is None else {"arxiv": arxiv["id"]}),
-        **({} if doi is None else {"doi": doi["id"]}),
+        "arxiv": "" if arxiv is None else arxiv["id"],
+        "doi": "" if doi is None else doi["id"],
         "note": note,
     }
-    return _work(
-        f"{_key(names[0])}{paper['year']}", works().get(_work_name(paper[0]), {}) | _without_empty(known_fields)
-    )
+    known_work = works().get(_work_name(matched[0]), {})
+    return _work(f"{_key(names[0])}{matched['year']}", known_work | _without_empty(fields))
 
 
 def _work(key: str, known_fields: Mapping[str, str]) -> Citation:
@@ -155,13 +153,15 @@ def works() -> dict[str, dict[str, str]]:
 
 
 def _work_name(source: str) -> str:
-    found = PAPER.match(source)
-    return "" if found is None else _plain(f"{found['who']}{found['and_others'] or ''} {found['year']}")
+    """Return the name by which `works` knows a source, e.g. "Neftci et al. 2019"; empty if it is no paper."""
+    paper = PAPER.match(source)
+    return "" if paper is None else _plain(f"{paper['who']}{paper['and_others'] or ''} {paper['year']}")
 
 
 def cited_by(chosen: Entry) -> list[Citation]:
-    numbers = [citation for text in _texts(chosen.parameters) for citation in _cited_in(text)]
-    return [*map(cite_source, chosen.meta.get("sources") or ()), *numbers]
+    """Cite the sources of an entry, and those that its numbers name under a key `source`."""
+    of_numbers = [citation for text in _texts(chosen.parameters) for citation in _cited_in(text)]
+    return [*map(cite_source, chosen.meta.get("sources") or ()), *of_numbers]
 
 
 def _texts(node: Any) -> Iterator[str]:
@@ -175,6 +175,7 @@ def _texts(node: Any) -> Iterator[str]:
 
 
 def _cited_in(text: str) -> Iterator[Citation]:
+    """Cite the software with which a text begins, and each known work that it names."""
     software = SOFTWARE.match(text)
     if software is not None:
         yield _software(software)

@@ -24,6 +24,7 @@ EXACT = 2.0**53
 
 
 def _power(base: float, exponent: float) -> float:
+    """Return base ** exponent in floating point, quick for any exponent; an int if both are and the result is exact."""
     result = math.pow(base, exponent)
     are_whole = isinstance(base, int) and isinstance(exponent, int) and result.is_integer()
     return int(result) if are_whole and abs(result) < EXACT else result
@@ -181,10 +182,11 @@ def raw_config(overrides: Overrides, config_dirs: Iterable[Path] = ()) -> DictCo
 
 
 def _check_choices(overrides: Overrides, folders: Sequence[Path]) -> None:
+    """Raise an InputError for a chosen entry, or plugin of Hydra, that does not exist; swept choices are skipped."""
     known = [*catalogue.groups(), *(child.name for folder in folders for child in folder.iterdir())]
     for override in overrides.parsed:
         group = str(override.key_or_group).partition("@")[0]
-        name = override.value() if not override.is_sweep_override() else None
+        name = None if override.is_sweep_override() else override.value()
         if isinstance(name, str) and group.startswith("hydra/"):
             missing = missing_plugin(group, name)
             if missing is not None:
@@ -205,11 +207,11 @@ def _explain(error: Exception, overrides: Overrides, folders: Sequence[Path]) ->
     if match is None:
         return one_line(error)
     key = match.group(1)
-    others = Overrides(tuple(override for override in overrides.parsed if key not in (override.input_line or "")))
-    if others == overrides:
+    usable = Overrides(tuple(override for override in overrides.parsed if key not in (override.input_line or "")))
+    if usable == overrides:
         return one_line(error)
     try:
-        tree = merge(others, folders)  # whose keys are the known ones
+        tree = merge(usable, folders)  # whose keys are the known ones
     except Exception:  # see raw_config
         return one_line(error)
     parent, _, last = key.rpartition(".")
@@ -218,9 +220,10 @@ def _explain(error: Exception, overrides: Overrides, folders: Sequence[Path]) ->
         return f"key '{key}' is not known; '{parent}' holds no keys"
     if last in ELSEWHERE and (not parent or parent == "trainer"):
         return f"key '{key}' is not known; did you mean {ELSEWHERE[last]}?"
-    names = [str(name) for name in node if name not in ("hydra", *catalogue.META_KEYS)]
-    names += [] if parent else ["experiment"]
-    inside = [f"{name}.{last}" for name in names if OmegaConf.select(tree, f"{name}.{last}") is not None]
-    if not parent and inside:
-        return f"key '{key}' is not known; did you mean {' or '.join(inside)}?"
-    return f"key '{key}' is not known; {suggest(last, names)}"
+    siblings = [str(name) for name in node if name not in ("hydra", *catalogue.META_KEYS)]
+    if not parent:
+        siblings.append("experiment")
+        nested = [f"{name}.{last}" for name in siblings if OmegaConf.select(tree, f"{name}.{last}") is not None]
+        if nested:
+            return f"key '{key}' is not known; did you mean {' or '.join(nested)}?"
+    return f"key '{key}' is not known; {suggest(last, siblings)}"

@@ -99,6 +99,7 @@ def in_time(name: str, config_dirs: Iterable[Path] = ()) -> bool:
 
 
 def _in_time(entry: Entry) -> bool:
+    """Return whether an entry's `meta`, or a parameter `form` of the user's own data, declares series in time."""
     return entry.meta.get("form", entry.parameters.get("form")) in ("traces", "spikes")
 
 

@@ -25,6 +25,7 @@ def as_dict(entry: catalogue.Entry) -> dict[str, Any]:
 
 
 def list_row(name: str, entry: catalogue.Entry) -> tuple[str, ...]:
+    """Return the cells of an entry in a list: its name and line; of a preset also the call of its library."""
     if not selection.is_preset(entry):
         return name, entry.line
     marks = [f"[{mark}]" for key, mark in (("bug", "known bug"), ("legacy", "legacy")) if entry.meta.get(key)]
@@ -38,8 +39,8 @@ def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
     rows = [("class", entry.target)] if entry.target else []
     is_preset = selection.is_preset(entry)
     rows += _preset_rows(entry) if is_preset else []
-    elsewhere = ("line", "sources", *(PRESET_KEYS if is_preset else ()))
-    rows += [(key, _value_text(value)) for key, value in entry.meta.items() if key not in elsewhere and value != []]
+    shown_apart = ("line", "sources", *(PRESET_KEYS if is_preset else ()))
+    rows += [(key, _value_text(value)) for key, value in entry.meta.items() if key not in shown_apart and value != []]
     rows += [("library", name) for name in _presets_of(entry, config_dirs)]
     rows += [("source", str(source)) for source in entry.meta.get("sources") or []]
     lines.append(columns([(str(key), str(value)) for key, value in rows]))
@@ -50,8 +51,9 @@ def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
 
 
 def parameter_rows(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> list[tuple[str, str]]:
-    numbers = _resolved_defaults(entry, config_dirs)
-    return [(key, _value_text(numbers.get(key, value))) for key, value in {**entry.own, **entry.parameters}.items()]
+    """List (name, default) of each parameter; a default that refers to others is resolved where that is possible."""
+    resolved = _resolved_defaults(entry, config_dirs)
+    return [(key, _value_text(resolved.get(key, value))) for key, value in {**entry.own, **entry.parameters}.items()]
 
 
 def _resolved_defaults(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> dict[str, Any]:
@@ -99,6 +101,7 @@ def _one_line(text: Any) -> str:
 
 
 def _presets_of(entry: catalogue.Entry, config_dirs: Sequence[Path]) -> list[str]:
+    """List the presets of libraries that have the formula of a canonical entry; none for a preset."""
     if selection.is_preset(entry):
         return []
     return [

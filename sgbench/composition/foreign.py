@@ -46,9 +46,8 @@ def check_foreign(config: DictConfig, overrides: Overrides, merge: Merge) -> Non
     if not any(str(source.provider).startswith("hydra.searchpath") for source in sources):
         return
     ours = _merge_without_foreign(config, overrides, merge)
-    for key in _differences(
-        _plain_values(config.hydra, CHECKED_OTHERWISE), _plain_values(ours.hydra, CHECKED_OTHERWISE), "hydra"
-    ):
+    their_hydra, our_hydra = (_plain_values(tree.hydra, without=CHECKED_OTHERWISE) for tree in (config, ours))
+    for key in _differences(their_hydra, our_hydra, "hydra"):
         if key not in WRITTEN_BY_HYDRA:
             raise InputError(f"{key}: {TYPE_IT}")
     for key in _differences(_plain_values(config.get("paths")), _plain_values(ours.get("paths")), "paths"):
@@ -61,17 +60,24 @@ def check_foreign(config: DictConfig, overrides: Overrides, merge: Merge) -> Non
 
 
 def _merge_without_foreign(config: DictConfig, overrides: Overrides, merge: Merge) -> DictConfig:
+    """Merge what sgbench's files and typed overrides alone give for `hydra` and `paths`.
+
+    Launcher and sweeper are those of `config`, also where a file of others has chosen an installed one. Those of the
+    user's own, and callbacks, are left out, since `check_hydra_node` checks them.
+    """
     kinds = _kinds_of_plugins(config)
-    own = {("hydra", kind) for kind in PLUGIN_KINDS if kind not in kinds} | {("hydra", "callbacks")}
-    parts = [(re.split(r"[./]", override.key_or_group), override) for override in overrides.parsed]
-    typed = [one for names, one in parts if names[0] in ("hydra", "paths") and tuple(names[:2]) not in own]
-    keys = {override.key_or_group for override in typed}
+    left_out = {("hydra", kind) for kind in PLUGIN_KINDS if kind not in kinds} | {("hydra", "callbacks")}
+    typed = []
+    for override in overrides.parsed:
+        names = re.split(r"[./]", override.key_or_group)
+        if names[0] in ("hydra", "paths") and tuple(names[:2]) not in left_out:
+            typed.append(override)
+    typed_keys = {override.key_or_group for override in typed}
+    prefixes = tuple(f"hydra/{kind}" for kind in kinds)
     chosen = [
         f"{group}={name}"
         for group, name in config.hydra.runtime.choices.items()
-        if str(group).startswith(tuple(f"hydra/{kind}" for kind in kinds))
-        and str(group) not in keys
-        and isinstance(name, str)
+        if str(group).startswith(prefixes) and str(group) not in typed_keys and isinstance(name, str)
     ]
     lines = [override.input_line or "" for override in typed if override.key_or_group != "hydra.searchpath"]
     try:
@@ -89,6 +95,7 @@ def _kinds_of_plugins(config: DictConfig) -> list[str]:
 
 
 def _plain_values(node: Any, without: Sequence[str] = ()) -> Any:
+    """Convert a node to dictionaries and lists, references unresolved, leaving out some keys of a mapping."""
     tree: Any = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
     return {key: value for key, value in tree.items() if key not in without} if without else tree
 
@@ -111,7 +118,7 @@ def _check_settings(kind: str, theirs: Any, ours: Any) -> None:
     Other settings could run commands or write files elsewhere. Those of a launcher must be numbers or plain names.
     """
     for key in _differences(theirs, ours, f"hydra.{kind}"):
-        name = key.split(".")[2] if key.count(".") > 1 else ""
+        _, _, name, *_ = [*key.split("."), ""]  # the name in hydra.KIND.NAME; empty if the whole node differs
         if name not in ALLOWED_SETTINGS[kind]:
             allowed = ", ".join(ALLOWED_SETTINGS[kind])
             raise InputError(f"{key}: of a {kind}, files of others set {allowed}; type it as an override")
@@ -122,6 +129,7 @@ def _check_settings(kind: str, theirs: Any, ours: Any) -> None:
 
 
 def _check_sweep_points(config: DictConfig) -> None:
+    """Raise an InputError if points that a file lists would set a key of `hydra` or `paths`."""
     try:
         resolved = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
     except OmegaConfBaseException as error:
@@ -135,13 +143,13 @@ def _check_sweep_points(config: DictConfig) -> None:
 
 
 def _check_loggers(config: DictConfig, overrides: Overrides) -> None:
+    """Raise an InputError if a logger has an address that was not typed."""
     loggers = config.get("logger")
-    typed = {override.key_or_group for override in overrides.parsed}
+    typed_keys = {override.key_or_group for override in overrides.parsed}
     for name, node in _plain_values(loggers).items() if OmegaConf.is_dict(loggers) else ():
-        if isinstance(node, dict) and node.get("uri") is not None and f"logger.{name}.uri" not in typed:
-            raise InputError(
-                f"logger.{name}.uri: a file of others does not say where copies go; type it as an override"
-            )
+        key = f"logger.{name}.uri"
+        if isinstance(node, dict) and node.get("uri") is not None and key not in typed_keys:
+            raise InputError(f"{key}: a file of others does not say where copies go; type it as an override")
 
 
 def _check_references(config: DictConfig, ours: DictConfig) -> None:
@@ -149,10 +157,10 @@ def _check_references(config: DictConfig, ours: DictConfig) -> None:
 
     Environment variables that the user allows (`--allow-env`) may be read.
     """
-    known = dict(_texts(_plain_values(ours), ""))
+    our_texts = dict(_texts(_plain_values(ours), ""))
     may_read = {*SHIPPED_ENV, *allowed(ALLOW_ENV)}
     for key, text in _texts(_plain_values(config), ""):
-        if known.get(key) == text:
+        if our_texts.get(key) == text:
             continue
         names = [name for name in function_names(text.replace("\\", "")) if name not in ALLOWED_FUNCTIONS]
         variables = ENVIRONMENT_REFERENCE.findall(text.replace("\\", ""))
@@ -164,6 +172,7 @@ def _check_references(config: DictConfig, ours: DictConfig) -> None:
 
 
 def _texts(tree: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, text) of each text in a tree that stands at `key`; keys are texts too."""
     if isinstance(tree, dict):
         for name, value in tree.items():
             inner = f"{key}.{name}" if key else str(name)

@@ -48,20 +48,23 @@ def _long(argument: str) -> str:
 
 
 def _split(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Split arguments into flags, by long name with the value of each ("" without one), and overrides."""
     flags: dict[str, str] = {}
     overrides: list[str] = []
-    rest = list(arguments)
-    while rest:
-        argument = rest.pop(0)
+    remaining = list(arguments)
+    while remaining:
+        argument = remaining.pop(0)
         flag = _long(argument)
         if not argument.startswith("-"):
             overrides.append(argument)
             continue
         if flag not in (*SHOW_FLAGS, PACKAGE, RESOLVE, SWEEP):
             raise InputError(f"{argument}: this flag is not known; see: sgbench run --help")
-        _, has_value, value = argument.partition("=")
-        if not has_value and (flag in (CFG, PACKAGE) or (flag == INFO and rest[:1] and rest[0] in FLAG_VALUES[INFO])):
-            value = rest.pop(0) if rest else ""
+        _, equals_sign, value = argument.partition("=")
+        if not equals_sign and remaining:
+            needs_value = flag in (CFG, PACKAGE)
+            if needs_value or (flag == INFO and remaining[0] in FLAG_VALUES[INFO]):
+                value = remaining.pop(0)
         flags[flag] = value or ("all" if flag == INFO else "")
     return flags, overrides
 

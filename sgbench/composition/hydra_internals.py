@@ -64,6 +64,7 @@ def merge_ours(overrides: tuple[str, ...]) -> DictConfig:
 
 
 def checked_loader() -> _CheckedLoader:
+    """Set Hydra up as `hydra.main` does, and return a loader that checks what it merges."""
     version.setbase(VERSION)
     setup_globals()
     return _CheckedLoader(create_config_search_path(str(conf_dir())))
@@ -131,11 +132,11 @@ def run_as_job(config: DictConfig, task: Callable[[], Result]) -> Result:
     callbacks = Callbacks(config)
     context = HydraContext(config_loader=ConfigLoaderImpl(create_config_search_path(None)), callbacks=callbacks)
     callbacks.on_run_start(config=config, config_name=CONFIG)
-    done = run_job(
+    job_return = run_job(
         task_function=job, config=config, job_dir_key="hydra.run.dir", job_subdir_key=None, hydra_context=context
     )
-    callbacks.on_run_end(config=config, config_name=CONFIG, job_return=done)
-    results, errors = done.return_value
+    callbacks.on_run_end(config=config, config_name=CONFIG, job_return=job_return)
+    results, errors = job_return.return_value
     for error in errors:
         raise error
     return results[0]

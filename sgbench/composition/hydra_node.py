@@ -83,10 +83,10 @@ def _check_own(key: str, settings: Any) -> None:
 
     A reference could bring a class from elsewhere in the tree.
     """
-    found = [*_targets(settings)]
-    if not found:
+    targets = [*_targets(settings)]
+    if not targets:
         raise InputError(f"{key}: _target_, the class to call, is missing")
-    for target in found:
+    for target in targets:
         if target not in allowed(ALLOW_HYDRA):
             raise InputError(
                 f"{key}: {target} is not allowed; if you trust it, add --allow-hydra {target}; no file can allow it"
@@ -96,6 +96,7 @@ def _check_own(key: str, settings: Any) -> None:
 
 
 def has_unknown_points(node: DictConfig) -> bool:
+    """Return whether the sweeper of Hydra's settings chooses points while the sweep runs."""
     return str(node.sweeper.get("_target_")) not in WITH_KNOWN_POINTS
 
 
@@ -152,6 +153,7 @@ def _registered_targets(kind: str, *, of_parts: bool) -> Iterator[str]:
 
 
 def _stored_targets(entry: Any) -> Iterator[str]:
+    """Yield the classes in an entry of Hydra's store: a configuration, or a group of them."""
     if isinstance(entry, dict):
         for inner in entry.values():
             yield from _stored_targets(inner)
@@ -162,6 +164,7 @@ def _stored_targets(entry: Any) -> Iterator[str]:
 
 
 def _targets(tree: Any) -> Iterator[str]:
+    """Yield the class that each node of a tree names."""
     if isinstance(tree, dict):
         if "_target_" in tree:
             yield str(tree["_target_"])

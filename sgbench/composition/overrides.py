@@ -126,6 +126,7 @@ def _parse_word(text: str) -> Override:
 
 
 def _chooses_file(override: Override, groups: Collection[str]) -> bool:
+    """Return whether an override may choose a file, as those of Hydra and of a group do, rather than set a value."""
     key = override.key_or_group
     if key.split(".")[0] == "hydra":
         return True
@@ -183,6 +184,7 @@ def _require_readable(text: str) -> None:
 
 
 def _depths(text: str) -> Iterator[int]:
+    """Yield the number of open brackets behind each character."""
     depth = 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")
@@ -209,6 +211,7 @@ def function_names(text: str) -> Iterator[str]:
 
 
 def _require_values(text: str, override: Override) -> None:
+    """Raise an InputError for an override with glob(...), or with a range that has no end."""
     value, quoted = override.value(), _quoted(text)
     if isinstance(value, Glob):
         group = override.key_or_group.partition("@")[0]
@@ -218,8 +221,8 @@ def _require_values(text: str, override: Override) -> None:
 
 
 def _is_finite(sweep: RangeSweep) -> bool:
-    numbers = _start_stop_step(sweep)
-    return numbers[-1] != 0 and all(map(math.isfinite, numbers))
+    start, stop, step = _start_stop_step(sweep)
+    return step != 0 and all(map(math.isfinite, (start, stop, step)))
 
 
 def _start_stop_step(sweep: RangeSweep) -> tuple[float, float, float]:
@@ -254,15 +257,9 @@ def seed_override(seeds: Sequence[int]) -> str:
 def one_line(error: BaseException) -> str:
     """Return the message of a Hydra or OmegaConf exception on one line, or the class name if it has none."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    noise = (
-        "full_key:",
-        "object_type=",
-        "reference_type=",
-        "See https://",
-        "Set the environment",
-        "Config search path",
+    internals = (
+        "full_key:", "object_type=", "reference_type=", "See https://", "Set the environment", "Config search path",
         "provider=",
-    )
-    text = " ".join(" ".join(line for line in lines if not line.startswith(noise)).split())
-    text = text.removeprefix("InputError raised while resolving interpolation: ")
-    return text or type(error).__name__
+    )  # fmt: skip
+    message = " ".join(" ".join(line for line in lines if not line.startswith(internals)).split())
+    return message.removeprefix("InputError raised while resolving interpolation: ") or type(error).__name__

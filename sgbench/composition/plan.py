@@ -31,25 +31,15 @@ REPLICAS_LAUNCHER = "hydra_plugins.sgbench_replicas.launcher.ReplicasLauncher"
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Lists what a command will run: one run, or the points of a sweep.
+    """Lists what a command will run: one run, or the points of a sweep."""
 
-    Args:
-        specs: one checked spec for each point; if `is_open`, one example with the first value of each key.
-        is_sweep: whether Hydra launches points, be it a single one; otherwise the command is one run.
-        config_dirs: folders with entries of the user's own.
-        points: of a sweep, the overrides of each point as Hydra passes them to its job.
-        config: of a single run, Hydra's merged tree with its `hydra` node.
-        is_open: whether a sweeper of another package chooses the points while the sweep runs.
-        fixed_keys: of such a sweep, the keys that have one value.
-    """
-
-    specs: tuple[RunSpec, ...]
-    is_sweep: bool
-    config_dirs: tuple[Path, ...]
-    points: tuple[Overrides, ...] = ()
-    config: DictConfig | None = None
-    is_open: bool = False
-    fixed_keys: frozenset[str] = frozenset()
+    specs: tuple[RunSpec, ...]  # one checked spec for each point; if `is_open`, an example with each key's first value
+    is_sweep: bool  # whether Hydra launches points, be it a single one; otherwise the command is one run
+    config_dirs: tuple[Path, ...]  # folders with entries of the user's own
+    points: tuple[Overrides, ...] = ()  # of a sweep, the overrides of each point as Hydra passes them to its job
+    config: DictConfig | None = None  # of a single run, Hydra's merged tree with its `hydra` node
+    is_open: bool = False  # whether a sweeper of another package chooses the points while the sweep runs
+    fixed_keys: frozenset[str] = frozenset()  # of such a sweep, the keys that have one value
 
     def spec_at(self, index: int, job: Words) -> RunSpec | None:
         """Return the spec of a job of Hydra, by its index and its overrides; None if it is no point of the plan."""
@@ -66,17 +56,17 @@ def plan(
     >>> len(plan(["surrogate=atan,triangle", "seed=0,1"], multirun=True).specs)
     4
     """
-    typed = Overrides.of(overrides)
-    config = raw_config(typed.single, config_dirs)
+    overrides = Overrides.of(overrides)
+    config = raw_config(overrides.single, config_dirs)
     folders = tuple(config_dirs)
     if not multirun and not str(config.hydra.mode).endswith("MULTIRUN"):
-        return _plan_run(typed, config, CatalogueReader(folders, allow_targets), folders)
+        return _plan_run(overrides, config, CatalogueReader(folders, allow_targets), folders)
     if config.hydra.get("callbacks") and config.hydra.launcher.get("_target_") == REPLICAS_LAUNCHER:
         raise InputError("hydra.callbacks: replicas train together and are no jobs; use hydra/launcher=basic or joblib")
     composer = PointComposer(folders, allow_targets)
     if has_unknown_points(config.hydra):
-        return _plan_open_sweep(_with_sweep_parameters(typed, config), config, composer)
-    points = _list_points(typed, config)
+        return _plan_open_sweep(_with_sweep_parameters(overrides, config), config, composer)
+    points = _list_points(overrides, config)
     return RunPlan(
         specs=tuple(map(composer.spec, points)),
         is_sweep=True,
@@ -93,6 +83,7 @@ def sweep_points(overrides: Overrides, config_dirs: Sequence[Path] = ()) -> list
 def _plan_run(
     overrides: Overrides, config: DictConfig, reader: CatalogueReader, config_dirs: tuple[Path, ...]
 ) -> RunPlan:
+    """Plan a single run from its merged tree, which stays as it is; an InputError if a key has several values."""
     for override in overrides.swept:
         remedy = "several values need a sweep; add -m"
         if override.key_or_group == "logger":

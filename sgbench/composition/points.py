@@ -39,8 +39,8 @@ def extra_points(node: Any) -> list[Overrides]:
     points: list[Overrides] = [[]]
     for kind, content in tree.items():
         if content is not None:
-            choices = list(_READERS[kind](f"{POINTS_KEY}.{kind}", content))
-            points = [[*before, *point] for before in points for point in choices]
+            points_of_kind = list(_READERS[kind](f"{POINTS_KEY}.{kind}", content))
+            points = [[*point, *added] for point in points for added in points_of_kind]
     return points
 
 
@@ -50,10 +50,10 @@ def count_points(node: Any) -> int:
     >>> count_points({"random": {"count": 20, "ranges": {}}, "list": ["rule=bptt", "rule=dfa"]})
     40
     """
-    random_kinds = {kind: (node or {}).get(kind) for kind in ("random", "sobol")}
-    rest = {kind: content for kind, content in (node or {}).items() if kind not in random_kinds}
-    counts = [content.get("count", 0) for content in random_kinds.values() if content]
-    return len(extra_points(rest)) * math.prod(counts)
+    drawn = {kind: (node or {}).get(kind) for kind in ("random", "sobol")}
+    listed = {kind: content for kind, content in (node or {}).items() if kind not in drawn}
+    counts = [content.get("count", 0) for content in drawn.values() if content]
+    return len(extra_points(listed)) * math.prod(counts)
 
 
 def combine_points(grid: Sequence[Overrides], extra: Sequence[Overrides]) -> list[Overrides]:
@@ -63,12 +63,13 @@ def combine_points(grid: Sequence[Overrides], extra: Sequence[Overrides]) -> lis
     [['rule=bptt', 'seed=0'], ['rule=bptt', 'seed=1'], ['rule=dfa', 'seed=0'], ['rule=dfa', 'seed=1']]
     """
     extra_keys = {_key(text) for point in extra for text in point}
-    twice = next((text for point in grid[:1] for text in point if _key(text) in extra_keys), None)
-    if twice is not None:
-        raise InputError(
-            f"{twice}: {POINTS_KEY} has values of {_key(twice)} too; leave it out, "
-            f"or set {POINTS_KEY}=null and name all"
-        )
+    first_point = grid[0] if grid else []  # all points of a grid have the same keys
+    for text in first_point:
+        if _key(text) in extra_keys:
+            raise InputError(
+                f"{text}: {POINTS_KEY} has values of {_key(text)} too; leave it out, "
+                f"or set {POINTS_KEY}=null and name all"
+            )
     if len(grid) * len(extra) > MOST_POINTS:
         raise InputError(f"{len(grid) * len(extra)} points are too many for one sweep, which has at most {MOST_POINTS}")
     # Extra points may choose entries, and Hydra wants choices before values of the chosen entries.
@@ -81,6 +82,7 @@ def _key(text: str) -> str:
 
 
 def _zip_points(where: str, content: Any) -> Iterator[Overrides]:
+    """Yield the points of `zip`, see `extra_points`; `where`: key of `content`, for messages."""
     if not isinstance(content, dict) or not content:
         raise InputError(f"{where}: lists of values by key are needed, e.g. {{surrogate: [atan, triangle]}}")
     values = {key: _value_list(f"{where}.{key}", value) for key, value in content.items()}
@@ -92,15 +94,16 @@ def _zip_points(where: str, content: Any) -> Iterator[Overrides]:
         yield [f"{key}={value}" for key, value in zip(values, row, strict=True)]
 
 
-def _value_list(where: str, given: Any) -> list[str]:
+def _value_list(where: str, value: Any) -> list[str]:
     """Return the values of a key as texts, from a list or from a text with commas as on the command line."""
-    values = given.split(",") if isinstance(given, str) else given
-    if not isinstance(values, list) or not values or any(isinstance(value, dict) for value in values):
+    values = value.split(",") if isinstance(value, str) else value
+    if not isinstance(values, list) or not values or any(isinstance(item, dict) for item in values):
         raise InputError(f"{where}: a list of values is needed")
-    return [_value_text(value) for value in values]
+    return [_value_text(item) for item in values]
 
 
 def _value_text(value: Any) -> str:
+    """Write a value as in an override."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
@@ -141,6 +144,7 @@ _READERS = {"zip": _zip_points, "list": _list_points, "random": _random_points, 
 
 
 def _read_draw(where: str, content: Any) -> tuple[int, int, dict[str, tuple[float, float, str]]]:
+    """Check how points are to be drawn; return their count, the seed, and (low, high, scale) of each key."""
     _require_keys(where, content, DRAW_KEYS)
     count, seed = content.get("count"), content.get("seed", 0)
     for name, number, least in (("count", count, 1), ("seed", seed, 0)):
@@ -152,9 +156,9 @@ def _read_draw(where: str, content: Any) -> tuple[int, int, dict[str, tuple[floa
     return count, seed, {key: _read_range(f"{where}.ranges.{key}", ends) for key, ends in ranges.items()}
 
 
-def _read_range(where: str, given: Any) -> tuple[float, float, str]:
-    _require_keys(where, given, RANGE_KEYS)
-    low, high, scale = given.get("low"), given.get("high"), given.get("scale", "linear")
+def _read_range(where: str, content: Any) -> tuple[float, float, str]:
+    _require_keys(where, content, RANGE_KEYS)
+    low, high, scale = content.get("low"), content.get("high"), content.get("scale", "linear")
     for end in (low, high):
         if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
             raise InputError(f"{where}: numbers low and high are needed (given: {end})")
@@ -168,6 +172,7 @@ def _read_range(where: str, given: Any) -> tuple[float, float, str]:
 def _points_at(
     ranges: Mapping[str, tuple[float, float, str]], points: Sequence[Sequence[float]]
 ) -> Iterator[Overrides]:
+    """Convert points of the unit cube, a coordinate for each range, to overrides."""
     for coordinates in points:
         point = []
         for (key, (low, high, scale)), share in zip(ranges.items(), coordinates, strict=True):
@@ -177,10 +182,10 @@ def _points_at(
         yield point
 
 
-def _require_keys(where: str, given: Any, known: Sequence[str]) -> None:
-    """Raise an InputError unless `given` is a dictionary all of whose keys are known."""
-    if not isinstance(given, dict):
+def _require_keys(where: str, content: Any, known: Sequence[str]) -> None:
+    """Raise an InputError unless `content` is a dictionary all of whose keys are known."""
+    if not isinstance(content, dict):
         raise InputError(f"{where}: a mapping with keys among {', '.join(known)} is needed")
-    for key in given:
+    for key in content:
         if key not in known:
             raise InputError(f"{where}.{key}: is not known; {suggest(str(key), known)}")

@@ -116,15 +116,16 @@ def _preset_settings(preset: str, name: object, reader: CatalogueReader) -> dict
 
 
 def _remove_unused(config: DictConfig, group: str, settings: dict[str, Any], entry: Entry) -> None:
+    """Remove the settings of one group that its chosen entry lacks; see `_remove_unused_settings`."""
     node: Any = OmegaConf.to_container(config[group], resolve=False)
     takes = entry.meta.get("takes") or {}
     for key, value in settings.items():
-        if key in entry.parameters or node.get(key) != value:
+        if key in entry.parameters or node.get(key) != value:  # it is used, or was changed on the command line
             continue
         del config[group][key]
-        heir = takes.get(key)  # the entry's own parameter that means the same
-        if heir is not None and node.get(heir) == entry.parameters[heir]:
-            config[group][heir] = _replace_default(entry.parameters[heir], value)
+        equivalent = takes.get(key)  # the entry's own parameter that means the same
+        if equivalent is not None and node.get(equivalent) == entry.parameters[equivalent]:
+            config[group][equivalent] = _replace_default(entry.parameters[equivalent], value)
 
 
 def _replace_default(default: object, value: object) -> object:
@@ -140,8 +141,8 @@ def _resolve(config: DictConfig) -> dict[str, Any]:
         config.pop("hydra", None)
         tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        text, key = one_line(error), str(error.full_key or "")
-        raise InputError(text if key in text else f"{key}: {text}") from error
+        message, key = one_line(error), str(error.full_key or "")
+        raise InputError(message if key in message else f"{key}: {message}") from error
     if not isinstance(tree, dict):
         raise InputError("the configuration is not a mapping")
     return {str(key): value for key, value in tree.items()}
@@ -202,13 +203,14 @@ def _require_numbers(parameters: dict[str, Any], defaults: dict[str, Any]) -> No
     """Raise an InputError unless each value of an optimiser is of its default's kind: number, list or boolean."""
     for key, default in defaults.items():
         value = parameters[key]
+        are_lists = isinstance(default, list) and isinstance(value, list)
         sample = default[0] if isinstance(default, list) else default
         if isinstance(default, bool) and not isinstance(value, bool):
             raise InputError(f"optimizer.{key}={value}: true or false is needed")
-        if isinstance(default, list) and isinstance(value, list) and len(value) != len(default):
+        if are_lists and len(value) != len(default):
             raise InputError(f"optimizer.{key}={value}: {len(default)} numbers are needed, e.g. {default}")
         if isinstance(sample, int | float) and not isinstance(sample, bool):
-            for item in value if isinstance(default, list) and isinstance(value, list) else [value]:
+            for item in value if are_lists else [value]:
                 require_number(f"optimizer.{key}", item, low=-LARGEST_OF_OPTIMIZER, high=LARGEST_OF_OPTIMIZER)
 
 

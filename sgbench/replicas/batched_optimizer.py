@@ -53,14 +53,15 @@ class BatchedOptimizer(ABC):
         return first if all(number == first for number in numbers) else like.new_tensor(numbers)[:, None]
 
     def setting(self, like: Tensor, name: str) -> Tensor | float:
+        """Return each row's number of a setting, e.g. "lr", in the form of `column`."""
         return self.column(like, [float(settings[name]) for settings in self.numbers])
 
     def add_decay(self, values: Tensor, gradients: Tensor, absent: Tensor | None, decay: Tensor | float) -> None:
         """Add the L2 penalty's gradient, decay times values, to the gradients of all entries that have one."""
         if _is_zero(decay):
             return
-        pull = values * decay
-        gradients.add_(pull if absent is None else pull.masked_fill_(absent, 0))
+        penalty_gradients = values * decay
+        gradients.add_(penalty_gradients if absent is None else penalty_gradients.masked_fill_(absent, 0))
 
 
 class BatchedAdam(BatchedOptimizer):
@@ -76,10 +77,11 @@ class BatchedAdam(BatchedOptimizer):
             self._move_present(values, gradients, absent)
 
     def _move_row(self, row: int, values: Tensor, gradients: Tensor) -> None:
+        """Update the weights [P] of one row by torch's fused step."""
         numbers = self.numbers[row]
+        beta_1, beta_2 = numbers["betas"]
         name = "_fused_adamw_" if numbers["decoupled_weight_decay"] else "_fused_adam_"
-        update = getattr(torch, name)  # what torch's own optimiser calls
-        update(
+        getattr(torch, name)(  # what torch's own optimiser calls
             [values],
             [gradients],
             [self.state["exp_avg"][row]],
@@ -87,8 +89,8 @@ class BatchedAdam(BatchedOptimizer):
             [],  # the state of amsgrad
             [torch.tensor(float(max(1, self.steps[row])))],
             lr=float(numbers["lr"]),
-            beta1=numbers["betas"][0],
-            beta2=numbers["betas"][1],
+            beta1=beta_1,
+            beta2=beta_2,
             weight_decay=numbers["weight_decay"],
             eps=numbers["eps"],
             amsgrad=False,
@@ -104,15 +106,17 @@ class BatchedAdam(BatchedOptimizer):
                 values.mul_(factors if absent is None else factors.masked_fill_(absent, 1))
         else:
             self.add_decay(values, gradients, absent, decay)
-        betas = [settings["betas"] for settings in self.numbers]
+        betas_1, betas_2 = zip(*(settings["betas"] for settings in self.numbers), strict=True)  # one of each row
         mean, square = self.state["exp_avg"], self.state["exp_avg_sq"]
-        beta_2 = self.column(values, [beta[1] for beta in betas])
-        one_minus_beta_2 = self.column(values, [1 - beta[1] for beta in betas])
-        mean.lerp_(gradients, self.column(values, [1 - beta[0] for beta in betas]))  # type: ignore[arg-type]
+        beta_2 = self.column(values, betas_2)
+        one_minus_beta_2 = self.column(values, [1 - beta for beta in betas_2])
+        mean.lerp_(gradients, self.column(values, [1 - beta for beta in betas_1]))  # type: ignore[arg-type]
         square.mul_(beta_2).addcmul_(gradients * one_minus_beta_2, gradients)
-        rows = list(zip(self.numbers, betas, [max(1, count) for count in self.steps], strict=True))
-        step_size = self.column(values, [-row["lr"] / (1 - beta[0] ** steps) for row, beta, steps in rows])
-        correction = self.column(values, [(1 - beta[1] ** steps) ** 0.5 for _, beta, steps in rows])
+        steps = [max(1, count) for count in self.steps]
+        rates = [settings["lr"] for settings in self.numbers]
+        step_sizes = [-rate / (1 - beta**count) for rate, beta, count in zip(rates, betas_1, steps, strict=True)]
+        corrections = [(1 - beta**count) ** 0.5 for beta, count in zip(betas_2, steps, strict=True)]
+        step_size, correction = self.column(values, step_sizes), self.column(values, corrections)
         denominator = square.sqrt().div_(correction).add_(self.setting(values, "eps"))
         values.add_((mean * step_size).div_(denominator))
 
@@ -157,11 +161,11 @@ class BatchedAdamax(BatchedOptimizer):
         self.add_decay(values, gradients, absent, self.setting(values, "weight_decay"))
         mean, largest = self.state["exp_avg"], self.state["exp_inf"]
         for row, settings in enumerate(self.numbers):
-            first, second = settings["betas"]
-            mean[row].lerp_(gradients[row], 1 - first)
+            beta_1, beta_2 = settings["betas"]
+            mean[row].lerp_(gradients[row], 1 - beta_1)
             size = gradients[row].abs().add_(settings["eps"])
-            torch.maximum(largest[row].mul_(second), size, out=largest[row])
-            rate = float(settings["lr"]) / (1 - first ** max(1, self.steps[row]))
+            torch.maximum(largest[row].mul_(beta_2), size, out=largest[row])
+            rate = float(settings["lr"]) / (1 - beta_1 ** max(1, self.steps[row]))
             values[row].addcdiv_(mean[row], largest[row], value=-rate)
 
 

@@ -148,9 +148,9 @@ class ClusterPool:
 
     def cancel_rest(self) -> None:
         """Stop all running jobs after they have saved, in a thread that an interrupted command waits for."""
-        ending = threading.Thread(target=self.cluster.cancel, args=(list(self.running),), name=SAVING)
-        ending.start()
-        ending.join()
+        saving = threading.Thread(target=self.cluster.cancel, args=(list(self.running),), name=SAVING)
+        saving.start()
+        saving.join()
 
     # --- submitting
 
@@ -202,8 +202,8 @@ class ClusterPool:
         for started in self.running.values():
             self._listen(started)
         self.running = {handle: started for handle, started in self.running.items() if started.open}
-        for line in self.cluster.waits():
-            point = next(iter(self.running.values())).group.points[0] if self.running else 0
+        for line in self.cluster.waits():  # of no point in particular, so that any may bear them
+            point = next((started.group.points[0] for started in self.running.values()), 0)
             self.hear(WorkerMessage(point, "noted", line=line))
         groups = []
         for handle, how in self.cluster.ended(list(self.running)).items():
@@ -283,15 +283,12 @@ class RayCluster:
 
         self.ray: Any = ray
         self.is_ours = not ray.is_initialized()
-        here = {"num_cpus": workers, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+        settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if address is None:  # a cluster that is started here
+            settings |= {"num_cpus": workers, "object_store_memory": STORE_BYTES, "include_dashboard": False}
         if self.is_ours:
             try:
-                ray.init(
-                    address=address or "local",
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    **(here if address is None else {}),
-                )
+                ray.init(address=address or "local", **settings)
             except Exception as error:
                 where = "" if address is None else f" address={address}"
                 raise InputError(f"hydra.launcher.on=ray{where}: {one_printable_line(error)}") from error
@@ -300,10 +297,9 @@ class RayCluster:
     def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
         """Start a task for each job, with at most the memory of the largest node; return their ids."""
         largest = max((node["Resources"].get("memory", 0) for node in self.ray.nodes()), default=0)
-        task = self.ray.remote(num_cpus=needs.threads, memory=min(needs.memory_bytes, int(largest)), max_retries=0)(
-            _call
-        )
-        tasks = [task.remote(job) for job in jobs]
+        memory_bytes = min(needs.memory_bytes, int(largest))
+        remote_call = self.ray.remote(num_cpus=needs.threads, memory=memory_bytes, max_retries=0)(_call)
+        tasks = [remote_call.remote(job) for job in jobs]
         handles = [task.hex() for task in tasks]
         self.tasks |= dict(zip(handles, tasks, strict=True))
         return handles
@@ -330,8 +326,8 @@ class RayCluster:
     def cancel(self, handles: Sequence[str]) -> None:
         """Wait until running tasks have saved, up to `WAIT_S` seconds, and stop all others."""
         tasks = [self.tasks[handle] for handle in handles]
-        _, late = self.ray.wait(tasks, num_returns=len(tasks), timeout=WAIT_S)
-        for task in late:
+        _, unfinished = self.ray.wait(tasks, num_returns=len(tasks), timeout=WAIT_S)
+        for task in unfinished:
             with contextlib.suppress(Exception):
                 self.ray.cancel(task, force=True)
 

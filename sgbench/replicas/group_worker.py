@@ -116,6 +116,7 @@ class GroupWorker:
         self.snapshots: list[tuple[Replica, dict[str, torch.Tensor], int, dict[str, Any]]] = []
 
     def run(self) -> None:
+        """Train all points, as many at a time as fit; raise `Stopped` after a stop, when all is saved."""
         torch.set_num_threads(1)
         memory.keep_freed_memory()
         while self.waiting:
@@ -141,6 +142,7 @@ class GroupWorker:
                 raise
 
     def _report_unstacked(self, lockstep: Lockstep) -> None:
+        """Send a line on why members pass over their batches one by one, each reason once."""
         reason = lockstep.one_by_one
         if reason is not None and reason not in self.noted:
             self.noted.add(reason)
@@ -150,8 +152,8 @@ class GroupWorker:
     def _start_members(self, stack: contextlib.ExitStack) -> list[Replica]:
         """Start the next points, as many as fit into memory; `stack` holds the locks of their folders."""
         members: list[Replica] = []
-        most = self.largest
-        while self.waiting and (most is None or len(members) < most):
+        limit = self.largest
+        while self.waiting and (limit is None or len(members) < limit):
             point, spec = self.waiting.popleft()
             try:
                 stack.enter_context(locked(folder_of(spec)))
@@ -165,34 +167,33 @@ class GroupWorker:
                 continue
             self.data = members[-1].parts.data
             self.say(_progress_message(members[-1], "began"))
-            if most is None:
-                most = count_fitting(need_bytes(members[0].spec, members[0].parts.network), self.memory_bytes)
+            if limit is None:  # known only now, from the first network
+                limit = count_fitting(need_bytes(members[0].spec, members[0].parts.network), self.memory_bytes)
         return members
 
     def _finish_ended(self, lockstep: Lockstep, shared: SharedBatches) -> Lockstep | None:
         """Make the records of members that have done all epochs; return the lockstep of the others, None if none."""
-        gone = set()
+        ended_rows = set()
         for row, member in enumerate(lockstep.members):
             if member.training.ended:
-                gone.add(row)
+                ended_rows.add(row)
                 self._end(member, lambda member=member: member.finish(shared.evaluation))
-        return lockstep.without(gone) if gone else lockstep
+        return lockstep.without(ended_rows) if ended_rows else lockstep
 
-    def _end(self, member: Replica, make: Callable[[], RunRecord]) -> None:
-        """Send a member's record, made by `make`; if that fails, the record says so."""
+    def _end(self, member: Replica, make_record: Callable[[], RunRecord]) -> None:
+        """Make and send a member's record; an error makes it that of a failed run, one of sgbench's own is refused."""
         self.ended.add(member.point)
         try:
             try:
-                record = make()
+                record = make_record()
             except SgbenchError:
                 raise
-            except Exception as problem:
-                record = member.fail(problem)
+            except Exception as error:
+                record = member.fail(error)
             self.say(WorkerMessage(member.point, "ended", record=record))
-        except SgbenchError as problem:
-            self.say(
-                WorkerMessage(member.point, "refused", line=one_printable_line(problem), exit_code=problem.exit_code)
-            )
+        except SgbenchError as error:
+            line = one_printable_line(error)
+            self.say(WorkerMessage(member.point, "refused", line=line, exit_code=error.exit_code))
 
     def _epoch(self, locksteps: list[Lockstep], shared: SharedBatches) -> list[Lockstep]:
         """Train and validate all members for one epoch; return the locksteps without members that failed or stopped."""
@@ -205,8 +206,10 @@ class GroupWorker:
                 raise Stopped
             continued = []
             for lockstep in locksteps:
-                own = [batches[member.spec.seed, member.training.epoch] for member in lockstep.members]
-                continued.append(self._remove(lockstep, lockstep.train_batch(own)))
+                own_batches = [batches[member.spec.seed, member.training.epoch] for member in lockstep.members]
+                failures = lockstep.train_batch(own_batches)
+                continued.append(self._remove(lockstep, failures))
+            # In place, so that the caller's list does not keep the memory of a lockstep that was replaced.
             locksteps[:] = [lockstep for lockstep in continued if lockstep is not None]
             if not locksteps:
                 return []
@@ -236,6 +239,7 @@ class GroupWorker:
         return [lockstep for lockstep in continued if lockstep is not None]
 
     def _prune(self, member: Replica) -> None:
+        """Store and send that a member is stopped early."""
         self.ended.add(member.point)
         member.prune()
         done, planned = len(member.training.curve), member.spec.method.protocol.epochs
@@ -248,10 +252,11 @@ class GroupWorker:
         for row, error in failures.items():
             member = lockstep.members[row]
             self._end(member, lambda member=member, error=error: member.fail(error))
-        gone = {*failures, *stopped}
-        return lockstep.without(gone) if gone else lockstep
+        ended_rows = {*failures, *stopped}
+        return lockstep.without(ended_rows) if ended_rows else lockstep
 
     def _take_snapshots(self, locksteps: Sequence[Lockstep]) -> None:
+        """Copy weights and states between two epochs; a stop within an epoch saves these."""
         self.snapshots = []
         for lockstep in locksteps:
             snapshot = lockstep.stack.snapshot()
@@ -270,6 +275,7 @@ class GroupWorker:
 
 
 def _progress_message(member: Replica, kind: Literal["began", "epoch"]) -> WorkerMessage:
+    """Make the message on a running member: its epochs so far, and the scores of the best of them."""
     training = member.training
     selected = next((line for line in training.curve if line.epoch == training.best.epoch), None)
     return WorkerMessage(member.point, kind, epochs=len(training.curve), selected=selected)

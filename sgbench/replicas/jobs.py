@@ -45,13 +45,8 @@ class ProgressWriter:
             self.notes.append(message.line)
         else:
             selected = None if message.selected is None else message.selected.model_dump()
-            self.points[message.point] = {
-                "kind": message.kind,
-                "epochs": message.epochs,
-                "selected": selected,
-                "line": message.line,
-                "exit_code": message.exit_code,
-            }
+            state = {"kind": message.kind, "epochs": message.epochs, "selected": selected}
+            self.points[message.point] = {**state, "line": message.line, "exit_code": message.exit_code}
         self.tick()
 
     def tick(self) -> None:
@@ -175,6 +170,7 @@ class GroupJob:
         worker.run()
 
     def _set_up_process(self) -> None:
+        """Take over the folder and the import path of the sweep's process, where this machine has them."""
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         if Path(self.cwd).is_dir():
             os.chdir(self.cwd)
@@ -196,9 +192,5 @@ def _differences(wanted: Mapping[str, str], present: Mapping[str, str]) -> str:
     >>> _differences({"torch": "2.6"}, {"torch": "2.7"})
     'torch 2.7 in place of 2.6'
     """
-    names = sorted({*wanted, *present})
-    return ", ".join(
-        f"{name} {present.get(name)} in place of {wanted.get(name)}"
-        for name in names
-        if wanted.get(name) != present.get(name)
-    )
+    differing = sorted(name for name in {*wanted, *present} if wanted.get(name) != present.get(name))
+    return ", ".join(f"{name} {present.get(name)} in place of {wanted.get(name)}" for name in differing)

@@ -52,7 +52,7 @@ class Lockstep:
         run would get.
         """
         began_s = time.perf_counter()
-        losses, state_sums = passes.run(batches)
+        losses, state_sums = passes.run(batches)  # [rows]
         failures: dict[int, Exception] = {}
         rows = list(range(len(self.members)))
         for row in self._not_finite(rows, losses + state_sums):
@@ -166,9 +166,9 @@ class Lockstep:
                 failures[row] = error
         return failures
 
-    def without(self, gone: set[int]) -> Lockstep | None:
+    def without(self, rows: set[int]) -> Lockstep | None:
         """Return a lockstep of the members that are not in these rows, with their optimiser state; None if none."""
-        remaining = [member for row, member in enumerate(self.members) if row not in gone]
+        remaining = [member for row, member in enumerate(self.members) if row not in rows]
         if not remaining:
             return None
         state = self.stack.snapshot()

@@ -33,13 +33,13 @@ class Stack:
     def __init__(self, networks: Sequence[nn.Module], optimizer: BatchedOptimizer) -> None:
         self.parameters = [list(network.parameters()) for network in networks]
         self.optimizer = optimizer
-        first = self.parameters[0]
+        parameters_of_first, *_ = self.parameters  # all networks have the same shapes
         self.layout: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = []  # offset, shape and strides
         width = 0
-        for parameter in first:
+        for parameter in parameters_of_first:
             self.layout.append((width, tuple(parameter.shape), _strides(parameter)))
-            width += -(-parameter.numel() // ALIGNED) * ALIGNED
-        self.values = first[0].new_zeros(len(networks), width).detach()
+            width += math.ceil(parameter.numel() / ALIGNED) * ALIGNED
+        self.values = parameters_of_first[0].new_zeros(len(networks), width).detach()
         self.gradients = torch.zeros_like(self.values)
         self.absent: Tensor | None = None  # which entries have no gradient, so that they do not decay
         optimizer.begin(self.values)
@@ -93,12 +93,12 @@ class Stack:
 
     def step(self, rows: Sequence[int]) -> None:
         """Make the optimiser step of these rows; all others keep their values and state."""
-        others = sorted(set(range(len(self.values))) - set(rows))
-        state = [self.values, *self.optimizer.state.values()]
-        before = [tensor[others] for tensor in state] if others else []
+        other_rows = sorted(set(range(len(self.values))) - set(rows))
+        tensors = [self.values, *self.optimizer.state.values()]  # [rows, entries]
+        before = [tensor[other_rows] for tensor in tensors] if other_rows else []
         self.optimizer.step(self.values, self.gradients, self.absent, rows)
-        for tensor, previous in zip(state, before, strict=False):
-            tensor[others] = previous
+        for tensor, previous in zip(tensors, before, strict=False):  # `before` is empty if all rows step
+            tensor[other_rows] = previous
 
     def are_finite(self) -> list[bool]:
         """Return whether all weights of each row are finite, by a sum whose overflow is a false alarm."""
@@ -115,6 +115,7 @@ class Stack:
         return {name: tensor[row].clone() for name, tensor in snapshot.items()}
 
     def load_row(self, row: int, saved: dict[str, Any]) -> None:
+        """Set a row's weights, optimiser state and number of steps to those that `row_of` has returned."""
         self.values[row] = saved["values"]
         self.optimizer.steps[row] = int(saved["steps"])
         for name, tensor in self.optimizer.state.items():
@@ -134,12 +135,8 @@ def why_not_stacked(members: Sequence[Replica]) -> str | None:
     reason = next(filter(None, map(_refusal, members)), None)
     if reason is not None:
         return reason
-    first = members[0].spec.method
-    for member in members[1:]:
-        other = member.spec.method
-        if (first.choices["loss"], first.parameters["loss"]) != (other.choices["loss"], other.parameters["loss"]):
-            return "their losses differ"
-    return None
+    losses = [(member.spec.method.choices["loss"], member.spec.method.parameters["loss"]) for member in members]
+    return "their losses differ" if any(loss != losses[0] for loss in losses) else None
 
 
 def _refusal(member: Replica) -> str | None:
@@ -153,7 +150,7 @@ def _refusal(member: Replica) -> str | None:
         return f"loss={choices['loss']} is no cross-entropy of logits"
     if type(network).unroll is not Chain.unroll:
         return f"network={choices['network']} is no chain of layers"
-    if any(True for layer in network.layers for _ in layer.neuron.parameters()):  # type: ignore[union-attr, operator]
+    if any([*layer.neuron.parameters()] for layer in network.layers):  # type: ignore[union-attr, operator]
         return "numbers of its neurons learn"
     refusals = (_layer_refusal(layer, network.engine, choices["weights"]) for layer in network.layers)
     return next((refusal for refusal in refusals if refusal is not None), None)
@@ -166,8 +163,8 @@ def _layer_refusal(layer: Any, engine: Engine, weights: str) -> str | None:
         return f"layer '{layer.name}' runs on {name} ({reason})"
     has_more = layer.dropout is not None or layer.normaliser is not None or layer.weight_bits is not None
     if has_more or layer.synapses() is None:
-        more = "" if layer.weight_bits is None else f": weights={weights} rounds them"
-        return f"layer '{layer.name}' is more than weights and neurons{more}"
+        rounding = "" if layer.weight_bits is None else f": weights={weights} rounds them"
+        return f"layer '{layer.name}' is more than weights and neurons{rounding}"
     return None
 
 
@@ -188,8 +185,8 @@ class StackedPasses:
         memory is prepared again in each.
         """
         shapes = {tuple(batch.x.shape) for batch in batches}
-        sparse = (isinstance(each.x, SparseSpikes) and each.x.density <= matmul.WEIGHT_DENSE for each in batches)
-        if len(shapes) > 1 or not all(sparse):  # gradients are summed over events, of which there must be few
+        are_sparse = all(isinstance(b.x, SparseSpikes) and b.x.density <= matmul.WEIGHT_DENSE for b in batches)
+        if len(shapes) > 1 or not are_sparse:  # gradients are summed over events, of which there must be few
             return False
         key = (*shapes, *(member.training.epoch for member in self.members))
         if key == self.prepared_for:
@@ -224,12 +221,11 @@ class StackedPasses:
     def _losses(self, outputs: Sequence[Tensor], batches: Sequence[Batch]) -> Tensor:
         """Return the mean loss of each replica [R], from its outputs [T, B, C] and its batch."""
         loss = self.members[0].training.loop.objective.loss
-        logits = torch.cat(
-            [
-                loss.logits(Trajectory(output, batch.lengths, spikes=(), u=(), state=()))
-                for output, batch in zip(outputs, batches, strict=True)
-            ]
-        )
+        trajectories = [
+            Trajectory(output, batch.lengths, spikes=(), u=(), state=())
+            for output, batch in zip(outputs, batches, strict=True)
+        ]
+        logits = torch.cat([loss.logits(trajectory) for trajectory in trajectories])  # [R B, C]
         targets = torch.cat([batch.target for batch in batches])
         return loss.cross_entropy(logits, targets, reduction="none").view(len(batches), -1).mean(1)
 

@@ -90,6 +90,7 @@ class Replica(BaseRun):
         return self.store(self.make_finished_record(validation, weights_sha256))
 
     def _score(self, split: Literal["validation", "test"], evaluation: Evaluation) -> None:
+        """Score the selected weights on a split, into `training.evaluation`."""
         self.training.begin_scoring(split, selected=True)
         for batch in evaluation(self.parts.data, split):
             self.training.score(batch)

@@ -41,11 +41,11 @@ class Slurm:
                 f"hydra.launcher.on=slurm: {missing[0]} is not on the PATH; call sgbench on a machine of it, "
                 f"or take hydra.launcher.on=local"
             )
+        optional = {"partition": partition, "array_parallelism": workers}
         self.settings = {
             "job_name": "sgbench",
             "time": timeout_min,
-            **({} if partition is None else {"partition": partition}),
-            **({} if workers is None else {"array_parallelism": workers}),
+            **{name: value for name, value in optional.items() if value is not None},
             **settings,
         }
         self.queried_s = -QUERY_S  # time of the last query
@@ -85,20 +85,21 @@ class Slurm:
         ids = ",".join(sorted({handle.partition("_")[0] for handle in handles}))
         command = ["squeue", "--noheader", "--array", "--format=%i|%T|%r", f"--jobs={ids}"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
         except (OSError, subprocess.TimeoutExpired):
             return
-        if done.returncode and UNKNOWN_ID not in done.stderr:
+        if answer.returncode and UNKNOWN_ID not in answer.stderr:
             return
-        rows = [line.split("|", 2) for line in done.stdout.splitlines() if line.count("|") >= 2]  # noqa: PLR2004
-        self.states = {name: (state, reason) for name, state, reason in rows}
+        rows = [line.split("|", 2) for line in answer.stdout.splitlines() if line.count("|") >= 2]  # noqa: PLR2004
+        self.states = {job_id: (state, reason) for job_id, state, reason in rows}
         self.answered = True
 
     def waits(self) -> Sequence[str]:
+        """Return lines on why jobs wait, each reason once, but not that others come first."""
         reasons = {reason for state, reason in self.states.values() if state == "PENDING"}
-        new = sorted(reasons - self.reported - {"None", "Priority"})
+        new_reasons = sorted(reasons - self.reported - {"None", "Priority"})
         self.reported |= reasons
-        return [f"jobs wait in SLURM's queue: {reason}" for reason in new]
+        return [f"jobs wait in SLURM's queue: {reason}" for reason in new_reasons]
 
     def cancel(self, handles: Sequence[str]) -> None:
         """Stop jobs, running ones by SIGTERM so that they save, and wait for their end up to `WAIT_S` seconds."""

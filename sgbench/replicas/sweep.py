@@ -161,11 +161,11 @@ def run_sweep(
     unfinished = [point for point in points if point not in finished]
     if not unfinished:
         return []
-    first = {folder_of(specs[point]): point for point in reversed(unfinished)}
-    duplicates = [point for point in unfinished if first[folder_of(specs[point])] != point]  # same run as another point
-    to_run = sorted(first.values())
-    wanted = workers or where.groups_of(len(to_run)) or processors()
-    count = max(1, min(wanted, len(to_run)))
+    first_points = {folder_of(specs[point]): point for point in reversed(unfinished)}  # the first one of each run
+    duplicates = [point for point in unfinished if first_points[folder_of(specs[point])] != point]
+    to_run = sorted(first_points.values())
+    most_groups = workers or where.groups_of(len(to_run)) or processors()
+    count = max(1, min(most_groups, len(to_run)))
     point_groups = groups(specs, to_run, count)
     start = _starter(specs, where, workers=workers, count=count, largest=largest, thresholds=thresholds)
     view = SweepView(specs, finished, headline)
@@ -177,8 +177,8 @@ def run_sweep(
 
     try:
         reasons = Counter(group.alone for group in point_groups if group.alone is not None)
-        for reason, alone in reasons.items():
-            view.say(f"{alone} points run alone: {reason}")
+        for reason, points_alone in reasons.items():
+            view.say(f"{points_alone} points run alone: {reason}")
         start(hear, view.tick).run(point_groups)
         for point in duplicates:
             view.hear(WorkerMessage(point, "ended", line="its twin has no record", record=stored_record(specs[point])))

@@ -145,26 +145,32 @@ class SweepView:
             self._score(point, record.validation.accuracy, record.validation.loss)
 
     def _score(self, point: int, accuracy: float | None, loss: float) -> None:
-        name = self._name(point)
-        self.bests[point] = BestSoFar(-loss if accuracy is None else accuracy, accuracy is None, name)
+        """Take over a point's validation score: its accuracy, or its loss if it has no classes."""
+        is_loss = accuracy is None
+        self.bests[point] = BestSoFar(-loss if is_loss else accuracy, is_loss, self._name(point))
 
     def _best(self, kind: str | None = None) -> BestSoFar | None:
+        """Return the best score of the points of a kind, or of all points."""
         return max((best for point, best in self.bests.items() if kind in (None, self.kinds[point])), default=None)
 
     def _epoch(self, kind: str) -> str:
-        under_way = [point for point in self.open if self.kinds[point] == kind]
-        if not under_way:
+        """Write which epochs the running points of a kind have reached, e.g. "3 to 5 of 10"."""
+        running = [point for point in self.open if self.kinds[point] == kind]
+        if not running:
             return "-"
-        done = sorted({self.epochs[point] for point in under_way})
-        epochs = str(done[0]) if len(done) == 1 else f"{done[0]} to {done[-1]}"
-        return f"{epochs} of {max(self.specs[point].method.protocol.epochs for point in under_way)}"
+        least, most = min(self.epochs[point] for point in running), max(self.epochs[point] for point in running)
+        reached = str(least) if least == most else f"{least} to {most}"
+        return f"{reached} of {max(self.specs[point].method.protocol.epochs for point in running)}"
 
     def _name(self, point: int) -> str:
+        """Name a point by its kind, its method's label if that says more, and its seed."""
         spec, kind = self.specs[point], self.kinds[point]
         label = spec.method.label
-        return f"{label if kind == label else f'{kind} {label}'} seed {spec.seed}"
+        name = label if kind == label else f"{kind} {label}"
+        return f"{name} seed {spec.seed}"
 
     def _number(self) -> str:
+        """Write how many points have ended, e.g. "[3/8]"."""
         return f"[{self._sum('done') + self._sum('failed')}/{len(self.specs)}]"
 
     def _sum(self, column: str) -> int:
@@ -186,13 +192,14 @@ class SweepView:
             self.say(self.status())
 
     def status(self) -> str:
+        """Write in one line the counts of points, the best score, and the time used and left."""
         used_s = time.perf_counter() - self.began_s
-        highest = self._best()
-        best = "" if highest is None else f" | best {highest.text} {highest.name}"
+        best = self._best()
+        best_text = "" if best is None else f" | best {best.text} {best.name}"
         counts = ", ".join(f"{self._sum(column)} {column}" for column in ("running", "failed"))
         share = sum(self.epochs.values()) / max(1, self.planned)  # of all epochs done
         left = f", {clock(used_s * (1 - share) / share)} left" if share >= KNOWN_FROM else ""
-        return f"{self._sum('done')}/{len(self.specs)} done, {counts}{best} | {clock(used_s)}{left}"
+        return f"{self._sum('done')}/{len(self.specs)} done, {counts}{best_text} | {clock(used_s)}{left}"
 
     def table(self) -> Table:
         """Return the table of progress, with a row for each kind of point; running ones if not all fit."""
@@ -201,8 +208,8 @@ class SweepView:
         for head in ("done", "running", "failed", "epoch", "best validation"):
             table.add_column(head, justify="right", no_wrap=True)
         rows = list(self.rows.items())
-        if len(rows) > MOST_ROWS:
-            rows = sorted(rows, key=lambda pair: -pair[1].running)[: MOST_ROWS - 1]
+        if len(rows) > MOST_ROWS:  # the last row says how many are left out
+            rows = sorted(rows, key=lambda kind_and_row: -kind_and_row[1].running)[: MOST_ROWS - 1]
         for kind, row in rows:
             best = self._best(kind)
             done = f"{row.done}/{row.points}"
@@ -218,17 +225,18 @@ class SweepView:
         table.add_column("", overflow="fold")
         for head in ("done", "failed", "mean validation"):
             table.add_column(head, justify="right", no_wrap=True)
-        rows = [self._result(name, points) for name, points in _points_by_setting(self.specs).items()]
-        left_out = len(rows) - MOST_SETTINGS
+        means_and_cells = [self._result(name, points) for name, points in _points_by_setting(self.specs).items()]
+        left_out = len(means_and_cells) - MOST_SETTINGS
         if left_out > 0:
-            rows = sorted(rows, key=lambda row: -row[0])[:MOST_SETTINGS]
-        for _, cells in rows:
+            means_and_cells = sorted(means_and_cells, key=lambda pair: -pair[0])[:MOST_SETTINGS]
+        for _, cells in means_and_cells:
             table.add_row(*map(Text, cells))
         if left_out > 0:
             table.add_row(f"and {left_out} more, none of them better", *[""] * 3)
         return table
 
     def _result(self, name: str, points: Sequence[int]) -> tuple[float, tuple[str, str, str, str]]:
+        """Return the mean score of a setting's finished points, larger is better, and the cells of its row."""
         scores = [self.bests[point] for point in points if point in self.finished and point in self.bests]
         mean = math.fsum(score.rank for score in scores) / len(scores) if scores else -math.inf
         text = _score_text(mean, is_loss=scores[0].is_loss) if scores else "-"
@@ -245,6 +253,7 @@ class SweepView:
             self.redraw(self._text())
 
     def close(self) -> None:
+        """Show the table of results, if there are several points, in place of that of progress."""
         self.live.stop()
         shown = [self.results()] if len(self.specs) > 1 else []
         if self.redraw is None:
@@ -254,6 +263,7 @@ class SweepView:
             self.redraw(self._text(*shown))
 
     def _text(self, *shown: RenderableType) -> str:
+        """Return all lines so far, and tables below them, as plain text for a notebook."""
         console = Console(file=io.StringIO(), width=NOTEBOOK_WIDTH, force_jupyter=False, color_system=None)
         with console.capture() as captured:
             console.print(*shown)

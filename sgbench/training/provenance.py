@@ -24,19 +24,9 @@ from sgbench.records.spec import RunSpec
 from sgbench.version import __version__
 
 PACKAGES = (
-    "sgbench",
-    "torch",
-    "snntorch",
-    "pytorch-lightning",
-    "hydra-core",
-    "omegaconf",
-    "pydantic",
-    "numpy",
-    "numba",
-    "scipy",
-    "scikit-learn",
-    "wandb",
-)
+    "sgbench", "torch", "snntorch", "pytorch-lightning", "hydra-core", "omegaconf", "pydantic", "numpy", "numba",
+    "scipy", "scikit-learn", "wandb",
+)  # fmt: skip
 GIT_S = 10.0
 OWN_CODE = ("sgbench.", "torch.")
 """Prefixes of classes that the commit and package versions identify."""

@@ -12,7 +12,7 @@ from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.training.build import build
-from sgbench.training.data_module import DRAWN_FROM, _protocol_of, _overrides_for
+from sgbench.training.data_module import DRAWN_FROM, _overrides_for, _protocol_of
 from tests.messages import raises_naming
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
