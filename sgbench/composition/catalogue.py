@@ -92,8 +92,7 @@ class EntriesOnDemand(Mapping[str, Entry]):
     """
 
     def __init__(self, group: str, config_dirs: Iterable[Path] = ()) -> None:
-        self.group = group
-        self.paths = paths(group, config_dirs)
+        self.group, self.paths = group, paths(group, config_dirs)
         self._read: dict[str, Entry] = {}
 
     def __getitem__(self, name: str) -> Entry:

@@ -91,8 +91,13 @@ def _software(matched: re.Match[str], note: str = "") -> Citation:
     title, version = matched["name"].partition(" (")[0], matched["version"]
     library = libraries().get(_key(title), {})
     years = [year for start, year in library.items() if start != "url" and version.startswith(start)]
-    fields = {"title": title, "year": str(years[0]) if years else "", "version": version}
-    fields |= {"url": str(library.get("url", "")), "note": note}
+    fields = {
+        "title": title,
+        "year": str(years[0]) if years else "",
+        "version": version,
+        "url": str(library.get("url", "")),
+        "note": note,
+    }
     return Citation("software", _key(title), _without_empty(fields))
 
 

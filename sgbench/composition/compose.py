@@ -147,11 +147,15 @@ def default_unless(given: object, default: object) -> object:
 
 def register_resolvers() -> None:
     """Register with OmegaConf the functions that references in YAML files of `conf/` call."""
-    OmegaConf.register_new_resolver("decay", decay_per_step, replace=True)
-    OmegaConf.register_new_resolver("unless", default_unless, replace=True)
-    OmegaConf.register_new_resolver("formula", formula, replace=True)
-    OmegaConf.register_new_resolver("default_runs_dir", lambda: str(default_runs_dir()), replace=True)
-    OmegaConf.register_new_resolver("default_data_dir", lambda: str(default_data_dir()), replace=True)
+    resolvers: dict[str, Callable[..., object]] = {
+        "decay": decay_per_step,
+        "unless": default_unless,
+        "formula": formula,
+        "default_runs_dir": lambda: str(default_runs_dir()),
+        "default_data_dir": lambda: str(default_data_dir()),
+    }
+    for name, function in resolvers.items():
+        OmegaConf.register_new_resolver(name, function, replace=True)
 
 
 def compose(overrides: Words = (), *, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = ()) -> RunSpec:

@@ -15,13 +15,7 @@ REFERENCE_PROTOCOL = "digits_v1"
 
 def as_dict(entry: catalogue.Entry) -> dict[str, Any]:
     """Convert a catalogue entry to a dictionary for JSON, with the same keys for every entry."""
-    return {
-        "group": entry.group,
-        "name": entry.name,
-        "target": entry.target,
-        "parameters": entry.parameters,
-        "meta": entry.meta,
-    }
+    return {key: getattr(entry, key) for key in ("group", "name", "target", "parameters", "meta")}
 
 
 def list_row(name: str, entry: catalogue.Entry) -> tuple[str, ...]:

@@ -67,11 +67,12 @@ def _merge_without_foreign(config: DictConfig, overrides: Overrides, merge: Merg
     """
     kinds = _kinds_of_plugins(config)
     left_out = {("hydra", kind) for kind in PLUGIN_KINDS if kind not in kinds} | {("hydra", "callbacks")}
-    typed = []
-    for override in overrides.parsed:
-        names = re.split(r"[./]", override.key_or_group)
-        if names[0] in ("hydra", "paths") and tuple(names[:2]) not in left_out:
-            typed.append(override)
+    names_and_overrides = [(re.split(r"[./]", override.key_or_group), override) for override in overrides.parsed]
+    typed = [
+        override
+        for names, override in names_and_overrides
+        if names[0] in ("hydra", "paths") and tuple(names[:2]) not in left_out
+    ]
     typed_keys = {override.key_or_group for override in typed}
     prefixes = tuple(f"hydra/{kind}" for kind in kinds)
     chosen = [
@@ -147,9 +148,10 @@ def _check_loggers(config: DictConfig, overrides: Overrides) -> None:
     loggers = config.get("logger")
     typed_keys = {override.key_or_group for override in overrides.parsed}
     for name, node in _plain_values(loggers).items() if OmegaConf.is_dict(loggers) else ():
-        key = f"logger.{name}.uri"
-        if isinstance(node, dict) and node.get("uri") is not None and key not in typed_keys:
-            raise InputError(f"{key}: a file of others does not say where copies go; type it as an override")
+        if isinstance(node, dict) and node.get("uri") is not None and f"logger.{name}.uri" not in typed_keys:
+            raise InputError(
+                f"logger.{name}.uri: a file of others does not say where copies go; type it as an override"
+            )
 
 
 def _check_references(config: DictConfig, ours: DictConfig) -> None:

@@ -61,10 +61,9 @@ def _split(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         if flag not in (*SHOW_FLAGS, PACKAGE, RESOLVE, SWEEP):
             raise InputError(f"{argument}: this flag is not known; see: sgbench run --help")
         _, equals_sign, value = argument.partition("=")
-        if not equals_sign and remaining:
-            needs_value = flag in (CFG, PACKAGE)
-            if needs_value or (flag == INFO and remaining[0] in FLAG_VALUES[INFO]):
-                value = remaining.pop(0)
+        needs_value = flag in (CFG, PACKAGE)  # --info alone has a default
+        if not equals_sign and remaining and (needs_value or (flag == INFO and remaining[0] in FLAG_VALUES[INFO])):
+            value = remaining.pop(0)
         flags[flag] = value or ("all" if flag == INFO else "")
     return flags, overrides
 

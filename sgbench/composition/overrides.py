@@ -216,13 +216,10 @@ def _require_values(text: str, override: Override) -> None:
     if isinstance(value, Glob):
         group = override.key_or_group.partition("@")[0]
         raise InputError(f"{quoted}: glob(...) is not read; write the names: {group}=a,b (sgbench list {group})")
-    if isinstance(value, RangeSweep) and not _is_finite(value):
-        raise InputError(f"{quoted}: finite ends and a step other than 0 are needed; write e.g. range(0,10,2)")
-
-
-def _is_finite(sweep: RangeSweep) -> bool:
-    start, stop, step = _start_stop_step(sweep)
-    return step != 0 and all(map(math.isfinite, (start, stop, step)))
+    if isinstance(value, RangeSweep):
+        start, stop, step = _start_stop_step(value)
+        if step == 0 or not all(map(math.isfinite, (start, stop, step))):
+            raise InputError(f"{quoted}: finite ends and a step other than 0 are needed; write e.g. range(0,10,2)")
 
 
 def _start_stop_step(sweep: RangeSweep) -> tuple[float, float, float]:

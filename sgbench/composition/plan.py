@@ -149,8 +149,7 @@ class PointComposer:
     """
 
     def __init__(self, config_dirs: Sequence[Path], allow_targets: Sequence[str]) -> None:
-        self.config_dirs = tuple(config_dirs)
-        self._allow_targets = allow_targets
+        self.config_dirs, self._allow_targets = tuple(config_dirs), allow_targets
         self._catalogue = CatalogueReader(config_dirs, allow_targets)
         # Names that Hydra may take for groups; one too many costs time but changes no result.
         children = (child.name for folder in [conf_dir(), *with_own(config_dirs)] for child in folder.iterdir())

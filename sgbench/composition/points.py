@@ -63,8 +63,7 @@ def combine_points(grid: Sequence[Overrides], extra: Sequence[Overrides]) -> lis
     [['rule=bptt', 'seed=0'], ['rule=bptt', 'seed=1'], ['rule=dfa', 'seed=0'], ['rule=dfa', 'seed=1']]
     """
     extra_keys = {_key(text) for point in extra for text in point}
-    first_point = grid[0] if grid else []  # all points of a grid have the same keys
-    for text in first_point:
+    for text in grid[0] if grid else []:  # all points of a grid have the same keys
         if _key(text) in extra_keys:
             raise InputError(
                 f"{text}: {POINTS_KEY} has values of {_key(text)} too; leave it out, "

@@ -49,14 +49,14 @@ def select(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> 
 
     Presets are selected if `--library` is given, and otherwise left out.
     """
-    matching = _matching_entries(group, known, args)
-    return {name: entry for name, entry in matching.items() if is_preset(entry) == bool(args.library)}
+    matching = _matching_entries(group, known, args).items()
+    return {name: entry for name, entry in matching if is_preset(entry) == bool(args.library)}
 
 
 def preset_counts(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> dict[str, int]:
     """Count the presets that pass the filters; maps each library to its number."""
-    matching = _matching_entries(group, known, args)
-    return dict(Counter(library_of(entry) for entry in matching.values() if is_preset(entry)))
+    matching = _matching_entries(group, known, args).values()
+    return dict(Counter(library_of(entry) for entry in matching if is_preset(entry)))
 
 
 def is_preset(entry: Entry) -> bool:

@@ -203,14 +203,13 @@ def _require_numbers(parameters: dict[str, Any], defaults: dict[str, Any]) -> No
     """Raise an InputError unless each value of an optimiser is of its default's kind: number, list or boolean."""
     for key, default in defaults.items():
         value = parameters[key]
-        are_lists = isinstance(default, list) and isinstance(value, list)
         sample = default[0] if isinstance(default, list) else default
         if isinstance(default, bool) and not isinstance(value, bool):
             raise InputError(f"optimizer.{key}={value}: true or false is needed")
-        if are_lists and len(value) != len(default):
+        if isinstance(default, list) and isinstance(value, list) and len(value) != len(default):
             raise InputError(f"optimizer.{key}={value}: {len(default)} numbers are needed, e.g. {default}")
         if isinstance(sample, int | float) and not isinstance(sample, bool):
-            for item in value if are_lists else [value]:
+            for item in value if isinstance(default, list) and isinstance(value, list) else [value]:
                 require_number(f"optimizer.{key}", item, low=-LARGEST_OF_OPTIMIZER, high=LARGEST_OF_OPTIMIZER)
 
 

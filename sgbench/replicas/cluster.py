@@ -64,11 +64,9 @@ class Cluster(Protocol):
 
     def cancel(self, handles: Sequence[str]) -> None:
         """Stop jobs that have been requested to save, and wait until they have ended."""
-        ...
 
     def close(self) -> None:
         """Close the connection to the cluster."""
-        ...
 
 
 @dataclass
@@ -105,13 +103,10 @@ class ClusterPool:
         tick: Callable[[], None],
         thresholds: Mapping[int, PruningThresholds] | None = None,
     ) -> None:
-        self.specs = specs
-        self.cluster = cluster
+        self.specs, self.cluster = specs, cluster
         self.folder = root.absolute() / JOBS / secrets.token_hex(4)
-        self.largest = largest
-        self.most_bytes = most_bytes
-        self.hear = hear
-        self.tick = tick
+        self.largest, self.most_bytes = largest, most_bytes
+        self.hear, self.tick = hear, tick
         self.thresholds = thresholds or {}
         self.made_by = Code.here().made_by({})
         self.running: dict[str, _StartedJob] = {}  # by handle
@@ -141,16 +136,13 @@ class ClusterPool:
         finally:
             if self.running:
                 (self.folder / STOP).touch()
-                self.cancel_rest()
+                # Stop all running jobs after they have saved, in a thread, which an interrupted command waits for.
+                saving = threading.Thread(target=self.cluster.cancel, args=(list(self.running),), name=SAVING)
+                saving.start()
+                saving.join()
             self.cluster.close()
             if not self.readers or (all_ended and not self.lost):
                 shutil.rmtree(self.folder, ignore_errors=True)
-
-    def cancel_rest(self) -> None:
-        """Stop all running jobs after they have saved, in a thread that an interrupted command waits for."""
-        saving = threading.Thread(target=self.cluster.cancel, args=(list(self.running),), name=SAVING)
-        saving.start()
-        saving.join()
 
     # --- submitting
 

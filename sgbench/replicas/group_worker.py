@@ -102,10 +102,8 @@ class GroupWorker:
         thresholds: Mapping[int, PruningThresholds] | None = None,
     ) -> None:
         self.waiting = deque(points)
-        self.say = say
-        self.stop = stop
-        self.largest = largest
-        self.memory_bytes = memory_bytes
+        self.say, self.stop = say, stop
+        self.largest, self.memory_bytes = largest, memory_bytes
         self.thresholds = thresholds or {}
         self.code = Code.here()
         self.data: SpikingData | None = None

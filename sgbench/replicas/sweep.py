@@ -52,14 +52,11 @@ class WorkerPool:
         tick: Callable[[], None],
         thresholds: Mapping[int, PruningThresholds] | None = None,
     ) -> None:
-        self.specs = specs
-        self.thresholds = thresholds or {}
-        self.workers = workers
-        self.largest = largest
+        self.specs, self.thresholds = specs, thresholds or {}
+        self.workers, self.largest = workers, largest
         free_bytes = available_bytes()
         self.memory_bytes = None if free_bytes is None else free_bytes // workers
-        self.hear = hear
-        self.tick = tick
+        self.hear, self.tick = hear, tick
         self.running: dict[Any, _Running] = {}  # by the pipe from which its messages are read
 
     def run(self, groups: Sequence[PointGroup]) -> None:
@@ -192,7 +189,6 @@ class GroupRunner(Protocol):
 
     def run(self, groups: Sequence[PointGroup]) -> None:
         """Run all groups; on an interrupt, stop them after they have saved their state."""
-        ...
 
 
 Hear = Callable[[WorkerMessage], None]

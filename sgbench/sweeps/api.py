@@ -82,10 +82,11 @@ class SweepTable(Drawn, ShownTable):
         ]
         rows = []
         for row in self.results.rows:
-            scores: list[float | None] = []
-            for summary in (row.validation, row.test):
-                parts = ("mean", "half_width", "low", "high")
-                scores += [None if summary is None else getattr(summary, part) for part in parts]
+            scores = [
+                None if summary is None else getattr(summary, part)
+                for summary in (row.validation, row.test)
+                for part in ("mean", "half_width", "low", "high")
+            ]
             counts = [len(row.done), len(row.failed), len(row.at_chance), len(row.missing)]
             rows.append([*(row.settings[key] for key in keys), *scores, *counts, row.method_id])
         return data_frame([*keys, *names], rows)

@@ -36,7 +36,5 @@ def name_methods(planned: RunPlan) -> dict[str, str]:
     ]
     if set(swept) <= {SURROGATE_KEY}:
         return {}
-    names = {}
-    for spec, settings in zip(planned.specs, settings_of_points, strict=True):
-        names[method_id(spec.method)] = ", ".join(f"{key}={settings[key]}" for key in swept if key in settings)
-    return names
+    names = [", ".join(f"{key}={settings[key]}" for key in swept if key in settings) for settings in settings_of_points]
+    return dict(zip([method_id(spec.method) for spec in planned.specs], names, strict=True))

@@ -146,8 +146,8 @@ def _note_on_seeds(specs: Sequence[RunSpec], protocol: Protocol, prefix: str) ->
     if all(map(protocol.is_tuning_seed, unranked_seeds)):
         lack = "neither test score nor rank, since settings are chosen with such seeds"
     *partial_sets, all_seeds = protocol.complete_seeds  # sets of seeds that make a row of the board
-    counts = [f"the first {len(seeds)}" for seeds in partial_sets]
-    row_seeds = f"{', '.join(counts)} or all" if counts else "all"
+    counts = ", ".join(f"the first {len(seeds)}" for seeds in partial_sets)
+    row_seeds = f"{counts} or all" if counts else "all"
     ranked_seeds = seed_override(all_seeds[: len(set(unranked_seeds))])
     yield (
         f"note: {protocol.name} ranks seeds {ranges(protocol.seeds)}; {runs_text} {seeds_text}: {lack}; "

@@ -89,7 +89,6 @@ def grid_of(
         key: tuple(dict.fromkeys(settings.get(key, NOT_SET) for settings, _ in combinations)) for key in keys
     }
     axes = tuple(Axis(key, values) for key, values in values_by_key.items() if len(values) > 1)
-    axis_keys = [axis.key for axis in axes]
     # A method does not depend on the seed, so each combination is planned with one seed.
     one_seed = [f"{SEED}={seeds[0]}" for _, seeds in combinations[:1] if seeds]
     planned = plan(parsed.plus(one_seed), multirun=True, config_dirs=config_dirs, allow_targets=allow_targets)
@@ -98,7 +97,11 @@ def grid_of(
 
         planned = calibrate_plan(planned)
     points = tuple(
-        SweepPoint({key: settings.get(key, NOT_SET) for key in axis_keys}, _parse_seeds(seeds) or (spec.seed,), spec)
+        SweepPoint(
+            settings={axis.key: settings.get(axis.key, NOT_SET) for axis in axes},
+            seeds=_parse_seeds(seeds) or (spec.seed,),
+            spec=spec,
+        )
         for (settings, seeds), spec in zip(combinations, planned.specs, strict=True)
     )
     return SweepGrid(title, axes, points)

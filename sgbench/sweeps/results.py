@@ -70,12 +70,10 @@ def read_results(grid: SweepGrid, *, root: Path | None = None, config_dirs: Sequ
     unreadable: list[str] = []
     measure_of = measures(config_dirs)
     rows = [_row(point, root, measure_of(point.spec.method), unreadable) for point in grid.points]
-    first_spec = grid.points[0].spec
-    protocols = dict.fromkeys(point.spec.method.protocol.name for point in grid.points)
     return Results(
         name=grid.name,
-        protocol=", ".join(protocols),
-        root=root or Path(first_spec.paths.runs_dir),
+        protocol=", ".join(dict.fromkeys(point.spec.method.protocol.name for point in grid.points)),
+        root=root or Path(grid.points[0].spec.paths.runs_dir),
         axes=grid.axes,
         rows=tuple(rows),
         unreadable=tuple(unreadable),

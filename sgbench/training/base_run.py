@@ -44,10 +44,8 @@ class BaseRun:
     """
 
     def __init__(self, spec: RunSpec, parts: Parts, folder: Path, code: provenance.Code) -> None:
-        self.spec = spec
-        self.parts = parts
-        self.folder = folder
-        self.code = code
+        self.spec, self.parts = spec, parts
+        self.folder, self.code = folder, code
         self.began_s = time.perf_counter()
         self.test_s = 0.0
         self.memory_is_measured = False

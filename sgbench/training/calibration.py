@@ -69,7 +69,8 @@ def calibration_of(spec: RunSpec, target: float | None = None) -> Calibration:
     steps; None means those of `TARGETS` for the spec's gradient of the reset.
     """
     _require_fixed(spec)
-    reset = reset_of(spec)
+    is_attached = spec.method.parameters["neuron"].get("reset_gradient") == "attached"
+    reset: Reset = "attached" if is_attached else "detached"
     target = TARGETS[reset] if target is None else target
     first = measure_first_pass(with_width(spec, 1.0))  # any width: it does not change the potentials
     width = width_for(first.layers, first.surrogate, target)
@@ -103,10 +104,9 @@ class FirstPass(NamedTuple):
 def measure_first_pass(spec: RunSpec, before: FirstPass | None = None) -> FirstPass:
     """Run a recurrent network forward with the initial weights and the data of the first tuning seed.
 
-    Args:
-        spec: of the network; its seed is not used.
-        before: the same network's pass with another width, or None. Its batches are used again, and if all weights
-            are equal its potentials too, since the width does not change the forward pass.
+    `spec`: of the network; its seed is not used. `before`: the same network's pass with another width, or None. Its
+    batches are used again, and if all weights are equal its potentials too, since a width does not change the forward
+    pass.
     """
     spec = spec.model_copy(update={"seed": seed_for_choosing(spec.method.protocol)})
     parts = build(spec)
@@ -134,11 +134,6 @@ def seed_for_choosing(protocol: Protocol) -> int:
     return next(seed for seed in itertools.count(FIRST_SEED) if seed not in protocol.seeds)
 
 
-def reset_of(spec: RunSpec) -> Reset:
-    """Return "attached" if gradient goes through the reset of hidden neurons, else "detached"."""
-    return "attached" if spec.method.parameters["neuron"].get("reset_gradient") == "attached" else "detached"
-
-
 def with_width(spec: RunSpec, width: float) -> RunSpec:
     """Return a copy of a spec whose surrogate has this width [threshold units]."""
     method = spec.method
@@ -151,14 +146,6 @@ def layer_steps(layers: Sequence[RecurrentLayer], steps: Sequence[float]) -> tup
     return tuple(
         LayerSteps(name=layer.name, passing_steps=float(f"{own:.4g}")) for layer, own in zip(layers, steps, strict=True)
     )
-
-
-def require_spikes(fired: int) -> None:
-    """Raise `InputError`, with a remedy, if the number of spikes of recurrent neurons is 0."""
-    if not fired:
-        raise InputError(
-            "no recurrent neuron fires in the batch, so that nothing is passed on; start louder (init.gain=3)"
-        )
 
 
 def _require_fixed(spec: RunSpec) -> None:
@@ -227,7 +214,10 @@ def _recurrent_layers(parts: Parts, batches: Sequence[Batch], spec: RunSpec) -> 
         for of_layer, index in zip(potentials, recurrent, strict=True):
             of_layer.append(trajectory.u[index][is_valid])
             fired += int((trajectory.spikes[index][is_valid] != 0).sum())
-    require_spikes(fired)
+    if not fired:
+        raise InputError(
+            "no recurrent neuron fires in the batch, so that nothing is passed on; start louder (init.gain=3)"
+        )
     return tuple(
         RecurrentLayer(hidden[index].name, torch.cat(of_layer), samples * hidden[index].neurons)
         for of_layer, index in zip(potentials, recurrent, strict=True)

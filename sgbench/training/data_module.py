@@ -124,7 +124,7 @@ class SpikingDataModule(pl.LightningDataModule):
     def _loader(self, split: Split, *, shuffle: bool = False) -> DataLoader:
         encoded = EncodedSplit(self.data, split, time_first=self.time_first, with_lengths=self.with_lengths)
         order = generator(self.data.seed, "data_order") if shuffle else None
-        return DataLoader(encoded, self.batch_size, shuffle=shuffle, generator=order, collate_fn=_unchanged)
+        return DataLoader(encoded, self.batch_size, shuffle=shuffle, generator=order, collate_fn=lambda batch: batch)
 
 
 class EncodedSplit(Dataset):
@@ -149,7 +149,3 @@ class EncodedSplit(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         """Return the sample at an index as a batch of one."""
         return self.__getitems__([index])
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch

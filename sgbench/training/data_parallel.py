@@ -35,9 +35,9 @@ class Together:
             return batch
         own_samples = slice(self.rank, None, self.of)
         x = dense(batch.x)[:, own_samples]  # [steps, samples, channels]
-        _, *other_fields = batch
         is_sparse = isinstance(batch.x, SparseSpikes)
-        return Batch(SparseSpikes.of(x) if is_sparse else x, *(field[own_samples] for field in other_fields))
+        # All other fields have samples first.
+        return Batch(SparseSpikes.of(x) if is_sparse else x, *(field[own_samples] for field in batch[1:]))
 
     def averaged(self, network: Network, progress: Progress, samples: int) -> Progress:
         """Set the network's gradients to those of the whole batch; return its mean loss with the own trajectory.

@@ -23,8 +23,7 @@ PLOTTED = ("surrogate", "neuron")
 class EntryList(ShownTable, Sequence[str]):
     """Holds the names of entries or groups, each with its description.
 
-    Args:
-        rows: for each name a tuple of the name and one or more cells that describe it.
+    `rows`: for each name a tuple of the name and one or more cells that describe it.
 
     >>> names = EntryList([("atan", "a bell"), ("zero", "a control")])
     >>> print(names)

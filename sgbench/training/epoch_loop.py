@@ -140,11 +140,8 @@ class Training:
         if self.counts_operations:
             self.counter = self._new_counter()
             self.predictions = []
-            self.hard = self._new_evaluation() if self._is_smooth else None
-
-    @property
-    def _is_smooth(self) -> bool:
-        return any(is_smooth(surrogate.firing) for surrogate in surrogates(self.network))
+            sends_smooth_values = any(is_smooth(surrogate.firing) for surrogate in surrogates(self.network))
+            self.hard = self._new_evaluation() if sends_smooth_values else None
 
     def score(self, batch: Batch) -> None:
         """Score one batch of the split; for the test split also count operations and store predictions."""
@@ -239,8 +236,7 @@ class BestEpoch:
     """
 
     def __init__(self, monitor: Monitor, patience: int | None) -> None:
-        self.monitor = monitor
-        self.patience = patience
+        self.monitor, self.patience = monitor, patience
         self.epoch: int | None = None
         self.value = math.nan
         self.weights: dict[str, Tensor] = {}
@@ -271,10 +267,8 @@ class BestEpoch:
         return {"epoch": self.epoch, "value": self.value, "weights": self.weights, "last_epoch": self.last_epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch = state["epoch"]
-        self.value = state["value"]
-        self.weights = state["weights"]
-        self.last_epoch = state["last_epoch"]
+        self.epoch, self.last_epoch = state["epoch"], state["last_epoch"]
+        self.value, self.weights = state["value"], state["weights"]
 
 
 class Watched:

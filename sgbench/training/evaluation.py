@@ -33,8 +33,7 @@ class Activity(nn.Module):
 
     def __init__(self, layer: str, neurons: int, *, dt_s: float) -> None:
         super().__init__()
-        self.layer = layer
-        self.dt_s = dt_s
+        self.layer, self.dt_s = layer, dt_s
         self.register_buffer("spikes", torch.zeros(neurons, dtype=torch.float64), persistent=False)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64), persistent=False)
 
@@ -44,12 +43,8 @@ class Activity(nn.Module):
         self.spikes += sent.double()
         self.steps += steps
 
-    def compute(self) -> Tensor:
-        """Return the mean number of spikes per step of each neuron [N]."""
-        return self.spikes / self.steps.clamp(min=1)
-
     def scores(self) -> LayerActivity:
-        rates = self.compute()
+        rates = self.spikes / self.steps.clamp(min=1)  # mean number of spikes per step of each neuron [N]
         mean = rates.mean().item()
         return LayerActivity(
             name=self.layer,

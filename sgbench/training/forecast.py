@@ -34,7 +34,7 @@ class Clock:
         return Clock(self.wall_s * factor, self.cpu_s * factor)
 
     def plus(self, other: Clock) -> Clock:
-        """Return the sums of both times with those of another clock."""
+
         return Clock(self.wall_s + other.wall_s, self.cpu_s + other.cpu_s)
 
 

@@ -135,7 +135,7 @@ class LightningRun(SingleRun):
         self.save_checkpoint(LIGHTNING_CHECKPOINT, self.trainer._checkpoint_connector.dump_checkpoint())
 
     @property
-    def has_extra_work(self) -> bool:
+    def _has_extra_work(self) -> bool:
         return True  # callbacks and hooks of the Trainer are measured too
 
 
@@ -147,8 +147,7 @@ class Learner(pl.LightningModule):
         self.automatic_optimization = False
         self.run = run
         self.training_of_run: Training = run.training
-        self.network = run.parts.network
-        self.optimizer = run.parts.optimizer
+        self.network, self.optimizer = run.parts.network, run.parts.optimizer
         self._started_s = 0.0
 
     def forward(self, x: Any, lengths: Any = None) -> torch.Tensor:
@@ -157,7 +156,7 @@ class Learner(pl.LightningModule):
         return self.network.unroll(x, valid).output
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimiser."""
+
         return self.optimizer
 
     def on_train_epoch_start(self) -> None:

@@ -23,13 +23,14 @@ def sync(
     """
     runs_dir = folder.absolute().parents[2]  # above the folders of protocol, method and seed
     spec = _spec_of(record, runs_dir, group)
-    _forget(spec, folder, kind)
     logger: RunLogger
     if kind == "wandb":
+        _forget_offline(folder, run_name(spec))
         logger = wandb_logger(spec, folder, project=project, mode=mode, artifacts=artifacts)
     elif kind == "mlflow":
         logger = mlflow_logger(spec, folder, uri=None, artifacts=artifacts)
     else:
+        shutil.rmtree(folder / kind, ignore_errors=True)
         logger = (csv_logger if kind == "csv" else tensorboard_logger)(spec, folder)
     dt_s, layers = record.method.protocol.dt_s, record.validation_rates or ()
     for index, line in enumerate(record.curve):
@@ -99,14 +100,7 @@ def _spec_of(record: RunRecord, runs_dir: Path, group: str | None) -> RunSpec:
     )
 
 
-def _forget(spec: RunSpec, folder: Path, kind: Kind) -> None:
-    """Delete a logger's local copies of a run; of Weights & Biases the offline ones."""
-    if kind == "wandb":
-        _forget_offline(folder, run_name(spec))
-    else:
-        shutil.rmtree(folder / kind, ignore_errors=True)
-
-
 def _forget_offline(folder: Path, name: str) -> None:
+    """Delete the offline copies of a run, or of a table, for Weights & Biases."""
     for path in (folder / "wandb").glob(f"offline-run-*-{name}"):
         shutil.rmtree(path)

@@ -67,11 +67,8 @@ def mlflow_logger(spec: RunSpec, run_dir: Path, *, uri: str | None, artifacts: b
     runs, group = Path(spec.paths.runs_dir).absolute(), spec.group or spec.method.protocol.name
     client: Any = MlflowClient(uri or f"sqlite:///{runs / STORE}")
     existing = client.get_experiment_by_name(group)
-    if existing is None:
-        artifacts_uri = None if uri else (runs / FILES_OF_STORE).as_uri()  # a server has its own place for artifacts
-        experiment_id = client.create_experiment(group, artifacts_uri)
-    else:
-        experiment_id = existing.experiment_id
+    artifacts_uri = None if uri else (runs / FILES_OF_STORE).as_uri()  # a server has its own place for artifacts
+    experiment_id = client.create_experiment(group, artifacts_uri) if existing is None else existing.experiment_id
     for earlier_copy in client.search_runs([experiment_id], filter_string=f"tags.`{RUN}` = '{name}'"):
         client.delete_run(earlier_copy.info.run_id)
     run = client.create_run(experiment_id, tags={RUN: name}, run_name=f"{spec.method.label}-{identity}-{spec.seed}")

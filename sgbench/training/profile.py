@@ -38,8 +38,7 @@ class Profile:
     """
 
     def __init__(self, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> None:
-        self.device = device
-        self.clock = clock
+        self.device, self.clock = device, clock
         self.times_s: dict[str, float] = {}
         self.calls: dict[str, int] = {}
         self.fit_s = 0.0
@@ -175,8 +174,7 @@ class TimedBatches:
     """Yields batches, and measures the time of making them as "data"."""
 
     def __init__(self, batches: Batches, profile: Profile) -> None:
-        self.batches = batches
-        self.profile = profile
+        self.batches, self.profile = batches, profile
 
     def __len__(self) -> int:
         return len(self.batches)

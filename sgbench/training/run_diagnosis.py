@@ -34,8 +34,7 @@ class RunDiagnoses:
     """
 
     def __init__(self, spec: RunSpec, parts: Parts) -> None:
-        self.panels = spec.trainer.diagnose
-        self.every = spec.trainer.diagnose_every
+        self.panels, self.every = spec.trainer.diagnose, spec.trainer.diagnose_every
         self.seed = spec.seed
         self.parts = parts
         self.epochs = Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed)
@@ -120,8 +119,7 @@ class RunAgreement:
     """
 
     def __init__(self, spec: RunSpec, parts: Parts) -> None:
-        self.is_on = spec.trainer.watch_agreement
-        self.parts = parts
+        self.is_on, self.parts = spec.trainer.watch_agreement, parts
         self.epochs = Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed)
         self.found: list[EpochAgreement] = []
 

@@ -67,7 +67,7 @@ class SingleRun(BaseRun):
             with self.parts.data.last_step():
                 self._score_selected("test")
             self.test_s = time.perf_counter() - began_s
-        if not self.has_extra_work:
+        if not self._has_extra_work:
             self.host_energy = [
                 HostEnergy(meter=meter.name, fit_j=fit, test_j=test)
                 for meter, fit, test in zip(self.laps.meters, fit_j, self.laps.lap(), strict=True)
@@ -75,7 +75,7 @@ class SingleRun(BaseRun):
         return self.make_finished_record(validation, weights_sha256)
 
     @property
-    def has_extra_work(self) -> bool:
+    def _has_extra_work(self) -> bool:
         """Return whether this attempt does more, or less, than one plain fit, whose energy alone is recorded."""
         settings = self.spec.trainer
         return bool(

@@ -106,9 +106,7 @@ class TrainLoop:
         clip_norm: float | None,
         accumulates: bool = False,
     ) -> None:
-        self.network = network
-        self.rule = rule
-        self.objective = objective
+        self.network, self.rule, self.objective = network, rule, objective
         self.plain_loss = objective.loss.plain()
         self.accumulation = Accumulation(list(network.parameters())) if accumulates else None
         self.clip_norm = math.inf if clip_norm is None else clip_norm

@@ -72,9 +72,7 @@ class Search:
     """
 
     def __init__(self, task: Task, runner: Runner, say: Callable[[str], None]) -> None:
-        self.task = task
-        self.runner = runner
-        self.say = say
+        self.task, self.runner, self.say = task, runner, say
         self.begun: set[str] = set()  # method ids of settings that this worker has run; it runs each once
         request = task.request
         keys = tuple(task.protocol.search_space or ())
