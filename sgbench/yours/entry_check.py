@@ -143,7 +143,7 @@ def _copied_texts(entry: catalogue.Entry) -> Iterator[str]:
 def _support_claims(entry: catalogue.Entry, surrogate: Surrogate) -> Iterator[str]:
     claims_ends, has_ends = (bool(entry.meta.get("compact_support", False)), all(map(math.isfinite, surrogate.support)))
     if claims_ends != has_ends:
-        found = f"the slope has {'two has_ends' if has_ends else 'no end'}; set it to {str(has_ends).lower()}"
+        found = f"the slope has {'two ends' if has_ends else 'no end'}; set it to {str(has_ends).lower()}"
         yield f"meta.compact_support: {str(claims_ends).lower()}, but {found}"
 
 
