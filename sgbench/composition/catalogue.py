@@ -102,7 +102,7 @@ class EntriesOnDemand(Mapping[str, Entry]):
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:
-        """List the names, one after another."""
+
         return iter(self.paths)
 
     def __len__(self) -> int:
@@ -232,6 +232,7 @@ class CatalogueReader:
 
     @cached_property
     def _allowed(self) -> frozenset[str | None]:
+        """Return the targets that any file may name: those of shipped entries, of plugins, and that the user allows."""
         shipped = (
             read_entry(group, path.stem, path).target  # of sgbench's own files alone
             for group in TARGET_GROUPS

@@ -31,14 +31,9 @@ def _power(base: float, exponent: float) -> float:
 
 
 OPERATIONS: dict[type, Callable[..., Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.Pow: _power,
-    ast.USub: operator.neg,
-    ast.UAdd: operator.pos,
-}
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Pow: _power,
+    ast.USub: operator.neg, ast.UAdd: operator.pos,
+}  # fmt: skip
 FUNCTIONS: dict[str, Callable[[float], float]] = {"sqrt": math.sqrt}
 CONSTANTS = {"pi": math.pi}
 LONGEST = 300
@@ -104,20 +99,13 @@ def _value(node: ast.expr, numbers: dict[str, Any]) -> Any:
 
 
 ELSEWHERE = {
-    "accelerator": "trainer.device",
-    "accumulate_grad_batches": "protocol.batch_size",
-    "batch_size": "protocol.batch_size",
-    "deterministic": "seed",
-    "num_workers": "trainer.batches_ahead",
-    "early_stopping": "protocol.patience",
-    "enable_progress_bar": "trainer.progress",
-    "gradient_clip_val": "clip_norm",
-    "learning_rate": "optimizer.lr",
-    "log_every_n_steps": "trainer.log_every_steps",
-    "max_epochs": "protocol.epochs",
-    "num_epochs": "protocol.epochs",
-    "precision": "protocol.precision",
-}
+    "accelerator": "trainer.device", "accumulate_grad_batches": "protocol.batch_size",
+    "batch_size": "protocol.batch_size", "deterministic": "seed", "num_workers": "trainer.batches_ahead",
+    "early_stopping": "protocol.patience", "enable_progress_bar": "trainer.progress",
+    "gradient_clip_val": "clip_norm", "learning_rate": "optimizer.lr",
+    "log_every_n_steps": "trainer.log_every_steps", "max_epochs": "protocol.epochs",
+    "num_epochs": "protocol.epochs", "precision": "protocol.precision",
+}  # fmt: skip
 """Maps names of settings in Lightning and other libraries to the keys that they have here."""
 
 

@@ -15,20 +15,15 @@ from sgbench.paths import ALLOW_HYDRA, allowed
 PLUGIN_KINDS = ("launcher", "sweeper")
 PACKAGES = {
     "launcher": {
-        "submitit_local": "hydra-submitit-launcher",
-        "submitit_slurm": "hydra-submitit-launcher",
-        "ray": "hydra-ray-launcher",
-        "ray_aws": "hydra-ray-launcher",
-        "joblib": "hydra-joblib-launcher",
-        "rq": "hydra-rq-launcher",
+        "submitit_local": "hydra-submitit-launcher", "submitit_slurm": "hydra-submitit-launcher",
+        "ray": "hydra-ray-launcher", "ray_aws": "hydra-ray-launcher",
+        "joblib": "hydra-joblib-launcher", "rq": "hydra-rq-launcher",
     },
     "sweeper": {
-        "optuna": "hydra-optuna-sweeper",
-        "list": "hydra-list-sweeper",
-        "ax": "hydra-ax-sweeper",
-        "nevergrad": "hydra-nevergrad-sweeper",
+        "optuna": "hydra-optuna-sweeper", "list": "hydra-list-sweeper",
+        "ax": "hydra-ax-sweeper", "nevergrad": "hydra-nevergrad-sweeper",
     },
-}
+}  # fmt: skip
 """Maps launchers and sweepers to the packages that provide them."""
 WITH_KNOWN_POINTS = (
     "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",

@@ -111,6 +111,7 @@ def _value_text(value: Any) -> str:
 
 
 def _list_points(where: str, content: Any) -> Iterator[Overrides]:
+    """Yield the points of `list`: each item is a list of overrides, or a text with spaces between them."""
     if not isinstance(content, list) or not content:
         raise InputError(f"{where}: a list of the overrides of each point is needed, e.g. ['rule=bptt', 'rule=dfa']")
     for entry in content:
@@ -124,7 +125,7 @@ def _random_points(where: str, content: Any) -> Iterator[Overrides]:
     import numpy as np
 
     count, seed, ranges = _read_draw(where, content)
-    shares = np.random.default_rng(seed).random((count, len(ranges)))
+    shares = np.random.default_rng(seed).random((count, len(ranges)))  # of each range, from 0 to 1
     yield from _points_at(ranges, shares.tolist())
 
 
@@ -156,6 +157,7 @@ def _read_draw(where: str, content: Any) -> tuple[int, int, dict[str, tuple[floa
 
 
 def _read_range(where: str, content: Any) -> tuple[float, float, str]:
+    """Check the range of a key, and return (low, high, scale); the scale is "linear" or "log"."""
     _require_keys(where, content, RANGE_KEYS)
     low, high, scale = content.get("low"), content.get("high"), content.get("scale", "linear")
     for end in (low, high):

@@ -297,6 +297,7 @@ class RayCluster:
         return handles
 
     def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
+        """Return how tasks have ended, for those of `handles` that have."""
         handle_of = {self.tasks[handle]: handle for handle in handles}
         if not handle_of:
             return {}

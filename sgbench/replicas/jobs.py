@@ -74,8 +74,7 @@ class ProgressReader:
     """
 
     def __init__(self, path: Path, point: int) -> None:
-        self.path = path
-        self.point = point
+        self.path, self.point = path, point
         self.points: dict[int, dict[str, Any]] = {}
         self.notes = 0  # number of messages about the job that were read
         self.cpu_s = 0.0  # most processor time that the job has reported; a restarted job counts anew

@@ -172,8 +172,7 @@ class StackedPasses:
     """Runs forward, loss and backward of all replicas of a lockstep, into the gradients of their stack."""
 
     def __init__(self, members: Sequence[Replica], stack: Stack) -> None:
-        self.members = members
-        self.stack = stack
+        self.members, self.stack = members, stack
         self.prepared_for: tuple[object, ...] = ()  # shapes and epochs for which memory is prepared
         self.chains: list[RepeatedChain] = []  # of each member
         self.slots = [_gradient_slots(member, stack, row) for row, member in enumerate(members)]

@@ -54,6 +54,7 @@ class Slurm:
         self.reported: set[str] = set()  # reasons for waiting that were reported
 
     def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
+        """Submit jobs as one array; the user's settings win over `needs`. Returns SLURM's ids."""
         import submitit  # pyright: ignore[reportMissingImports]
 
         executor = submitit.SlurmExecutor(folder=jobs[0].folder, max_num_timeout=MOST_REQUEUES)

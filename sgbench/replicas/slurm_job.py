@@ -30,6 +30,7 @@ class SlurmGroupJob(GroupJob):
         self.stop_requested, self.received_signal = True, number
 
     def stopped(self) -> None:
+        """Have the job queued again if SLURM stopped it; a stop that the sweep requests ends it for good."""
         preempt = _preemption_signal()
         if self.received_signal == preempt:
             self.requeue(preempt, None)

@@ -67,8 +67,7 @@ class SweepView:
         console: Console | None = None,
         redraw: Callable[[str], object] | None = None,
     ) -> None:
-        self.specs = specs
-        self.headline = headline
+        self.specs, self.headline = specs, headline
         self.kinds = kinds(specs)
         self.rows = {kind: PointRow() for kind in self.kinds}
         for kind in self.kinds:

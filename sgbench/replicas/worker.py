@@ -19,8 +19,7 @@ class _Parent:
     """Sends messages to the sweep's process, and holds whether to stop: on its SIGTERM, or after its end."""
 
     def __init__(self, pipe: Connection) -> None:
-        self.pipe = pipe
-        self.wants_stop = False
+        self.pipe, self.wants_stop = pipe, False
 
     def on_signal(self, *_: object) -> None:
         self.wants_stop = True

@@ -135,6 +135,7 @@ def _combinations(overrides: Overrides, config_dirs: Sequence[Path]) -> list[tup
 
 
 def _parse_seeds(seeds: Sequence[str]) -> tuple[int, ...]:
+    """Convert seeds as they are typed to numbers, each once."""
     for seed in seeds:
         if not seed.isdecimal():
             raise InputError(f"{SEED}={seed}: whole numbers of at least 0 are needed")

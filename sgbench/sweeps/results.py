@@ -115,6 +115,7 @@ def _row(point: SweepPoint, root: Path | None, measure: Measure, unreadable: lis
 
 
 def _is_running(root: Path | None, point: SweepPoint, seed: int) -> bool:
+    """Return whether a process holds the folder of a combination's run with a seed."""
     method = point.spec.method
     runs_dir = root or Path(point.spec.paths.runs_dir)
     folder = run_dir(runs_dir, method.protocol.name, method_id(method), seed)

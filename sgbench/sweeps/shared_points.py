@@ -43,6 +43,7 @@ def wait_for_others(
 
 
 def _wait_and_run(spec: RunSpec, pause: Callable[[float], None]) -> RunRecord | SgbenchError:
+    """Try to run a point until no other process holds it; return its record, or the error of the run."""
     while True:
         try:
             return run_spec(spec)  # returns the stored record if the other process has finished it

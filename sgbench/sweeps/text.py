@@ -111,6 +111,7 @@ def _at_chance(results: Results) -> list[Guessing]:
 
 
 def _row_cells(row: SettingRow, keys: Sequence[str], states: Sequence[str]) -> list[str]:
+    """Write a row's settings by `keys`, its scores, and the number of its seeds in each of `states`."""
     counts = [str(len(seeds)) if seeds else "-" for seeds in (getattr(row, state) for state in states)]
     return [
         *(row.settings[key] for key in keys),

@@ -35,6 +35,7 @@ def predictions_table(parts: list[tuple[Tensor, Tensor, Tensor]]) -> bytes:
 
 
 def _class_lines(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
+    """Write the header and a line for each sample; arguments have the shapes [B], [B] and [B, C]."""
     classes = logits.shape[1]
     lines = [",".join(["index", "target", "prediction", *(f"logit_{k}" for k in range(classes))])]
     columns = (column.tolist() for column in (index, target, logits.argmax(1), logits))
@@ -44,13 +45,14 @@ def _class_lines(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
 
 
 def _step_class_lines(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
-    """Write the lines of targets that are classes of steps, without logits, which would be many and alike."""
+    """Write the header and a line for each labelled step, without logits, which would be many and alike."""
     sample, step = (target != UNLABELLED).nonzero(as_tuple=True)
     rows = torch.stack([index[sample], step, target[sample, step], logits.argmax(2)[sample, step]], 1).tolist()
     return ["index,step,target,prediction", *(",".join(map(str, row)) for row in rows)]
 
 
 def _trace_lines(index: Tensor, target: Tensor, output: Tensor) -> list[str]:
+    """Write the header and a line for each sample and step; target and output are [B, T, C]."""
     _, _, channels = output.shape
     names = [*(f"target_{k}" for k in range(channels)), *(f"output_{k}" for k in range(channels))]
     lines = [",".join(["index", "step", *names])]

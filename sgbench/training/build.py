@@ -34,26 +34,11 @@ from sgbench.training.compatibility import check_parts
 DECORATED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 """Methods of `Optimizer` that torch excludes from compilation; each would import the compiler at its first call."""
 PROVIDED: dict[str, tuple[str, ...]] = {
-    "augmentation": (),
-    "callback": ("run_dir",),
-    "dataset": (),
-    "dropout": (),
-    "encoder": ("image",),
-    "firing": (),
-    "init": (),
-    "logger": ("spec", "run_dir"),
-    "loss": (),
-    "network": ("provided",),
-    "neuron": ("surrogate", "features", "generator"),
-    "normalisation": (),
-    "optimizer": ("params",),
-    "regulariser": (),
-    "rule": ("dt_s",),
-    "schedule": (),
-    "weights": (),
-    "steepness": (),
-    "surrogate": (),
-}
+    "augmentation": (), "callback": ("run_dir",), "dataset": (), "dropout": (), "encoder": ("image",), "firing": (),
+    "init": (), "logger": ("spec", "run_dir"), "loss": (), "network": ("provided",),
+    "neuron": ("surrogate", "features", "generator"), "normalisation": (), "optimizer": ("params",),
+    "regulariser": (), "rule": ("dt_s",), "schedule": (), "weights": (), "steepness": (), "surrogate": (),
+}  # fmt: skip
 """Maps each group of the catalogue to the arguments that the builder provides; YAML files set all others."""
 
 OTHER_FORMS = ("foreach", "capturable", "differentiable")

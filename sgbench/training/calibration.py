@@ -189,6 +189,7 @@ def _require_recurrent(network: Network) -> None:
 
 
 def _surrogate(network: Network) -> Surrogate:
+    """Return the surrogate of the first hidden layer; an InputError if its neurons have none."""
     surrogate = getattr(network.hidden_layers[0].neuron, "surrogate", None)
     if not isinstance(surrogate, Surrogate):
         raise InputError("the neurons have no surrogate, whose width could be chosen; use neuron=leaky")

@@ -32,6 +32,7 @@ def check_parts(spec: RunSpec, data_set: DataSet, network: Network, rule: Learni
 
 
 def _check_target(spec: RunSpec, data_set: DataSet, network: Network, objective: Objective) -> None:
+    """Check that the loss, and the score by which epochs are selected, exist for the data set's kind of target."""
     if data_set.target not in objective.loss.targets:
         loss, output = LOSSES[data_set.target]
         readout_fits = not network.spiking or output in ("any", network.readout.neuron.output)

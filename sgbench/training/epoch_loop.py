@@ -195,6 +195,7 @@ class Training:
         self.watched.add(self.epoch, scores)
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the state for a checkpoint, beside the network's and the optimiser's; only what was measured."""
         optional: dict[str, Any] = {"watched": self.watched.state_dict()} if self.watched.scores else {}
         if self.diagnoses is not None and self.diagnoses.found:
             optional["diagnoses"] = self.diagnoses.state_dict()

@@ -138,6 +138,7 @@ def _train(parts: Parts, training: Training, batches: Iterable[Batch]) -> None:
 
 
 def _score(parts: Parts, training: Training) -> None:
+    """Score the validation split as an epoch does, for its time alone."""
     training.begin_scoring("validation", selected=False)
     for batch in parts.data.evaluation("validation"):
         training.score(batch)

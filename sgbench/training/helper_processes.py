@@ -108,6 +108,7 @@ def _run_helper(spec: RunSpec, rank: int, meeting: Path, ready: Connection) -> N
 
 
 def _train_epoch(training: Training, parts: Parts, message: dict[str, Any]) -> None:
+    """Train one epoch from the state that `send_epoch` has sent."""
     parts.network.load_state_dict(message["network"])
     parts.optimizer.load_state_dict(message["optimizer"])
     training.curve = [EpochScores.model_validate(line) for line in message["curve"]]  # for the rate schedule

@@ -63,6 +63,7 @@ class LightningRun(SingleRun):
             setattr(self.training.loop, f"clip_{measure}", float(limit))
 
     def load(self) -> None:
+        """Make the Trainer, and restore the training from the last checkpoint, if there is one."""
         self.trainer = self._trainer()
         checkpoint = self.load_checkpoint(LIGHTNING_CHECKPOINT)
         if checkpoint is not None:
@@ -71,6 +72,7 @@ class LightningRun(SingleRun):
             self.learner.on_load_checkpoint(checkpoint)
 
     def train_epochs(self) -> None:
+        """Let the Trainer train, from the last checkpoint if there is one."""
         path = self.folder / LIGHTNING_CHECKPOINT if self.was_continued else None
         with warnings.catch_warnings():
             # Lightning 2.6 on torch 2.13: of its own code, which a user cannot change.
@@ -125,7 +127,7 @@ class LightningRun(SingleRun):
             return super()._score_selected(split)
 
     def _batches_of(self, split: Split) -> Iterable[Batch]:
-        # Lightning's limit is a number of batches (int), or a fraction of them (float).
+        """Return the batches of a split up to the Trainer's limit, a number of them (int) or a fraction (float)."""
         limit = self.trainer.limit_val_batches if split == "validation" else self.trainer.limit_test_batches
         batches = self.parts.data.evaluation(split)
         count = limit if isinstance(limit, int) else int(len(batches) * limit)

@@ -68,15 +68,17 @@ def send_table(
         settings=wandb.Settings(console="off", x_disable_stats=True),
     )
     base = f"{run.url.rpartition('/')[0]}/" if run.url else ""  # offline there is no address, and ids stand alone
-    tables: dict[str, list[dict[str, Any]]] = {f"board/{protocol}": [] for protocol in boards}
-    tables["runs"] = []
-    links: dict[tuple[str, str], dict[str, str]] = {}
+    runs: list[dict[str, Any]] = []
+    links: dict[tuple[str, str], dict[str, str]] = {}  # by protocol and method id: link of each seed
     for record in records:
         link = f"{base}{record.protocol}-{record.method_id}-{record.seed}"
-        tables["runs"].append({"link": link, **flat(record)})
+        runs.append({"link": link, **flat(record)})
         links.setdefault((record.protocol, record.method_id), {})[f"seed {record.seed}"] = link
-    for protocol, rows in boards.items():
-        tables[f"board/{protocol}"] = [{**row, **links.get((protocol, row["method_id"]), {})} for row in rows]
+    tables: dict[str, list[dict[str, Any]]] = {
+        f"board/{protocol}": [{**row, **links.get((protocol, row["method_id"]), {})} for row in rows]
+        for protocol, rows in boards.items()
+    }
+    tables["runs"] = runs
     for title, rows in tables.items():
         columns: list[Any] = list(dict.fromkeys(key for row in rows for key in row))
         cells = [[row.get(key) for key in columns] for row in rows]

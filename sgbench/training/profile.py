@@ -41,8 +41,7 @@ class Profile:
         self.device, self.clock = device, clock
         self.times_s: dict[str, float] = {}
         self.calls: dict[str, int] = {}
-        self.fit_s = 0.0
-        self.steps = 0
+        self.fit_s, self.steps = 0.0, 0
         self.events: list[tuple[str, float, float]] = []  # name of the part, begin and duration [s]
         self._open: list[list[Any]] = []  # name of each open part, and time of parts within it [s]
 

@@ -35,8 +35,7 @@ class RunDiagnoses:
 
     def __init__(self, spec: RunSpec, parts: Parts) -> None:
         self.panels, self.every = spec.trainer.diagnose, spec.trainer.diagnose_every
-        self.seed = spec.seed
-        self.parts = parts
+        self.seed, self.parts = spec.seed, parts
         self.epochs = Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed)
         self.found: list[Diagnosis] = []
 

@@ -78,8 +78,11 @@ def _spec_for_driver(spec: RunSpec) -> RunSpec:
 
 
 def _new_attempt(spec: RunSpec, parts: Parts | None, folder: Path) -> SingleRun:
-    if spec.trainer.driver == "sgbench":
-        return SingleRun(spec, build(spec) if parts is None else parts, folder)
+    by_lightning = spec.trainer.driver != "sgbench"
+    if parts is None or by_lightning:  # Lightning's arguments may ask for another engine than that of `parts`
+        parts = build(spec)
+    if not by_lightning:
+        return SingleRun(spec, parts, folder)
     from sgbench.training.lightning import LightningRun
 
-    return LightningRun(spec, build(spec), folder)  # not of `parts`: Lightning may have asked for another engine
+    return LightningRun(spec, parts, folder)

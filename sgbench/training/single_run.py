@@ -54,6 +54,7 @@ class SingleRun(BaseRun):
             return self.make_failed_record(error)
 
     def _train_and_test(self) -> RunRecord:
+        """Train from the last checkpoint on, score the selected weights, and make the record of the finished run."""
         if self.profile is not None:
             self.profile.attach(self.parts, self.training, self.loggers)
         self.load()
@@ -107,6 +108,7 @@ class SingleRun(BaseRun):
             self.profile.write(self.folder)
 
     def train_epochs(self) -> None:
+        """Train epoch by epoch behind a progress bar, until training has ended."""
         settings, training = self.spec.trainer, self.training
         bar = tqdm(
             initial=len(training.curve),

@@ -200,6 +200,7 @@ class TrainLoop:
         return norm
 
     def _check_norm(self, norm: Tensor) -> None:
+        """Check by its norm that the gradient is finite, at once or deferred; the error names the first bad weight."""
         if self.deferred is not None:
             self.deferred.add([*self._gradients(), (f"network{BAD_GRADIENT}", norm)])
         elif not math.isfinite(norm.item()):

@@ -169,6 +169,7 @@ def result_lines(result: SearchResult, task: Task) -> list[str]:
 
 
 def _score_text(score: float | None, task: Task) -> str:
+    """Write a score, larger is better, as an accuracy in percent or as a loss; "-" for None."""
     if score is None:
         return "-"
     if task.base.method.protocol.monitor == "validation_accuracy":

@@ -95,9 +95,7 @@ class Tpe:
                 "--by tpe: needs Optuna: pip install 'sgbench[tune]'; --by sobol and --by random need nothing"
             ) from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.optuna = optuna
-        self.space = space
-        self.name = name
+        self.optuna, self.space, self.name = optuna, space, name
         self.distributions: dict[str, Any] = {
             key: optuna_distribution(optuna, interval) for key, interval in space.items()
         }
