@@ -85,6 +85,7 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code, as the help describes it."""
     try:
         words = sys.argv[1:] if argv is None else argv
         args = parser(next(iter(words), "")).parse_args(words)
@@ -103,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser(chosen: str = "") -> argparse.ArgumentParser:
-    """The grammar of all subcommands; the options of the chosen one alone, as its module is slow to import."""
+    """Build the parser of all subcommands; only the `chosen` one has its options, as modules are slow to import."""
     raw = argparse.RawDescriptionHelpFormatter
     top = OneLineParser(prog="python -m benchmarks", description=ABOUT, epilog=EPILOG, formatter_class=raw)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -125,23 +126,23 @@ def parser(chosen: str = "") -> argparse.ArgumentParser:
     engine.set_defaults(handler=_compare, with_peers=False)
     peers.set_defaults(handler=_compare, with_peers=True, precision="float32")
     memory.set_defaults(handler=_memory)
-    for name, (place, line) in MEASURED.items():
-        command = commands.add_parser(name, help=line)
+    for name, (path, help_line) in MEASURED.items():
+        command = commands.add_parser(name, help=help_line)
         if name == chosen:
-            module, _, settings = place.partition(".")
-            kind = getattr(importlib.import_module(f"benchmarks.{module}"), settings)
-            for field in dataclasses.fields(kind):
+            module, _, class_name = path.partition(".")
+            settings = getattr(importlib.import_module(f"benchmarks.{module}"), class_name)
+            for field in dataclasses.fields(settings):
                 _add_option(command, field.name, field.default, **field.metadata)
-            command.set_defaults(handler=_measure, module=module, settings=kind)
+            command.set_defaults(handler=_measure, module=module, settings=settings)
             _add_json(command)
     _add_headline(commands)
-    for name, (function, line) in REWRITTEN.items():
-        commands.add_parser(name, help=line).set_defaults(handler=_rewrite, function=function)
+    for name, (function, help_line) in REWRITTEN.items():
+        commands.add_parser(name, help=help_line).set_defaults(handler=_rewrite, function=function)
     return top
 
 
 def _add_headline(commands: Any) -> None:
-    """Add the speeds of README.md and docs/engine.md: measuring them, and writing the pages."""
+    """Add the commands that measure the speeds of README.md and docs/engine.md, and that write both pages."""
     headline = commands.add_parser(
         "headline", help="every speed of README.md and docs/engine.md, in turn; then writes both pages"
     )
@@ -168,13 +169,14 @@ def _add_workload(command: argparse.ArgumentParser) -> None:
 
 
 def _add_option(command: argparse.ArgumentParser, name: str, default: Any, **options: Any) -> None:
-    flag, what = f"--{name.replace('_', '-')}", OPTIONS[name]
+    """Add an option of `OPTIONS`: a flag, a whole number, or as `options` of argparse say, by the type of `default`."""
+    flag, meaning = f"--{name.replace('_', '-')}", OPTIONS[name]
     if default is False:
-        command.add_argument(flag, action="store_true", help=what)
+        command.add_argument(flag, action="store_true", help=meaning)
     elif isinstance(default, int):
-        command.add_argument(flag, type=int, metavar="N", default=default, help=f"{what} (default {default})")
+        command.add_argument(flag, type=int, metavar="N", default=default, help=f"{meaning} (default {default})")
     else:
-        command.add_argument(flag, default=default, help=what, **options)
+        command.add_argument(flag, default=default, help=meaning, **options)
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:
@@ -182,7 +184,7 @@ def _add_json(command: argparse.ArgumentParser) -> None:
 
 
 def _settings(args: argparse.Namespace) -> Any:
-    """Checked, before anything is measured."""
+    """Return the `comparison.Settings` of a workload, checked before anything is measured."""
     from benchmarks import report, workloads
     from benchmarks.comparison import Settings
 
@@ -196,6 +198,7 @@ def _settings(args: argparse.Namespace) -> Any:
 
 
 def _check_counts(args: argparse.Namespace) -> None:
+    """Refuse options that are whole numbers below 1; the seed may be 0, and the workers of `data` too."""
     from sgbench.errors import require_count
 
     for name in OPTIONS:
@@ -209,47 +212,48 @@ def _compare(args: argparse.Namespace) -> None:
     settings = _settings(args)
     from benchmarks import comparison, report
 
-    tree = comparison.compare(settings, with_peers=args.with_peers)
-    print(comparison.show(tree))
-    report.write_json(args.json, tree)
+    result = comparison.compare(settings, with_peers=args.with_peers)
+    print(comparison.show(result))
+    report.write_json(args.json, result)
 
 
 def _memory(args: argparse.Namespace) -> None:
     settings = _settings(args)
     from benchmarks import memory, report
 
-    tree = memory.compare(settings, with_peers=args.peers)
-    print(memory.show(tree))
-    report.write_json(args.json, tree)
+    result = memory.compare(settings, with_peers=args.peers)
+    print(memory.show(result))
+    report.write_json(args.json, result)
 
 
 def _measure(args: argparse.Namespace) -> None:
-    """A subcommand with a module of its own."""
+    """Run a command of `MEASURED`: measure, print the table, and write everything if a file is named."""
     from benchmarks import report
 
     _check_counts(args)
     report.check_json(args.json)
     module = importlib.import_module(f"benchmarks.{args.module}")
-    tree = module.compare(
-        args.settings(**{field.name: getattr(args, field.name) for field in dataclasses.fields(args.settings)})
-    )
-    print(module.show(tree))
-    report.write_json(args.json, tree)
+    options = {field.name: getattr(args, field.name) for field in dataclasses.fields(args.settings)}
+    result = module.compare(args.settings(**options))
+    print(module.show(result))
+    report.write_json(args.json, result)
 
 
 def _headline(args: argparse.Namespace) -> None:
+    """Measure all speeds; write the pages too, unless the results go to a folder of their own."""
     from benchmarks import headline
     from sgbench.errors import require_count
 
     if args.rounds is not None:
         require_count("--rounds", args.rounds)
-    into = args.to or headline.RESULTS
-    headline.measure(headline.HeadlineSettings(args.rounds, into, peers=not args.without_peers))
+    folder = args.to or headline.RESULTS
+    headline.measure(headline.HeadlineSettings(args.rounds, folder, peers=not args.without_peers))
     if args.to is None:
         headline.rewrite()
 
 
 def _table(args: argparse.Namespace) -> None:
+    """Print the table of stored results; write the pages too, unless the results are those of another folder."""
     from benchmarks import headline
 
     print(headline.table(args.folder or headline.RESULTS))

@@ -53,11 +53,11 @@ class Dense(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Potentials of the last layer over time [T, B, C]."""
         mems = [lif.init_leaky() for lif in self.lifs]  # type: ignore[operator]
-        mem_rec = []
-        for step in range(IMAGE_STEPS if x.dim() == 2 else len(x)):  # noqa: PLR2004 - an image
-            now = x if x.dim() == 2 else x[step]  # noqa: PLR2004
+        mem_rec, is_image = [], x.dim() == 2  # noqa: PLR2004 - [B, N]
+        for step in range(IMAGE_STEPS if is_image else len(x)):
+            signal = x if is_image else x[step]
             for layer, (fc, lif) in enumerate(zip(self.fcs, self.lifs, strict=True)):
-                now, mems[layer] = lif(fc(now), mems[layer])
+                signal, mems[layer] = lif(fc(signal), mems[layer])
             mem_rec.append(mems[-1])
         return torch.stack(mem_rec)
 
@@ -79,7 +79,7 @@ class Convolutional(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Potentials of the last layer over time [T, B, C]."""
         utils.reset(self.net)
-        return torch.stack([self.net(now)[1] for now in x])
+        return torch.stack([self.net(frame)[1] for frame in x])
 
 
 class Recurrent(nn.Module):
@@ -95,8 +95,8 @@ class Recurrent(nn.Module):
         """The readout over time [T, B, C]."""
         spk, syn, mem = self.rlif.init_rsynaptic()
         out = []
-        for now in x:
-            spk, syn, mem = self.rlif(self.fc1(now), spk, syn, mem)
+        for frame in x:
+            spk, syn, mem = self.rlif(self.fc1(frame), spk, syn, mem)
             out.append(self.fc2(spk))
         return torch.stack(out)
 
@@ -110,7 +110,7 @@ class Workload(NamedTuple):
 
 
 def events(steps: int, batch: int, *shape: int, density: float) -> Callable[[], Tensor]:
-    """Spikes over time [T, B, ...]."""
+    """Return a function that draws spikes over time [T, B, ...]."""
     return lambda: torch.bernoulli(torch.full((steps, batch, *shape), density))
 
 
@@ -150,13 +150,7 @@ WORKLOADS = {
 
 
 class Contender:
-    """Trains a network on one batch, always from the same weights.
-
-    Args:
-        network: whose weights are trained.
-        run: the network, or what runs it faster.
-        x: the input.
-    """
+    """Trains a network on one input `x`, always from the same weights; `run`: the network, or what runs it faster."""
 
     def __init__(self, network: nn.Module, run: nn.Module, x: Tensor) -> None:
         self.network, self.run, self.x = network, run, x
@@ -184,19 +178,25 @@ class Contender:
         return torch.cat([(torch.zeros_like(x) if x.grad is None else x.grad).flatten() for x in weights])
 
 
-def apart(one: Contender, other: Contender) -> float:
-    """The larger of the relative differences of the loss and of all gradients, in a second step from equal weights."""
+def relative_difference(expected: Contender, actual: Contender) -> float:
+    """Train two contenders for a step from equal weights; return the larger difference of loss and of gradients.
+
+    Both differences are relative to `expected`. It is their second step, since the first may record or compile.
+    """
     losses = []
-    for contender in (one, other):
-        contender.step()  # where it is recorded or compiled
+    for contender in (expected, actual):
+        contender.step()
         contender.reset()
         losses.append(contender.step())
-    gap = float((one.gradients() - other.gradients()).norm() / one.gradients().norm())
-    return max(abs(losses[0] - losses[1]) / abs(losses[0]), gap)
+    of_gradients = float((expected.gradients() - actual.gradients()).norm() / expected.gradients().norm())
+    return max(abs(losses[0] - losses[1]) / abs(losses[0]), of_gradients)
 
 
 def measure(name: str, rounds: int, peers: Sequence[str] = ()) -> dict[str, Any]:
-    """Times of one workload [ms], and how many times faster than as written: median, lowest and highest of a round."""
+    """Time one workload [ms], and compute how many times faster each contender is than the network as written.
+
+    Contenders that compute something else are not timed: ours then raises, and peers are listed with the reason.
+    """
     workload = WORKLOADS[name]
     torch.manual_seed(0)
     x, written = workload.x(), workload.make()
@@ -207,43 +207,49 @@ def measure(name: str, rounds: int, peers: Sequence[str] = ()) -> dict[str, Any]
         network.load_state_dict(weights)
         return network
 
-    shared = made()
-    fast = accelerate(shared)
-    found = {"as written": Contender(written, written, x), "accelerated": Contender(shared, fast, x)}
-    if not (gap := apart(*found.values())) <= TOLERANCE:
-        raise SystemExit(f"{name}: they compute something else: losses or gradients apart by {gap:.2g}")
-    others = _peers(peers, made, x, found)
-    steps, resets = ({key: getattr(each, name) for key, each in found.items()} for name in ("step", "reset"))
+    network = made()
+    fast = accelerate(network)
+    contenders = {"as written": Contender(written, written, x), "accelerated": Contender(network, fast, x)}
+    if not (difference := relative_difference(*contenders.values())) <= TOLERANCE:  # NaN is refused too
+        raise SystemExit(f"{name}: they compute something else: losses or gradients apart by {difference:.2g}")
+    refused = _add_peers(peers, made, x, contenders)
+    steps = {key: contender.step for key, contender in contenders.items()}
+    resets = {key: contender.reset for key, contender in contenders.items()}
     times = {key: own.cpu_ms for key, own in interleave(steps, rounds, resets=resets).items()}
     faster = {key: ratios(times["as written"], own).__dict__ for key, own in times.items()}
     medians = {key: Spread.of(own).median for key, own in times.items()}
     return {
         "workload": name, "about": workload.about, "runs_on": fast.lines, "cpu_ms": medians, "times_faster": faster,
-        "peers": others,
+        "peers": refused,
     }  # fmt: skip
 
 
-def _peers(
-    names: Sequence[str], made: Callable[[], nn.Module], x: Tensor, found: dict[str, Contender]
+def _add_peers(
+    names: Sequence[str], made: Callable[[], nn.Module], x: Tensor, contenders: dict[str, Contender]
 ) -> dict[str, str]:
-    """Add the peers that compute what they should; returns why others do not."""
+    """Add a contender for each peer that computes what it should; return by name why others do not.
+
+    `made`: makes the network as written, each time with equal weights.
+    """
     from benchmarks.as_written_peers import PEERS
 
-    others = {}
+    refused = {}
     for name in names:
-        peer, own, like = PEERS[name], made(), made()
-        why = peer.lacks(own)
-        if not why:
-            contender = Contender(own, peer.build(own), x)
-            gap = apart(Contender(like, peer.reference(like), x), contender)
-            why = "" if gap <= TOLERANCE else f"another loss or gradient, by {gap:.2g}"
-            found |= {} if why else {name: contender}
-        others |= {name: why} if why else {}
-    return others
+        peer, network, reference = PEERS[name], made(), made()
+        if missing := peer.lacks(network):
+            refused[name] = missing
+            continue
+        contender = Contender(network, peer.build(network), x)
+        difference = relative_difference(Contender(reference, peer.reference(reference), x), contender)
+        if difference <= TOLERANCE:
+            contenders[name] = contender
+        else:
+            refused[name] = f"another loss or gradient, by {difference:.2g}"
+    return refused
 
 
 def measure_all(names: Sequence[str], rounds: int, threads: int, peers: Sequence[str] = ()) -> dict[str, Any]:
-    """Measure workloads, and print a line for each contender and the median of our ratios."""
+    """Measure workloads, print a line for each contender and the median of our ratios, and return all numbers."""
     rows = []
     with limited(threads):
         for name in names:
@@ -257,13 +263,16 @@ def measure_all(names: Sequence[str], rounds: int, threads: int, peers: Sequence
                 ends = f"({ratio['low']:.2f} to {ratio['high']:.2f})"
                 print(f"  {key:13} {row['cpu_ms'][key]:8.1f} ms {ratio['median']:6.2f} times {ends}")
             sys.stdout.flush()
-    middle = statistics.median(row["times_faster"]["accelerated"]["median"] for row in rows)
-    print(f"median {middle:.2f}; torch {torch.__version__}, {rounds} rounds, CPU time, {threads} threads")
-    return {"threads": threads, "rounds": rounds, "median": middle, "rows": rows}
+    median = statistics.median(row["times_faster"]["accelerated"]["median"] for row in rows)
+    print(f"median {median:.2f}; torch {torch.__version__}, {rounds} rounds, CPU time, {threads} threads")
+    return {"threads": threads, "rounds": rounds, "median": median, "rows": rows}
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Return how many times faster than as written: ours with each count of threads, peers with the first."""
+    """Write as Markdown how many times faster than as written: ours with each count of threads, peers with the first.
+
+    `results`: what `measure_all` returned for each count of threads.
+    """
     measured = {key for row in results[0]["rows"] for key in row["times_faster"]}
     peers = [key for key in PEER_NAMES if key in measured]
     heads = [f"`accelerate`, {each['threads']} thread{'s' * (each['threads'] > 1)}" for each in results]
@@ -288,19 +297,19 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--page", action="store_true", help="1 and 2 threads, stored, and shown on the page")
-    given = parser.parse_args()
-    names, peers = given.only.split(","), list(filter(None, given.peers.split(",")))
-    for named, known in ((names, tuple(WORKLOADS)), (peers, PEER_NAMES)):
-        if unknown := [name for name in named if name not in known]:
+    args = parser.parse_args()
+    names, peers = args.only.split(","), list(filter(None, args.peers.split(",")))
+    for words, known in ((names, tuple(WORKLOADS)), (peers, PEER_NAMES)):
+        if unknown := [word for word in words if word not in known]:
             parser.error(f"unknown: {', '.join(unknown)}; known are {', '.join(known)}")
     keep_freed_memory()
-    results = [measure_all(names, given.rounds, 1 if given.page else given.threads, peers)]
-    if given.page:
-        results.append(measure_all(names, given.rounds, 2))
+    results = [measure_all(names, args.rounds, 1 if args.page else args.threads, peers)]
+    if args.page:
+        results.append(measure_all(names, args.rounds, threads=2))
         STORED.write_text(json.dumps(results, indent=1) + "\n")
         put(PAGE, START, END, table(results))
-    if given.json is not None:
-        given.json.write_text(json.dumps(results[0], indent=1) + "\n")
+    if args.json is not None:
+        args.json.write_text(json.dumps(results[0], indent=1) + "\n")
     return 0
 
 

@@ -33,44 +33,51 @@ class Staged(nn.Module):
         self.products, self.neurons, self.over_time = nn.ModuleList(products), neurons, over_time
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of events [T, B, ...], or of an image [B, N], whose product is made once."""
-        image = x.dim() == 2  # noqa: PLR2004
+        """Return the last layer's potentials [T, B, C] on events [T, B, ...] or on an image [B, N].
+
+        The first product of an image is made once, since all steps show the same.
+        """
+        is_image = x.dim() == 2  # noqa: PLR2004
         potentials = x
-        for at, (product, neurons) in enumerate(zip(self.products, self.neurons, strict=True)):
-            once = image and at == 0
+        for place, (product, neurons) in enumerate(zip(self.products, self.neurons, strict=True)):
+            once = is_image and place == 0
             current = product(x).expand(IMAGE_STEPS, -1, -1) if once else self.over_time(product, x)
             x, potentials = neurons(current)
         return potentials
 
 
 def stages(network: nn.Module) -> tuple[list[Any], list[Any]]:
-    """The products of a network, and the neurons behind each, which take their state and return it."""
+    """Return the products of a network and the neurons behind each; the last product may have none.
+
+    Neurons of a convolutional network keep their state inside; they are changed so that they take and return it.
+    """
     if isinstance(network, Recurrent):
         return [network.fc1, network.fc2], [network.rlif]
     if isinstance(network, Dense):
         return list(network.fcs), list(network.lifs)
-    net: Any = network.net
-    ends = [at for at, part in enumerate(net) if isinstance(part, snn.Leaky)]
-    neurons: list[Any] = [net[at] for at in ends]
+    modules: Any = network.net
+    ends = [place for place, module in enumerate(modules) if isinstance(module, snn.Leaky)]
+    neurons: list[Any] = [modules[end] for end in ends]
     for lif in neurons:
         lif.init_hidden = lif.output = False
-    return [net[before + 1 : end] for before, end in zip([-1, *ends], ends, strict=False)], neurons
+    return [modules[before + 1 : end] for before, end in zip([-1, *ends], ends, strict=False)], neurons
 
 
 def flattened(product: nn.Module, x: Tensor) -> Tensor:
-    """A product with time and batch on one axis."""
+    """Apply a product to x [T, B, ...] with time and batch on one axis."""
     return product(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
 def vmap(network: nn.Module) -> nn.Module:
-    """`torch.func.vmap` of each product over time, and snnTorch's neurons step by step."""
+    """Run each product by `torch.func.vmap` over time, and snnTorch's neurons step by step."""
 
-    def stepped(lif: Any, current: Tensor) -> tuple[Tensor, Tensor]:
-        recurrent = isinstance(lif, snn.RSynaptic)
-        state, spikes, potentials = lif.init_rsynaptic() if recurrent else (lif.reset_mem(),), [], []
-        for now in current.unbind(0):
-            out = lif(now, *state)
-            state = out if recurrent else out[1:]
+    def stepped(lif: Any, currents: Tensor) -> tuple[Tensor, Tensor]:
+        """Return spikes and potentials [T, B, N]; a step returns the spikes, then the state, the potential last."""
+        is_recurrent = isinstance(lif, snn.RSynaptic)  # the spikes are part of its state
+        state, spikes, potentials = lif.init_rsynaptic() if is_recurrent else (lif.reset_mem(),), [], []
+        for current in currents.unbind(0):
+            out = lif(current, *state)
+            state = out if is_recurrent else out[1:]
             spikes.append(out[0])
             potentials.append(out[-1])
         return torch.stack(spikes), torch.stack(potentials)
@@ -82,7 +89,7 @@ def vmap(network: nn.Module) -> nn.Module:
 
 
 def spikingjelly(network: nn.Module) -> nn.Module:
-    """SpikingJelly in its multi-step mode."""
+    """Build the network with SpikingJelly's neurons in their multi-step mode."""
     from spikingjelly.activation_based import functional, neuron
     from spikingjelly.activation_based import surrogate as theirs
 
@@ -106,7 +113,7 @@ def spikingjelly(network: nn.Module) -> nn.Module:
 
 
 def norse(network: nn.Module) -> nn.Module:
-    """Norse's box neurons, lifted over time."""
+    """Build the network with Norse's box neurons, lifted over time."""
     import norse.torch as no
     from norse.torch.functional.reset import reset_subtract
 
@@ -136,21 +143,21 @@ def norse(network: nn.Module) -> nn.Module:
 
 
 class Peer(NamedTuple):
-    """Another way; `spike_grad` is None where it computes what the network as written does."""
+    """Holds another way to train; `spike_grad` is None if it computes what the network as written does."""
 
     build: Callable[[nn.Module], nn.Module]
     package: str
     spike_grad: Any = None
 
     def reference(self, network: nn.Module) -> nn.Module:
-        """A network that computes what this peer does: as written, or in a plain loop with the reset at once."""
+        """Return a network that computes what this peer should: as written, or a plain loop with the reset at once."""
         if self.spike_grad is None:
             return network
 
-        def looped(lif: Any, current: Tensor) -> tuple[Tensor, Tensor]:
-            potential, spikes, potentials = torch.zeros_like(current[0]), [], []
-            for now in current.unbind(0):
-                potential = lif.beta * potential + now
+        def looped(lif: Any, currents: Tensor) -> tuple[Tensor, Tensor]:
+            potential, spikes, potentials = torch.zeros_like(currents[0]), [], []
+            for current in currents.unbind(0):
+                potential = lif.beta * potential + current
                 spikes.append(self.spike_grad(potential - lif.threshold))
                 potential = potential - lif.threshold * spikes[-1]
                 potentials.append(potential)
@@ -160,15 +167,15 @@ class Peer(NamedTuple):
         return Staged(products, [partial(looped, lif) for lif in lifs], flattened)
 
     def lacks(self, network: nn.Module) -> str:
-        """What a network has that this peer has no neurons for, or how to install the peer; else ""."""
+        """Say how to install this peer, or for what neurons of a network it has no like; "" if nothing is missing."""
         if importlib.util.find_spec(self.package) is None:
             return f"pip install {self.package}"
         if self.spike_grad is None:
             return ""
         if isinstance(network, Recurrent):
             return "no recurrent neurons with a synapse that acts at once"
-        learnt = any(isinstance(each, snn.Leaky) and each.beta.requires_grad for each in network.modules())
-        return "no neurons with a learnt decay and threshold" if learnt else ""
+        learns = any(isinstance(module, snn.Leaky) and module.beta.requires_grad for module in network.modules())
+        return "no neurons with a learnt decay and threshold" if learns else ""
 
 
 PEERS = {

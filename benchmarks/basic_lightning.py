@@ -74,6 +74,7 @@ class Task(pl.LightningModule):
         self._score("test", batch)
 
     def _score(self, split: str, batch: Any) -> None:
+        """Log loss and accuracy of a batch."""
         x, target = batch
         potentials = self.net(x)
         right = (potentials.argmax(1) == target).float().mean()
@@ -86,6 +87,7 @@ class Task(pl.LightningModule):
 
 @hydra.main(version_base="1.3", config_path=None, config_name="point")
 def main(point: Point) -> None:
+    """Train one point, and test the weights that validation selects."""
     torch.set_num_threads(1)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     pl.seed_everything(point.seed, verbose=False)

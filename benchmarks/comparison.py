@@ -21,9 +21,10 @@ REPEATS = 7
 
 
 def machine(dtype: torch.dtype) -> dict[str, float | str]:
-    """Speed of a large product of matrices [GFLOP/s], by torch.mm and by the library that sgbench multiplies with.
+    """Measure what the machine can do: the best of some repeats of two simple computations.
 
-    And of a = b + c * 1.5 [GB/s]; the best of some repeats.
+    They are a large product of matrices [GFLOP/s], by torch.mm and by the library that sgbench multiplies with, and
+    the triad a = b + 1.5 c [GB/s].
     """
     size = GEMM_SIZE
     left, right, product = (torch.ones(size, size, dtype=dtype) for _ in range(3))
@@ -40,9 +41,9 @@ def machine(dtype: torch.dtype) -> dict[str, float | str]:
 
 
 def products_of(task: Task) -> Callable[[], None]:
-    """The products that a layer of w2 cannot do without: the current, and the gradient of the weights.
+    """Return a function that makes the products of w2 alone: the current, and the gradient of the weights.
 
-    By the faster library where there are two: no share of the limit is won by slowing it down.
+    No layer can be faster. They are made by the faster library, so that the limit is not easier to reach than it is.
     """
     weight = task.stages[0].weight
     x = task.x.flatten(0, 1)
@@ -55,7 +56,7 @@ def products_of(task: Task) -> Callable[[], None]:
 
 
 def _best_s(run: Callable[[], object]) -> float:
-    """In CPU time on one thread, where a busy machine does not show in it."""
+    """Return the least time of some repeats [s]; of CPU on one thread, which a busy machine hardly stretches."""
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     times_s = []
     for _ in range(REPEATS):
@@ -85,7 +86,7 @@ class Settings:
 
 
 def every_build() -> dict[str, Build]:
-    """All contenders by name, the baseline first, whether they can run here or not."""
+    """Map the name of each contender to what builds it, the baseline first, whether it can run here or not."""
     return {
         BASELINE: partial(contenders.build_snntorch, hoisted=False),
         "snntorch, hoisted": partial(contenders.build_snntorch, hoisted=True),
@@ -95,6 +96,7 @@ def every_build() -> dict[str, Build]:
 
 
 def builds(*, with_peers: bool) -> dict[str, Build]:
+    """Select the contenders of `every_build` that can run here, with other frameworks or without."""
     left_out = peers.missing() if with_peers else peers.PEERS
     return {name: build for name, build in every_build().items() if name not in left_out}
 
@@ -104,8 +106,7 @@ def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
     with limited(settings.threads) as cores, neighbour(busy=settings.busy):
         memory_kept = not settings.default_allocator and keep_freed_memory()
         load_before = report.load_average()
-        chosen = builds(with_peers=with_peers)
-        task, contenders, rates, findings = _checked(settings, chosen)
+        task, contenders, rates, findings = _checked(settings, builds(with_peers=with_peers))
         steps: dict[str, Any] = {name: contender.step for name, contender in contenders.items()}
         if settings.workload == "w2":
             steps[LIMIT] = products_of(task)
@@ -132,18 +133,23 @@ def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
 
 
 def _checked(
-    settings: Settings, chosen: Mapping[str, Build]
+    settings: Settings, builders: Mapping[str, Build]
 ) -> tuple[Task, dict[str, Contender], dict[str, list[float]], list[gate.Finding]]:
+    """Build all contenders and check that they compute what snnTorch does; a `GateError` if one does not.
+
+    Return the task, the contenders, the firing rates of the layers of each, and what the checks found.
+    """
     task = make_task(settings.workload, settings.sizes, precision=settings.precision, seed=settings.seed)
-    contenders = {name: build(task) for name, build in chosen.items()}
-    same = {name: chosen[name] for name, contender in contenders.items() if contender.same_model}
-    findings = gate.check_copies(settings.workload, settings.sizes, same, settings.seed)
+    contenders = {name: build(task) for name, build in builders.items()}
+    equal_models = {name: builders[name] for name, contender in contenders.items() if contender.same_model}
+    findings = gate.check_copies(settings.workload, settings.sizes, equal_models, settings.seed)
     rates = {name: contender.rates() for name, contender in contenders.items()}
     findings += gate.check_real(task, contenders, rates)
     return task, contenders, rates, findings
 
 
 def _entries(contenders: Mapping[str, Contender], times: Mapping[str, Times]) -> dict[str, Any]:
+    """Return by contender its times, how many times faster than snnTorch it is, and of w2 its share of the limit."""
     base = times[BASELINE]
     entries: dict[str, Any] = {}
     for name, own in times.items():
@@ -162,52 +168,53 @@ def _entries(contenders: Mapping[str, Contender], times: Mapping[str, Times]) ->
     return entries
 
 
-def show(tree: dict[str, Any]) -> str:
-    """The table, with what is needed to believe it."""
-    one_thread = tree["settings"]["threads"] == 1
+def show(result: dict[str, Any]) -> str:
+    """Write the table, with the machine, the settings and the results of the checks."""
+    one_thread = result["settings"]["threads"] == 1
     headline = "CPU time" if one_thread else "wall time"
-    used = tree["settings"]
-    rates = ", ".join(f"{rate:.1%}" for rate in tree["firing_rates"][BASELINE])
-    limits = tree["roofline"]
+    used = result["settings"]
+    rates = ", ".join(f"{rate:.1%}" for rate in result["firing_rates"][BASELINE])
+    limits = result["roofline"]
     lines = [
-        f"{tree['workload']}: {report.sizes_line(tree['sizes'])}; {used['precision']}; firing rate {rates}",
-        report.head_line(tree),
-        report.settings_line(tree),
+        f"{result['workload']}: {report.sizes_line(result['sizes'])}; {used['precision']}; firing rate {rates}",
+        report.head_line(result),
+        report.settings_line(result),
         f"machine: {limits['gemm_gflop_per_s']:.0f} GFLOP/s in {used['precision']} by {limits['library']} "
         f"({limits['torch_mm_gflop_per_s']:.0f} with torch.mm), {limits['triad_gb_per_s']:.0f} GB/s in a triad",
         "",
-        _table(tree),
+        _table(result),
         "",
         f"x: times faster than {BASELINE}, median over {used['rounds']} rounds; the headline is {headline}",
     ]
-    lines += _gate_lines(tree)
-    lines += [f"not compared: {name}, {why}" for name, why in tree["not_compared"].items()]
+    lines += _gate_lines(result)
+    lines += [f"not compared: {name}, {why}" for name, why in result["not_compared"].items()]
     return "\n".join(lines)
 
 
-def _table(tree: dict[str, Any]) -> str:
+def _table(result: dict[str, Any]) -> str:
     head = ["one training step", "CPU ms: min", "median", "max", "wall ms", "x CPU", "[min..max]", "x wall"]
-    limited_by = LIMIT in tree["contenders"]
-    share = "share_of_limit_cpu" if tree["settings"]["threads"] == 1 else "share_of_limit_wall"
+    has_limit = LIMIT in result["contenders"]
+    share = "share_of_limit_cpu" if result["settings"]["threads"] == 1 else "share_of_limit_wall"
     rows = []
-    for name, entry in tree["contenders"].items():
+    for name, entry in result["contenders"].items():
         cpu, ratio = entry["cpu_ms"], entry["ratio_cpu"]
         row = [name, *(f"{cpu[key]:.1f}" for key in ("low", "median", "high"))]
         row += [f"{entry['wall_ms']['median']:.1f}", f"{ratio['median']:.2f}"]
         row += [f"[{ratio['low']:.2f}..{ratio['high']:.2f}]", f"{entry['ratio_wall']['median']:.2f}"]
-        row += [f"{entry[share]:.0%}"] if limited_by else []
+        row += [f"{entry[share]:.0%}"] if has_limit else []
         rows.append([*row, {"same": "= model", "near": "≈ model", None: ""}[entry["model"]]])
-    return report.table([*head, *(["of limit"] if limited_by else []), "gate"], rows)
+    return report.table([*head, *(["of limit"] if has_limit else []), "gate"], rows)
 
 
-def _gate_lines(tree: dict[str, Any]) -> list[str]:
-    largest: dict[tuple[str, str], float] = {}
-    for finding in tree["gate"]:
-        kind = finding["what"].split(" of ")[0]
+def _gate_lines(result: dict[str, Any]) -> list[str]:
+    """Write for each copy of the workload the largest differences of losses and of gradients from snnTorch's."""
+    largest: dict[tuple[str, str], float] = {}  # by copy and kind of difference
+    for finding in result["gate"]:
+        kind, _, _ = finding["what"].partition(" of ")  # e.g. "gradient of hidden0.weight"
         if kind in ("loss", "gradient"):
             key = (finding["where"], kind if finding["allowed"] is not None else f"{kind} (told, not gated)")
             largest[key] = max(largest.get(key, 0.0), finding["difference"])
-    copies = {where: "" for where, _ in largest}
+    texts = {where: "" for where, _ in largest}
     for (where, kind), difference in largest.items():
-        copies[where] += f", {kind} {difference:.0e}"
-    return [f"gate, {where}: largest differences{text}" for where, text in copies.items()]
+        texts[where] += f", {kind} {difference:.0e}"
+    return [f"gate, {where}: largest differences{text}" for where, text in texts.items()]

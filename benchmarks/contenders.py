@@ -38,11 +38,11 @@ class Contender(Protocol):
         ...
 
     def gradients(self) -> dict[str, Tensor]:
-        """Those of the last step by name of the weight; empty where they are not compared."""
+        """Return the gradients of the last step by name of the weight; empty if they are not compared."""
         ...
 
     def rates(self) -> list[float]:
-        """Spikes per neuron and step of each layer that fires, with the present weights."""
+        """Return the spikes per neuron and step of each layer that fires, with the present weights."""
         ...
 
 
@@ -87,16 +87,16 @@ class TorchContender:
         return loss.item()
 
     def reset(self) -> None:
-        """The weights, and an optimiser that has made no step; its memory stays where it is."""
+        """Restore the initial weights, and an optimiser that has made no step, in the memory that both have."""
         with torch.no_grad():
-            for weight, begun in zip(self.weights.values(), self.beginning, strict=True):
-                weight.copy_(begun)
+            for weight, initial in zip(self.weights.values(), self.beginning, strict=True):
+                weight.copy_(initial)
             for state in [] if self.optimizer is None else self.optimizer.state.values():
                 for value in state.values():
                     value.zero_()
 
     def gradients(self) -> dict[str, Tensor]:
-        """Of all weights, in the task's order."""
+        """Return the gradients of all weights, in the task's order; 0 if there is none."""
         return {
             name: torch.zeros_like(weight) if weight.grad is None else weight.grad.clone()
             for name, weight in self.weights.items()
@@ -104,6 +104,7 @@ class TorchContender:
 
 
 def copied(module: Any, weight: Tensor, bias: Tensor | None = None) -> Any:
+    """Copy a weight and a bias into a module and return it; without a bias, the module's own becomes 0."""
     with torch.no_grad():
         module.weight.copy_(weight)
         if module.bias is not None:
@@ -112,18 +113,21 @@ def copied(module: Any, weight: Tensor, bias: Tensor | None = None) -> Any:
 
 
 def rates_by_hooks(modules: Iterable[nn.Module], forward: Callable[[], Tensor]) -> list[float]:
-    """Average what each module of neurons sends in one forward pass; where it returns a tuple, its first member."""
+    """Compute the mean output of each module of neurons over one forward pass, which may call it many times.
+
+    Of a module that returns a tuple, the output is the first member.
+    """
     modules = list(modules)
     means: list[list[float]] = [[] for _ in modules]
 
-    def noting(sink: list[float]) -> Callable[..., None]:
+    def hook_into(own_means: list[float]) -> Callable[..., None]:
         def note(_module: nn.Module, _inputs: Any, output: Any) -> None:
             spikes = output[0] if isinstance(output, tuple) else output
-            sink.append(spikes.float().mean().item())
+            own_means.append(spikes.float().mean().item())
 
         return note
 
-    handles = [module.register_forward_hook(noting(sink)) for module, sink in zip(modules, means, strict=True)]
+    handles = [module.register_forward_hook(hook_into(own)) for module, own in zip(modules, means, strict=True)]
     try:
         with torch.no_grad():
             forward()
@@ -162,7 +166,7 @@ class ConvLayer(nn.Module):
         """No matrix."""
 
     def current(self, x: Tensor) -> Tensor:
-        """[..., C H W] to the same with other sizes."""
+        """Convolve flat images [..., C H W], and pool them to smaller ones."""
         images = x.reshape(-1, *self.image)
         return max_pool2d(conv2d(images, self.weight, self.bias), POOL).reshape(*x.shape[:-1], -1)
 
@@ -177,7 +181,8 @@ def build_sgbench(task: Task, *, engine: str) -> TorchContender:
     """Build a task's network on one of our engines; sparse input is packed here, outside of what is timed."""
     layers = _layers(task)
     runner = Engine(engine)
-    signal = _signal(task)
+    x = task.x.flatten(2)
+    signal: Signal = x if task.sizes.density is None else SparseSpikes.of(x)
 
     def forward() -> Tensor:
         return runner.unroll(layers, signal, keep_spikes=False)[-1].output  # type: ignore[return-value]
@@ -199,12 +204,8 @@ def build_sgbench(task: Task, *, engine: str) -> TorchContender:
     return TorchContender(task, forward, weights, rates, fused=True)
 
 
-def _signal(task: Task) -> Signal:
-    flat = task.x.flatten(2)
-    return flat if task.sizes.density is None else SparseSpikes.of(flat)
-
-
 def _layers(task: Task) -> list[ConvLayer | DenseLayer]:
+    """Build sgbench's layers of a task; each convolution takes images of the size that the one before hands on."""
     layers: list[ConvLayer | DenseLayer] = []
     image: Image = tuple(task.x.shape[2:])  # type: ignore[assignment]
     for stage in task.stages:
@@ -258,10 +259,12 @@ def torch_product(stage: Stage) -> nn.Module:
 
 
 def synapses(product: nn.Module) -> nn.Module:
+    """Return the one module of a product that has weights."""
     return next(module for module in product.modules() if isinstance(module, nn.Linear | nn.Conv2d))
 
 
 def product_weights(task: Task, products: nn.ModuleList) -> dict[str, nn.Parameter]:
+    """Return weights and biases of all products by the names that gradients are compared under."""
     weights = {}
     for stage, product in zip(task.stages, products, strict=True):
         module = synapses(product)
@@ -290,20 +293,20 @@ class SnnTorchNet(nn.Module):
         states = [neuron.reset_mem() for neuron in self.neurons]  # type: ignore[operator]
         outputs = []
         for step in range(x.shape[0]):
-            now = x[step]
+            signal = x[step]
             for position, product in enumerate(self.products):
-                now, states[position] = self._advance(position, product(now), states[position])
-            outputs.append(now)
+                signal, states[position] = self._advance(position, product(signal), states[position])
+            outputs.append(signal)
         return torch.stack(outputs)
 
     def _hoisted(self, x: Tensor) -> Tensor:
         for position, product in enumerate(self.products):
-            current = product(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+            currents = product(x.flatten(0, 1)).unflatten(0, x.shape[:2])
             state = self.neurons[position].reset_mem()  # type: ignore[operator]
             outputs = []
-            # unbind: current[t] would fill a gradient of all steps with zeros in each step.
-            for driven in current.unbind(0):
-                output, state = self._advance(position, driven, state)
+            # unbind: currents[t] would fill a gradient of all steps with zeros in each step.
+            for current in currents.unbind(0):
+                output, state = self._advance(position, current, state)
                 outputs.append(output)
             x = torch.stack(outputs)
         return x
@@ -339,6 +342,7 @@ def _snntorch_neuron(stage: Stage) -> nn.Module:
 
 
 def build_snntorch(task: Task, *, hoisted: bool) -> TorchContender:
+    """Build a task's network from snnTorch's classes; `hoisted`: whether each product is made once for all steps."""
     network = SnnTorchNet(task, hoisted=hoisted)
     weights = product_weights(task, network.products)
     for stage, neuron in zip(task.stages, network.neurons, strict=True):

@@ -43,10 +43,12 @@ class CountingSettings:
 
 
 def compare(settings: CountingSettings) -> dict[str, Any]:
+    """Measure all of `CASES`, and one of the size of a spiking data set."""
     with limited(settings.threads) as cores:
         memory_kept = not settings.default_allocator and keep_freed_memory()
         load_before = report.load_average()
-        cases = {name: _case(words, _digits(words, settings), settings) for name, words in CASES.items()}
+        digits = ["experiment=digits", f"protocol.batch_size={settings.batch}"]
+        cases = {name: _case(words, compose([*digits, *words]), settings) for name, words in CASES.items()}
         words = tuple(task_words(settings.batch, hidden=64, epochs=1))
         spec = compose(words, config_dirs=[CONF], allow_targets=[TARGET])
         cases[SPIKING] = _case(words, spec, settings)
@@ -58,12 +60,8 @@ def compare(settings: CountingSettings) -> dict[str, Any]:
     }
 
 
-def _digits(words: tuple[str, ...], settings: CountingSettings) -> RunSpec:
-    return compose(["experiment=digits", f"protocol.batch_size={settings.batch}", *words])
-
-
 def _case(words: tuple[str, ...], spec: RunSpec, settings: CountingSettings) -> dict[str, Any]:
-    """Milliseconds of CPU that a pass and its counts take, in each round."""
+    """Measure the CPU time [ms] of a validation and of its counts in each round, and the ratio of the two."""
     parts = build(spec)
     parts.data.setup()
     training = Training(parts, spec.method, spec.seed, made_by={})
@@ -71,19 +69,19 @@ def _case(words: tuple[str, ...], spec: RunSpec, settings: CountingSettings) -> 
     evaluation, counts = Times(), Times()
     for _ in range(settings.rounds + 1):
         training.begin_scoring("validation", selected=False)
-        passed = counted = 0.0
+        evaluation_ms = counting_ms = 0.0
         clock = Clock()
         for batch in parts.data.evaluation("validation"):
             trajectory, logits, loss = training.loop.evaluate(batch)
             training.evaluation.update(batch, trajectory, logits, loss)
-            passed += clock.read_ms()[0]
+            evaluation_ms += clock.read_ms()[0]
             clock = Clock()
             training.counter.update(batch, trajectory)
-            counted += clock.read_ms()[0]
-            clock = Clock()
-        evaluation.cpu_ms.append(passed)
-        counts.cpu_ms.append(counted)
-    warm = slice(1, None)
+            counting_ms += clock.read_ms()[0]
+            clock = Clock()  # making the next batch belongs to the evaluation
+        evaluation.cpu_ms.append(evaluation_ms)
+        counts.cpu_ms.append(counting_ms)
+    warm = slice(1, None)  # without the first round, which compiles
     share = ratios(counts.cpu_ms[warm], evaluation.cpu_ms[warm])
     return {
         "words": list(words),
@@ -93,9 +91,10 @@ def _case(words: tuple[str, ...], spec: RunSpec, settings: CountingSettings) -> 
     }
 
 
-def show(tree: dict[str, Any]) -> str:
+def show(result: dict[str, Any]) -> str:
+    """Write the result of `compare` as the table that the command prints."""
     rows = []
-    for name, case in tree["cases"].items():
+    for name, case in result["cases"].items():
         evaluation, counting = (Spread.of(case[f"{part}_ms"]) for part in ("evaluation", "counting"))
         share = Spread(**case["share"])
         rows.append(

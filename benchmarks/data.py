@@ -42,7 +42,7 @@ FILE = "shd_train.h5"
 
 
 class Recorded(EventFiles):
-    """As many recordings as were written, all for training; the other splits are their first."""
+    """Has `count` recordings for training; the other splits are the first one of them each."""
 
     name: ClassVar[str] = "recorded"
     folder: ClassVar[str] = "SHD"
@@ -63,7 +63,7 @@ class Recorded(EventFiles):
 
 
 def write(root: Path, count: int, spikes: int, seed: int) -> int:
-    """Make the file below a data root; returns how many spikes it holds."""
+    """Write recordings as an HDF5 file below a data root; return the count of all spikes."""
     try:
         import h5py
     except ImportError as error:
@@ -77,8 +77,8 @@ def write(root: Path, count: int, spikes: int, seed: int) -> int:
         units = file.create_dataset("spikes/units", (count,), dtype=h5py.vlen_dtype(np.uint16))
         for row, length in enumerate(lengths.tolist()):
             # The largest number of half precision below one second.
-            drawn = np.minimum(random.random(length).astype(np.float16), np.float16(0.9995))
-            times[row] = np.sort(drawn)
+            times_s = np.minimum(random.random(length).astype(np.float16), np.float16(0.9995))
+            times[row] = np.sort(times_s)
             units[row] = random.integers(0, CHANNELS, length).astype(np.uint16)
         file["labels"] = (np.arange(count) % CLASSES).astype(np.uint16)
         file["extra/speaker"] = (np.arange(count) % SPEAKERS).astype(np.uint16)
@@ -88,7 +88,7 @@ def write(root: Path, count: int, spikes: int, seed: int) -> int:
 
 
 def by_tonic(root: Path, steps: int, batch: int, workers: int) -> Iterator[Any] | None:
-    """Tonic's batches without end, or None where tonic is not installed."""
+    """Return tonic's batches without end; None if tonic is not installed."""
     try:
         from tonic import datasets, transforms
         from tonic.collation import PadTensors
@@ -160,7 +160,7 @@ def compare(settings: DataSettings) -> dict[str, Any]:
 
 
 def _entries(settings: DataSettings, times: dict[str, Times]) -> dict[str, Any]:
-    """Milliseconds of one batch; with workers only the wall clock sees all of the work."""
+    """Return by contender the time of one batch [ms], and how many times faster sgbench is."""
     ours = times[OURS]
     entries: dict[str, Any] = {}
     for name, own in times.items():
@@ -175,7 +175,7 @@ def _entries(settings: DataSettings, times: dict[str, Times]) -> dict[str, Any]:
 
 
 def _prepared(root: Path, count: int) -> tuple[Samples, dict[str, float]]:
-    """The samples, and how long it took to prepare them and to find them prepared [s]."""
+    """Load the samples; return how long it took to prepare them, and to find them prepared [s], too."""
     seconds = {}
     for name in ("first", "warm"):
         began = time.perf_counter()
@@ -185,7 +185,7 @@ def _prepared(root: Path, count: int) -> tuple[Samples, dict[str, float]]:
 
 
 def _batches(settings: DataSettings, samples: Samples, form: str = "binary") -> Iterator[Batch]:
-    """Batches of all epochs, one after another."""
+    """Yield batches of one epoch after another, without end."""
     encoder = EventBins(
         steps=settings.steps, dt_s=SECONDS / settings.steps, crop=True, form=form, polarity="separate", pool=1
     )
@@ -198,6 +198,7 @@ def _batches(settings: DataSettings, samples: Samples, form: str = "binary") -> 
 
 
 def _gate(settings: DataSettings, samples: Samples, spikes: int) -> None:
+    """Check that all spikes of all samples arrive in the batches of an epoch."""
     spike_sum, seen = 0.0, 0
     for batch in _batches(settings, samples, form="count"):
         if not isinstance(batch.x, SparseSpikes) or batch.x.value is None:
@@ -211,22 +212,22 @@ def _gate(settings: DataSettings, samples: Samples, spikes: int) -> None:
 
 
 def _steps(settings: DataSettings, root: Path, samples: Samples) -> dict[str, Callable[[], object]]:
-    """What is timed: so many batches of each, and as many training steps."""
+    """Return by name what is timed: a function that takes some batches, or makes as many training steps."""
     ours, step = _batches(settings, samples), _training_step(settings)
 
-    def some(stream: Iterator[Any]) -> Callable[[], object]:
-        return lambda: [next(stream) is None for _ in range(settings.batches)]
+    def take_some(batches: Iterator[Any]) -> Callable[[], object]:
+        return lambda: [next(batches) is None for _ in range(settings.batches)]
 
-    contenders: dict[str, Callable[[], object]] = {OURS: some(ours)}
+    contenders: dict[str, Callable[[], object]] = {OURS: take_some(ours)}
     theirs = by_tonic(root, settings.steps, settings.batch, settings.workers)
     if theirs is not None:
-        contenders[TONIC] = some(theirs)
+        contenders[TONIC] = take_some(theirs)
     contenders[STEP] = lambda: [step() for _ in range(settings.batches)]
     return contenders
 
 
 def _training_step(settings: DataSettings) -> Callable[[], object]:
-    """Forward, backward and optimiser of a recurrent layer on input of the same density."""
+    """Return a function that makes a training step of a recurrent layer, on input of the density of the recordings."""
     entries = settings.steps * CHANNELS
     density = 1 - np.exp(-settings.spikes / entries)  # of independent spikes
     sizes = WORKLOADS["w1_rec"].sizes.resized(
@@ -236,7 +237,7 @@ def _training_step(settings: DataSettings) -> Callable[[], object]:
 
 
 def added_bytes(settings: DataSettings) -> int:
-    """In the child: how far the peak of a whole epoch lies above what is there after its first batch."""
+    """Measure, in the child, how far the peak memory of an epoch lies above that after its first batch [bytes]."""
     with tempfile.TemporaryDirectory() as folder:
         cache = {"SGBENCH_CACHE": str(Path(folder) / "cache")}
         with mock.patch.dict(os.environ, cache), limited(settings.threads):
@@ -255,35 +256,35 @@ def added_bytes(settings: DataSettings) -> int:
     return after - before
 
 
-def show(tree: dict[str, Any]) -> str:
-    """The table, and the two aims."""
-    used, entries = tree["settings"], tree["per_batch"]
-    clock = "cpu" if used["workers"] == 0 else "wall"
+def show(result: dict[str, Any]) -> str:
+    """Write the table, and whether the two aims are reached."""
+    used, entries = result["settings"], result["per_batch"]
+    clock = "cpu" if used["workers"] == 0 else "wall"  # the CPU time of worker processes is not seen
     rows = []
     for name, entry in entries.items():
         own, ratio = entry[f"{clock}_ms"], entry[f"ratio_{clock}"]
         row = [name, *(f"{own[key]:.2f}" for key in ("low", "median", "high"))]
         rows.append([*row, f"{1e3 / own['median']:.0f}", f"{ratio['median']:.1f}"])
     head = [f"a batch of {used['batch']}", f"{clock} ms: min", "median", "max", "a second", "x sgbench's time"]
-    word = {True: "reached", False: "missed"}
+    verdict = {True: "reached", False: "missed"}
     lines = [
-        f"{tree['sizes']['samples']} samples of {CHANNELS} channels, about {used['spikes']} spikes "
+        f"{result['sizes']['samples']} samples of {CHANNELS} channels, about {used['spikes']} spikes "
         f"each; {used['steps']} steps; {used['workers']} workers of the DataLoader; "
         f"recurrent layer of {used['hidden']}",
-        report.head_line(tree),
-        report.settings_line(tree),
+        report.head_line(result),
+        report.settings_line(result),
         "",
         report.table(head, rows),
         "",
-        f"prepared once in {tree['prepare_s']['first']:.1f} s, found again in {tree['prepare_s']['warm']:.2f} s",
+        f"prepared once in {result['prepare_s']['first']:.1f} s, found again in {result['prepare_s']['warm']:.2f} s",
         "memory that an epoch adds: "
-        + ", ".join(f"{bytes_ / MIB:.0f} MiB at {count} samples" for count, bytes_ in tree["memory_bytes"].items()),
+        + ", ".join(f"{bytes_ / MIB:.0f} MiB at {count} samples" for count, bytes_ in result["memory_bytes"].items()),
     ]
     if TONIC in entries:
         times = entries[TONIC][f"ratio_{clock}"]["median"]
-        lines.append(f"aim: {AIM} times tonic; found: {times:.1f} times, {word[times >= AIM]}")
+        lines.append(f"aim: {AIM} times tonic; found: {times:.1f} times, {verdict[times >= AIM]}")
     share = 1 / entries[STEP][f"ratio_{clock}"]["median"]
-    lines.append(f"aim: below {SHARE:.0%} of a training step; found: {share:.1%}, {word[share < SHARE]}")
+    lines.append(f"aim: below {SHARE:.0%} of a training step; found: {share:.1%}, {verdict[share < SHARE]}")
     return "\n".join(lines)
 
 

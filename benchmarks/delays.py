@@ -58,6 +58,7 @@ class _Step:
         self.input = spikes if way.endswith("reference") else SparseSpikes.of(spikes)
 
     def __call__(self) -> None:
+        """Make one step of training."""
         self.adam.zero_grad()
         self.backward()
         self.adam.step()
@@ -99,15 +100,14 @@ def compare(settings: DelaysSettings) -> dict[str, Any]:
 
 
 def _largest_error(fused: list[Tensor], reference: list[Tensor]) -> float:
+    """Return the largest error of the gradients, relative to each one's largest entry; a `GateError` if too large."""
     error = max(((a - b).abs().max() / b.abs().max()).item() for a, b in zip(fused, reference, strict=True))
     if not error < ALLOWED:
         raise GateError(f"gate: gradients with delays are off by {error:.1e}; nothing was timed")
     return error
 
 
-def show(tree: dict[str, Any]) -> str:
-    rows = [
-        [way, *(f"{tree[key][way][part]:.1f}" for key, part in (("cpu_ms", "median"), ("times_without", "median")))]
-        for way in WAYS
-    ]
+def show(result: dict[str, Any]) -> str:
+    """Write the result of `compare` as the table that the command prints."""
+    rows = [[way, *(f"{result[key][way]['median']:.1f}" for key in ("cpu_ms", "times_without"))] for way in WAYS]
     return report.table(["one training step", "CPU ms, median", "times one without"], rows)

@@ -29,7 +29,7 @@ SHAPES = {
     "sigmoid": ("4*sigmoid(-abs(a*u))*sigmoid(abs(a*u))", 4.0),
     "triangle": ("max(0, 1-abs(a*u))", 1.0),
 }
-"""By named shape with its own steepness, the formula and a that say the same."""
+"""By named shape, the formula that is equal to it, and the parameter a of both at the shape's own steepness."""
 WAYS = ("named", "formula")
 INPUTS, DENSITY = 700, 0.02
 """Of the dense layer, and the share of its inputs that are 1, as of `w1_ff`."""
@@ -50,6 +50,7 @@ class FormulaSettings:
 
 
 def compare(settings: FormulaSettings) -> dict[str, Any]:
+    """Measure each shape by its name and as a formula."""
     with limited(settings.threads) as cores:
         keep_freed_memory()
         load_before = report.load_average()
@@ -63,7 +64,7 @@ def compare(settings: FormulaSettings) -> dict[str, Any]:
 
 
 def _shape(name: str, settings: FormulaSettings) -> dict[str, Any]:
-    """Measure one shape both ways."""
+    """Measure one shape both ways, with neurons that are given their currents and in a dense layer."""
     text, a = SHAPES[name]
     surrogates = {
         "named": sgbench.create(f"surrogate/{name}", normalisation="peak1"),
@@ -94,25 +95,26 @@ def _shape(name: str, settings: FormulaSettings) -> dict[str, Any]:
     }
 
 
-def _gradient(layer: Any, given: Tensor, upstream: Tensor, wanted: Tensor) -> Tensor:
-    output = Engine("fused").unroll([layer], given)[0].output
+def _gradient(layer: Any, x: Tensor, upstream: Tensor, leaf: Tensor) -> Tensor:
+    """Run a layer on x, and backward from the gradient `upstream` of its spikes; return the gradient of a leaf."""
+    output = Engine("fused").unroll([layer], x)[0].output
     if output is None:
         raise GateError("gate: engine fused hands out no spikes")
     output.backward(upstream)
-    if wanted.grad is None:
+    if leaf.grad is None:
         raise GateError("gate: there is no gradient")
-    return wanted.grad
+    return leaf.grad
 
 
 def _compared(what: str, step: Callable[[str], Tensor], rounds: int) -> dict[str, Any]:
-    """Time both ways in turn, once their gradients are equal."""
+    """Time both ways in turn, once their gradients, which `step` returns for a way, are equal."""
     named, formula = (step(way).clone() for way in WAYS)
-    off = ((formula - named).abs().max() / named.abs().max()).item()
-    if not off < ALLOWED:
-        raise GateError(f"gate: {what}: gradients off by {off:.1e}; nothing was timed")
+    error = ((formula - named).abs().max() / named.abs().max()).item()
+    if not error < ALLOWED:  # NaN is refused too
+        raise GateError(f"gate: {what}: gradients off by {error:.1e}; nothing was timed")
     times = interleave({way: functools.partial(step, way) for way in WAYS}, rounds)
     return {
-        "gradient_error": off,
+        "gradient_error": error,
         "rounds": {way: dataclasses.asdict(own) for way, own in times.items()},
         "cpu_ms": {way: dataclasses.asdict(Spread.of(own.cpu_ms)) for way, own in times.items()},
         "least_times_named": min(times["formula"].cpu_ms) / min(times["named"].cpu_ms),
@@ -120,10 +122,11 @@ def _compared(what: str, step: Callable[[str], Tensor], rounds: int) -> dict[str
     }
 
 
-def show(tree: dict[str, Any]) -> str:
+def show(result: dict[str, Any]) -> str:
+    """Write the result of `compare` as the table that the command prints."""
     head = ["forward and backward", "named, least CPU ms", "formula", "formula / named", "median of rounds"]
     rows = []
-    for name, kinds in tree["shapes"].items():
+    for name, kinds in result["shapes"].items():
         for kind, entry in kinds.items():
             own = [f"{entry['cpu_ms'][way]['low']:.2f}" for way in WAYS]
             ratio = [f"{entry['least_times_named']:.3f}", f"{entry['times_named']['median']:.3f}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,17 +30,17 @@ class GateError(SgbenchError):
 
 @dataclass(frozen=True)
 class Finding:
-    """One comparison."""
+    """Holds one comparison of a contender with the baseline."""
 
     contender: str
     where: str  # which copy of the workload
-    what: str
-    difference: float
-    allowed: float | None  # None where it is only told
+    what: str  # is compared
+    difference: float  # relative
+    allowed: float | None  # None: it is reported, and does not decide
 
     @property
     def fine(self) -> bool:
-        """Whether it may be timed; NaN may not."""
+        """Return whether the difference is allowed; NaN is not."""
         return self.allowed is None or self.difference <= self.allowed
 
     def __str__(self) -> str:
@@ -50,13 +50,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Start:
-    """The beginning of a contender's training."""
+    """Holds losses and gradients at the beginning of a contender's training."""
 
     losses: list[float]
     gradients: dict[str, Tensor]  # of the first step
 
     @staticmethod
     def of(contender: Contender) -> Start:
+        """Train a contender for `TRAINING_STEPS` steps."""
         losses = [contender.step()]
         gradients = contender.gradients()
         losses += [contender.step() for _ in range(TRAINING_STEPS - 1)]
@@ -64,7 +65,7 @@ class Start:
 
 
 def check_copies(name: str, sizes: Sizes, builds: Mapping[str, Build], seed: int) -> list[Finding]:
-    """Losses and gradients on smaller copies of a workload, strictly in float64 and again in float32."""
+    """Compare losses and gradients on smaller copies of a workload, strictly in float64 and again in float32."""
     findings = []
     for where, precision, limits in (("float64 copy", "float64", STRICT), ("tiny float32 copy", "float32", TINY)):
         task = make_task(name, sizes.at_most(**limits), precision=precision, seed=seed)
@@ -73,17 +74,17 @@ def check_copies(name: str, sizes: Sizes, builds: Mapping[str, Build], seed: int
             raise GateError(
                 f"gate: a layer of the {where} never fires, so it compares nothing; more steps or density help"
             )
-        wanted = Start.of(baseline)
+        expected = Start.of(baseline)
         for contender, build in builds.items():
             if contender != BASELINE:
-                findings += compare(contender, where, wanted, Start.of(build(task)), task.dtype)
+                findings += compare(contender, where, expected, Start.of(build(task)), task.dtype)
     return require(findings)
 
 
 def check_real(task: Task, contenders: Mapping[str, Contender], rates: Mapping[str, list[float]]) -> list[Finding]:
-    """First losses of the workload that is timed; of other models, that they train at about the same rates.
+    """Compare contenders on the workload that is timed: first losses of equal models, firing rates of others.
 
-    Later losses and gradients are only shown: in float32 one spike lost to rounding moves them.
+    Later losses and gradients are reported and do not decide: in float32 one spike lost to rounding moves them.
     """
     starts = {name: Start.of(contender) for name, contender in contenders.items()}
     findings = []
@@ -91,22 +92,22 @@ def check_real(task: Task, contenders: Mapping[str, Contender], rates: Mapping[s
         if name == BASELINE:
             continue
         if contenders[name].same_model:
-            findings += _told(compare(name, "workload itself", starts[BASELINE], start, task.dtype))
+            findings += _first_decides(compare(name, "workload itself", starts[BASELINE], start, task.dtype))
         else:
             finite = 0.0 if all(math.isfinite(loss) for loss in start.losses) else math.inf
             findings.append(Finding(name, "workload itself", "a loss from a finite one", finite, 0.0))
-            factor = _factor(rates[BASELINE], rates[name])
+            factor = _largest_factor(rates[BASELINE], rates[name])
             findings.append(Finding(name, "workload itself", "firing rate (factor)", factor, RATE_FACTOR))
     return require(findings)
 
 
-def compare(name: str, where: str, wanted: Start, actual: Start, dtype: torch.dtype) -> list[Finding]:
-    """Losses one by one, and the largest difference of each tensor of gradients."""
+def compare(name: str, where: str, expected: Start, actual: Start, dtype: torch.dtype) -> list[Finding]:
+    """Compare losses one by one, and of each tensor of gradients the largest difference."""
     findings = [
         Finding(name, where, f"loss of step {step}", abs(ours - theirs) / max(abs(theirs), 1e-12), LOSS_ALLOWED[dtype])
-        for step, (ours, theirs) in enumerate(zip(actual.losses, wanted.losses, strict=True), 1)
+        for step, (ours, theirs) in enumerate(zip(actual.losses, expected.losses, strict=True), 1)
     ]
-    for tensor, theirs in wanted.gradients.items():
+    for tensor, theirs in expected.gradients.items():
         ours = actual.gradients.get(tensor)
         if ours is None or ours.shape != theirs.shape:
             difference = math.inf
@@ -118,6 +119,7 @@ def compare(name: str, where: str, wanted: Start, actual: Start, dtype: torch.dt
 
 
 def require(findings: list[Finding]) -> list[Finding]:
+    """Return the findings if all are fine; else raise a `GateError` with the first wrong one of each contender."""
     failed: dict[str, Finding] = {}
     for finding in findings:
         if not finding.fine:
@@ -127,12 +129,13 @@ def require(findings: list[Finding]) -> list[Finding]:
     return findings
 
 
-def _told(findings: list[Finding]) -> list[Finding]:
-    """Only the first loss decides."""
+def _first_decides(findings: list[Finding]) -> list[Finding]:
+    """Return findings of which only the first one, that of the first loss, decides."""
     first, *others = findings
-    return [first, *(Finding(f.contender, f.where, f.what, f.difference, None) for f in others)]
+    return [first, *(replace(finding, allowed=None) for finding in others)]
 
 
-def _factor(wanted: list[float], rates: list[float]) -> float:
-    pairs = zip(rates, wanted, strict=True)
-    return max(max(ours, 1e-12) / max(theirs, 1e-12) for pair in pairs for ours, theirs in (pair, pair[::-1]))
+def _largest_factor(expected: list[float], rates: list[float]) -> float:
+    """Return the largest factor, up or down, between the firing rates of two contenders in any layer."""
+    pairs = [(max(ours, 1e-12), max(theirs, 1e-12)) for ours, theirs in zip(rates, expected, strict=True)]
+    return max(max(ours / theirs, theirs / ours) for ours, theirs in pairs)

@@ -87,16 +87,17 @@ class Layer(nn.Module):
     def feedback(self, s: Tensor) -> Tensor:
         return torch.zeros_like(s)
 
-    def once(self, engine: str, current: Tensor, weights: Tensor) -> Tensor:
-        """Forward and backward; the spikes."""
+    def once(self, engine: str, current: Tensor, upstream: Tensor) -> Tensor:
+        """Run forward, and backward from the gradient `upstream` of the spikes; return the spikes."""
         output = Engine(engine).unroll([self], current)[0].output
         if output is None:
             raise GateError(f"gate: engine {engine} hands out no spikes")
-        output.backward(weights)
+        output.backward(upstream)
         return output.detach()
 
 
 def made(kind: str, size: int) -> Neuron:
+    """Make a layer of `size` neurons of one of `NEURONS`."""
     surrogate = sgbench.create("surrogate/atan")
     if kind == "three_variables":
         return ThreeVariables(surrogate).float()
@@ -104,7 +105,7 @@ def made(kind: str, size: int) -> Neuron:
 
 
 def driven(kind: str, steps: int, batch: int, size: int) -> tuple[Tensor, Tensor]:
-    """Random currents under which neurons fire now and then, and the gradient of their spikes."""
+    """Draw currents under which neurons fire now and then, and gradients of their spikes, both [steps, batch, size]."""
     random = torch.Generator().manual_seed(0)
     scale = {"adex": 0.5, "izhikevich": 1.0, "three_variables": 1.0}[kind]
     current = scale * (torch.randn(steps, batch, size, generator=random) + 0.3)
@@ -134,34 +135,36 @@ def compare(settings: GeneratedSettings) -> dict[str, Any]:
 
 
 def _layer(kind: str, settings: GeneratedSettings) -> dict[str, Any]:
-    """Time a layer forward and backward on each engine, and count spikes that differ from the reference."""
+    """Time a layer forward and backward on each engine, once both give equal spikes and gradients."""
     layer = Layer(made(kind, settings.hidden))
-    current, weights = driven(kind, settings.steps, settings.batch, settings.hidden)
+    current, upstream = driven(kind, settings.steps, settings.batch, settings.hidden)
     times = {name: Times() for name in ENGINES}
     spikes, gradients = {}, {}
     for name in ENGINES:  # also the warm-up
-        spikes[name], current.grad = layer.once(name, current, weights), None
-        layer.once(name, current, weights)
+        spikes[name] = layer.once(name, current, upstream)
+        current.grad = None
+        layer.once(name, current, upstream)
         gradients[name], current.grad = current.grad, None
-    flips = int((spikes["generated"] != spikes["reference"]).sum())
+    differing = int((spikes["generated"] != spikes["reference"]).sum())
     ours, expected = gradients["generated"], gradients["reference"]
-    off = ((ours - expected).abs().max() / expected.abs().max()).item()  # type: ignore[operator, union-attr]
-    if flips or not off < 1e-5:  # noqa: PLR2004 - what the engine promises in float32
-        raise GateError(f"gate: {kind}: {flips} other spikes, gradients off by {off:.1e}; nothing was timed")
+    error = ((ours - expected).abs().max() / expected.abs().max()).item()  # type: ignore[operator, union-attr]
+    if differing or not error < 1e-5:  # noqa: PLR2004 - what the engine promises in float32; NaN is refused too
+        raise GateError(f"gate: {kind}: {differing} other spikes, gradients off by {error:.1e}; nothing was timed")
     for turn in range(3 * settings.rounds):
         for name in ENGINES if turn % 2 == 0 else ENGINES[::-1]:
             clock = Clock()
-            layer.once(name, current, weights)
-            _add(times[name], clock.read_ms(), 1)
+            layer.once(name, current, upstream)
+            times[name].add(*clock.read_ms())
             current.grad = None
     rate = spikes["reference"].mean().item()
-    return {"firing_rate": rate, "gradient_error": off, **_entry(times)}
+    return {"firing_rate": rate, "gradient_error": error, **_entry(times)}
 
 
 def _run(kind: str, settings: GeneratedSettings, folder: Path) -> dict[str, Any]:
+    """Time whole runs on each engine per training batch, once both learn alike."""
     gate_in_double(kind, settings, folder)
     times = {name: Times() for name in ENGINES}
-    losses, chosen = {}, {}
+    losses, chosen = {}, {}  # training loss of the first epoch, and the engine that was taken
     for turn in range(-1, settings.rounds):  # the first is the warm-up
         gc.collect()
         for name in ENGINES if turn % 2 == 0 else ENGINES[::-1]:
@@ -171,9 +174,9 @@ def _run(kind: str, settings: GeneratedSettings, folder: Path) -> dict[str, Any]
             losses[name] = record.curve[0].train_loss
             chosen[name] = record.provenance.engine
             if turn >= 0:
-                batches = 3200 / settings.batch
-                mean = (statistics.fmean(clock.times.cpu_ms), statistics.fmean(clock.times.wall_ms))
-                _add(times[name], mean, batches)
+                batches = 3200 / settings.batch  # of an epoch
+                cpu_ms, wall_ms = statistics.fmean(clock.times.cpu_ms), statistics.fmean(clock.times.wall_ms)
+                times[name].add(cpu_ms / batches, wall_ms / batches)
     _compare(kind, losses, ALLOWED_TIMED)
     return {"engines": chosen, "losses": losses, **_entry(times)}
 
@@ -199,6 +202,7 @@ def gate_in_double(kind: str, settings: GeneratedSettings, folder: Path) -> None
 
 
 def _learnt(parts: Parts, batch: Batch) -> gate.Start:
+    """Compute the loss of a batch and the gradients of all weights."""
     parts.optimizer.zero_grad()
     (progress,) = parts.rule.gradients(parts.network, batch, parts.objective)
     named = parts.network.named_parameters()
@@ -207,7 +211,7 @@ def _learnt(parts: Parts, batch: Batch) -> gate.Start:
 
 
 def _finished(spec: RunSpec) -> RunRecord:
-    """Run what has to end well."""
+    """Run what `spec` describes; a run that fails is an error."""
     record = run_spec(spec)
     if record.status != "finished":
         raise GateError(f"gate: the run failed: {record.failure}")
@@ -215,19 +219,21 @@ def _finished(spec: RunSpec) -> RunRecord:
 
 
 def _compare(what: str, losses: dict[str, float], allowed: float) -> None:
+    """Check that the losses on both engines are equal up to a relative difference of `allowed`."""
     ours, theirs = losses["generated"], losses["reference"]
     if not abs(ours - theirs) <= allowed * abs(theirs):
         raise GateError(f"gate: {what}: mean losses {ours:.10f} and {theirs:.10f}")
 
 
 def _spec(kind: str, engine: str, settings: GeneratedSettings, folder: Path, *more: str) -> RunSpec:
+    """Compose a run with a neuron of one of `NEURONS`; `more`: further overrides."""
     words = task_words(settings.batch, settings.hidden, settings.epochs, settings.steps)
     words = [word for word in words if not word.startswith(("neuron.", "init.gain"))]
     words += [
         f"neuron={kind}",
         f"init.gain={GAINS[kind]}",
         f"seed={settings.seed}",
-        f"engine={'auto' if engine == 'generated' else engine}",
+        f"engine={'auto' if engine == 'generated' else engine}",  # auto takes the written loops
         f"trainer.threads={settings.threads}",
         f"paths.runs_dir={folder}",
         "force=true",
@@ -237,7 +243,7 @@ def _spec(kind: str, engine: str, settings: GeneratedSettings, folder: Path, *mo
 
 
 def _first_step(kind: str, folder: Path) -> dict[str, dict[str, float]]:
-    """What the first step takes above the second one, in a new process without a cache and in one with it."""
+    """Measure how much longer the first step takes than the second, in a new process without a cache and with one."""
     environment = {**os.environ, "SGBENCH_LOOPS": str(folder / f"loops_{kind}"), "OMP_NUM_THREADS": "1"}
     first_steps = {}
     for name in ("cold", "from_cache"):
@@ -249,12 +255,8 @@ def _first_step(kind: str, folder: Path) -> dict[str, dict[str, float]]:
     return first_steps
 
 
-def _add(times: Times, read_ms: tuple[float, float], count: float) -> None:
-    times.cpu_ms.append(read_ms[0] / count)
-    times.wall_ms.append(read_ms[1] / count)
-
-
 def _entry(times: dict[str, Times]) -> dict[str, Any]:
+    """Return the times on each engine, and how many times faster the written loops are."""
     ours, theirs = (times[name].cpu_ms for name in ENGINES)
     return {
         "rounds": {name: dataclasses.asdict(own) for name, own in times.items()},
@@ -263,9 +265,10 @@ def _entry(times: dict[str, Times]) -> dict[str, Any]:
     }
 
 
-def show(tree: dict[str, Any]) -> str:
+def show(result: dict[str, Any]) -> str:
+    """Write the result of `compare` as the table that the command prints."""
     rows = []
-    for kind, ways in tree["neurons"].items():
+    for kind, ways in result["neurons"].items():
         for way in ("layer", "run"):
             entry = ways[way]
             ours, theirs = (entry["cpu_ms"][name]["median"] for name in ENGINES)
@@ -275,7 +278,7 @@ def show(tree: dict[str, Any]) -> str:
     head = ["per batch", "reference, CPU ms", "generated", "times faster", "[min..max]"]
     first = [
         [kind, *(f"{ways['first_step'][name]['cpu_ms'] / 1000:.2f}" for name in ("cold", "from_cache"))]
-        for kind, ways in tree["neurons"].items()
+        for kind, ways in result["neurons"].items()
     ]
     below = report.table(["before the first step", "cold, CPU s", "from the cache"], first)
     return f"{report.table(head, rows)}\n\n{below}"

@@ -69,20 +69,20 @@ class HeadlineSettings(NamedTuple):
 
 
 def measurements(settings: HeadlineSettings) -> list[Measurement]:
-    """The commands whose results the table shows, in the order in which they are run."""
+    """List the commands whose results the table shows, in the order in which they are run."""
 
     def words(command: str, line: Line, rounds: int) -> str:
         count = rounds if settings.rounds is None else min(rounds, settings.rounds)
         return f"{command} --workload {line.words} --rounds {count}"
 
-    found = [Measurement(words("engine", line, line.rounds), f"{line.name}.json") for line in LINES]
+    listed = [Measurement(words("engine", line, line.rounds), f"{line.name}.json") for line in LINES]
     if settings.peers:
-        found += [
+        listed += [
             Measurement(words("peers", line, min(line.rounds, PEER_ROUNDS)), f"peers_{line.name}.json")
             for line in LINES
             if line.with_peers
         ]
-    return [*found, Measurement("memory --workload w1_ff", "memory_w1_ff.json")]
+    return [*listed, Measurement("memory --workload w1_ff", "memory_w1_ff.json")]
 
 
 def measure(settings: HeadlineSettings) -> None:
@@ -93,10 +93,10 @@ def measure(settings: HeadlineSettings) -> None:
         for name, why in peers.missing().items():
             raise InputError(f"{name} is {why}; --without-peers keeps the stored results of other frameworks")
     settings.into.mkdir(parents=True, exist_ok=True)
-    begun_s, wanted = time.monotonic(), measurements(settings)
-    for number, (words, file) in enumerate(wanted, 1):
+    begun_s, planned = time.monotonic(), measurements(settings)
+    for number, (words, file) in enumerate(planned, 1):
         minutes = (time.monotonic() - begun_s) / 60
-        print(f"[{number} of {len(wanted)}, after {minutes:.1f} min] {words}", flush=True)
+        print(f"[{number} of {len(planned)}, after {minutes:.1f} min] {words}", flush=True)
         command = [
             sys.executable, "-m", "benchmarks", *words.split(), "--json", str((settings.into / file).resolve()),
         ]  # fmt: skip
@@ -110,65 +110,68 @@ def measure(settings: HeadlineSettings) -> None:
 
 
 def rewrite(root: Path = ROOT, folder: Path = RESULTS) -> None:
+    """Write the table into docs/engine.md, and the range of gains into a sentence of README.md."""
     page, readme = root / "docs" / "engine.md", root / "README.md"
     gains = [_gain(folder, line) for line in LINES if line.sparse]
     put(page, START, END, table(folder))
-    told, count = SENTENCE.subn(rf"\g<1>{min(gains):.0f} to {max(gains):.0f}\g<2>", readme.read_text("utf-8"))
+    text, count = SENTENCE.subn(rf"\g<1>{min(gains):.0f} to {max(gains):.0f}\g<2>", readme.read_text("utf-8"))
     if count != 1:
         raise InputError(f"{readme}: '{SENTENCE.pattern}' is needed once")
-    write_atomic(readme, told.encode())
+    write_atomic(readme, text.encode())
 
 
 def put(page: Path, start: str, end: str, text: str) -> None:
     """Replace what a page has between two marks."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(start)
-    _, mark, after = rest.partition(end)
-    if not mark:
+    before, _, behind_start = page.read_text(encoding="utf-8").partition(start)
+    _, end_mark, after = behind_start.partition(end)
+    if not end_mark:
         raise InputError(f"{page}: {start} and {end} are needed")
     write_atomic(page, f"{before}{start}\n{text}\n{end}{after}".encode())
 
 
 def table(folder: Path = RESULTS) -> str:
-    """Markdown, and the machine below it."""
+    """Write the table of stored results as Markdown, and below it on which machines they were measured."""
     rows = [
         "| one training step | snnTorch | sgbench | times faster | best peer | with AVX-512 |",
         "| :-- | --: | --: | --: | :-- | --: |",
     ]
     machines: dict[str, list[str]] = {}
     for line in LINES:
-        tree = _read(folder / f"{line.name}.json")
-        machines.setdefault(_machine(tree), []).append(line.text)
-        ours = tree["contenders"][OURS]
+        result = _read(folder / f"{line.name}.json")
+        machines.setdefault(_machine(result), []).append(line.text)
+        ours = result["contenders"][OURS]
         ratio = ours["ratio_cpu"]
         rows.append(
-            f"| {line.text} | {_ms(tree['contenders'][BASE])} | {_ms(ours)} "
+            f"| {line.text} | {_ms(result['contenders'][BASE])} | {_ms(ours)} "
             f"| **{ratio['median']:.1f}** ({ratio['low']:.1f} to {ratio['high']:.1f}) "
             f"| {_best_peer(folder, line)} | {_elsewhere(folder, line)} |"
         )
-    most, *others = sorted(machines, key=lambda machine: -len(machines[machine]))
-    told = [f"We measured on {most}"]
-    told += [f'We measured "{name}" on {machine}' for machine in others for name in machines[machine]]
+    usual, *others = sorted(machines, key=lambda machine: -len(machines[machine]))
+    sentences = [f"We measured on {usual}"]
+    sentences += [f'We measured "{name}" on {machine}' for machine in others for name in machines[machine]]
     if (folder / WIDER).is_dir():
-        told.append(
+        sentences.append(
             f'The column "with AVX-512" is how many times faster commit {WIDER_COMMIT} was on a processor that has it.'
         )
-    return "\n".join([*rows, "", " ".join(told)])
+    return "\n".join([*rows, "", " ".join(sentences)])
 
 
 def _gain(folder: Path, line: Line) -> float:
+    """Return how many times faster than snnTorch sgbench is, by the stored result of a line."""
     ratio: float = _read(folder / f"{line.name}.json")["contenders"][OURS]["ratio_cpu"]["median"]
     return ratio
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """Read a stored result of `engine` or `peers`; an `InputError` if it is none."""
     try:
-        tree = json.loads(path.read_text())
-        tree["contenders"][OURS]["ratio_cpu"]["median"]
+        result = json.loads(path.read_text())
+        result["contenders"][OURS]["ratio_cpu"]["median"]  # raises for another kind of file
     except OSError as error:
         raise InputError(f"{path} cannot be read; `python -m benchmarks headline` writes such a file") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not a result of `python -m benchmarks engine`") from error
-    return tree  # type: ignore[no-any-return]
+    return result  # type: ignore[no-any-return]
 
 
 def _ms(entry: dict[str, Any]) -> str:
@@ -177,6 +180,7 @@ def _ms(entry: dict[str, Any]) -> str:
 
 
 def _best_peer(folder: Path, line: Line) -> str:
+    """Name the fastest other framework and how many times faster than snnTorch it is; empty if none was measured."""
     if not line.with_peers:
         return ""
     contenders = _read(folder / f"peers_{line.name}.json")["contenders"]
@@ -191,9 +195,9 @@ def _elsewhere(folder: Path, line: Line) -> str:
     return f"{_gain(folder / WIDER, line):.1f}" if is_measured else ""
 
 
-def _machine(tree: dict[str, Any]) -> str:
-    used = tree["environment"]
-    versions = ", ".join(f"{name} {used['versions'][name]}" for name in ("torch", "snntorch", "numba"))
-    unit = "with AVX-512" if "avx512f" in used["cpu"]["vector_units"] else "without AVX-512"
-    threads = tree["settings"]["threads"]
-    return f"a processor {used['cpu']['model']} {unit}, on {threads} thread in float32, with {versions}."
+def _machine(result: dict[str, Any]) -> str:
+    """Describe on what a result was measured, as the end of a sentence."""
+    environment, threads = result["environment"], result["settings"]["threads"]
+    versions = ", ".join(f"{name} {environment['versions'][name]}" for name in ("torch", "snntorch", "numba"))
+    unit = "with AVX-512" if "avx512f" in environment["cpu"]["vector_units"] else "without AVX-512"
+    return f"a processor {environment['cpu']['model']} {unit}, on {threads} thread in float32, with {versions}."

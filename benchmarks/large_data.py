@@ -39,13 +39,16 @@ sys.exit(0 if table.best else 1)
 """
 
 
-def make(folder: Path, form: str, shape: tuple[int, int, int]) -> None:
-    """Write an array with holes: noise in the first steps, by which two classes differ."""
+def _write_array(folder: Path, form: str, shape: tuple[int, int, int]) -> None:
+    """Write an array [samples, steps, channels] with noise in the first steps, larger in the second of two classes.
+
+    The other steps are never written, so that the file takes little room.
+    """
     random = np.random.default_rng(0)
     x = np.memmap(folder / "x.numbers", TYPES[form], mode="w+", shape=shape)
     for place in range(len(x)):
-        noise = random.random((MARKED_STEPS, shape[2]), np.float32)
-        x[place, :MARKED_STEPS] = noise * (1 + place % 2) if form == "traces" else noise < 0.01 * (1 + place % 2)
+        noise, size = random.random((MARKED_STEPS, shape[2]), np.float32), 1 + place % 2
+        x[place, :MARKED_STEPS] = noise * size if form == "traces" else noise < 0.01 * size
     x.flush()
 
 
@@ -62,6 +65,7 @@ def held_bytes(pid: int) -> int:
 
 
 def _children(pid: int) -> list[int]:
+    """List the ids of all descendants of a process; none if it has ended."""
     try:
         text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
     except OSError:
@@ -80,17 +84,18 @@ def main() -> None:
     shape = (int(args.gigabytes * 1e9 / row_bytes), STEPS, CHANNELS[args.form])
     folder = Path(tempfile.mkdtemp(dir=args.folder))
     try:
-        make(folder, args.form, shape)
+        _write_array(folder, args.form, shape)
         places = {f"SGBENCH_{name}": str(folder / name.lower()) for name in ("DATA", "RUNS", "CONF")}
-        began_s, most = time.perf_counter(), 0
-        words = [sys.executable, "-c", CHILD, TYPES[args.form], *map(str, shape)]
-        with subprocess.Popen(words, cwd=folder, env={**os.environ, **places}) as child:  # noqa: S603 - our own
+        began_s, peak_bytes = time.perf_counter(), 0
+        command = [sys.executable, "-c", CHILD, TYPES[args.form], *map(str, shape)]
+        with subprocess.Popen(command, cwd=folder, env={**os.environ, **places}) as child:  # noqa: S603 - our own
             while child.poll() is None:
-                most = max(most, held_bytes(child.pid))
+                peak_bytes = max(peak_bytes, held_bytes(child.pid))
                 time.sleep(1.0)
         took_s = time.perf_counter() - began_s
         size = f"{args.form}, {shape[0]} samples, {shape[0] * row_bytes / 1e9:.3g} GB"
-        sys.stdout.write(f"{size}: held at most {most / 1e9:.2f} GB, {took_s:.0f} s, exit code {child.returncode}\n")
+        memory = f"held at most {peak_bytes / 1e9:.2f} GB"
+        sys.stdout.write(f"{size}: {memory}, {took_s:.0f} s, exit code {child.returncode}\n")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -38,6 +38,10 @@ class Times:
     cpu_ms: list[float] = field(default_factory=list)  # of all threads of the process
     wall_ms: list[float] = field(default_factory=list)
 
+    def add(self, cpu_ms: float, wall_ms: float) -> None:
+        self.cpu_ms.append(cpu_ms)
+        self.wall_ms.append(wall_ms)
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -93,9 +97,7 @@ def interleave(
                 resets[name]()
             clock = Clock()
             steps[name]()
-            cpu_ms, wall_ms = clock.read_ms()
-            times[name].cpu_ms.append(cpu_ms)
-            times[name].wall_ms.append(wall_ms)
+            times[name].add(*clock.read_ms())
     return times
 
 

@@ -25,6 +25,7 @@ SMALL_BYTES = 2**16  # of arrays that may share a page with others
 
 
 def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
+    """Measure each contender in a process of its own."""
     load_before = report.load_average()
     contenders = {
         name: in_child("benchmarks.memory", {"contender": name, **dataclasses.asdict(settings)}, f"memory of {name}")
@@ -43,16 +44,17 @@ def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
     }
 
 
-def show(tree: dict[str, Any]) -> str:
+def show(result: dict[str, Any]) -> str:
+    """Write the result of `compare` as the table that the command prints."""
     rows = [
         [name, f"{entry['before_bytes'] / MIB:.0f}", f"{entry['added_bytes'] / MIB:.0f}"]
-        for name, entry in tree["contenders"].items()
+        for name, entry in result["contenders"].items()
     ]
     return "\n".join(
         [
-            f"{tree['workload']}: {report.sizes_line(tree['sizes'])}; {tree['settings']['precision']}",
-            report.head_line(tree),
-            report.settings_line(tree),
+            f"{result['workload']}: {report.sizes_line(result['sizes'])}; {result['settings']['precision']}",
+            report.head_line(result),
+            report.settings_line(result),
             "",
             report.table([f"first {TRAINING_STEPS} steps", "MiB before", "MiB added at the peak"], rows),
         ]

@@ -29,11 +29,11 @@ DRAWS = 2000
 
 
 class Case(NamedTuple):
-    """One run: the diagnosis before it, and its outcome."""
+    """Holds one run: the diagnosis before it, and its outcome."""
 
-    setting: str
-    outcome: str
-    rule: str
+    setting: str  # equal for runs that differ in seed or learning rate alone
+    outcome: str  # one of `OUTCOMES`
+    rule: str  # outcome that the rule of thumb expects
     passing_steps: float  # of the recurrent layer that has most
     points: float  # with a gradient, of the hidden layer that has fewest
     share: float  # of the gradient of the last layer, in the hidden layer that has least
@@ -47,8 +47,8 @@ class Limits(NamedTuple):
     points: float
 
 
-def thumb(facts: dict[str, Any]) -> str:
-    """Say what the rule of thumb expects."""
+def rule_of_thumb(facts: dict[str, Any]) -> str:
+    """Return the outcome that the rule of thumb expects; `facts`: those of a `Finished` run."""
     if facts["recurrent"] and facts["width"] >= WIDE:
         return "explodes"
     deep_and_quiet = facts["depth"] >= DEPTH and facts["gain"] <= QUIET_GAIN
@@ -56,23 +56,25 @@ def thumb(facts: dict[str, Any]) -> str:
 
 
 def _case(run: Finished, layers: list[dict[str, Any]]) -> Case:
+    """Condense the diagnosis of a run's layers, the last of which is the readout."""
     hidden = layers[:-1]
     passing = max(layer["passing_steps"] or 0.0 for layer in hidden)
     points = min(layer["nonzero_points"] or 0.0 for layer in hidden)
     last = layers[-1]["grad_norm"]
     share = min(layer["grad_norm"] or 0.0 for layer in hidden) / last if last else 0.0
     overflows = any(layer["overflows"] for layer in layers)
-    return Case(run.setting, run.outcome, thumb(run.facts), passing, points, share, overflows)
+    return Case(run.setting, run.outcome, rule_of_thumb(run.facts), passing, points, share, overflows)
 
 
 def joined(runs: Iterable[Finished], path: Path) -> list[Case]:
+    """Join runs with the lines of features in a file; runs without a line are left out."""
     lines = map(json.loads, path.read_text().splitlines())
-    known = {(line["setting"], line["seed"]): line["layers"] for line in lines}
-    return [_case(run, known[run.setting, run.seed]) for run in runs if (run.setting, run.seed) in known]
+    layers = {(line["setting"], line["seed"]): line["layers"] for line in lines}
+    return [_case(run, layers[run.setting, run.seed]) for run in runs if (run.setting, run.seed) in layers]
 
 
-def told(cases: list[Case], limits: Limits, *, vanished: float = VANISHED) -> np.ndarray:
-    """Apply the thresholds; `vanished` is no fitted one, but the rounding of single precision."""
+def predicted(cases: list[Case], limits: Limits, *, vanished: float = VANISHED) -> np.ndarray:
+    """Predict the outcome of each case by the thresholds; `vanished`, the rounding of float32, is not fitted."""
     outcomes = []
     for run_case in cases:
         explodes = run_case.overflows or run_case.passing_steps > limits.passing_steps
@@ -81,65 +83,67 @@ def told(cases: list[Case], limits: Limits, *, vanished: float = VANISHED) -> np
     return np.array(outcomes)
 
 
-def _balanced(truth: np.ndarray, said: np.ndarray) -> float:
-    """Return the mean over outcomes of the share that is predicted right."""
-    return float(
-        np.mean([(said[truth == outcome] == outcome).mean() for outcome in OUTCOMES if (truth == outcome).any()])
-    )
+def _balanced(truth: np.ndarray, predictions: np.ndarray) -> float:
+    """Compute the balanced accuracy: the mean over outcomes of the share of their runs that is predicted right."""
+    shares = [(predictions[truth == outcome] == outcome).mean() for outcome in OUTCOMES if (truth == outcome).any()]
+    return float(np.mean(shares))
 
 
 def _fitted(cases: list[Case]) -> Limits:
-    """Return the thresholds of the best balanced accuracy; of equal ones the median of each."""
+    """Find the thresholds with the best balanced accuracy on a grid; of equally good ones the median of each."""
     truth = np.array([run_case.outcome for run_case in cases])
     points = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 5e-2)
     grid = [Limits(*pair) for pair in itertools.product(np.arange(10.0, 80.0, 2.0), points)]
-    scores = np.array([_balanced(truth, told(cases, limits)) for limits in grid])
+    scores = np.array([_balanced(truth, predicted(cases, limits)) for limits in grid])
     best = np.array(grid)[scores >= scores.max() - 1e-9]
     return Limits(*map(float, np.quantile(best, 0.5, axis=0, method="lower")))
 
 
 def _difference(truth: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the difference in balanced accuracy, settings drawn whole."""
-    draws = np.random.default_rng(0)
+    """Compute the 95 % bootstrap interval of the difference in balanced accuracy of two predictions.
+
+    All arrays have an entry for each run; `groups` are settings, which are drawn with all of their runs.
+    """
+    generator = np.random.default_rng(0)
     names = np.unique(groups)
     members = {name: np.flatnonzero(groups == name) for name in names}
     differences = []
     for _ in range(DRAWS):
-        drawn = np.concatenate([members[name] for name in draws.choice(names, len(names))])
+        drawn = np.concatenate([members[name] for name in generator.choice(names, len(names))])
         differences.append(_balanced(truth[drawn], first[drawn]) - _balanced(truth[drawn], second[drawn]))
     low, high = np.quantile(differences, [0.025, 0.975])
     return float(low), float(high)
 
 
-def _matrix(truth: np.ndarray, said: np.ndarray) -> dict[str, dict[str, int]]:
+def _matrix(truth: np.ndarray, predictions: np.ndarray) -> dict[str, dict[str, int]]:
+    """Count the runs by true outcome, then by predicted outcome."""
     return {
-        outcome: {other: int(((truth == outcome) & (said == other)).sum()) for other in OUTCOMES}
+        outcome: {other: int(((truth == outcome) & (predictions == other)).sum()) for other in OUTCOMES}
         for outcome in OUTCOMES
         if (truth == outcome).any()
     }
 
 
 def _judged(cases: list[Case], limits: Limits) -> dict[str, Any]:
-    """Hold the outlook and the rule of thumb against what came."""
-    truth, said = np.array([run_case.outcome for run_case in cases]), told(cases, limits)
-    by_count = told(cases, limits, vanished=0.0)
-    rule, groups = (np.array([run_case.rule for run_case in cases]), np.array([run_case.setting for run_case in cases]))
-    return against_thumb(groups, truth, said, rule) | {
+    """Compare the outlook, with and without the sizes of gradients, and the rule of thumb with the outcomes."""
+    truth, rule, groups = (np.array([getattr(case, name) for case in cases]) for name in ("outcome", "rule", "setting"))
+    without_sizes = predicted(cases, limits, vanished=0.0)
+    return against_thumb(groups, truth, predicted(cases, limits), rule) | {
         "without_the_size_of_gradients": {
-            "balanced_accuracy": _balanced(truth, by_count),
-            "difference_95": _difference(truth, by_count, rule, groups),
+            "balanced_accuracy": _balanced(truth, without_sizes),
+            "difference_95": _difference(truth, without_sizes, rule, groups),
         }
     }
 
 
-def against_thumb(groups: np.ndarray, truth: np.ndarray, said: np.ndarray, rule: np.ndarray) -> dict[str, Any]:
-    """Compare what the outlook and the rule of thumb said of runs with their outcomes; `groups`: their settings."""
+def against_thumb(groups: np.ndarray, truth: np.ndarray, outlook: np.ndarray, rule: np.ndarray) -> dict[str, Any]:
+    """Compare the predictions of the outlook and of the rule of thumb with the outcomes; `groups`: settings of runs."""
     return {
         "runs": len(truth),
         "settings": len(set(groups)),
-        "outlook": {"balanced_accuracy": _balanced(truth, said), "told": _matrix(truth, said)},
+        "outlook": {"balanced_accuracy": _balanced(truth, outlook), "told": _matrix(truth, outlook)},
         "rule_of_thumb": {"balanced_accuracy": _balanced(truth, rule), "told": _matrix(truth, rule)},
-        "difference_95": _difference(truth, said, rule, groups),
+        "difference_95": _difference(truth, outlook, rule, groups),
     }
 
 
@@ -165,8 +169,8 @@ def main() -> None:
     parser.add_argument("--also-fit", metavar="BLOCK", help="a block that then fixes the thresholds too")
     args = parser.parse_args()
     cases = joined(pilots(args.pilots[0], None), args.pilots[1])
-    half = {name: place % 2 for place, name in enumerate(sorted({run_case.setting for run_case in cases}))}
-    first, other = ([run_case for run_case in cases if half[run_case.setting] == kind] for kind in (0, 1))
+    settings = sorted({run_case.setting for run_case in cases})
+    first, other = ([case for case in cases if case.setting in settings[start::2]] for start in (0, 1))
     judging = {"pilots, other half": other}
     for block, path in (pair.split("=", 1) for pair in args.study[1:]):
         judging[f"study, block {block}"] = joined(of_study(Path(args.study[0]), block, None), Path(path))

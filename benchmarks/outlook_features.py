@@ -61,7 +61,7 @@ class Finished(NamedTuple):
 
 
 def outcome(*, failed: bool, accuracy: float | None, classes: int | None) -> str:
-    """Say what came of a run: a failure, silence at the level of guessing, or anything else."""
+    """Return the outcome of a run: "explodes" if it failed, "dead" if it does not beat guessing, else "fine"."""
     if failed:
         return "explodes"
     if classes is not None and accuracy is not None and accuracy <= 1 / classes + ABOVE_CHANCE:
@@ -97,27 +97,28 @@ def pilots(path: Path, data_dir: str | None) -> Iterator[Finished]:
             "shape": row["shape"],
             "recurrent": row["rec"] != "none" and row["rg"] == "full",
         }
-        came = outcome(failed=row["status"] == "failed", accuracy=accuracy, classes=CLASSES.get(row["proto"]))
-        yield Finished("/".join(row[name] for name in SETTING), int(row["seed"]), facts, came, make)
+        result = outcome(failed=row["status"] == "failed", accuracy=accuracy, classes=CLASSES.get(row["proto"]))
+        yield Finished("/".join(row[name] for name in SETTING), int(row["seed"]), facts, result, make)
 
 
 def of_study(folder: Path, block: str, data_dir: str | None) -> Iterator[Finished]:
+    """Read the runs of a block of a study from its store."""
     from sgbench.study_runner.store import Store
     from sgbench.training.stored_run import rebuild_run
 
     words = [f"paths.data_dir={data_dir}"] if data_dir else []
     for entry in Store(folder, folder.name).entries([block]):
-        record, chosen = entry.record, entry.record.method.parameters
-        network = chosen["network"]
+        record, parameters = entry.record, entry.record.method.parameters
+        network = parameters["network"]
+        is_recurrent = network.get("recurrence", "none") != "none"
         facts = {
             "depth": len(record.method.protocol.hidden or (0,)),
-            "gain": chosen["init"].get("gain", 1.0),
+            "gain": parameters["init"].get("gain", 1.0),
             "width": entry.cell["width_fwhm"],
             "shape": entry.cell["surrogate"],
-            "recurrent": network.get("recurrence", "none") != "none"
-            and network.get("recurrence_gradient", "full") == "full",
+            "recurrent": is_recurrent and network.get("recurrence_gradient", "full") == "full",
         }
-        came = outcome(
+        result = outcome(
             failed=record.status == "failed",
             accuracy=None if record.test is None else record.test.accuracy,
             classes=record.classes if record.classes != 2 else None,  # noqa: PLR2004 - see CLASSES
@@ -126,12 +127,12 @@ def of_study(folder: Path, block: str, data_dir: str | None) -> Iterator[Finishe
         def make(record: Any = record) -> Any:
             return rebuild_run(Path("stored"), record, overrides=words)
 
-        named = {name: value for name, value in sorted(entry.cell.items()) if name != "optimizer.lr"}
-        cell = ",".join(f"{name}={value}" for name, value in named.items())
-        yield Finished(f"{entry.task}/{cell}", record.seed, facts, came, make)
+        cell = ",".join(f"{name}={value}" for name, value in sorted(entry.cell.items()) if name != "optimizer.lr")
+        yield Finished(f"{entry.task}/{cell}", record.seed, facts, result, make)
 
 
 def first_seeds(runs: Iterable[Finished], count: int) -> Iterator[Finished]:
+    """Yield the runs of the first `count` seeds of each setting."""
     seeds: dict[str, set[int]] = defaultdict(set)
     for run in runs:
         own = seeds[run.setting]
@@ -141,7 +142,7 @@ def first_seeds(runs: Iterable[Finished], count: int) -> Iterator[Finished]:
 
 
 def features(finished: Finished) -> dict[str, Any]:
-    """Return what a diagnosis of a run's initial weights tells of each layer, and its outlook."""
+    """Diagnose a run's initial weights; return the measures `OF_LAYERS` of each layer, and the outlook."""
     from sgbench.training.diagnose import diagnose_run
 
     diagnosis = diagnose_run(finished.make(), "initial", ("flow", "activity"), 1)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 import sgbench
-from benchmarks.outlook import against_thumb, thumb, write
+from benchmarks.outlook import against_thumb, rule_of_thumb, write
 from benchmarks.outlook_features import ABOVE_CHANCE
 
 CLASSES, STEPS_OF_TIME, SAMPLES = 5, 25, 50
@@ -44,10 +44,9 @@ class Dense(nn.Module):
         """Potentials of the last layer [T, B, C]."""
         states = [layer.reset_mem() for layer in self.spiking]  # type: ignore[operator]
         potentials = []
-        for given in x:
-            sent = given
+        for signal in x:
             for place, (dense, spiking) in enumerate(zip(self.dense, self.spiking, strict=True)):
-                sent, states[place] = spiking(dense(sent), states[place])
+                signal, states[place] = spiking(dense(signal), states[place])  # noqa: PLW2901 - layer by layer
             potentials.append(states[-1])
         return torch.stack(potentials)
 
@@ -66,7 +65,8 @@ class Images(nn.Module):
         """Potentials of the last layer [T, B, C]."""
         self.lif1.reset_mem()
         self.lif2.reset_mem()
-        return torch.stack([self.lif2(self.dense(self.pool(self.lif1(self.conv(now))).flatten(1)))[1] for now in x])
+        features = (self.pool(self.lif1(self.conv(frame))).flatten(1) for frame in x)
+        return torch.stack([self.lif2(self.dense(step_features))[1] for step_features in features])
 
 
 class Recurrent(nn.Module):
@@ -86,8 +86,8 @@ class Recurrent(nn.Module):
         """Potentials of the second layer [T, B, N]."""
         (s1, m1), (s2, m2) = self.first.reset_mem(), self.second.reset_mem()
         potentials = []
-        for now in x:
-            s1, m1 = self.first(self.into(now), s1, m1)
+        for frame in x:
+            s1, m1 = self.first(self.into(frame), s1, m1)
             s2, m2 = self.second(self.between(s1), s2, m2)
             potentials.append(m2)
         return torch.stack(potentials)
@@ -127,7 +127,8 @@ def loss_of(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     return nn.functional.cross_entropy(answers(net, batch[0]), batch[1])
 
 
-def became(net: nn.Module, batch: tuple[Tensor, Tensor], steps: int) -> str:
+def trained_outcome(net: nn.Module, batch: tuple[Tensor, Tensor], steps: int) -> str:
+    """Train a network on one batch; return "explodes", "dead" or "fine", as this module's docstring defines them."""
     optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
     for _ in range(steps):
         optimizer.zero_grad()
@@ -160,8 +161,8 @@ def main() -> None:
                     weight.mul_(gain)
         prediction = sgbench.diagnose_module(net, batch, loss_of).outlook
         facts = {"recurrent": kind.recurrent, "width": width, "depth": kind.depth, "gain": gain, "shape": shape}
-        came = became(net, batch, args.steps)
-        rows.append((f"{name}/{shape}/{width}/{gain}", came, prediction, thumb(facts)))
+        outcome = trained_outcome(net, batch, args.steps)
+        rows.append((f"{name}/{shape}/{width}/{gain}", outcome, prediction, rule_of_thumb(facts)))
         sys.stderr.write(f"{rows[-1]}\n")
     write(against_thumb(*(np.array(column) for column in zip(*rows, strict=True))), args.to)
 

@@ -34,23 +34,23 @@ def main() -> None:
         for batch in parts.data.epoch(0):
             loop.train_batch(batch, parts.optimizer)
 
-    def panel(*names: str) -> Callable[[], object]:
+    def panels(*names: str) -> Callable[[], object]:
         return lambda: diagnose_run(run, "initial", names, args.batches)
 
-    kinds: dict[str, Callable[[], object]] = {"epoch": epoch}
-    kinds |= {name: panel(name) for name in PANELS} | {"flow and activity": panel("flow", "activity")}
-    took: dict[str, list[float]] = {name: [] for name in kinds}
+    contenders: dict[str, Callable[[], object]] = {"epoch": epoch}
+    contenders |= {name: panels(name) for name in PANELS} | {"flow and activity": panels("flow", "activity")}
+    times_s: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(args.repeats + 1):  # the first one compiles and is left out
-        for name, call in kinds.items():
-            began = time.process_time()
-            call()
+        for name, contender in contenders.items():
+            began_s = time.process_time()
+            contender()
             if turn:
-                took[name].append(time.process_time() - began)
-    base = statistics.median(took["epoch"])
+                times_s[name].append(time.process_time() - began_s)
+    epoch_s = statistics.median(times_s["epoch"])
     load = os.getloadavg()[0]
     sys.stdout.write(f"{' '.join(args.words)}, {args.batches} batches, load {load:.1f}; CPU time by that of an epoch\n")
-    for name, times in took.items():
-        ratios = [time_s / base for time_s in times]
+    for name, own in times_s.items():
+        ratios = [time_s / epoch_s for time_s in own]
         sys.stdout.write(f"{name:<18} {statistics.median(ratios):6.2f} ({min(ratios):.2f} to {max(ratios):.2f})\n")
 
 

@@ -58,9 +58,9 @@ class SpyxContender:
         return float(loss)
 
     def reset(self) -> None:
-        """Arrays are never changed in place, so those of the beginning are put back."""
-        for part, begun in zip((self.model, self.optimizer), self.beginning, strict=True):
-            nnx.update(part, begun)
+        """Put the initial arrays back, which stay as they were, since JAX never changes arrays in place."""
+        for part, initial in zip((self.model, self.optimizer), self.beginning, strict=True):
+            nnx.update(part, initial)
 
     def gradients(self) -> dict[str, Tensor]:
         return {}
@@ -75,7 +75,7 @@ class SpyxContender:
 
 
 def _train_step(task: Task) -> Any:
-    """The function that is compiled; without classes there is no optimiser, as for all contenders."""
+    """Return the compiled function of a training step; without classes it has no optimiser, as for all contenders."""
     mean = not task.stages[-1].fires
 
     @nnx.jit
@@ -96,11 +96,13 @@ def _train_step(task: Task) -> Any:
 
 
 def _input(task: Task) -> Any:
+    """Return the input as JAX's array [T, B, N], or with channels last [T, B, H, W, C]."""
     x = task.x if task.x.dim() == 3 else task.x.permute(0, 1, 3, 4, 2)  # noqa: PLR2004 - T, B, N
     return jnp.asarray(x.contiguous().numpy())
 
 
 def _product(stage: Stage, shape: tuple[int, ...], rngs: Any) -> tuple[list[Any], tuple[int, ...]]:
+    """Build a stage's product for inputs of a shape without batch; return its modules and the shape of its output."""
     weight, bias = stage.weight.numpy(), jnp.asarray(stage.bias.numpy())
     if stage.kind == "conv":
         n_out, n_in = weight.shape[:2]
@@ -117,6 +119,7 @@ def _product(stage: Stage, shape: tuple[int, ...], rngs: Any) -> tuple[list[Any]
 
 
 def _neurons(stage: Stage, shape: tuple[int, ...], rngs: Any) -> Any:
+    """Build a stage's neurons of this shape, with its recurrent weights if it has some."""
     if not stage.fires:
         return sn.LI(shape, beta=BETA, rngs=rngs)
     options = {"beta": BETA, "threshold": THRESHOLD, "activation": spyx.axn.arctan(), "rngs": rngs}

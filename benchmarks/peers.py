@@ -28,20 +28,20 @@ class Peer(NamedTuple):
 
 
 class Leak(nn.Module):
-    """The readout where a framework has none that keeps all steps: u[t] = beta u[t-1] + I[t]."""
+    """Is the readout of frameworks that have none that returns all steps: u[t] = beta u[t-1] + I[t]."""
 
     def forward(self, current: Tensor) -> Tensor:
-        """[T, B, C] to the same."""
+        """Return the potentials [T, B, C] for a current [T, B, C]."""
         potential = torch.zeros_like(current[0])
         potentials = []
-        for driven in current.unbind(0):
-            potential = BETA * potential + driven
+        for step_current in current.unbind(0):
+            potential = BETA * potential + step_current
             potentials.append(potential)
         return torch.stack(potentials)
 
 
 def spikingjelly(task: Task) -> TorchContender:
-    """SpikingJelly in its multi-step mode."""
+    """Build a task's network with SpikingJelly in its multi-step mode."""
     from spikingjelly.activation_based import functional, layer, neuron, surrogate
 
     def lif(mode: str) -> nn.Module:
@@ -79,12 +79,13 @@ def spikingjelly(task: Task) -> TorchContender:
         functional.reset_net(network)
         return network(task.x)
 
-    firing = [cell for stage, cell in zip(task.stages, layers[1::2], strict=True) if stage.fires]
-    return _like(task, network, forward, firing)
+    cells = layers[1::2]  # behind each product
+    firing = [cell for stage, cell in zip(task.stages, cells, strict=True) if stage.fires]
+    return _near_model(task, network, forward, firing)
 
 
 def norse(task: Task) -> TorchContender:
-    """Norse: products of all steps at once, its box neuron lifted over time."""
+    """Build a task's network with Norse: products of all steps at once, its box neuron lifted over time."""
     import norse.torch as no
 
     # Norse scales the current by dt / tau, so potential and threshold are 1 - beta times ours.
@@ -109,7 +110,10 @@ def norse(task: Task) -> TorchContender:
 
 
 def _stacked(task: Task, neurons: Any) -> TorchContender:
-    """Products of all steps at once, then neurons over time, stage by stage."""
+    """Make a contender of stages that run each product for all steps at once, then neurons over time.
+
+    `neurons`: builds the neurons of a stage.
+    """
     products = nn.ModuleList([torch_product(stage) for stage in task.stages])
     cells = nn.ModuleList([neurons(stage) for stage in task.stages])
 
@@ -121,11 +125,11 @@ def _stacked(task: Task, neurons: Any) -> TorchContender:
         return x
 
     firing = [cell for stage, cell in zip(task.stages, cells, strict=True) if stage.fires]
-    return _like(task, nn.ModuleList([products, cells]), forward, firing)
+    return _near_model(task, nn.ModuleList([products, cells]), forward, firing)
 
 
 def sinabs(task: Task) -> TorchContender:
-    """sinabs, samples before steps; images with both on one axis."""
+    """Build a task's network with sinabs, which takes samples before steps, and images with both on one axis."""
     import sinabs as sn
     from sinabs import layers as sl
 
@@ -163,10 +167,11 @@ def sinabs(task: Task) -> TorchContender:
         return output.view(batch, steps, -1).transpose(0, 1)
 
     firing = [cell for stage, cell in zip(task.stages, cells, strict=True) if stage.fires]
-    return _like(task, network, forward, firing)
+    return _near_model(task, network, forward, firing)
 
 
-def _like(task: Task, network: nn.Module, forward: Any, firing: list[nn.Module]) -> TorchContender:
+def _near_model(task: Task, network: nn.Module, forward: Any, firing: list[nn.Module]) -> TorchContender:
+    """Make a contender that is near the task's model, not equal; `firing`: modules of neurons that fire."""
     weights = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
     return TorchContender(task, forward, weights, lambda: rates_by_hooks(firing, forward), same_model=False)
 
@@ -187,7 +192,7 @@ PEERS = {
 
 
 def missing() -> dict[str, str]:
-    """Peers that cannot be compared here, and what to do about it."""
+    """Map the names of peers that cannot be compared here to the reason, with what to install."""
     reasons = {}
     for name, peer in PEERS.items():
         try:

@@ -10,12 +10,14 @@ from typing import Any
 
 from sgbench.errors import InputError, StorageError
 from sgbench.records.files import require_writable, write_atomic
+from sgbench.tables import aligned
 
 PACKAGES = ("torch", "snntorch", "numba", "numpy", "spikingjelly", "norse", "sinabs", "spyx", "jax", "tonic")
 VECTOR_UNITS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 
 
 def environment() -> dict[str, Any]:
+    """Describe Python, the installed packages that matter here, and the machine."""
     return {
         "python": platform.python_version(),
         "versions": {name: number for name in PACKAGES if (number := _version(name)) is not None},
@@ -43,52 +45,46 @@ def _version(package: str) -> str | None:
 
 
 def _cpu() -> dict[str, Any]:
-    """Model and vector units; of Linux, elsewhere what Python knows."""
+    """Return model and vector units of the processor; on another system than Linux the model that Python knows."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return {"model": platform.processor() or platform.machine(), "vector_units": []}
-    lines = dict((part.strip() for part in line.split(":", 1)) for line in text.splitlines() if line.count(":") > 0)
-    flags = set((lines.get("flags") or lines.get("Features") or "").split())
-    model = lines.get("model name") or platform.machine()
+    facts = dict((part.strip() for part in line.split(":", 1)) for line in text.splitlines() if ":" in line)
+    flags = set((facts.get("flags") or facts.get("Features") or "").split())  # Features: on Arm
+    model = facts.get("model name") or platform.machine()
     return {"model": model, "vector_units": [name for name in VECTOR_UNITS if name in flags]}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns, the first to the left.
+    """Write a table with aligned columns, the first one to the left, the others to the right.
 
     >>> print(table(["what", "ms"], [["a", "1.0"], ["bc", "10.0"]]))
     what    ms
     a      1.0
     bc    10.0
     """
-    lines = [list(head), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    return "\n".join(aligned([head, *rows], text_columns=1))
 
 
-def head_line(tree: dict[str, Any]) -> str:
-    machine, cpu = tree["environment"], tree["environment"]["cpu"]
+def head_line(result: dict[str, Any]) -> str:
+    """Write on which processor and with which versions a result was measured."""
+    machine, cpu = result["environment"], result["environment"]["cpu"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     vectors = " ".join(cpu["vector_units"])
     return f"{cpu['model']} ({vectors}), {machine['cores']} cores; python {machine['python']}, {versions}"
 
 
-def settings_line(tree: dict[str, Any]) -> str:
-    used = tree["settings"]
+def settings_line(result: dict[str, Any]) -> str:
+    """Write under which conditions a result was measured: threads, cores, allocator, and load of the machine."""
+    used = result["settings"]
     parts = [f"{used['threads']} thread{'s' if used['threads'] > 1 else ''}"]
     parts += [f"pinned to {used['cores']}"] if used.get("cores") else []
     parts.append("freed memory kept" if used["freed_memory_kept"] else "default allocator")
     parts += ["one busy neighbour"] if used.get("busy") else []
-    if tree.get("load_before"):
-        after = f", after {tree['load_after'][0]:.2f}" if tree.get("load_after") else ""
-        parts.append(f"load average before {tree['load_before'][0]:.2f}{after}")
+    if result.get("load_before"):
+        after = f", after {result['load_after'][0]:.2f}" if result.get("load_after") else ""
+        parts.append(f"load average before {result['load_before'][0]:.2f}{after}")
     return "; ".join(parts)
 
 
@@ -109,7 +105,7 @@ def check_json(path: Path | None) -> None:
     require_writable(path.parent)
 
 
-def write_json(path: Path | None, tree: dict[str, Any]) -> None:
+def write_json(path: Path | None, result: dict[str, Any]) -> None:
     if path is not None:
-        write_atomic(path, json.dumps(tree, indent=1).encode() + b"\n")
+        write_atomic(path, json.dumps(result, indent=1).encode() + b"\n")
         print(f"written: {path}")

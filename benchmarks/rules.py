@@ -149,7 +149,10 @@ def step_with(settings: RulesSettings, words: Sequence[str]) -> Step:
 
 
 def added_bytes(name: str, recurrence: str, settings: RulesSettings) -> dict[str, int]:
-    """Measure what a batch adds to the peak of this process [bytes], by its number of time steps."""
+    """Measure what a batch adds to the peak memory of this process [bytes], by its number of time steps.
+
+    A batch of ten steps comes first, so that what is loaded or compiled once does not count.
+    """
     with limited(settings.threads):
         step_of(dataclasses.replace(settings, steps=10), name, recurrence)()
         return {
@@ -167,9 +170,10 @@ def added_by(step: Step) -> int:
     return peak_bytes() - before  # type: ignore[operator]
 
 
-def show(tree: dict[str, Any]) -> str:
+def show(result: dict[str, Any]) -> str:
+    """Write the result of `compare` as the table that the command prints."""
     tables = []
-    for recurrence, rules in tree["recurrence"].items():
+    for recurrence, rules in result["recurrence"].items():
         rows = []
         for name, entry in rules.items():
             times = Spread(**entry["times_baseline"])

@@ -47,6 +47,7 @@ class Measured(NamedTuple):
 
 
 def rewrite(page: Path = PAGE, results: Path = RESULTS, root: Path = ROOT) -> None:
+    """Put both tables between their marks of the page."""
     before, after = _around(page, START, END)
     lines = [START, "", table(results, root), "", shown_on_tasks(root), "", END]
     write_atomic(page, (before + "\n".join(lines) + after).encode())
@@ -59,22 +60,25 @@ def rewrite_scaling(page: Path = PAGE) -> None:
 
 
 def _around(page: Path, start: str, end: str) -> tuple[str, str]:
+    """Return the text of a page before the mark `start` and behind the mark `end`, each of which it must have once."""
     text = page.read_text(encoding="utf-8")
     if text.count(start) != 1 or text.count(end) != 1:
         raise InputError(f"{page}: {start} and {end} are needed once each")
-    before, _, rest = text.partition(start)
-    return before, rest.partition(end)[2]
+    before, _, behind_start = text.partition(start)
+    _, _, after = behind_start.partition(end)
+    return before, after
 
 
 def table(results: Path, root: Path) -> str:
+    """Write a row for each rule: its identity's error, memory and time, and its accuracy on the boards."""
     measured, errors = measurements(results), identities()
     scores = {title: accuracies(root / "leaderboards" / name) for title, name in BOARDS.items()}
     head = ["rule", "identity: largest error", *(f"MiB, T = {steps}" for steps in STEPS)]
     head += ["less memory than `bptt`", "time, `bptt` = 1", *BOARDS]
     lines = []
     for name, words in {**RULES, **ORACLES}.items():
-        key = key_of(_method(words))
-        cells = [f"`{name}`", f"{errors[key[0]]:.0e}", *_measured_cells(name, measured)]
+        rule, *_ = key = key_of(_method(words))
+        cells = [f"`{name}`", f"{errors[rule]:.0e}", *_measured_cells(name, measured)]
         is_on_boards = not any(word.startswith(("neuron", "network=")) for word in words)
         cells += [scores[title].get(key, "-") if is_on_boards else "-" for title in BOARDS]
         lines.append(cells)
@@ -82,18 +86,22 @@ def table(results: Path, root: Path) -> str:
 
 
 def _measured_cells(name: str, measured: Mapping[str, Measured]) -> list[str]:
+    """Write a rule's memory by steps, from how many steps on it needs less than back-propagation, and its time."""
     if name not in measured:
         return ["-"] * (len(STEPS) + 2)
     own, base = measured[name], measured[BASELINE]
     memory = [f"{size_bytes / MIB:.1f}" for size_bytes in own.bytes_by_steps]
-    crossing = _from(own.bytes_by_steps, base.bytes_by_steps) if name in ONLINE else "-"
+    crossing = _crossing_text(own.bytes_by_steps, base.bytes_by_steps) if name in ONLINE else "-"
     return [*memory, crossing, f"{own.times_baseline.median:.2f}"]
 
 
-def _from(own: Sequence[int], base: Sequence[int]) -> str:
-    """Say from how many steps on one needs less than the other, by straight lines between what was measured.
+def _crossing_text(own: Sequence[int], base: Sequence[int]) -> str:
+    """Write from how many steps T on `own` memory is less than that of `base`, both measured at `STEPS`.
 
-    >>> _from([10, 10, 10], [2, 8, 32]), _from([20, 80, 320], [2, 8, 32]), _from([1, 1, 1], [9, 30, 120])
+    Between two measurements memory is interpolated linearly.
+
+    >>> text = _crossing_text
+    >>> text([10, 10, 10], [2, 8, 32]), text([20, 80, 320], [2, 8, 32]), text([1, 1, 1], [9, 30, 120])
     ('from T = 500', 'not up to T = 1600', 'from T = 100')
     """
     gaps = [theirs - ours for ours, theirs in zip(own, base, strict=True)]
@@ -124,7 +132,7 @@ def measurements(results: Path) -> dict[str, Measured]:
 
 
 def identities() -> dict[str, float]:
-    """Return by rule the largest relative error against what it says that it equals, in float64."""
+    """Return by rule the largest relative error of its gradient against its `exact_reference`, in float64."""
     from tests.contracts.claims import compared, rule_class
 
     names = [name for name, entry in catalogue.entries("rule").items() if entry.canonical == name]
@@ -148,6 +156,10 @@ def _with_interval(values: Sequence[float]) -> str:
 
 
 def key_of(method: Method) -> Key:
+    """Return what tells rules apart on the boards: name, parameters, and whether the recurrent gradient is cut.
+
+    The form of a rule and its time step do not count, since they do not change what it computes.
+    """
     rule = method.parameters["rule"]
     numbers = tuple(
         sorted((key, value) for key, value in rule.items() if value is not None and key not in ("form", "dt_s"))
@@ -156,6 +168,7 @@ def key_of(method: Method) -> Key:
 
 
 def _method(words: Sequence[str]) -> Method:
+    """Compose the method of a board that has the rule of these words, and their cut of the recurrent gradient."""
     from sgbench.composition.compose import compose
 
     rule = [word for word in words if re.match(r"rule|network\.recurrence_gradient", word)]
@@ -167,9 +180,8 @@ def shown_on_tasks(root: Path) -> str:
     figures = read_figures(root / "docs" / "reproductions" / FIGURES)
     head = ["`reproduce`", "figure", "published", "ours", "seeds", "verdict"]
     results = [result_of(read(name), figures[name]) for name in SHOWN if name in figures]
-    lines = [
-        [f"`{result.reproduction.name}`" if first else "", *rest[:-2]]
-        for result in results
-        for first, *rest in rows([result])
-    ]
+    lines = []
+    for result in results:
+        for name, *cells, _, _ in rows([result]):  # the name is in the first row of a result alone
+            lines.append([f"`{result.reproduction.name}`" if name else "", *cells])
     return markdown(head, lines, numbers=[2, 3, 4])

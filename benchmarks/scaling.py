@@ -103,7 +103,7 @@ def compare(settings: ScalingSettings, ways: Mapping[str, Way] = WAYS) -> dict[s
 
 
 def _settings_of(settings: ScalingSettings, way: Way, axis: str, size: int) -> RulesSettings:
-    """Return the sizes of one measurement, with as many inputs as neurons, so that one size tells both."""
+    """Return the settings of one measurement, whose `axis` (neurons or steps) has this size; inputs equal neurons."""
     neurons = size if axis == "neurons" else way.neurons_fixed
     steps = size if axis == "steps" else way.steps_fixed
     return RulesSettings(
@@ -131,49 +131,49 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     return statistics.linear_regression(x, y).slope
 
 
-def curves(tree: dict[str, Any], name: str) -> dict[str, tuple[list[int], list[float]]]:
+def curves(result: dict[str, Any], name: str) -> dict[str, tuple[list[int], list[float]]]:
     """Return sizes and values of a way to a gradient by `KEYS`: median CPU time [ms] and added memory [MiB]."""
-    found = {}
-    for axis, entries in tree["ways"][name].items():
+    by_key = {}
+    for axis, entries in result["ways"][name].items():
         sizes = [int(size) for size in entries]
-        found[f"memory {axis}"] = (sizes, [entry["added_bytes"] / MIB for entry in entries.values()])
-        found[f"time {axis}"] = (sizes, [statistics.median(entry["cpu_ms"]) for entry in entries.values()])
-    return found
+        by_key[f"memory {axis}"] = (sizes, [entry["added_bytes"] / MIB for entry in entries.values()])
+        by_key[f"time {axis}"] = (sizes, [statistics.median(entry["cpu_ms"]) for entry in entries.values()])
+    return by_key
 
 
-def show(tree: dict[str, Any]) -> str:
+def show(result: dict[str, Any]) -> str:
     """Write the fitted exponents beside those of the paper, as a table of Markdown."""
     head = ["way to the gradient", "memory by N", "theory", "memory by T", "theory"]
     head += ["time by N", "theory", "time by T", "theory"]
     rows = []
-    for name in tree["ways"]:
-        found, cells = curves(tree, name), [name]
+    for name in result["ways"]:
+        by_key, cells = curves(result, name), [name]
         for key, power in zip(KEYS, WAYS[name].expected, strict=True):
-            cells += [f"{exponent(*found[key]):.2f}", str(power)]
+            cells += [f"{exponent(*by_key[key]):.2f}", str(power)]
         rows.append(cells)
     return markdown(head, rows, numbers=range(1, len(head)))
 
 
-def draw(tree: dict[str, Any], path: Path) -> None:
+def draw(result: dict[str, Any], path: Path) -> None:
     """Draw the curves on logarithmic axes, a dashed line of the paper's exponent through each largest size."""
-    save(lambda: _figure(tree), path)
+    save(lambda: _figure(result), path)
 
 
-def _figure(tree: dict[str, Any]) -> Figure:
+def _figure(result: dict[str, Any]) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(11, 9.5), layout="constrained")
     for column, axes in enumerate(figure.subplots(2, 2).flat):
-        what, axis = KEYS[column].split()
-        for place, name in enumerate(tree["ways"]):
-            sizes, values = curves(tree, name)[KEYS[column]]
+        quantity, axis = KEYS[column].split()  # e.g. memory and neurons
+        for place, name in enumerate(result["ways"]):
+            sizes, values = curves(result, name)[KEYS[column]]
             colour, power = COLOURS[place], WAYS[name].expected[column]
             label = f"{name}: {exponent(sizes, values):.1f}"
             axes.plot(sizes, values, color=colour, marker=MARKERS[place], label=label)
             theory = [values[-1] * (size / sizes[-1]) ** power for size in sizes]
             axes.plot(sizes, theory, color=colour, linestyle="--", linewidth=1)
-        axes.set(xscale="log", yscale="log", xlabel=TITLES[axis], ylabel=UNITS[what])
+        axes.set(xscale="log", yscale="log", xlabel=TITLES[axis], ylabel=UNITS[quantity])
         axes.grid(color=GRID, linewidth=0.8)
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter("{x:g}")
@@ -183,10 +183,10 @@ def _figure(tree: dict[str, Any]) -> Figure:
     return figure
 
 
-def rewrite(result: Path = RESULT, picture: Path = PICTURE) -> str:
-    """Draw the picture anew from what was measured; returns the table."""
-    if not result.is_file():
-        raise InputError(f"{result}: is missing; run: python -m benchmarks scaling --json {result}")
-    tree = json.loads(result.read_text(encoding="utf-8"))
-    draw(tree, picture)
-    return show(tree)
+def rewrite(stored: Path = RESULT, picture: Path = PICTURE) -> str:
+    """Draw the picture from the stored result, and return the table."""
+    if not stored.is_file():
+        raise InputError(f"{stored}: is missing; run: python -m benchmarks scaling --json {stored}")
+    result = json.loads(stored.read_text(encoding="utf-8"))
+    draw(result, picture)
+    return show(result)

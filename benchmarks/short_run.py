@@ -62,6 +62,7 @@ def compare(settings: ShortRunSettings) -> dict[str, Any]:
 
 
 def _command(name: str, folder: str) -> list[str]:
+    """Return the command of a run or of a part of one; `folder`: of the run's record."""
     if name in (RUN, FIRST):
         return [sys.executable, "-m", "sgbench", "run", *WORDS, f"paths.runs_dir={folder}"]
     return [sys.executable, *PARTS[name]]
@@ -79,16 +80,17 @@ def _timed(command: Sequence[str], caches: str | None) -> Clock:
     return clock
 
 
-def show(tree: dict[str, Any]) -> str:
+def show(result: dict[str, Any]) -> str:
+    """Write the result of `compare` as the table that the command prints."""
     rows = []
-    for name, entry in tree["processes"].items():
+    for name, entry in result["processes"].items():
         seconds = [f"{s['median']:.2f} ({s['low']:.2f} to {s['high']:.2f})" for s in (entry["cpu_s"], entry["wall_s"])]
         rows.append([name, *seconds, f"{entry['times_import_torch']['median']:.2f}"])
     return "\n".join(
         [
-            f"sgbench run {' '.join(tree['words'])}; at most {AIM_S:g} s of CPU is the aim",
-            report.head_line(tree),
-            f"load average before {tree['load_before'][0]:.2f}, after {tree['load_after'][0]:.2f}",
+            f"sgbench run {' '.join(result['words'])}; at most {AIM_S:g} s of CPU is the aim",
+            report.head_line(result),
+            f"load average before {result['load_before'][0]:.2f}, after {result['load_after'][0]:.2f}",
             "",
             report.table(["a process", "CPU s", "wall s", f"CPU, times {TORCH}"], rows),
         ]

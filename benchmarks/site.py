@@ -54,11 +54,11 @@ def compare(settings: SiteSettings) -> dict[str, Any]:
     """Measure the command in a process of its own, start included, and then a page."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        written = sum(1 for _ in write_records(folder / "boards", BoardSettings(settings.methods)))
+        records = sum(1 for _ in write_records(folder / "boards", BoardSettings(settings.methods)))
         load_before = report.load_average()
         words = ["site", "--from", str(folder / "boards"), "--to", str(folder / "site")]
         walls, processor_s = zip(*(_timed(words) for _ in range(settings.rounds)), strict=True)
-        peak_mb = timed(words, module="registry", look=True)[1]
+        _, peak_mb = timed(words, module="registry", watch_memory=True)
         sizes = {
             "site": sum(path.stat().st_size for path in (folder / "site").rglob("*") if path.is_file()),
             "front page": (folder / "site" / "index.html").stat().st_size,
@@ -71,7 +71,7 @@ def compare(settings: SiteSettings) -> dict[str, Any]:
         "settings": dataclasses.asdict(settings),
         "environment": report.environment(),
         "conditions": {"load_before": load_before, "load_before_page": load_before_page},
-        "records": written,
+        "records": records,
         "wall_s": walls,
         "processor_s": processor_s,
         "bytes": sizes,
@@ -81,15 +81,15 @@ def compare(settings: SiteSettings) -> dict[str, Any]:
 
 
 def _timed(words: list[str]) -> tuple[float, float]:
-    """Seconds by the clock, and of all processors."""
+    """Run a command of the registry; return its wall time and the processor time of all its processes [s]."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    wall_s = timed(words, module="registry")[0]
+    wall_s, _ = timed(words, module="registry")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _in_browser(path: Path) -> dict[str, list[float]]:
-    """Milliseconds until something is painted, of opening, sorting and filtering; empty without a browser."""
+    """Time a page [ms]: until its first paint, its opening, sorting and filtering; empty without a browser."""
     where = shutil.which("chromium") or shutil.which("chromium-browser")
     try:
         from playwright.sync_api import sync_playwright
@@ -115,26 +115,28 @@ def _in_browser(path: Path) -> dict[str, list[float]]:
 
 
 def _processor_ms(page: Any, session: Any, script: str) -> float:
-    """Processor time of script, style and layout [ms]."""
+    """Run a script in a page; return the processor time of script, style and layout [ms]."""
     before = _spent_s(session, PARTS)
     page.evaluate(script)
     return 1000 * (_spent_s(session, PARTS) - before)
 
 
 def _spent_s(session: Any, parts: tuple[str, ...]) -> float:
+    """Add up processor times of a page so far [s]; `parts`: names of Chromium's metrics."""
     metrics = {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
     return sum(metrics[part] for part in parts)
 
 
-def show(tree: dict[str, Any]) -> str:
-    spread = Spread.of(tree["wall_s"])
+def show(result: dict[str, Any]) -> str:
+    """Write the result of `compare` as the table that the command prints."""
+    spread = Spread.of(result["wall_s"])
     rows = [["start to end, s", f"{spread.median:.2f}", f"{spread.low:.2f}-{spread.high:.2f}", f"{AIM_S:g}"]]
-    spread = Spread.of(tree["processor_s"])
+    spread = Spread.of(result["processor_s"])
     rows.append(["processor, s", f"{spread.median:.1f}", f"{spread.low:.1f}-{spread.high:.1f}", ""])
-    rows += [[f"{what}, kB", f"{size / 1000:,.0f}", "", ""] for what, size in tree["bytes"].items()]
-    if tree["peak_mb"]:
-        rows.append(["memory of all processes, MB", f"{tree['peak_mb']:.0f}", "", f"{AIM_MB:g}"])
-    for what, values_ms in tree["page"].items():
+    rows += [[f"{what}, kB", f"{size / 1000:,.0f}", "", ""] for what, size in result["bytes"].items()]
+    if result["peak_mb"]:
+        rows.append(["memory of all processes, MB", f"{result['peak_mb']:.0f}", "", f"{AIM_MB:g}"])
+    for what, values_ms in result["page"].items():
         page_spread, aim_ms = Spread.of(values_ms), AIMS_MS[what]
         row = [
             f"{what} of {ROWS} rows, ms",
@@ -143,5 +145,5 @@ def show(tree: dict[str, Any]) -> str:
             f"{aim_ms:g}",
         ]
         rows.append(row)
-    head = [f"board site, {tree['records']} records", "median", "of rounds", "aim for 10,000"]
+    head = [f"board site, {result['records']} records", "median", "of rounds", "aim for 10,000"]
     return f"{report.table(head, rows)}\n\n{os.cpu_count()} cores"

@@ -59,7 +59,7 @@ ALONE, AMONG = "bare engine and optimiser", "replicas"
 
 
 def overhead(specs: Sequence[RunSpec], rounds: int) -> dict[str, Any]:
-    """CPU time of a step of one replica [ms], alone on the bare engine and among others."""
+    """Measure the CPU time of a training step of one run [ms], on the bare engine and as a replica among others."""
     with limited(1), _lockstep(specs) as lockstep:
         keep_freed_memory()
         alone = [build(spec) for spec in specs]
@@ -83,6 +83,7 @@ def overhead(specs: Sequence[RunSpec], rounds: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _lockstep(specs: Sequence[RunSpec]) -> Iterator[Lockstep]:
+    """Yield replicas of these runs that train in lockstep; all share the data of the first."""
     with tempfile.TemporaryDirectory() as folder:
         code, members = Code.here(), []
         for place, spec in enumerate(specs):
@@ -93,6 +94,7 @@ def _lockstep(specs: Sequence[RunSpec]) -> Iterator[Lockstep]:
 
 
 def _bare(parts: Parts, batch: Batch) -> None:
+    """Train one batch with forward, loss, backward and optimiser alone."""
     parts.optimizer.zero_grad()
     trajectory = parts.network.unroll(batch.x, batch.lengths)
     parts.objective.whole(trajectory, batch.target).backward()
@@ -100,28 +102,34 @@ def _bare(parts: Parts, batch: Batch) -> None:
 
 
 def _reset_alone(alone: Sequence[Parts], beginning: Sequence[tuple[Any, Any]]) -> None:
-    for parts, (weights, moved) in zip(alone, beginning, strict=True):
+    """Load the initial states of networks and optimisers."""
+    for parts, (weights, optimizer_state) in zip(alone, beginning, strict=True):
         parts.network.load_state_dict(weights)
-        parts.optimizer.load_state_dict(copy.deepcopy(moved))
+        parts.optimizer.load_state_dict(copy.deepcopy(optimizer_state))
 
 
 def _reset(lockstep: Lockstep, first: dict[str, Tensor]) -> None:
+    """Load the initial state `first` of all replicas, which a snapshot of their stack holds."""
     for row in range(len(lockstep.members)):
         lockstep.stack.load_row(row, Stack.row_of(first, row))
 
 
 def _together(lockstep: Lockstep, batches: Sequence[Sequence[Batch]]) -> None:
+    """Train all replicas; each element of `batches` has a batch for each of them."""
     for batch_row in batches:
         if lockstep.train_batch(batch_row):
             raise RuntimeError("a replica failed")
 
 
 SURROGATES = "atan,triangle,fast_sigmoid,sigmoid,gaussian"
-EPOCHS = 30  # that each point tells of
+EPOCHS = 30  # of which each point reports the end
 
 
 def per_point_ms(points: int) -> float:
-    """CPU time of a sweep of so many points, without its training, for each of them [ms]."""
+    """Measure the CPU time of a sweep's bookkeeping for each of its points [ms]: all that is not training.
+
+    It composes the points, looks for their records, groups them, and shows the progress of every epoch.
+    """
     with tempfile.TemporaryDirectory() as folder:
         began_s = time.process_time()
         seeds = ",".join(map(str, range(points // 5)))
@@ -178,25 +186,28 @@ def compare(settings: SweepSettings) -> dict[str, Any]:
 
 
 def _gate(losses: dict[str, dict[tuple[str, int], list[float]]]) -> None:
-    """All have to train with equal losses."""
-    base = losses[LIGHT]
+    """Check that all ways to run the sweep reach equal losses, relative to those of plain snnTorch.
+
+    `losses`: by way, then by surrogate and seed, the training losses of the epochs.
+    """
     for name, own in losses.items():
-        apart = []
-        for point, expected in base.items():
-            own_losses = own.get(point, [])
-            apart.append(np.inf)
+        differences = []  # largest relative difference of each run
+        for (surrogate, seed), expected in losses[LIGHT].items():
+            own_losses, difference = own.get((surrogate, seed), []), np.inf
             if len(own_losses) == len(expected):
-                apart[-1] = float(np.max(np.abs(np.subtract(own_losses, expected)) / np.abs(expected)))
-            if not apart[-1] <= LOSS_ALLOWED:
+                difference = float(np.max(np.abs(np.subtract(own_losses, expected)) / np.abs(expected)))
+            if not difference <= LOSS_ALLOWED:  # NaN is refused too
                 raise GateError(
-                    f"gate: {name}, {point[0]} seed {point[1]}: training losses {own_losses}, but {expected} in "
+                    f"gate: {name}, {surrogate} seed {seed}: training losses {own_losses}, but {expected} in "
                     f"{LIGHT}; the times mean nothing"
                 )
-        if not np.median(apart) <= TYPICAL:
-            raise GateError(f"gate: {name}: half of the runs differ by {np.median(apart):.1e} or more from {LIGHT}")
+            differences.append(difference)
+        if not (median := np.median(differences)) <= TYPICAL:
+            raise GateError(f"gate: {name}: half of the runs differ by {median:.1e} or more from {LIGHT}")
 
 
 def _entry(own: Sequence[Taken], replicas: Sequence[Taken]) -> dict[str, Any]:
+    """Return the times of one way to run the sweep, and how many times faster replicas are."""
     cpu_s, wall_s = [taken.cpu_s for taken in own], [taken.wall_s for taken in own]
     ours_cpu_s, ours_wall_s = [taken.cpu_s for taken in replicas], [taken.wall_s for taken in replicas]
     return {
@@ -208,9 +219,10 @@ def _entry(own: Sequence[Taken], replicas: Sequence[Taken]) -> dict[str, Any]:
     }
 
 
-def show(tree: dict[str, Any]) -> str:
+def show(result: dict[str, Any]) -> str:
+    """Write the result of `compare` as the table that the command prints."""
     rows = []
-    for name, entry in tree["sweeps"].items():
+    for name, entry in result["sweeps"].items():
         cpu, wall = entry["cpu_s"], entry["wall_s"]
         ratio, wall_ratio = entry["times_replicas_cpu"], entry["times_replicas_wall"]
         aim = f">= {AIMS[name]:g}" if name in AIMS else ""
@@ -224,18 +236,19 @@ def show(tree: dict[str, Any]) -> str:
                 f"{wall_ratio['median']:.2f}",
             ]
         )
-    costs = ", ".join(f"{tree['bookkeeping_ms'][points]:.0f} ms a point of {points}" for points in POINTS)
+    costs = ", ".join(f"{result['bookkeeping_ms'][points]:.0f} ms a point of {points}" for points in POINTS)
     head = ["a whole sweep", "CPU s: min", "median", "max", "wall s", "x replicas, CPU", "aim", "wall"]
     return "\n".join(
         [
-            f"{tree['runs']} runs of {tree['training_steps']} training steps: {report.sizes_line(tree['sizes'])}; "
-            f"{tree['settings']['workers']} processes at a time, one thread each",
-            report.head_line(tree),
-            f"load average before {tree['load_before'][0]:.2f}, after {tree['load_after'][0]:.2f}",
+            f"{result['runs']} runs of {result['training_steps']} training steps: "
+            f"{report.sizes_line(result['sizes'])}; {result['settings']['workers']} processes at a time, "
+            f"one thread each",
+            report.head_line(result),
+            f"load average before {result['load_before'][0]:.2f}, after {result['load_after'][0]:.2f}",
             "",
             report.table(head, rows),
             "",
-            _step_line(tree["step"]),
+            _step_line(result["step"]),
             f"composing, looking for records, grouping and telling: {costs}; at most {BOOKKEEPING_AIM_MS} is the aim",
         ]
     )

@@ -10,16 +10,14 @@ start of its process, which is timed apart and counted once.
 
 import csv
 import dataclasses
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks import report
-from benchmarks.gate import GateError
 from benchmarks.sweep_long import ALPHAS, RATES, LongSettings, Losses, gate, losses_of, words_of
-from benchmarks.sweep_runs import Clock, Taken, adopt_grandchildren, export, one_thread, sgbench_sweep
+from benchmarks.sweep_runs import Taken, adopt_grandchildren, export, sgbench_sweep, timed_process
 from sgbench.errors import InputError, require_count
 
 SCRIPT = Path(__file__).resolve().parent / "basic_lightning.py"
@@ -40,6 +38,7 @@ class BasicSettings:
 
 
 def compare(settings: BasicSettings) -> dict[str, Any]:
+    """Run the sweep by the script of plain packages and as replicas, and check that both learn alike."""
     require_count("--basic-seeds", settings.basic_seeds, low=1)
     if settings.basic_seeds > settings.seeds:
         raise InputError(f"--basic-seeds {settings.basic_seeds}: at most the {settings.seeds} seeds")
@@ -66,7 +65,7 @@ def compare(settings: BasicSettings) -> dict[str, Any]:
 
 
 def _basic(settings: BasicSettings, folder: Path) -> tuple[Taken, Losses]:
-    """What the multirun of the script took, and its training losses by point, an entry an epoch."""
+    """Run the script's multirun; return what it took, and by point the training loss of each epoch."""
     words = [
         f"lr={','.join(map(str, RATES))}",
         f"alpha={','.join(map(str, ALPHAS))}",
@@ -87,44 +86,45 @@ def _basic(settings: BasicSettings, folder: Path) -> tuple[Taken, Losses]:
 
 
 def _script(*words: str) -> Taken:
-    command = [sys.executable, "-W", "ignore", str(SCRIPT), *words]
-    with Clock() as clock:
-        done = subprocess.run(command, capture_output=True, text=True, env=one_thread(), check=False)  # noqa: S603
-    if done.returncode != 0:
-        raise GateError(f"gate: {SCRIPT.name} ended with exit code {done.returncode}: {done.stderr[-300:]}")
+    """Run the script with these words and return what it took, without losses."""
+    clock, _ = timed_process([sys.executable, "-W", "ignore", str(SCRIPT), *words], SCRIPT.name)
     return Taken(clock.cpu_s, clock.wall_s, {})
 
 
 def _of_all(taken: Taken, start: Taken, settings: BasicSettings) -> Taken:
-    """What all points take: as measured, or reckoned where some stand for all."""
-    times = settings.seeds / settings.basic_seeds
-    if times == 1:
+    """Return what all points take: as measured, or extrapolated from `taken` if that is of some seeds alone.
+
+    `start`: what the script takes without a point, which counts once.
+    """
+    factor = settings.seeds / settings.basic_seeds
+    if factor == 1:
         return taken
-    cpu_s = start.cpu_s + times * (taken.cpu_s - start.cpu_s)
-    return Taken(cpu_s, start.wall_s + times * (taken.wall_s - start.wall_s), {})
+    cpu_s = start.cpu_s + factor * (taken.cpu_s - start.cpu_s)
+    return Taken(cpu_s, start.wall_s + factor * (taken.wall_s - start.wall_s), {})
 
 
 def _entry(taken: Taken) -> dict[str, float]:
     return {"cpu_s": taken.cpu_s, "wall_s": taken.wall_s}
 
 
-def show(tree: dict[str, Any]) -> str:
+def show(result: dict[str, Any]) -> str:
+    """Write the result of `compare` as the table that the command prints."""
     rows = [
-        [name, f"{entry['cpu_s']:.1f}", f"{entry['wall_s']:.1f}", f"{entry['cpu_s'] / tree['runs']:.3f}"]
-        for name, entry in tree["sweeps"].items()
+        [name, f"{entry['cpu_s']:.1f}", f"{entry['wall_s']:.1f}", f"{entry['cpu_s'] / result['runs']:.3f}"]
+        for name, entry in result["sweeps"].items()
     ]
-    some = tree["basic_runs"] < tree["runs"]
-    stand = f"; the script ran {tree['basic_runs']} of them, which stand for all" if some else ""
+    is_sample = result["basic_runs"] < result["runs"]
+    sample = f"; the script ran {result['basic_runs']} of them, which stand for all" if is_sample else ""
     return "\n".join(
         [
-            f"{tree['runs']} runs of {tree['settings']['epochs']} epochs: {report.sizes_line(tree['sizes'])}; "
-            f"replicas in {tree['settings']['workers']} processes{stand}",
-            report.head_line(tree),
-            f"load average before {tree['load_before'][0]:.2f}, after {tree['load_after'][0]:.2f}",
+            f"{result['runs']} runs of {result['settings']['epochs']} epochs: {report.sizes_line(result['sizes'])}; "
+            f"replicas in {result['settings']['workers']} processes{sample}",
+            report.head_line(result),
+            f"load average before {result['load_before'][0]:.2f}, after {result['load_after'][0]:.2f}",
             "",
             report.table(["a whole sweep", "CPU s", "wall s", "CPU s a point"], rows),
             "",
-            f"replicas are {tree['times_replicas_cpu']:.1f} times cheaper, {tree['times_replicas_wall']:.1f} times "
+            f"replicas are {result['times_replicas_cpu']:.1f} times cheaper, {result['times_replicas_wall']:.1f} times "
             f"faster; the aim is {AIM:g}",
         ]
     )

@@ -8,7 +8,6 @@ import dataclasses
 import itertools
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ import numpy as np
 
 from benchmarks import report
 from benchmarks.gate import GateError
-from benchmarks.sweep_runs import SCRIPT, Clock, adopt_grandchildren, export, one_thread, sgbench_sweep
+from benchmarks.sweep_runs import SCRIPT, adopt_grandchildren, export, sgbench_sweep, timed_process
 from benchmarks.whole_run_data import task_words
 from sgbench.errors import InputError
 from sgbench.records.record import RunRecord
@@ -48,15 +47,18 @@ class LongSettings:
 
     @property
     def points(self) -> list[tuple[float, float, int]]:
+        """List learning rate, alpha and seed of each run."""
         return list(itertools.product(RATES, ALPHAS, range(self.seeds)))
 
     @property
     def sampled(self) -> list[tuple[float, float, int]]:
+        """Select `processes` of the points, evenly spread, that snnTorch runs."""
         places = np.linspace(0, len(self.points) - 1, self.processes).astype(int)
         return [self.points[place] for place in places]
 
 
 def compare(settings: LongSettings) -> dict[str, Any]:
+    """Run all points as replicas and some in processes of snnTorch, once both learn alike in float64."""
     if settings.processes > len(settings.points):
         raise InputError(f"--processes {settings.processes}: at most the {len(settings.points)} points")
     adopt_grandchildren()
@@ -85,7 +87,7 @@ def compare(settings: LongSettings) -> dict[str, Any]:
 
 
 def words_of(settings: LongSettings) -> list[str]:
-    """All points as overrides, with the launcher."""
+    """Write the sweep of all points as overrides, with the launcher of replicas."""
     task = task_words(settings.batch, settings.hidden, settings.epochs)
     return [
         *(word for word in task if not word.startswith("optimizer.lr")),
@@ -99,16 +101,17 @@ def words_of(settings: LongSettings) -> list[str]:
 
 
 def losses_of(records: Sequence[RunRecord]) -> Losses:
+    """Map learning rate, alpha and seed of each record to its training losses."""
     losses: Losses = {}
     for record in records:
-        numbers: Any = record.method.parameters
-        point = (numbers["optimizer"]["lr"], numbers["surrogate"]["alpha"], record.seed)
+        parameters: Any = record.method.parameters
+        point = (parameters["optimizer"]["lr"], parameters["surrogate"]["alpha"], record.seed)
         losses[point] = [line.train_loss for line in record.curve]
     return losses
 
 
 def gate_in_double(settings: LongSettings, folder: Path) -> None:
-    """Train the points that snnTorch runs for a few epochs in float64 on both sides."""
+    """Check that snnTorch and replicas reach equal losses in float64, over a few epochs of the sampled points."""
     short = dataclasses.replace(settings, epochs=GATED_EPOCHS)
     export(short, folder, sorted({seed for *_, seed in settings.sampled}), [DOUBLE])
     for lr, alpha, seed in settings.sampled:
@@ -123,16 +126,11 @@ def gate_in_double(settings: LongSettings, folder: Path) -> None:
 def train_alone(
     settings: LongSettings, point: tuple[float, float, int], folder: Path, *extra: str
 ) -> tuple[float, list[float]]:
-    """Train a point in a process of snnTorch: its CPU time [s] and its losses."""
+    """Train a point in a process of snnTorch; return its CPU time [s] and the loss of each epoch."""
     lr, alpha, seed = point
     words = [SCRIPT, folder, "atan", seed, settings.batch, settings.epochs, lr, alpha, *extra]
-    with Clock() as clock:
-        done = subprocess.run(  # noqa: S603 - this very Python
-            [sys.executable, *map(str, words)], capture_output=True, text=True, env=one_thread(), check=False
-        )
-    if done.returncode != 0:
-        raise GateError(f"gate: {SCRIPT.name} ended with exit code {done.returncode}: {done.stderr[-300:]}")
-    return clock.cpu_s, json.loads(done.stdout)["losses"]
+    clock, output = timed_process([sys.executable, *map(str, words)], SCRIPT.name)
+    return clock.cpu_s, json.loads(output)["losses"]
 
 
 def gate(settings: LongSettings, ours: Losses, theirs: Losses) -> None:
@@ -153,15 +151,16 @@ def compare_losses(
         raise GateError(f"gate: lr {lr}, alpha {alpha}, seed {seed}: losses {trained} and {expected}")
 
 
-def show(tree: dict[str, Any]) -> str:
-    alone = ", ".join(f"{cpu_s:.1f}" for cpu_s in tree["snntorch_process_cpu_s"])
+def show(result: dict[str, Any]) -> str:
+    """Write the result of `compare` as the table that the command prints."""
+    alone = ", ".join(f"{cpu_s:.1f}" for cpu_s in result["snntorch_process_cpu_s"])
     return "\n".join(
         [
-            f"{tree['runs']} runs of {tree['settings']['epochs']} epochs: {report.sizes_line(tree['sizes'])}",
-            f"load average before {tree['load_before'][0]:.2f}, after {tree['load_after'][0]:.2f}",
-            f"plain snnTorch, CPU s of {tree['settings']['processes']} processes: {alone}; "
-            f"all {tree['runs']}: {tree['snntorch_all_cpu_s']:.0f}",
-            f"replicas: {tree['replicas_cpu_s']:.1f} CPU s, {tree['replicas_wall_s']:.1f} s; "
-            f"{tree['times_replicas_cpu']:.1f} times cheaper, the aim is {AIM:g}",
+            f"{result['runs']} runs of {result['settings']['epochs']} epochs: {report.sizes_line(result['sizes'])}",
+            f"load average before {result['load_before'][0]:.2f}, after {result['load_after'][0]:.2f}",
+            f"plain snnTorch, CPU s of {result['settings']['processes']} processes: {alone}; "
+            f"all {result['runs']}: {result['snntorch_all_cpu_s']:.0f}",
+            f"replicas: {result['replicas_cpu_s']:.1f} CPU s, {result['replicas_wall_s']:.1f} s; "
+            f"{result['times_replicas_cpu']:.1f} times cheaper, the aim is {AIM:g}",
         ]
     )

@@ -70,6 +70,7 @@ class SweepSettings:
 
     @property
     def epochs(self) -> int:
+        """Return the number of epochs that make `STEPS` training steps."""
         return STEPS * self.batch // W1Like.sizes["train"]
 
 
@@ -114,17 +115,18 @@ def export(settings: Sizes, folder: Path, seeds: Iterable[int] = range(SEEDS), e
         np.savez(folder / f"weights_{seed}.npz", **arrays)
         data: dict[str, np.ndarray] = {}
         for epoch in range(settings.epochs):
-            _add(data, str(epoch), parts.data.epoch(epoch))
+            _add_batches(data, str(epoch), parts.data.epoch(epoch))
         with parts.data.last_step():
             for split in ("validation", "test"):
-                _add(data, split, parts.data.evaluation(split))
+                _add_batches(data, split, parts.data.evaluation(split))
         np.savez(folder / f"data_{seed}.npz", **data)
 
 
-def _add(data: dict[str, np.ndarray], name: str, batches: Iterable[Batch]) -> None:
+def _add_batches(data: dict[str, np.ndarray], name: str, batches: Iterable[Batch]) -> None:
+    """Add the joined batches of an epoch or a split: the step at which each channel fires (255: never), and classes."""
     times, targets = [], []
     for batch in batches:
-        dense = batch.x if isinstance(batch.x, torch.Tensor) else batch.x.dense()
+        dense = batch.x if isinstance(batch.x, torch.Tensor) else batch.x.dense()  # [steps, batch, channels]
         times.append(torch.where(dense.any(0), dense.argmax(0), 255).to(torch.uint8).numpy())
         targets.append(batch.target.numpy())
     data[f"times_{name}"], data[f"target_{name}"] = np.concatenate(times), np.concatenate(targets)
@@ -141,7 +143,7 @@ def _snntorch(settings: SweepSettings, folder: Path, extra: Sequence[str]) -> Ta
                 name, seed = waiting.pop(0)
                 words = [folder, name, seed, settings.batch, settings.epochs, *extra]
                 command = [sys.executable, str(SCRIPT), *map(str, words)]
-                child = subprocess.Popen(command, stdout=subprocess.PIPE, env=one_thread())  # noqa: S603
+                child = subprocess.Popen(command, stdout=subprocess.PIPE, env=_one_thread())  # noqa: S603
                 running[name, seed] = child
             point = next((key for key, child in running.items() if child.poll() is not None), None)
             if point is None:
@@ -156,6 +158,7 @@ def _snntorch(settings: SweepSettings, folder: Path, extra: Sequence[str]) -> Ta
 
 
 def _sgbench(settings: SweepSettings, extra: Sequence[str]) -> Taken:
+    """Run the sweep by sgbench with further overrides; return what it took, with its losses."""
     taken, records = sgbench_sweep([*sweep_words(settings), *extra])
     losses = {}
     for record in records:
@@ -169,15 +172,21 @@ def sgbench_sweep(words: Sequence[str]) -> tuple[Taken, list[RunRecord]]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "sgbench", "run", "-m", "--config-dir", str(CONF)]
         command += ["--allow-target", TARGET, *words, f"paths.runs_dir={folder}"]
-        with Clock() as clock:
-            done = subprocess.run(command, capture_output=True, text=True, env=one_thread(), check=False)  # noqa: S603
-        if done.returncode != 0:
-            raise GateError(f"gate: sgbench ended with exit code {done.returncode}: {done.stderr[-300:]}")
+        clock, _ = timed_process(command, "sgbench")
         records = [read_model(path, RunRecord) for path in Path(folder).rglob(RECORD)]
     return Taken(clock.cpu_s, clock.wall_s, {}), records
 
 
-def one_thread() -> dict[str, str]:
+def timed_process(command: Sequence[str], name: str) -> tuple[Clock, str]:
+    """Run a process on one core; return what it took and what it printed; a `GateError` with its name if it fails."""
+    with Clock() as clock:
+        done = subprocess.run(command, capture_output=True, text=True, env=_one_thread(), check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise GateError(f"gate: {name} ended with exit code {done.returncode}: {done.stderr[-300:]}")
+    return clock, done.stdout
+
+
+def _one_thread() -> dict[str, str]:
     """Return the environment of a process that computes on one core and finds this folder."""
     root = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
@@ -185,7 +194,7 @@ def one_thread() -> dict[str, str]:
 
 
 class Clock:
-    """Wall time, and CPU time of all processes that ended inside."""
+    """Measures wall time, and CPU time of all processes that end in its context [s]."""
 
     def __enter__(self) -> Clock:
         self.wall_s, self.cpu_s = time.perf_counter(), _children_s()

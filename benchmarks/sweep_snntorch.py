@@ -68,11 +68,12 @@ class Net(nn.Module):
 
 
 def frames(times: Tensor) -> Tensor:
-    """Spikes [T, B, N] of channels that fire once, at the step `times` [B, N]."""
+    """Return the spikes [T, B, N] of channels that fire once, at the step `times` [B, N]."""
     return (times[None] == torch.arange(STEPS)[:, None, None]).to(torch.get_default_dtype())
 
 
 def main(folder: Path, spike_grad: Callable[[Tensor], Tensor], seed: int, batch: int, epochs: int, lr: float) -> None:
+    """Train from stored weights on stored batches; print losses and validation scores by epoch, and the test score."""
     torch.set_num_threads(1)
     data = np.load(folder / f"data_{seed}.npz")
     net = Net(np.load(folder / f"weights_{seed}.npz"), spike_grad)
@@ -81,20 +82,21 @@ def main(folder: Path, spike_grad: Callable[[Tensor], Tensor], seed: int, batch:
     losses, validation = [], []
     for epoch in range(epochs):
         times, target = torch.from_numpy(data[f"times_{epoch}"]), torch.from_numpy(data[f"target_{epoch}"])
-        total = 0.0
+        loss_sum = 0.0
         for low in range(0, len(target), batch):
             loss = criterion(net(frames(times[low : low + batch])), target[low : low + batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            total += loss.item() * len(target[low : low + batch])
-        losses.append(total / len(target))
+            loss_sum += loss.item() * len(target[low : low + batch])
+        losses.append(loss_sum / len(target))
         validation.append(score(net, data, "validation", batch))
     print(json.dumps({"losses": losses, "validation": validation, "test": score(net, data, "test", batch)}))
 
 
 @torch.no_grad()
 def score(net: Net, data: Arrays, split: str, batch: int) -> float:
+    """Compute the accuracy on a split."""
     times, target = torch.from_numpy(data[f"times_{split}"]), torch.from_numpy(data[f"target_{split}"])
     right = 0
     for low in range(0, len(target), batch):

@@ -63,6 +63,7 @@ class EpochClock:
 
     @contextlib.contextmanager
     def ticking(self) -> Iterator[None]:
+        """Note the times of all epochs that are trained in this context."""
         begin, score = Training.begin_epoch, Training.begin_scoring
 
         def begin_epoch(training: Training, epoch: int) -> None:
@@ -71,9 +72,7 @@ class EpochClock:
 
         def begin_scoring(training: Training, part: Part, *, selected: bool) -> None:
             if not selected:
-                cpu_ms, wall_ms = self.clock.read_ms()
-                self.times.cpu_ms.append(cpu_ms)
-                self.times.wall_ms.append(wall_ms)
+                self.times.add(*self.clock.read_ms())
             score(training, part, selected=selected)
 
         with (
@@ -126,7 +125,7 @@ def _spec(settings: RunSettings, folder: Path) -> RunSpec:
 
 
 class _Bench:
-    """One run, and its parts one by one on batches made beforehand."""
+    """Runs one spec as a whole, and its parts one by one on batches made beforehand."""
 
     def __init__(self, spec: RunSpec) -> None:
         self.spec = spec
@@ -141,6 +140,7 @@ class _Bench:
         self.run_losses: tuple[float, ...] = ()
 
     def run(self) -> Times:
+        """Run the whole `sgbench run`, keep its losses, and return the times of its epochs."""
         clock = EpochClock()
         with clock.ticking():
             record = run_spec(self.spec)
@@ -150,6 +150,7 @@ class _Bench:
         return clock.times
 
     def parts(self) -> list[tuple[str, Callable[[], Times]]]:
+        """List the names of the parts, and functions that run each and return its times by epoch."""
         return [(BARE, lambda: self.bare()[0]), (LOOP, self.loop), (DATA, self.data)]
 
     def bare(self) -> tuple[Times, list[float]]:
@@ -167,9 +168,8 @@ class _Bench:
         times, losses = Times(), []
         for epoch in self.packed:
             batch_losses = _timed(times, lambda epoch=epoch: [train(batch) for batch in epoch])
-            losses.append(
-                sum(batch_loss.item() for batch_loss in batch_losses) / sum(len(batch.target) for batch in epoch)
-            )
+            samples = sum(len(batch.target) for batch in epoch)
+            losses.append(sum(batch_loss.item() for batch_loss in batch_losses) / samples)
         return times, losses
 
     def loop(self) -> Times:
@@ -182,7 +182,7 @@ class _Bench:
         return times
 
     def data(self) -> Times:
-        """Only make the batches."""
+        """Make the batches alone, as a run does; return the times of the epochs."""
         times = Times()
         for number in range(len(self.epochs)):
             _timed(times, lambda number=number: [None for _ in self.made.data.epoch(number)])
@@ -190,15 +190,15 @@ class _Bench:
 
 
 def _timed(times: Times, once: Callable[[], list[Any]]) -> list[Any]:
+    """Call a function, add its time to `times`, and return what it returns."""
     clock = Clock()
     outputs = once()
-    cpu_ms, wall_ms = clock.read_ms()
-    times.cpu_ms.append(cpu_ms)
-    times.wall_ms.append(wall_ms)
+    times.add(*clock.read_ms())
     return outputs
 
 
 def _packed(batch: Batch) -> Batch:
+    """Return a batch whose input is stored as the places of its spikes."""
     return batch if isinstance(batch.x, SparseSpikes) else batch._replace(x=SparseSpikes.of(batch.x))
 
 
@@ -224,7 +224,7 @@ def _gate(bench: _Bench) -> None:
 
 
 def _entry(own: Times, bare: Times) -> dict[str, Any]:
-    """Return the times of a way to train, and their ratios to those of the bare loop in torch."""
+    """Return the times of a way to train, and their ratios to those of the bare engine."""
     return {
         "rounds": dataclasses.asdict(own),
         "cpu_ms": dataclasses.asdict(Spread.of(own.cpu_ms)),
@@ -234,9 +234,9 @@ def _entry(own: Times, bare: Times) -> dict[str, Any]:
     }
 
 
-def show(tree: dict[str, Any]) -> str:
-    """The table, and where the time of the run goes."""
-    per_batch = tree["per_batch"]
+def show(result: dict[str, Any]) -> str:
+    """Write the table of times per training batch, and where the time of the run goes."""
+    per_batch = result["per_batch"]
     rows = []
     for name, entry in per_batch.items():
         cpu, ratio = entry["cpu_ms"], entry["times_bare_cpu"]
@@ -248,11 +248,11 @@ def show(tree: dict[str, Any]) -> str:
     shares = {BARE: bare, "checks and clipping": loop - bare, DATA: data, "Lightning and rest": run - loop - data}
     return "\n".join(
         [
-            f"a run of {tree['settings']['epochs']} epochs of {tree['batches_per_epoch']} batches: "
-            f"{report.sizes_line(tree['sizes'])}; input density {tree['density']:.2%}; "
-            f"firing rate {tree['firing_rate']:.1%}; engine {tree['engine']}",
-            report.head_line(tree),
-            report.settings_line(tree),
+            f"a run of {result['settings']['epochs']} epochs of {result['batches_per_epoch']} batches: "
+            f"{report.sizes_line(result['sizes'])}; input density {result['density']:.2%}; "
+            f"firing rate {result['firing_rate']:.1%}; engine {result['engine']}",
+            report.head_line(result),
+            report.settings_line(result),
             "",
             report.table(head, rows),
             "",

@@ -46,7 +46,7 @@ class W1Like(DataSet):
 
 
 def task_words(batch: int, hidden: int, epochs: int, steps: int = 100) -> list[str]:
-    """One network on these data, as on the command line with --config-dir and --allow-target."""
+    """Write overrides for one network on `W1Like`; they need --config-dir and --allow-target."""
     return [
         "dataset=w1_like",
         "encoder=latency",

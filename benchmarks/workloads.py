@@ -37,29 +37,29 @@ class Sizes:
     density: float | None = None  # share of input entries that are 1
 
     def resized(self, **wanted: float | None) -> Sizes:
-        """Other sizes where given.
+        """Return a copy with the `wanted` sizes, checked; None keeps a size as it is.
 
         >>> Sizes(steps=5, batch=2).resized(batch=3, hidden=None)
         Sizes(steps=5, batch=3, inputs=None, hidden=None, classes=None, density=None)
         """
-        given = {name: value for name, value in wanted.items() if value is not None}
-        for name, value in given.items():
+        changed = {name: value for name, value in wanted.items() if value is not None}
+        for name, value in changed.items():
             if getattr(self, name) is None:
                 raise InputError(f"--{name}: this workload has no such size; leave it out")
             if name == "density":
                 require_number("--density", value, low=0, high=1, open_low=True)
             else:
                 require_count(f"--{name}", value)
-        return replace(self, **given)  # type: ignore[arg-type]
+        return replace(self, **changed)  # type: ignore[arg-type]
 
     def at_most(self, **limits: int) -> Sizes:
-        """A smaller copy of the same kind.
+        """Return a copy in which no size is above its limit; sizes that the workload has not are ignored.
 
         >>> Sizes(steps=5, batch=2).at_most(steps=3, hidden=7)
         Sizes(steps=3, batch=2, inputs=None, hidden=None, classes=None, density=None)
         """
         sizes = {name: getattr(self, name) for name in limits}
-        return replace(self, **{n: min(sizes[n], limits[n]) for n in limits if sizes[n] is not None})
+        return replace(self, **{name: min(size, limits[name]) for name, size in sizes.items() if size is not None})
 
 
 class Stage(NamedTuple):
@@ -84,9 +84,9 @@ class Task:
     target: Tensor | None  # class indices [B], or None where the loss is the number of spikes
 
     def loss(self, output: Tensor) -> Tensor:
-        """From the last stage's output [T, B, C] to a scalar.
+        """Compute the loss, a scalar, from the last stage's output [T, B, C].
 
-        Cross-entropy of the mean potential or of the spike count; without classes the sum of all spikes.
+        It is the cross-entropy of the mean potential or of the spike count; without classes the sum of all spikes.
         """
         if self.target is None:
             return output.sum()
@@ -98,7 +98,7 @@ class Task:
 
 
 class _Random:
-    """Numbers of one seed, the same in both precisions."""
+    """Draws numbers from one seed, equal in both precisions: they are drawn in float32 and converted."""
 
     def __init__(self, seed: int, dtype: torch.dtype) -> None:
         self.generator = torch.Generator().manual_seed(seed)
@@ -118,10 +118,10 @@ class _Random:
 
 
 def _w1(name: str, sizes: Sizes, random: _Random) -> Task:
-    """Sparse input, one or two layers that fire a few per cent of the time, a leaky readout."""
-    steps, batch, inputs, hidden, classes, density = _all(sizes)
-    x = random.spikes(steps, batch, inputs, density=density)
-    target = random.classes(batch, classes)
+    """Make a task of sparse input, one or two layers that fire a few per cent of the time, and a leaky readout."""
+    inputs, hidden, classes, density = sizes.inputs or 0, sizes.hidden or 0, sizes.classes or 0, sizes.density or 0.0
+    x = random.spikes(sizes.steps, sizes.batch, inputs, density=density)
+    target = random.classes(sizes.batch, classes)
     first = random.normal(hidden, inputs, std=0.42 / math.sqrt(inputs * density))
     recurrent = random.normal(hidden, hidden, std=0.3 / math.sqrt(hidden)) if name == "w1_rec" else None
     stages = [Stage("hidden0", "linear", first, random.zeros(hidden), recurrent)]
@@ -134,7 +134,7 @@ def _w1(name: str, sizes: Sizes, random: _Random) -> Task:
 
 
 def _w2(name: str, sizes: Sizes, random: _Random) -> Task:
-    """Dense noise into one layer: products of matrices and nothing else to win."""
+    """Make a task of dense noise into one layer, whose cost is that of its products of matrices."""
     hidden = sizes.hidden or 0
     x = random.normal(sizes.steps, sizes.batch, hidden, std=1.0)
     weight = random.normal(hidden, hidden, std=0.4 / math.sqrt(hidden))
@@ -142,7 +142,7 @@ def _w2(name: str, sizes: Sizes, random: _Random) -> Task:
 
 
 def _w3(name: str, sizes: Sizes, random: _Random) -> Task:
-    """A small convolutional network on images of events."""
+    """Make a task of a small convolutional network on images of events."""
     density, classes = sizes.density or 0.0, sizes.classes or 0
     x = random.spikes(sizes.steps, sizes.batch, CHANNELS[0], IMAGE, IMAGE, density=density)
     target = random.classes(sizes.batch, classes)
@@ -156,10 +156,6 @@ def _w3(name: str, sizes: Sizes, random: _Random) -> Task:
     flat = CHANNELS[-1] * side**2
     last = random.normal(classes, flat, std=1 / math.sqrt(3 * flat))
     return Task(name, sizes, (*stages, Stage("readout", "linear", last, random.zeros(classes))), x, target)
-
-
-def _all(sizes: Sizes) -> tuple[int, int, int, int, int, float]:
-    return (sizes.steps, sizes.batch, sizes.inputs or 0, sizes.hidden or 0, sizes.classes or 0, sizes.density or 0.0)
 
 
 class Workload(NamedTuple):
@@ -181,6 +177,6 @@ WORKLOADS = {
 
 
 def make_task(name: str, sizes: Sizes, *, precision: str = "float32", seed: int = 0) -> Task:
-    """The numbers of a workload, a function of name, sizes, precision and seed alone."""
+    """Make the weights, input and targets of a workload from a seed."""
     require_choice("--workload", name, tuple(WORKLOADS))
     return WORKLOADS[name].make(name, sizes, _Random(seed, DTYPES[precision]))
