@@ -117,8 +117,8 @@ def rank_test(scores: Floats, *, level: float = 0.05) -> RankTest:
 def _tie_correction(ranks: Floats) -> float:
     """Compute the factor that corrects Friedman's statistic for ties in ranks [tasks, methods]; 1 without ties."""
     n, k = ranks.shape
-    lost = 0.0
+    ties = 0.0
     for row in ranks:
         _, counts = np.unique(row, return_counts=True)
-        lost += float((counts**3 - counts).sum())
-    return 1 - lost / (n * (k**3 - k))
+        ties += float((counts**3 - counts).sum())
+    return 1 - ties / (n * (k**3 - k))

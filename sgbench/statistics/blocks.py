@@ -13,8 +13,7 @@ from sgbench.statistics.pairs import MIN_SEEDS, ROUNDING, Floats, p_values
 
 MIN_INTERVAL_SEEDS = 5
 """Fewest seeds for which an interval is computed; with fewer its coverage is far from nominal."""
-MIN_METHODS = 2
-AXES = 2
+MIN_METHODS, AXES = 2, 2
 
 
 def score_table(
@@ -110,7 +109,7 @@ def contrast(
     require_choice("error", error, ERROR_TERMS)
     weighting = _weights(weights, len(table))
     seeds = table.shape[1]
-    by_seed = weighting @ table
+    by_seed = weighting @ table  # the contrast at each seed
     estimate = float(by_seed.mean())
     if error == "paired":
         standard_error, degrees = float(by_seed.std(ddof=1)) / math.sqrt(seeds), seeds - 1

@@ -13,8 +13,7 @@ from sgbench.statistics.blocks import Contrast
 from sgbench.statistics.intervals import t_quantile
 from sgbench.statistics.pairs import ROUNDING, Floats
 
-MAX_SEEDS = 10_000
-TOLERANCE = 1e-9
+MAX_SEEDS, TOLERANCE = 10_000, 1e-9
 
 
 def power_of_paired_test(effect: float, n: int, *, level: float = 0.05) -> float:
@@ -55,8 +54,8 @@ def detectable_difference(spread: float, n: int, *, level: float = 0.05, power: 
         high *= 2
     while high - low > TOLERANCE * high:
         middle = (low + high) / 2
-        enough = power_of_paired_test(middle, n, level=level) >= power
-        low, high = (low, middle) if enough else (middle, high)
+        is_enough = power_of_paired_test(middle, n, level=level) >= power
+        low, high = (low, middle) if is_enough else (middle, high)
     return high * spread
 
 
@@ -208,26 +207,25 @@ def verdict(result: Contrast, margin: float, *, level: float = 0.05, p_differs: 
     """
     # Equality takes precedence over a difference that is smaller than the margin.
     p_equal = equivalence_p(result.estimate, result.error, result.degrees, margin, seeds=result.seeds)
-    differs = result.p if p_differs is None else p_differs
+    p_difference = result.p if p_differs is None else p_differs
     word: Word = "open"
     if p_equal <= level:
         word = "equal"
-    elif differs <= level:
+    elif p_difference <= level:
         word = "better" if result.estimate > 0 else "worse"
-    needed = _seeds_for_any_verdict(result, margin, level) if word == "open" else None
     # The interval lies within the margin exactly if equality is shown.
     half = t_quantile(1 - 2 * level, result.degrees) * result.error
-    spread = result.error > ROUNDING
+    has_spread = result.error > ROUNDING
     return Verdict(
         word,
         result.estimate,
-        result.estimate - half if spread else None,
-        result.estimate + half if spread else None,
-        margin,
-        differs,
-        p_equal,
-        _p_beyond(result, margin),
-        needed,
+        low=result.estimate - half if has_spread else None,
+        high=result.estimate + half if has_spread else None,
+        margin=margin,
+        p_differs=p_difference,
+        p_equal=p_equal,
+        p_beyond=_p_beyond(result, margin),
+        seeds_needed=_seeds_for_any_verdict(result, margin, level) if word == "open" else None,
     )
 
 
@@ -243,16 +241,16 @@ def _p_beyond(result: Contrast, margin: float) -> float:
 
 def _seeds_for_any_verdict(result: Contrast, margin: float, level: float) -> int | None:
     """Return the fewest seeds that would show a difference or equality; None if ten thousand would show neither."""
-    spread = result.error * math.sqrt(result.seeds)
+    spread = result.error * math.sqrt(result.seeds)  # standard deviation of one seed's difference
     degrees_per_seed = result.degrees / (result.seeds - 1)
     # A pooled error's extra degrees of freedom matter little here, so the paired power is used for both.
-    numbers = [
+    counts = [
         seeds_needed(result.estimate, spread, level=level, power=POWER),
         seeds_for_equality(margin, spread, difference=result.estimate, level=level, degrees_per_seed=degrees_per_seed),
     ]
-    finite = [number for number in numbers if number is not None]
+    known = [count for count in counts if count is not None]
     # These seeds left the verdict open, so at least one more is needed.
-    return max(min(finite), result.seeds + 1) if finite else None
+    return max(min(known), result.seeds + 1) if known else None
 
 
 def equivalence_power(

@@ -13,8 +13,7 @@ from sgbench.statistics.intervals import t_quantile
 from sgbench.statistics.pairs import Floats
 
 MIN_WIDTHS = 2
-LINE_AXES = 3  # [methods, widths, seeds]
-PLANE_AXES = 4  # [methods, widths, rates, seeds]
+LINE_AXES, PLANE_AXES = 3, 4  # [methods, widths, seeds] and [methods, widths, rates, seeds]
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def forgiving_line(
     """
     table = _scores(scores, LINE_AXES)
     log_widths = _log_widths(widths, table.shape[1])
-    return _shares(table, tolerance, confidence, lambda above: _share_of_axis(above, log_widths))
+    return _shares(table, tolerance, confidence, share_of=lambda margins: _share_of_axis(margins, log_widths))
 
 
 def forgiving_plane(scores: ArrayLike, *, tolerance: float, confidence: float = 0.95) -> tuple[Forgiving, ...]:
@@ -74,10 +73,11 @@ def forgiving_plane(scores: ArrayLike, *, tolerance: float, confidence: float = 
     0.5
     """
     table = _scores(scores, PLANE_AXES)
-    return _shares(table, tolerance, confidence, lambda above: (above >= 0).mean(axis=(1, 2)))
+    return _shares(table, tolerance, confidence, share_of=lambda margins: (margins >= 0).mean(axis=(1, 2)))
 
 
 def _scores(scores: ArrayLike, axes: int) -> Floats:
+    """Return scores as a table; raise an `InputError` unless it has so many axes, none of them empty."""
     table = number_array(scores, name="scores")
     if table.ndim != axes or 0 in table.shape:
         raise InputError(f"scores: a table of {axes} axes, the last of them seeds, is needed, not shape {table.shape}")
@@ -92,17 +92,18 @@ def _log_widths(widths: ArrayLike, count: int) -> Floats:
     return np.log(values)
 
 
-def _share_of_axis(above: Floats, log_widths: Floats) -> Floats:
-    """Compute for each method the share of the axis on which interpolated values are at least 0.
+def _share_of_axis(margins: Floats, log_widths: Floats) -> Floats:
+    """Compute for each method the share of the axis of log widths on which linearly interpolated margins are >= 0.
 
-    Takes `above` [methods, widths] and `log_widths` [widths]; returns [methods].
+    Takes `margins` [methods, widths] and `log_widths` [widths]; returns [methods].
     """
-    left, right = above[:, :-1], above[:, 1:]
-    # Of a segment whose ends have different signs, only the positive part counts.
+    left, right = margins[:, :-1], margins[:, 1:]  # ends of each segment between neighbouring widths
     change = np.abs(right - left)
-    crossing = np.maximum(left, right) / np.where(change > 0, change, 1.0)
-    positive = np.where((left >= 0) & (right >= 0), 1.0, np.where((left < 0) & (right < 0), 0.0, crossing))
-    return positive @ np.diff(log_widths) / (log_widths[-1] - log_widths[0])
+    # Of a segment whose ends have different signs, the positive part counts.
+    positive_part = np.maximum(left, right) / np.where(change > 0, change, 1.0)
+    is_positive, is_negative = (left >= 0) & (right >= 0), (left < 0) & (right < 0)
+    counted = np.where(is_positive, 1.0, np.where(is_negative, 0.0, positive_part))
+    return counted @ np.diff(log_widths) / (log_widths[-1] - log_widths[0])
 
 
 def _shares(
@@ -110,20 +111,17 @@ def _shares(
 ) -> tuple[Forgiving, ...]:
     """Compute each method's share of settings close to the best, with its interval from five seeds on.
 
-    Args:
-        table: scores [methods, ..., seeds]; the axes between are settings.
-        tolerance: how far below the best mean a setting counts as close, in the unit of the scores.
-        confidence: confidence of the interval of each setting's difference to the best.
-        share_of: maps values [methods, ...] to the share [methods] of settings with values of at least 0.
+    `table`: scores [methods, ..., seeds]; the axes between are settings. `tolerance`: how far below the best mean a
+    setting counts as close. `share_of`: maps margins [methods, ...], at least 0 where close, to shares [methods].
     """
     require_number("tolerance", tolerance, low=0)
     means = table.mean(axis=-1)
-    best = np.unravel_index(means.argmax(), means.shape)
-    above = means - means[best] + tolerance
-    estimate = share_of(above).tolist()
+    best = np.unravel_index(means.argmax(), means.shape)  # index of the best method and its best setting
+    margins = means - means[best] + tolerance
+    estimate = share_of(margins).tolist()
     seeds = table.shape[-1]
     if seeds < MIN_INTERVAL_SEEDS:
         return tuple(Forgiving(share, low=None, high=None) for share in estimate)
     half = t_quantile(confidence, seeds - 1) * (table - table[best]).std(axis=-1, ddof=1) / math.sqrt(seeds)
-    low, high = share_of(above - half).tolist(), share_of(above + half).tolist()
+    low, high = share_of(margins - half).tolist(), share_of(margins + half).tolist()
     return tuple(Forgiving(*shares) for shares in zip(estimate, low, high, strict=True))

@@ -71,12 +71,13 @@ def _paired(differences: Sequence[float], shared: tuple[int, ...], confidence: f
 def _welch(a: Scores, b: Scores, confidence: float) -> Comparison:
     """Compare by Welch's t-test, for methods that share too few seeds."""
     seeds = (len(a), len(b))
-    difference = math.fsum(a.values()) / seeds[0] - math.fsum(b.values()) / seeds[1]
+    difference = math.fsum(a.values()) / len(a) - math.fsum(b.values()) / len(b)
     if min(seeds) < MIN_SEEDS:
         return Comparison(difference, low=None, high=None, p=None, spread=None, shared=(), seeds=seeds)
     variances = [standard_deviation(list(by_seed.values())) ** 2 for by_seed in (a, b)]
     squared_errors = [variance / n for variance, n in zip(variances, seeds, strict=True)]
     error = math.sqrt(sum(squared_errors))
+    # Welch and Satterthwaite's degrees of freedom; without any spread they are undefined.
     denominator = sum(square**2 / (n - 1) for square, n in zip(squared_errors, seeds, strict=True))
     degrees = sum(squared_errors) ** 2 / denominator if denominator else min(seeds) - 1
     half = t_quantile(confidence, degrees) * error
@@ -86,8 +87,8 @@ def _welch(a: Scores, b: Scores, confidence: float) -> Comparison:
 
 
 def _p_value(difference: float, error: float, degrees: float, n: int) -> float:
-    table = p_values(np.array([difference]), np.array([error]), np.array([degrees]), np.array([n]))
-    return float(table[0])
+    """Compute `p_values` of one pair."""
+    return float(p_values(np.array([difference]), np.array([error]), np.array([degrees]), np.array([n]))[0])
 
 
 def p_values(difference: Floats, error: Floats, degrees: Floats, n: Floats) -> Floats:
@@ -97,10 +98,10 @@ def p_values(difference: Floats, error: Floats, degrees: Floats, n: Floats) -> F
     """
     from scipy.special import stdtr
 
-    negligible = error <= ROUNDING
-    t = np.abs(difference) / np.where(negligible, 1.0, error)
-    without_spread = np.where(np.abs(difference) <= ROUNDING, 1.0, np.minimum(1.0, 2.0 ** (1 - n)))
-    return np.where(negligible, without_spread, 2 * stdtr(degrees, -t))
+    has_no_error = error <= ROUNDING
+    t = np.abs(difference) / np.where(has_no_error, 1.0, error)
+    p_of_signs = np.where(np.abs(difference) <= ROUNDING, 1.0, np.minimum(1.0, 2.0 ** (1 - n)))
+    return np.where(has_no_error, p_of_signs, 2 * stdtr(degrees, -t))
 
 
 def all_pairs(methods: Sequence[Scores]) -> tuple[Floats, Floats]:
@@ -115,9 +116,9 @@ def all_pairs(methods: Sequence[Scores]) -> tuple[Floats, Floats]:
     """
     difference, p = np.empty((2, len(methods) * (len(methods) - 1) // 2))
     end = 0
-    for differences, values in pair_rows(methods):
-        begin, end = end, end + len(values)
-        difference[begin:end], p[begin:end] = differences, values
+    for row_differences, row_p in pair_rows(methods):
+        begin, end = end, end + len(row_p)
+        difference[begin:end], p[begin:end] = row_differences, row_p
     return difference, p
 
 
@@ -131,7 +132,7 @@ def pair_rows(methods: Sequence[Scores]) -> Iterator[tuple[Floats, Floats]]:
     [array([0.074]), array([], dtype=float64)]
     """
     seeds = sorted({seed for scores in methods for seed in scores})
-    table = np.array([[scores.get(seed, math.nan) for seed in seeds] for scores in methods])
+    table = np.array([[scores.get(seed, math.nan) for seed in seeds] for scores in methods])  # [methods, seeds]
     starts = range(0, len(methods), CHUNK)
     # In threads, since numpy and scipy release the GIL; only a few blocks at once, so that few wait in memory.
     with ThreadPoolExecutor(THREADS) as pool:
@@ -139,16 +140,16 @@ def pair_rows(methods: Sequence[Scores]) -> Iterator[tuple[Floats, Floats]]:
             wave = starts[number : number + THREADS]
             blocks = pool.map(lambda start: _paired_block(table, slice(start, start + CHUNK)), wave)
             for start, block in zip(wave, blocks, strict=True):
-                for index, row in enumerate(block.swapaxes(0, 1)):
-                    first = start + index
-                    yield _with_welch(row[:, index + 1 :], methods[first], methods[first + 1 :])
+                for index, row in enumerate(block.swapaxes(0, 1)):  # [2, methods from `start` on] of each method
+                    method = start + index
+                    yield _with_welch(row[:, index + 1 :], methods[method], methods[method + 1 :])
 
 
 def _with_welch(row: Floats, first: Scores, later: Sequence[Scores]) -> tuple[Floats, Floats]:
-    """Fill the pairs with too few shared seeds by Welch's test.
+    """Return the differences and p-values of a method, with Welch's test of pairs that share too few seeds.
 
-    `row`: differences and p-values of one method against all later ones [2, later]; p is NaN where to fill. `first`:
-    scores of that method. `later`: scores of the later methods.
+    `row`: its paired differences and p-values against the later methods [2, later], p NaN without a paired test.
+    `first`: scores of the method. `later`: scores of the later methods.
     """
     difference, p = row
     for index in np.flatnonzero(np.isnan(p)):
@@ -166,17 +167,17 @@ def _paired_block(table: Floats, rows: slice) -> Floats:
     """
     by_seed = np.ascontiguousarray(table.T)  # seeds first, since sums over a short last axis are slow
     differences = by_seed[:, rows, None] - by_seed[:, None, rows.start :]
-    absent = np.isnan(differences)
-    n = len(by_seed) - absent.sum(axis=0).astype(float)
-    differences[absent] = 0.0
-    enough = n >= MIN_SEEDS
-    divisor = np.where(enough, n, MIN_SEEDS)  # no division by 0 where there is no test
+    is_absent = np.isnan(differences)
+    n = len(by_seed) - is_absent.sum(axis=0).astype(float)  # shared seeds of each pair
+    differences[is_absent] = 0.0
+    has_test = n >= MIN_SEEDS
+    divisor = np.where(has_test, n, MIN_SEEDS)  # no division by 0 where there is no test
     mean = differences.sum(axis=0) / divisor
-    differences -= mean
-    differences[absent] = 0.0
+    differences -= mean  # in place, here and below, since these are the largest arrays
+    differences[is_absent] = 0.0
     differences *= differences
     error = np.sqrt(differences.sum(axis=0) / (divisor - 1) / divisor)
-    return np.stack([mean, np.where(enough, p_values(mean, error, divisor - 1, divisor), math.nan)])
+    return np.stack([mean, np.where(has_test, p_values(mean, error, divisor - 1, divisor), math.nan)])
 
 
 def holm(p: Floats) -> Floats:
@@ -219,7 +220,7 @@ def holm_of_sorted(p: Floats, wanted: Floats, *, level: float) -> tuple[Floats, 
         raw = p[start : start + PART]
         factors = np.arange(len(p) - start, len(p) - start - len(raw), -1)
         corrected = np.maximum(np.maximum.accumulate(np.minimum(1.0, factors * raw)), largest)
-        largest = corrected[-1]
+        largest = corrected[-1]  # corrected values never fall, so the next part begins from here
         is_in_part = (indices >= start) & (indices < start + len(raw))
         adjusted[is_in_part] = corrected[indices[is_in_part] - start]
         if math.isinf(cut) and largest >= level:
@@ -256,7 +257,7 @@ def probability_of_improvement(a: Scores, b: Scores, *, confidence: float = 0.95
     else:
         signs = [_sign(score_a - score_b) for score_a in a.values() for score_b in b.values()]
         trials = min(len(a), len(b))
-    won = sum(sign > 0 for sign in signs) / len(signs)
+    won = sum(sign > 0 for sign in signs) / len(signs)  # share
     tied = sum(sign == 0 for sign in signs) / len(signs)
     # The share of n trials times n is a count of trials, which may be fractional over all pairs.
     low, _ = clopper_pearson(won * trials, trials, confidence=confidence)
@@ -265,6 +266,7 @@ def probability_of_improvement(a: Scores, b: Scores, *, confidence: float = 0.95
 
 
 def _sign(difference: float) -> int:
+    """Return 1, -1, or 0 for a difference that is rounding."""
     return 0 if abs(difference) <= ROUNDING else (1 if difference > 0 else -1)
 
 

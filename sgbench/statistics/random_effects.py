@@ -14,8 +14,7 @@ from sgbench.statistics.pairs import ROUNDING, Floats
 
 Estimator = Literal["paule_mandel", "dersimonian_laird"]
 ESTIMATORS = ("paule_mandel", "dersimonian_laird")
-MIN_TASKS = 2
-MIN_PREDICTED_TASKS = 3
+MIN_TASKS, MIN_PREDICTED_TASKS = 2, 3
 STEPS = 200
 
 

@@ -51,16 +51,15 @@ def places(methods: Mapping[str, Scores]) -> dict[str, RankPlace | None]:
     """
     ranked = [name for name, scores in methods.items() if len(scores) >= MIN_SEEDS]
     ranked.sort(key=lambda name: (-_mean(methods[name]), name))
-    scores = [methods[name] for name in ranked]
-    below, p_firsts = _significant_pairs(scores)
-    better, worse = below.sum(axis=0), below.sum(axis=1)
-    bars = _bars(below)
-    letters, ends = _letters_of(bars, len(ranked)), _ends(bars, len(ranked))
+    is_better, p_firsts = _significant_pairs([methods[name] for name in ranked])
+    better, worse = is_better.sum(axis=0), is_better.sum(axis=1)  # counts of methods better and worse than each
+    groups = _groups(is_better)
+    letters, ends = _letters_of(groups, len(ranked)), _last_ends(groups, len(ranked))
     by_method: dict[str, RankPlace | None] = dict.fromkeys(methods)
     for index, name in enumerate(ranked):
         low, high = 1 + int(better[index]), len(ranked) - int(worse[index])
         p_first = float(p_firsts[index - 1]) if index else None
-        unlike_apart = int(np.count_nonzero(below[index, ends[index] :]))
+        unlike_apart = int(np.count_nonzero(is_better[index, ends[index] :]))
         by_method[name] = RankPlace(
             low, high, letters[index], p_first, unlike=len(ranked) - ends[index], unlike_apart=unlike_apart
         )
@@ -83,51 +82,53 @@ def _significant_pairs(scores: Sequence[Scores]) -> tuple[NDArray[np.bool_], NDA
     n = len(scores)
     rows = list(pair_rows(scores)) if n <= KEPT_METHODS else None
     p, tests, firsts = np.empty(n * (n - 1) // 2), 0, np.empty(0)
-    for index, (_, row) in enumerate(rows or pair_rows(scores)):
-        firsts = firsts if index else row
-        known = row[~np.isnan(row)]
+    for index, (_, p_row) in enumerate(rows or pair_rows(scores)):
+        firsts = firsts if index else p_row
+        known = p_row[~np.isnan(p_row)]
         p[tests : tests + len(known)] = known
         tests += len(known)
     p = p[:tests]
     p.sort()
     adjusted, cut = holm_of_sorted(p, firsts, level=LEVEL)
-    del p
-    below = np.zeros((n, n), dtype=bool)
-    for index, (difference, row) in enumerate(rows or pair_rows(scores)):
-        below[index, index + 1 :] = (row < cut) & (difference > 0)  # NaN is not below
-    return below, adjusted
+    del p  # frees memory before the table is made
+    is_better = np.zeros((n, n), dtype=bool)
+    for index, (difference, p_row) in enumerate(rows or pair_rows(scores)):
+        is_better[index, index + 1 :] = (p_row < cut) & (difference > 0)  # NaN is not below the cut
+    return is_better, adjusted
 
 
-def _bars(below: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _groups(is_better: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return the longest runs of neighbours without a significant pair, as pairs of indices (first, last + 1).
 
-    `below[i, j]` says whether method i is significantly better than the later method j.
+    `is_better[i, j]` says whether method i is significantly better than the later method j.
     """
-    n = len(below)
-    ends = []
+    n = len(is_better)
+    ends = []  # for each method, where the longest run that begins with it ends
     end = n
     for start in reversed(range(n)):
-        differing = np.flatnonzero(below[start, start + 1 : end])
+        differing = np.flatnonzero(is_better[start, start + 1 : end])
         end = start + 1 + int(differing[0]) if len(differing) else end
         ends.append(end)
     ends.reverse()
     return [
         (start, ends[start])
         for start in range(n)
-        if ends[start] > start + 1 and (start == 0 or ends[start] > ends[start - 1])
+        if ends[start] > start + 1 and (start == 0 or ends[start] > ends[start - 1])  # not inside the run before
     ]
 
 
-def _ends(bars: Sequence[tuple[int, int]], n: int) -> list[int]:
+def _last_ends(groups: Sequence[tuple[int, int]], n: int) -> list[int]:
+    """Return for each of n methods the end of the last group that it is in; without a group, the index behind it."""
     ends = [index + 1 for index in range(n)]
-    for start, end in bars:
+    for start, end in groups:
         ends[start:end] = [end] * (end - start)
     return ends
 
 
-def _letters_of(bars: Sequence[tuple[int, int]], n: int) -> list[str]:
+def _letters_of(groups: Sequence[tuple[int, int]], n: int) -> list[str]:
+    """Return the letters of each of n methods, one for each group that it is in: a to z, then a1 to z1, ..."""
     letters = [""] * n
-    for number, (start, end) in enumerate(bars):
+    for number, (start, end) in enumerate(groups):
         round_number, position = divmod(number, len(LETTERS))
         letter = LETTERS[position] + (str(round_number) if round_number else "")
         for index in range(start, end):

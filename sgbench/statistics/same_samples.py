@@ -59,11 +59,12 @@ def bootstrap_samples(
     >>> bootstrap_samples(a, b, generator=np.random.default_rng(0))
     (1.0, 1.0)
     """
-    gain = a.mean(axis=0) - b.mean(axis=0)
+    gain = a.mean(axis=0) - b.mean(axis=0)  # of each sample
     means = np.empty(resamples)
     for start in range(0, resamples, CHUNK):
         count = min(CHUNK, resamples - start)
-        means[start : start + count] = gain[generator.integers(len(gain), size=(count, len(gain)))].mean(axis=1)
+        samples = generator.integers(len(gain), size=(count, len(gain)))  # a row of indices for each resample
+        means[start : start + count] = gain[samples].mean(axis=1)
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)

@@ -91,13 +91,13 @@ def compare_shares(
         if require_count(name, value, low=0) > most:
             raise InputError(f"{name}={value}: at most its {most} runs are possible")
     table = boschloo_table(runs_a, runs_b)
-    p = min(1.0, 2 * float(min(table[solved_a, solved_b], table[::-1, ::-1][solved_a, solved_b])))
-    return _difference(
-        wilson(solved_a, runs_a, confidence=confidence), wilson(solved_b, runs_b, confidence=confidence), p
-    )
+    p_more, p_less = table[solved_a, solved_b], table[::-1, ::-1][solved_a, solved_b]  # of A than of B
+    a, b = wilson(solved_a, runs_a, confidence=confidence), wilson(solved_b, runs_b, confidence=confidence)
+    return _difference(a, b, p=min(1.0, 2 * float(min(p_more, p_less))))
 
 
 def _difference(a: Share, b: Share, p: float) -> ShareDifference:
+    """Compute the difference of two shares with Newcombe's interval, from the ends of both Wilson intervals."""
     difference = a.share - b.share
     low = difference - math.hypot(a.share - a.low, b.high - b.share)
     high = difference + math.hypot(a.high - a.share, b.share - b.low)
@@ -124,7 +124,7 @@ def boschloo_table(runs_a: int, runs_b: int) -> Floats:
     fisher = hypergeom.sf(a - 1, runs_a + runs_b, runs_a, a + b)
     # Sum the chances of all tables in the order of Fisher's p, for each common share, and keep the largest sum.
     order = np.argsort(fisher, axis=None)
-    largest = np.zeros(fisher.size)
+    largest = np.zeros(fisher.size)  # over common shares, of the sum up to each table
     shares = np.linspace(0, 1, GRID + 1)[1:-1, None]
     chances_a = binom.pmf(np.arange(runs_a + 1), runs_a, shares)
     chances_b = binom.pmf(np.arange(runs_b + 1), runs_b, shares)

@@ -112,24 +112,20 @@ def spike_ratio(
     seeds = method.shape[2]
     if reference.shape[2] != seeds:
         raise InputError(f"seeds: the same of both are needed, not {seeds} and {reference.shape[2]}")
-    needed, other = _needed_of(method, target), _needed_of(reference, target)
-    estimate = _log_ratio(needed, other)
+    needed, of_reference = _needed_of(method, target), _needed_of(reference, target)
+    estimate = _log_ratio(needed, of_reference)
+    without_interval = SpikeRatio(_exp(estimate), low=None, high=None, method=needed, reference=of_reference)
     if seeds < MIN_INTERVAL_SEEDS or not math.isfinite(estimate):
-        return SpikeRatio(_exp(estimate), None, None, needed, other)
-    # The jackknife: leave each seed out of both methods.
-    left_out = np.array(
-        [
-            _log_ratio(
-                _needed_of(np.delete(method, seed, 2), target), _needed_of(np.delete(reference, seed, 2), target)
-            )
-            for seed in range(seeds)
-        ]
-    )
-    if not np.isfinite(left_out).all():
-        return SpikeRatio(_exp(estimate), None, None, needed, other)
-    error = math.sqrt((seeds - 1) * float(left_out.var()))
+        return without_interval
+    jackknife = []  # the logarithm of the ratio without each seed
+    for seed in range(seeds):
+        others, others_of_reference = (np.delete(runs, seed, axis=2) for runs in (method, reference))
+        jackknife.append(_log_ratio(_needed_of(others, target), _needed_of(others_of_reference, target)))
+    if not np.isfinite(jackknife).all():
+        return without_interval
+    error = math.sqrt((seeds - 1) * float(np.var(jackknife)))
     half = t_quantile(confidence, seeds - 1) * error
-    return SpikeRatio(_exp(estimate), _exp(estimate - half), _exp(estimate + half), needed, other)
+    return SpikeRatio(_exp(estimate), _exp(estimate - half), _exp(estimate + half), needed, of_reference)
 
 
 def _accuracy_and_log_spikes(name: str, accuracy: ArrayLike, spikes: ArrayLike) -> Floats:
@@ -155,10 +151,11 @@ def _needed_of(runs: Floats, target: float) -> Needed:
     return spikes_needed(accuracy, log_spikes, target)
 
 
-def _log_ratio(needed: Needed, other: Needed) -> float:
+def _log_ratio(needed: Needed, of_reference: Needed) -> float:
     """Return the logarithm of the ratio of two counts of spikes; NaN if both are infinite."""
-    return math.log(needed.spikes) - math.log(other.spikes)
+    return math.log(needed.spikes) - math.log(of_reference.spikes)
 
 
 def _exp(value: float) -> float:
+    """Return e to the power of a value, which may be infinite or NaN."""
     return math.exp(value) if value < math.inf or math.isnan(value) else value

@@ -48,10 +48,10 @@ def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
     total = len(ordered)
     weights = np.array([_chances_to_be_best(n, total) for n in range(1, total + 1)])
     validation, test = (np.array([getattr(trial, name) for trial in ordered]) for name in ("validation", "test"))
-    return weights @ validation, weights @ _shared(validation, test[None])[0]
+    return weights @ validation, weights @ _averaged_over_ties(validation, test[None])[0]
 
 
-def _shared(validation: Floats, test: Floats) -> Floats:
+def _averaged_over_ties(validation: Floats, test: Floats) -> Floats:
     """Give trials with equal validation scores the mean of their test scores, row by row [rows, trials].
 
     `validation`: of each trial, [trials] or [rows, trials]; `test`: of each trial [rows, trials].
@@ -59,7 +59,7 @@ def _shared(validation: Floats, test: Floats) -> Floats:
     _, group = np.unique(validation, return_inverse=True)
     # Row, and group of equal validation scores, of each trial.
     indices = np.arange(len(test))[:, None], np.broadcast_to(group.reshape(np.shape(validation)), test.shape)
-    sums, counts = np.zeros((2, len(test), group.max() + 1))
+    sums, counts = np.zeros((2, len(test), group.max() + 1))  # [rows, groups] each
     np.add.at(sums, indices, test)
     np.add.at(counts, indices, 1.0)
     return sums[indices] / counts[indices]
@@ -91,7 +91,7 @@ def best_band(
     validation, test = (
         np.array([getattr(trial, name) for trial in ordered])[indices] for name in ("validation", "test")
     )
-    curves = _shared(validation, test) @ weights.T
+    curves = _averaged_over_ties(validation, test) @ weights.T  # [draws, n]
     low, high = np.quantile(curves, [(1 - share) / 2, (1 + share) / 2], axis=0)
     return low, high
 
@@ -153,7 +153,7 @@ def best_cells(trials: Sequence[Trial], *, count: int = BEST_CELLS) -> float:
     """
     ordered = sorted(trials, key=lambda trial: -trial.validation)
     validation, test = (np.array([getattr(trial, name) for trial in ordered]) for name in ("validation", "test"))
-    return float(_shared(validation, test[None])[0, :count].mean())
+    return float(_averaged_over_ties(validation, test[None])[0, :count].mean())
 
 
 def failed_share(trials: Sequence[Trial]) -> float:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sgbench.leaderboard.pages.explain import explain_rows
 from sgbench.leaderboard.pages.sections import statements
 from sgbench.statistics.pairs import all_pairs, holm
-from sgbench.statistics.rank_places import RankPlace, _bars, _ends, _letters_of, places
+from sgbench.statistics.rank_places import RankPlace, _groups, _last_ends, _letters_of, places
 from tests.leaderboard.factory import make_board, method, protocol, record
 from tests.messages import lines_naming
 
@@ -45,16 +45,16 @@ def test_bars_over_neighbours() -> None:
     below = np.zeros((5, 5), dtype=bool)
     below[0, 3] = below[1, 4] = True
     # 0-2, 1-3 and 2-4 are runs without a pair that is told apart; none holds another.
-    letters = _letters_of(_bars(below), len(below))
+    letters = _letters_of(_groups(below), len(below))
     assert letters == ["a", "ab", "abc", "bc", "c"]
-    ends = _ends(_bars(below), len(below))
+    ends = _last_ends(_groups(below), len(below))
     for one, other in itertools.combinations(range(len(below)), 2):
         assert (other < ends[one]) == bool(set(letters[one]) & set(letters[other]))
 
 
 def test_no_letters_where_all_are_told_apart() -> None:
     """By hand."""
-    assert _letters_of(_bars(np.triu(np.ones((3, 3), dtype=bool), 1)), 3) == ["", "", ""]
+    assert _letters_of(_groups(np.triu(np.ones((3, 3), dtype=bool), 1)), 3) == ["", "", ""]
 
 
 def test_thirty_bars_are_spelt() -> None:
@@ -62,7 +62,7 @@ def test_thirty_bars_are_spelt() -> None:
     below = np.zeros((31, 31), dtype=bool)
     for start in range(29):
         below[start, start + 2 :] = True
-    letters = _letters_of(_bars(below), len(below))
+    letters = _letters_of(_groups(below), len(below))
     assert (letters[0], letters[26], letters[30]) == ("a", "za1", "d1")
 
 
