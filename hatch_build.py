@@ -16,7 +16,7 @@ SUMMARIES = {
     "study/surrogates/summary.json": "sgbench/study_results/surrogates.json",
     "study/answer.json": "sgbench/study_results/answer.json",
 }
-"""What `sgbench recommend` rests on, and where it lies in the wheel."""
+"""Maps the files that `sgbench recommend` reads to their places in the wheel."""
 MEASURED, MEASURED_INSIDE = "study/chip", "sgbench/study_results/chip"
 """Shards of runs that `sgbench recommend --target` reads, and where they lie in the wheel."""
 BOARDS = "leaderboards"
@@ -37,10 +37,13 @@ WATCHED = (
 
 
 class CommitHook(BuildHookInterface):
-    """Adds these to what is built from a checkout; a wheel that is made of an sdist takes the sdist's."""
+    """Adds the commit, study results and boards of a checkout to what is built from it.
+
+    A wheel that is built from an sdist has those that the sdist has.
+    """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Hand the files to the builder; an editable install reads the checkout itself, so it gets none."""
+        """Add the files to `build_data`; an editable install reads the checkout itself, so it gets none."""
         if version == "editable":
             return
         root = Path(self.root)
@@ -84,11 +87,11 @@ class AddressHook(MetadataHookInterface):
     """Gives the package index the README with whole addresses, and the project's own, which `origin` states."""
 
     def update(self, metadata: dict[str, Any]) -> None:
-        """Set both; without an address, links stay relative and the project has none."""
+        """Set README and addresses; if `origin` has no web address, links stay relative and there are no addresses."""
         root = Path(self.root)
         text = (root / "README.md").read_text(encoding="utf-8")
-        here = (root / ".git").exists()
-        address = web_address(git(root, "remote", "get-url", "origin") or "") if here else None
+        is_checkout = (root / ".git").exists()
+        address = web_address(git(root, "remote", "get-url", "origin") or "") if is_checkout else None
         if address is not None:
             text = absolute(text, address, git(root, "rev-parse", "HEAD") or "HEAD")
             metadata["urls"] = {
@@ -103,34 +106,34 @@ class AddressHook(MetadataHookInterface):
 
 
 def web_address(remote: str) -> str | None:
-    """The page of a repository, without anybody's name or password; None of a folder.
+    """Return the web page of a git remote, without user name and password; None if it is a folder.
 
     >>> web_address("git@example.org:us/sgbench.git"), web_address("https://me:it@example.org/us/sgbench")
     ('https://example.org/us/sgbench', 'https://example.org/us/sgbench')
     """
-    by_ssh = re.fullmatch(r"[\w.-]+@([\w.-]+):([\w./-]+)", remote)
-    parts = urlsplit(f"ssh://{by_ssh[1]}/{by_ssh[2]}" if by_ssh else remote)
+    scp_form = re.fullmatch(r"[\w.-]+@([\w.-]+):([\w./-]+)", remote)  # user@host:path
+    parts = urlsplit(f"ssh://{scp_form[1]}/{scp_form[2]}" if scp_form else remote)
     if parts.scheme not in ("http", "https", "ssh", "git") or not parts.hostname:
         return None
     return f"https://{parts.hostname}/{parts.path.strip('/').removesuffix('.git')}"
 
 
 def absolute(text: str, address: str, commit: str) -> str:
-    """Markdown whose links and pictures are found from anywhere.
+    """Make the relative links and pictures of a Markdown text absolute, at a commit of the repository at `address`.
 
     >>> absolute("[a](docs/a.md#b) ![c](d.png) [e](https://f.org) [g](#h)", "https://x.org/y", "1")
     '[a](https://x.org/y/blob/1/docs/a.md#b) ![c](https://x.org/y/raw/1/d.png) [e](https://f.org) [g](#h)'
     """
 
-    def whole(found: re.Match[str]) -> str:
-        kind = "raw" if found[1] else "blob"
-        return f"{found[1]}[{found[2]}]({address}/{kind}/{commit}/{found[3]})"
+    def absolute_link(match: re.Match[str]) -> str:
+        mark, words, target = match.groups()  # the mark "!" is that of a picture
+        return f"{mark}[{words}]({address}/{'raw' if mark else 'blob'}/{commit}/{target})"
 
-    return re.sub(r"(!?)\[([^\]]*)\]\((?![a-z]+:|#)([^)]+)\)", whole, text)
+    return re.sub(r"(!?)\[([^\]]*)\]\((?![a-z]+:|#)([^)]+)\)", absolute_link, text)
 
 
 def git(root: Path, *words: str) -> str | None:
-    """What git answers, or None where it cannot."""
+    """Return the output of a git command, or None if it fails."""
     try:
         done = subprocess.run(  # noqa: S603 - fixed words
             ["git", "-c", "core.fsmonitor=", "-C", str(root), *words],  # noqa: S607 - the user's own git

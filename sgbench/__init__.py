@@ -50,10 +50,10 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'sgbench' has no attribute '{name}'")
     if HOMES[name] == f"sgbench.{name}":
         return importlib.import_module(HOMES[name])
-    module, _, attribute = HOMES[name].rpartition(".")
-    if name in ("list", "show"):
-        return getattr(importlib.import_module(module), attribute)
-    return getattr(importlib.import_module(HOMES[name]), name)
+    module, attribute = HOMES[name], name
+    if name in ("list", "show"):  # called list_entries and show_entry there
+        module, _, attribute = HOMES[name].rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def __dir__() -> list[str]:

@@ -33,20 +33,22 @@ class Interrupts:
         sys.unraisablehook = self._on_unraisable
 
     def _on_signal(self, _: int, frame: FrameType | None) -> None:
+        """Raise KeyboardInterrupt, and see to it that the process ends; leave at once where it would be lost."""
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C kills the process
         if self.is_ending or _is_importing(frame):
             leave()
         threading.Thread(target=self._wait_and_leave, daemon=True).start()
         raise KeyboardInterrupt
 
-    def _on_unraisable(self, lost: Any) -> None:
-        if issubclass(lost.exc_type, KeyboardInterrupt):
+    def _on_unraisable(self, dropped: Any) -> None:
+        """Note that Python dropped a KeyboardInterrupt; hand other dropped exceptions to Python's hook."""
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
             self._was_lost.set()
         else:
-            self._python_hook(lost)
+            self._python_hook(dropped)
 
     def _wait_and_leave(self) -> None:
-        """Stop the process if the KeyboardInterrupt has not, once no worker of a sweep is saving any more."""
+        """Stop the process if the KeyboardInterrupt does not, once no worker of a sweep is saving any more."""
         self._was_lost.wait(LONGEST_WAIT_S)
         while _saving_workers():
             self._was_lost.wait(LONGEST_WAIT_S)
@@ -64,9 +66,12 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _saving_workers() -> list[Any]:
+    """List the workers that may be saving a checkpoint: processes, and threads that wait for jobs on a cluster."""
+    # A module that nobody has imported has no workers, and is not imported now.
     module, cluster = sys.modules.get("multiprocessing"), sys.modules.get("sgbench.replicas.cluster")
-    jobs = [] if cluster is None else [thread for thread in threading.enumerate() if thread.name == cluster.SAVING]
-    return [*([] if module is None else module.active_children()), *jobs]
+    processes = [] if module is None else module.active_children()
+    threads = [] if cluster is None else [thread for thread in threading.enumerate() if thread.name == cluster.SAVING]
+    return [*processes, *threads]
 
 
 interrupts = Interrupts()

@@ -99,8 +99,7 @@ def missing_package(error: ImportError) -> InputError | None:
 
 
 TRACEBACK = "SGBENCH_TRACEBACK"  # environment variable
-LINK_LOOP = "Symlink loop from "
-HOW_TO_SEE = "add --traceback to see where"
+LINK_LOOP, HOW_TO_SEE = "Symlink loop from ", "add --traceback to see where"
 
 
 def shows_traceback() -> bool:
@@ -120,13 +119,14 @@ def as_expected_error(error: BaseException) -> SgbenchError | None:
         return error
     if isinstance(error, ImportError):
         return missing_package(error)
-    full = disk_full(error)
-    if full is not None or not isinstance(error, OSError | RuntimeError | MemoryError):
-        return full
+    full_disk = disk_full(error)
+    if full_disk is not None or not isinstance(error, OSError | RuntimeError | MemoryError):
+        return full_disk
     return _file_error(error) if isinstance(error, OSError) else _limit_error(error)
 
 
 def _file_error(error: OSError) -> StorageError:
+    """Convert an error of a file, or of the working folder if that is gone."""
     if error.filename is None:
         if isinstance(error, FileNotFoundError) and not _has_working_folder():
             return StorageError("the working folder is no longer there; cd to another")
@@ -142,6 +142,7 @@ def _has_working_folder() -> bool:
 
 
 def _limit_error(error: RuntimeError | MemoryError) -> SgbenchError:
+    """Convert an error of memory, of nesting, of links in a circle, or of torch and other packages."""
     if isinstance(error, MemoryError):
         amount = f" ({error})" if str(error) else ""
         return SgbenchError(f"memory is too small for this{amount}; ask for less at a time")
@@ -164,16 +165,16 @@ def require_number(
     """
     left = "(" if open_low or low == -math.inf else "["
     right = ")" if high == math.inf else "]"
-    allowed = f"a number in {left}{low:g}, {high:g}{right} is needed"
+    complaint = f"{name}={value!r}: a number in {left}{low:g}, {high:g}{right} is needed"
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(f"{name}={value!r}: {allowed}")
+        raise InputError(complaint)
     try:
         number = float(value)
-    except OverflowError:
+    except OverflowError:  # of an integer
         number = math.inf
-    inside = number > low if open_low else number >= low
-    if not (math.isfinite(number) and inside and number <= high):
-        raise InputError(f"{name}={value!r}: {allowed}")
+    is_above_low = number > low if open_low else number >= low
+    if not (math.isfinite(number) and is_above_low and number <= high):
+        raise InputError(complaint)
     return number
 
 
@@ -189,7 +190,7 @@ def require_count(name: str, value: object, *, low: int = 1) -> int:
 
 
 def require_counts(name: str, values: object, wanted: str, *, may_be_empty: bool = False) -> list[int]:
-    """Return a list of whole numbers of at least 1, or raise an `InputError` with the text `wanted`.
+    """Return a list of whole numbers of at least 1, or raise an `InputError`; `wanted`: what it says is needed.
 
     >>> require_counts("hidden", (64, 32), "a list such as [64]")
     [64, 32]

@@ -111,7 +111,7 @@ class TimeToFirstSpike(SummedMetric):
 
     def update(self, spikes: Tensor, lengths: Tensor | None = None) -> None:
         """Add the spikes [T, B, ...] of a batch; lengths: valid steps of each sample [B], None for all."""
-        fired = (_flat(spikes) != 0).any(2)
+        fired = (_flat(spikes) != 0).any(2)  # whether any neuron does [T, B]
         ends = _lengths(fired, lengths)
         first = torch.where(fired.any(0), fired.int().argmax(0), ends)
         self.steps += torch.minimum(first, ends).sum()
@@ -204,8 +204,8 @@ class EnergyPerInference(SummedMetric):
         estimate = price(counts, target=self.target, dt_s=1.0)  # dynamic energy does not depend on the step
         energy = estimate.priced_nj if self.partial else estimate.dynamic_nj
         if energy is None:
-            named = (item.partition(":")[0] for item in (*estimate.missing, *estimate.reasons))
-            missing = ", ".join(name for name in dict.fromkeys(named) if name in NEEDED)
+            names = (item.partition(":")[0] for item in (*estimate.missing, *estimate.reasons))
+            missing = ", ".join(name for name in dict.fromkeys(names) if name in NEEDED)
             raise InputError(
                 f"EnergyPerInference: {estimate.target} has no price of {missing}; partial=True leaves out"
             )
@@ -262,16 +262,18 @@ class Robustness(SummedMetric):
         """Return the share, a scalar; NaN where no sample is right undisturbed."""
         if bool((self.samples == 0).any()):
             raise InputError("Robustness: a severity has no sample yet")
-        kept = (self.hits / self.samples).unbind()
-        means = [(left + right) / 2 for left, right in pairwise(kept)]
-        return (torch.stack(means).mean() / kept[0]).float()
+        accuracies = (self.hits / self.samples).unbind()  # by severity
+        means = [(left + right) / 2 for left, right in pairwise(accuracies)]
+        return (torch.stack(means).mean() / accuracies[0]).float()
 
 
 def _flat(spikes: Tensor) -> Tensor:
+    """Return spikes [T, B, ...] as [T, B, N]."""
     if spikes.dim() < 2:  # noqa: PLR2004 - time and samples
         raise InputError(f"spikes have shape {tuple(spikes.shape)}: [steps, samples, ...] is needed")
     return spikes.reshape(*spikes.shape[:2], -1)
 
 
 def _lengths(spikes: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return the valid steps of each sample [B]: `lengths`, or without them all steps."""
     return torch.full((spikes.shape[1],), len(spikes), device=spikes.device) if lengths is None else lengths

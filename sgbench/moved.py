@@ -61,7 +61,7 @@ class MovedModules:
 
     def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
         """Return a spec for a former name; None leaves all others to Python."""
-        now = today(name)
+        now = today(name)  # empty for a former package, whose modules may still be found
         return None if now is None else ModuleSpec(name, self, is_package=not now)  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> None:
@@ -80,12 +80,12 @@ class MovedModules:
 
 
 def today(name: str) -> str | None:
-    """Return where a module is now; None if it did not move.
+    """Return where a module is now, "" for a package that was divided; None if it did not move.
 
     >>> today("sgbench.engine.kernels.forward"), today("sgbench.signals"), today("sgbench.records")
     ('fastspiking.kernels.forward', 'fastspiking.signals', None)
     """
-    former = name
+    former = name  # the module, then each package that it is in
     while former.startswith("sgbench."):
         now = MOVED.get(former)
         if former == name and now is not None:
@@ -97,5 +97,6 @@ def today(name: str) -> str | None:
 
 
 def answer_to_former_names() -> None:
+    """Install the importer of moved modules, once."""
     if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
         sys.meta_path.insert(0, MovedModules())  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ FILES = (RECORD, WEIGHTS, PREDICTIONS)
 
 
 def conf_dir() -> Path:
+    """Return the folder of the catalogue: inside an installed package, or beside the package of a checkout."""
     package = Path(__file__).resolve().parent
     for candidate in (package / "conf", package.parent / "conf"):
         if (candidate / "config.yaml").is_file():
@@ -42,13 +43,9 @@ def whole_name(name: str, known: Iterable[str]) -> str:
     >>> whole_name("mine", ["mine_1f0c9a2b_v1", "yours_1f0c9a2b_v1"]), whole_name("mi", ["mine_1f0c9a2b_v1"])
     ('mine_1f0c9a2b_v1', 'mi')
     """
-    names = list(known)
-    whole = [
-        candidate
-        for candidate in names
-        if (found := HASHED_NAME.fullmatch(candidate)) is not None and found["name"] == name
-    ]
-    return whole[0] if len(whole) == 1 and name not in names else name
+    known = list(known)
+    hashed = [match[0] for match in map(HASHED_NAME.fullmatch, known) if match is not None and match["name"] == name]
+    return hashed[0] if len(hashed) == 1 and name not in known else name
 
 
 ALLOW_ENV = "SGBENCH_ALLOW_ENV"  # environment variables that files of others may read

@@ -30,10 +30,7 @@ class ReplicasConf:
 class ReplicasLauncher(Launcher):
     """Passes all points of a sweep to sgbench at once, while Hydra's own launchers run one job after another.
 
-    Args:
-        workers: processes, or jobs on a cluster; None is one for each core, or one job for sixteen points.
-        largest: runs at a time in one process; None is as many as fit in memory.
-        where: the other settings of `ReplicasConf`; see `sgbench.replicas.where`.
+    `ReplicasConf` describes `workers` and `largest`; `where`: its other settings, see `sgbench.replicas.where`.
     """
 
     def __init__(self, workers: int | None, largest: int | None, **where: Any) -> None:
@@ -52,12 +49,12 @@ class ReplicasLauncher(Launcher):
         if launch is None:
             raise HydraException("hydra/launcher=replicas runs sweeps of `sgbench run`; use another launcher here")
         launch(job_overrides, initial_job_idx, workers=self.workers, largest=self.largest, where=self.where)
-        done = []
+        jobs = []
         for overrides in job_overrides:
             job = JobReturn(overrides=list(overrides), cfg=self.config, task_name="sgbench")
             job.status, job.return_value = JobStatus.COMPLETED, None
-            done.append(job)
-        return done
+            jobs.append(job)
+        return jobs
 
 
 SETTINGS = OmegaConf.structured(ReplicasConf)

@@ -53,13 +53,13 @@ class PlannedSweeper(BasicSweeper):
         self, overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
         """List the overrides of all points, in the order of `sgbench run`, divided into batches."""
-        (points,) = BasicSweeper.split_arguments(overrides, None)
+        (points,) = BasicSweeper.split_arguments(overrides, None)  # one batch of all points of the grid
         # sgbench is imported only if needed, since another application may run without it.
         if any(content is not None for content in (self.points or {}).values()):
             from sgbench.composition.points import combine_points, extra_points
 
             points = combine_points(points, extra_points(self.points))
-        size = len(points) if max_batch_size in (None, -1) else max_batch_size
+        size = len(points) if max_batch_size in (None, -1) else max_batch_size  # -1 is Hydra's word for all
         return [points[first : first + size] for first in range(0, len(points), size)]
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:

@@ -17,8 +17,7 @@ from sgbench.plots import style
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis
 
 Fault = Literal["explosion", "silence", "vanishing", "guessing"]
-FEWEST_JUDGED = 8  # batches whose losses are compared
-SIGNIFICANT = 0.05
+FEWEST_JUDGED, SIGNIFICANT = 8, 0.05  # batches whose losses are compared, and level of the test
 
 
 class Warned(NamedTuple):
@@ -76,19 +75,19 @@ class EarlyWarning(RecordedBatches):
         if len(self._losses) == self.batches < self.judged_after:
             self._losses.append(loss.detach())
 
-    def receive(self, trainer: pl.Trainer, recorder: ModuleRecorder, found: Diagnosis, *, scale: float) -> None:
+    def receive(self, trainer: pl.Trainer, recorder: ModuleRecorder, diagnosis: Diagnosis, *, scale: float) -> None:
         """Look for the faults in a recorded batch, and warn of the first."""
-        self.add(trainer, {"loss": math.nan if found.loss is None else found.loss})
-        self._warn(trainer, next(_faults(found, recorder), None))
+        self.add(trainer, {"loss": math.nan if diagnosis.loss is None else diagnosis.loss})
+        self._warn(trainer, next(_faults(diagnosis, recorder), None))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Look at the weights where a batch was recorded, and judge the loss once."""
+        """Check after a recorded batch that weights are finite, and after `judged_after` batches that losses fall."""
         if self.is_due:
-            broken = [name for name, weight in pl_module.named_parameters() if not bool(weight.isfinite().all())]
-            if broken:
-                self._warn(trainer, ("explosion", broken[0], f"it is not finite: {OF_MODULES.explodes}"))
+            exploded = [name for name, weight in pl_module.named_parameters() if not bool(weight.isfinite().all())]
+            if exploded:
+                self._warn(trainer, ("explosion", exploded[0], f"it is not finite: {OF_MODULES.explodes}"))
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if len(self._losses) == self.batches == self.judged_after and not _falls(torch.stack(self._losses)):
             text = (
@@ -97,9 +96,10 @@ class EarlyWarning(RecordedBatches):
             )
             self._warn(trainer, ("guessing", "", text))
 
-    def _warn(self, trainer: pl.Trainer, seen: tuple[Fault, str, str] | None) -> None:
-        if seen is not None and seen[0] not in {warned.fault for warned in self.warned}:
-            fault, layer, text = seen
+    def _warn(self, trainer: pl.Trainer, warning: tuple[Fault, str, str] | None) -> None:
+        """Warn of a fault in a layer with a text, unless that fault was warned of; then stop if that is asked for."""
+        if warning is not None and warning[0] not in {warned.fault for warned in self.warned}:
+            fault, layer, text = warning
             self.warned.append(Warned(trainer.global_step, fault, layer, text))
             for logger in trainer.loggers:
                 logger.log_metrics({f"early_warning/{fault}": 1.0}, step=trainer.global_step)
@@ -126,11 +126,11 @@ class EarlyWarning(RecordedBatches):
         self.warned = [Warned(*warned) for warned in state_dict["warned"]]
 
 
-def _faults(found: Diagnosis, recorder: ModuleRecorder) -> Iterator[tuple[Fault, str, str]]:
+def _faults(diagnosis: Diagnosis, recorder: ModuleRecorder) -> Iterator[tuple[Fault, str, str]]:
     """Yield the faults that a recorded batch shows, causes first: the fault, the layer, a sentence."""
-    if found.loss is None:
+    if diagnosis.loss is None:
         yield "explosion", "", f"the loss is not finite: {OF_MODULES.explodes}"
-    facts, alike, last = recorder.facts(), recorder.alike(), found.layers[-1]
+    facts, alike, last = recorder.facts(), recorder.alike(), diagnosis.layers[-1]
 
     def mostly_silent(layer: LayerDiagnosis) -> bool:
         return layer.name not in facts.unheard and (layer.dead_fraction or 0.0) > OF_MODULES.most_silent
@@ -159,9 +159,9 @@ def _faults(found: Diagnosis, recorder: ModuleRecorder) -> Iterator[tuple[Fault,
         ),
         ("silence", mostly_silent, f"four in five of its neurons never fire: {OF_MODULES.silent}"),
     ]
-    for fault, is_shown, text in kinds:
-        for layer in found.layers:
-            if is_shown(layer):
+    for fault, has_fault, text in kinds:
+        for layer in diagnosis.layers:
+            if has_fault(layer):
                 yield fault, layer.name, text
 
 

@@ -74,7 +74,8 @@ class EnergyOnChips(Curves):
         """Count, price and log."""
         if self._batch is None or not trainer.is_global_zero:
             return
-        kind = self.input_kind or ("real" if any(no_spikes(x).numel() for x in tensors_in(self._batch)) else "binary")
+        has_other_numbers = any(no_spikes(x).numel() for x in tensors_in(self._batch))  # than spikes
+        kind = self.input_kind or ("real" if has_other_numbers else "binary")
         self.priced = energy_of(pl_module, self._batch, input_kind=kind, **self.options)
         self._batch = None
         counts = self.priced.counts

@@ -74,8 +74,9 @@ class FiringRates(Curves):
         self._hooks.enter_context(watched({layer: counting(name) for name, layer in spiking_modules(pl_module)}))
 
     def _count(self, name: str, layer: nn.Module, spikes: Tensor) -> None:
+        """Add a layer's output [B, ...] of one step, or [T, B, ...] of one that takes all steps, to its counts."""
         spikes = spikes.detach().flatten(0, 1) if takes_all_steps(layer) else spikes.detach()
-        sent = torch.count_nonzero(spikes, 0).flatten()
+        sent = torch.count_nonzero(spikes, 0).flatten()  # by neuron
         counts = torch.cat([sent, sent.new_tensor([len(spikes)])])
         self._counts[name] = counts if name not in self._counts else self._counts[name] + counts
 
@@ -90,6 +91,7 @@ class FiringRates(Curves):
             self._log(trainer, pl_module)
 
     def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log rates and fractions of each layer from its counts, summed over processes, and begin to count anew."""
         if not self._counts:
             raise InputError(
                 f"FiringRates: no spiking layer of {type(pl_module).__name__} was called as a module in stage "

@@ -29,10 +29,10 @@ class GradientFlow(RecordedBatches):
 
     picture = "gradient_flow"
 
-    def receive(self, trainer: pl.Trainer, recorder: ModuleRecorder, found: Diagnosis, *, scale: float) -> None:
+    def receive(self, trainer: pl.Trainer, recorder: ModuleRecorder, diagnosis: Diagnosis, *, scale: float) -> None:
         """Log the numbers of each layer."""
         numbers: dict[str, float | None] = {}
-        for layer in found.layers:
+        for layer in diagnosis.layers:
             norm = layer.grad_norm
             numbers[f"gradient_norm/{layer.name}"] = None if norm is None else norm / scale
             numbers[f"gradient_growth/{layer.name}"] = layer.log_slope_per_step

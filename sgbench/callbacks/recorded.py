@@ -32,7 +32,7 @@ class RecordedBatches(Curves):
         self._recording = contextlib.ExitStack()
         self._loss: Tensor | None = None
 
-    def receive(self, trainer: pl.Trainer, recorder: ModuleRecorder, found: Diagnosis, *, scale: float) -> None:
+    def receive(self, trainer: pl.Trainer, recorder: ModuleRecorder, diagnosis: Diagnosis, *, scale: float) -> None:
         """Take a batch's diagnosis; `scale`: by which mixed precision has multiplied its gradients."""
         raise NotImplementedError
 
@@ -49,7 +49,7 @@ class RecordedBatches(Curves):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Begin to record, unless another callback does."""
-        if self.is_due and all(other._recorder is None for other in _all(trainer)):
+        if self.is_due and all(callback._recorder is None for callback in _all_of(trainer)):
             self._recorder = ModuleRecorder(pl_module)
             self._recording.enter_context(self._recorder.one_batch())
 
@@ -69,7 +69,7 @@ class RecordedBatches(Curves):
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         scale = 1.0 if scaler is None else float(scaler.get_scale())
         diagnosis = recorder.diagnosis(loss / scale)
-        for callback in _all(trainer):
+        for callback in _all_of(trainer):
             if callback.is_due:
                 callback.receive(trainer, recorder, diagnosis, scale=scale)
 
@@ -103,5 +103,6 @@ class RecordedBatches(Curves):
         self.batches = state_dict["batches"]
 
 
-def _all(trainer: pl.Trainer) -> Iterator[RecordedBatches]:
+def _all_of(trainer: pl.Trainer) -> Iterator[RecordedBatches]:
+    """Yield the callbacks of a Trainer that share recordings."""
     return (callback for callback in trainer.callbacks if isinstance(callback, RecordedBatches))  # type: ignore[attr-defined]

@@ -33,8 +33,8 @@ def as_markdown(table: Table) -> str:
     1. why
     """
 
-    def marks(noted: Cell | Column) -> str:
-        return "".join(f" [{number}]" for number in table.numbers(noted.notes))
+    def marks(part: Cell | Column) -> str:
+        return "".join(f" [{number}]" for number in table.numbers(part.notes))
 
     head = [f"{prose(column.title)}{marks(column)}" for column in table.columns]
     right = [index for index, column in enumerate(table.columns) if column.is_number]
@@ -46,6 +46,7 @@ def as_markdown(table: Table) -> str:
 
 
 def _markdown_cell(cell: Cell) -> str:
+    """Write a cell without the numbers of its notes, as code and as a link if it is one."""
     text = code(cell.text) if cell.is_code and cell.text != NONE else prose(cell.text)
     return text if cell.link is None else f"[{text}]({cell.link})"
 
@@ -70,12 +71,13 @@ def as_html(table: Table, notes: Sequence[str] = ()) -> str:
 
 def _html_cell(table: Table, cell: Cell) -> str:
     text = html.escape(cell.text)
-    return f"{f'<code>{text}</code>' if cell.is_code and cell.text != NONE else text}{_marks(table, cell)}"
+    text = f"<code>{text}</code>" if cell.is_code and cell.text != NONE else text
+    return f"{text}{_marks(table, cell)}"
 
 
-def _marks(table: Table, noted: Cell | Column) -> str:
+def _marks(table: Table, part: Cell | Column) -> str:
     """Write the numbers of notes as a superscript; empty without notes."""
-    return f"<sup>{', '.join(map(str, table.numbers(noted.notes)))}</sup>" if noted.notes else ""
+    return f"<sup>{', '.join(map(str, table.numbers(part.notes)))}</sup>" if part.notes else ""
 
 
 PREAMBLE = "% \\usepackage{booktabs}"
@@ -132,9 +134,9 @@ def as_latex(table: Table, notes: Sequence[str] = ()) -> str:
     \bottomrule
     \end{tabular}
     """
-    sides = "".join("r" if column.is_number else "l" for column in table.columns)
+    alignment = "".join("r" if column.is_number else "l" for column in table.columns)
     head = [f"{escape(column.title)}{_latex_marks(table.numbers(column.notes))}" for column in table.columns]
-    lines = [PREAMBLE, f"\\begin{{tabular}}{{{sides}}}", "\\toprule", _line(head), "\\midrule"]
+    lines = [PREAMBLE, f"\\begin{{tabular}}{{{alignment}}}", "\\toprule", _line(head), "\\midrule"]
     lines += [_line(_latex_cell(table, cell) for cell in row) for row in table.rows]
     lines += ["\\bottomrule", "\\end{tabular}"]
     below = [f"{_latex_marks([number])}{escape(str(note))}" for number, note in enumerate(table.all_notes, start=1)]
@@ -145,14 +147,15 @@ def as_latex(table: Table, notes: Sequence[str] = ()) -> str:
 
 
 def _line(cells: Iterable[str]) -> str:
+    """Write one row of a tabular."""
     # A cell that begins with [ would be taken for the argument of the line's end before it.
     return " & ".join(f"{{}}{cell}" if cell.startswith("[") else cell for cell in cells) + r" \\"
 
 
 def _latex_cell(table: Table, cell: Cell) -> str:
-    text = escape(cell.text)
-    shown = "--" if cell.text == NONE else f"\\texttt{{{text}}}" if cell.is_code else text
-    return f"{shown}{_latex_marks(table.numbers(cell.notes))}"
+    text = "--" if cell.text == NONE else escape(cell.text)
+    text = f"\\texttt{{{text}}}" if cell.is_code and cell.text != NONE else text
+    return f"{text}{_latex_marks(table.numbers(cell.notes))}"
 
 
 def _latex_marks(numbers: Iterable[int]) -> str:

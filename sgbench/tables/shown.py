@@ -30,9 +30,10 @@ class ShownTable:
         return as_latex(self.table(), self.table_notes())
 
     def __repr__(self) -> str:
-        below = screen_lines(self.table_notes(), NOTE_LINES)
-        above = screen_lines(table_lines(self.table(), COLUMNS), LINES - len(below))
-        return "\n".join(map(printable, [*above, *below]))
+        """Write what fits on a screen."""
+        notes = screen_lines(self.table_notes(), NOTE_LINES)
+        rows = screen_lines(table_lines(self.table(), COLUMNS), LINES - len(notes))
+        return "\n".join(map(printable, [*rows, *notes]))
 
     def __str__(self) -> str:
         return "\n".join(map(printable, [*table_lines(self.table()), *screen_lines(self.table_notes(), sys.maxsize)]))
@@ -63,29 +64,25 @@ class ShownText(str):
 
 
 def table_lines(table: Table, width: int | None = None, rest: str = PRINT) -> list[str]:
-    """Align a table's cells; of more columns than `width` has room for, numbers give way."""
-    kinds = [column.is_number for column in table.columns]
-    texts = kinds.index(True) if True in kinds else len(kinds)
+    """Align a table's cells; columns of numbers beyond `width` are left out, and `rest` says how to see them."""
+    are_numbers = [column.is_number for column in table.columns]
+    text_columns = are_numbers.index(True) if True in are_numbers else len(are_numbers)
     rows = [[column.title for column in table.columns], *([cell.text for cell in row] for row in table.rows)]
-    return aligned(rows, text_columns=texts, width=width, rest=rest)
+    return aligned(rows, text_columns=text_columns, width=width, rest=rest)
 
 
 def screen_lines(lines: Iterable[str], most: int = LINES) -> list[str]:
-    """Break what is wider than a screen between words, and name what is beyond `most` lines."""
+    """Break lines that are wider than a screen between words, and shorten the list to `most` lines as `few` does."""
     wrapped = []
     for line in lines:
-        indent = "  " if line.startswith("- ") else ""
-        fits = len(line) <= COLUMNS
-        wrapped += [line] if fits else textwrap.wrap(line, COLUMNS, subsequent_indent=indent)
+        indent = "  " if line.startswith("- ") else ""  # of an item of a list
+        # A line that fits keeps its spaces, which `wrap` would drop.
+        wrapped += [line] if len(line) <= COLUMNS else textwrap.wrap(line, COLUMNS, subsequent_indent=indent)
     return few(wrapped, PRINT, most=most)
 
 
 def data_frame(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> object:
-    """Make a pandas DataFrame from names of columns and rows of values.
-
-    Raises:
-        InputError: pandas is not installed.
-    """
+    """Make a pandas DataFrame from names of columns and rows of values; an `InputError` if pandas is not installed."""
     try:
         import pandas as pd  # pyright: ignore[reportMissingImports] - who asks for it has it
     except ImportError as error:

@@ -41,7 +41,7 @@ class Cell:
 
     @property
     def key(self) -> str | None:
-        """Return the sort key of the cell as text, or None if the cell's text already sorts right.
+        """Return the sort key of the cell as text, or None if a page's script finds it in the cell's own text.
 
         >>> Cell("2,454", 2454.0).key, Cell("2,454", 2454.2).key, Cell("1 to 7", 1.0).key, Cell("-").key
         (None, '2454.2', '1', None)
@@ -49,7 +49,8 @@ class Cell:
         if self.order is None:
             return None
         rounded = f"{self.order:.{KEY_DIGITS}g}"
-        return None if PLAIN_NUMBER.fullmatch(self.text) and self.text.replace(",", "") == rounded else rounded
+        is_in_text = PLAIN_NUMBER.fullmatch(self.text) and self.text.replace(",", "") == rounded
+        return None if is_in_text else rounded
 
     @property
     def is_plain(self) -> bool:
@@ -116,6 +117,7 @@ class Table:
         return list(dict.fromkeys(note for part in parts for note in part.notes))
 
     def numbers(self, notes: Iterable[Note]) -> list[int]:
+        """Return the numbers, from 1, under which notes stand below the table."""
         return [self.all_notes.index(note) + 1 for note in notes]
 
 
@@ -130,10 +132,12 @@ def plain_table(caption: str, rows: Sequence[Sequence[str]], *, text_columns: in
 
 
 def texts(*titles: str, group: str = "") -> tuple[Column, ...]:
+    """Make columns of texts with these titles."""
     return tuple(Column(title, group=group) for title in titles)
 
 
 def numbers(*titles: str, group: str = "") -> tuple[Column, ...]:
+    """Make columns of numbers with these titles."""
     return tuple(Column(title, is_number=True, group=group) for title in titles)
 
 
@@ -161,8 +165,9 @@ def as_csv(table: Table) -> bytes:
     writer.writerow([column.title for column in table.columns])
     for row in table.rows:
         # A text that a spreadsheet would run as a formula gets quotes.
-        values = ((raw, isinstance(raw, str) and raw.startswith(RUN)) for raw in map(value, row))
-        writer.writerow([inert(json.dumps(raw)) if runs else raw for raw, runs in values])
+        writer.writerow(
+            inert(json.dumps(raw)) if isinstance(raw, str) and raw.startswith(RUN) else raw for raw in map(value, row)
+        )
     return out.getvalue().encode()
 
 

@@ -3,18 +3,17 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 NONE = "-"
 """Text of a missing value."""
 
-WHOLE_FROM = 1000  # numbers from here on are whole, since three significant digits would hide units
-POWERS_FROM = 1e15  # numbers from here on are written with an exponent
+WHOLE_FROM, POWERS_FROM = 1000, 1e15
+"""From the first on numbers are whole, since three digits would hide units; from the second on with an exponent."""
 ACTIVE = re.compile(r"[`|<>&]")
 """Characters that could end a code span, a cell of a table or a tag."""
 SMALLEST_P = 0.001
-GAP = "  "  # between columns
-LEAST_FOLDED = 8  # characters of a column whose cells continue on further lines
+GAP, LEAST_FOLDED = "  ", 8  # between columns; fewest characters of one whose cells continue on further lines
 BREAKS = re.compile(r"[^ ,]*[ ,]+|[^ ,]+")
 """Words of a cell, each with the spaces and commas behind which a line may end."""
 
@@ -69,15 +68,12 @@ def ranges(numbers: Iterable[int]) -> str:
     >>> ranges(range(200, 240)), ranges([0, 1]), ranges([7, 100, 101, 102, 3])
     ('200 to 239', '0, 1', '3, 7, 100 to 102')
     """
-    ordered = sorted(set(numbers))
-    runs = [
-        [number for _, number in group] for _, group in groupby(enumerate(ordered), key=lambda pair: pair[1] - pair[0])
-    ]
-    texts = (
-        [f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run)  # noqa: PLR2004 - two are no range
-        for run in runs
-    )
-    return ", ".join(text for run in texts for text in run)
+    parts: list[str] = []
+    # Of numbers in a row, the difference from their index is the same.
+    for _, group in groupby(enumerate(sorted(set(numbers))), key=lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in group]
+        parts += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run)  # noqa: PLR2004 - two are no range
+    return ", ".join(parts)
 
 
 def aligned(
@@ -85,51 +81,55 @@ def aligned(
 ) -> list[str]:
     """Pad the cells of a table's columns: the first `text_columns` are aligned left, the others right.
 
-    Where the lines are wider than a screen, numbers give way from the right, and a line names them. Where that is
-    not enough, cells of the widest columns continue on further lines, those of the first column last.
+    If the lines are wider than a screen, columns of numbers are left out from the right, and a last line names them.
+    If they still are, cells of the widest columns continue on further lines, those of the first column last.
 
     `text_columns`: how many columns hold text. `width`: of the screen [characters]; None: no limit. `least`: how many
-    columns never give way. `rest`: where columns are that gave way.
+    columns are never left out. `rest`: how to see those that are, for the last line.
 
     >>> aligned([["name", "peak"], ["atan", "1"]], text_columns=1)
     ['name  peak', 'atan     1']
     >>> aligned([["name", "peak", "area"], ["atan", "1", "2"]], text_columns=1, width=12)
     ['name  peak', 'atan     1', '(area: --wide)']
     """
-    cells = [*zip(*rows, strict=True)]
-    widths = [max(map(len, column)) for column in cells]
-    given_way: list[str] = []
+    columns = [*zip(*rows, strict=True)]
+    widths = [max(map(len, column)) for column in columns]
+    left_out: list[str] = []  # titles of columns
     if width is not None:
-        head, shown = rows[0], len(widths)
+        shown = len(widths)  # count of columns
         while sum(widths[:shown]) + len(GAP) * (shown - 1) > width and shown > max(text_columns, least):
             shown -= 1
-        given_way, widths = list(head[shown:]), widths[:shown]
-        words = [
-            max(len(word.rstrip()) for word in BREAKS.findall(" ".join(column)) or [""]) for column in cells[:shown]
+        left_out, widths = list(rows[0][shown:]), widths[:shown]
+        longest_words = [
+            max(len(word.rstrip()) for word in BREAKS.findall(" ".join(column)) or [""]) for column in columns[:shown]
         ]
-        widths = _folded_widths(widths, words, width - len(GAP) * (shown - 1))
+        widths = _folded_widths(widths, longest_words, width - len(GAP) * (shown - 1))
     lines = []
     for row in rows:
-        parts = [folded_cell(cell, wide) for cell, wide in zip(row, widths, strict=False)]
-        for place in range(max(map(len, parts), default=0)):
+        folded = [folded_cell(cell, wide) for cell, wide in zip(row, widths, strict=False)]
+        for cells in zip_longest(*folded, fillvalue=""):  # the cells of each line of the row
             padded = [
-                f"{part[place] if place < len(part) else '':{'<' if column < text_columns else '>'}{wide}}"
-                for column, (part, wide) in enumerate(zip(parts, widths, strict=True))
+                cell.ljust(wide) if column < text_columns else cell.rjust(wide)
+                for column, (cell, wide) in enumerate(zip(cells, widths, strict=True))
             ]
             lines.append(GAP.join(padded).rstrip())
-    if given_way:
-        lines.append(f"({', '.join(name for name in given_way if name)}: {rest})")
+    if left_out:
+        lines.append(f"({', '.join(title for title in left_out if title)}: {rest})")
     return lines
 
 
-def _folded_widths(widths: list[int], words: list[int], room: int) -> list[int]:
-    """Make columns narrower until they fit, the widest first and the first last; words break only if they must."""
+def _folded_widths(widths: list[int], longest_words: list[int], total: int) -> list[int]:
+    """Make columns narrower until their widths sum to at most `total`, the widest first and the first column last.
+
+    They become as narrow as their longest words, and narrower, breaking words, only if that is not enough.
+    """
     widths = list(widths)
-    order = [*sorted(range(1, len(widths)), key=lambda each: -widths[each]), 0]
-    for column, least in [*((each, words[each]) for each in order), *((each, 0) for each in order)]:
-        over = sum(widths) - room
-        if over > 0:
-            widths[column] = min(widths[column], max(LEAST_FOLDED, least, widths[column] - over))
+    order = [*sorted(range(1, len(widths)), key=lambda column: -widths[column]), 0]
+    for least_widths in (longest_words, [0] * len(widths)):
+        for column in order:
+            excess = sum(widths) - total
+            if excess > 0:
+                widths[column] = min(widths[column], max(LEAST_FOLDED, least_widths[column], widths[column] - excess))
     return widths
 
 
@@ -152,7 +152,7 @@ def folded_cell(text: str, width: int) -> list[str]:
 
 
 def few(lines: Sequence[str], all_named: str, *, most: int = 10) -> list[str]:
-    """Shorten a list to `most` lines, the last with the count of those left out and `all_named`, where all are.
+    """Shorten a list to `most` lines, the last with the count of those left out and `all_named`: where to see all.
 
     >>> few(["a", "b", "c", "d"], "--json names all", most=3)
     ['a', 'b', '2 more; --json names all']
