@@ -197,12 +197,12 @@ def cite_entries(entries: Iterable[Entry]) -> list[Citation]:
     versions. Equal keys of different works are numbered: `zenke2018`, `zenke2018-2`.
     """
     by_work: dict[object, Citation] = {}
-    found = [citation for chosen in entries for citation in cited_by(chosen) if citation.key != PACKAGE]
+    mentioned = [citation for chosen in entries for citation in cited_by(chosen) if citation.key != PACKAGE]
     of_library: dict[str, list[Citation]] = {}
-    for citation in found:
+    for citation in mentioned:
         if citation.kind == "software":
             of_library.setdefault(citation.key, []).append(citation)
-    for citation in found:
+    for citation in mentioned:
         if citation.kind == "software":
             by_work.setdefault(citation.key, _one_of_a_library(of_library[citation.key]))
             continue

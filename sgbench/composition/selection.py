@@ -130,7 +130,7 @@ def _known_value(group: str, known: Mapping[str, Entry], key: str, typed: str) -
     else:
         spellings = {str(entry.meta[key]).casefold(): library_of(entry) for entry in with_key}
         spellings |= {library_of(entry).casefold(): library_of(entry) for entry in with_key}
-    found = spellings.get(typed if key == "family" else typed.casefold())
-    if found is None:
+    spelling = spellings.get(typed if key == "family" else typed.casefold())
+    if spelling is None:
         raise InputError(f"list {group} --{key} {typed}: there is none; {suggest(typed, set(spellings.values()))}")
-    return found
+    return spelling

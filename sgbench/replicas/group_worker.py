@@ -74,8 +74,9 @@ def size_bytes(x: Signal) -> int:
     >>> size_bytes(torch.zeros(2, 3))
     24
     """
-    parts = [x] if isinstance(x, Tensor) else [x.index, x.indptr, *([] if x.value is None else [x.value])]
-    return sum(part.nbytes for part in parts)
+    if isinstance(x, Tensor):
+        return x.nbytes
+    return x.index.nbytes + x.indptr.nbytes + (0 if x.value is None else x.value.nbytes)
 
 
 log = logging.getLogger("sgbench")
@@ -118,8 +119,8 @@ class GroupWorker:
         torch.set_num_threads(1)
         memory.keep_freed_memory()
         while self.waiting:
-            with contextlib.ExitStack() as stack:
-                self._train(self._start_members(stack))
+            with contextlib.ExitStack() as folder_locks:
+                self._train(self._start_members(folder_locks))
 
     def _train(self, members: Sequence[Replica]) -> None:
         """Train members together, epoch by epoch, until each has its record."""
@@ -147,14 +148,14 @@ class GroupWorker:
             line = f"{len(lockstep.members)} runs side by side pass over their batches one by one: {reason}"
             self.say(WorkerMessage(lockstep.members[0].point, "noted", line=line))
 
-    def _start_members(self, stack: contextlib.ExitStack) -> list[Replica]:
-        """Start the next points, as many as fit into memory; `stack` holds the locks of their folders."""
+    def _start_members(self, folder_locks: contextlib.ExitStack) -> list[Replica]:
+        """Start the next points, as many as fit into memory, and add the locks of their folders to `folder_locks`."""
         members: list[Replica] = []
         limit = self.largest
         while self.waiting and (limit is None or len(members) < limit):
             point, spec = self.waiting.popleft()
             try:
-                stack.enter_context(locked(folder_of(spec)))
+                folder_locks.enter_context(locked(folder_of(spec)))
                 record = finished_record(spec)  # another process may have finished it in the meantime
                 if record is not None:
                     self.say(WorkerMessage(point, "ended", record=record))

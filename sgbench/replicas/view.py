@@ -298,9 +298,9 @@ def kinds(specs: Sequence[RunSpec]) -> list[str]:
     if not specs:
         return []
     labels = [_labels(spec) for spec in specs]
-    every = {name for labels_of_point in labels for name in labels_of_point}
-    values = {name: {labels_of_point.get(name, "-") for labels_of_point in labels} for name in sorted(every)}
-    differing = {name: len(distinct) for name, distinct in values.items() if len(distinct) > 1}
+    names = sorted({name for labels_of_point in labels for name in labels_of_point})
+    values = {name: {labels_of_point.get(name, "-") for labels_of_point in labels} for name in names}
+    differing = {name: len(distinct) for name, distinct in values.items() if len(distinct) > 1}  # number of values
     if "dataset" in differing:
         return [spec.method.choices["dataset"] for spec in specs]
     if "surrogate" in differing or not differing:

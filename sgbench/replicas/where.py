@@ -57,10 +57,10 @@ def where_of(settings: Mapping[str, Any]) -> Where:
     >>> where_of({"on": "slurm", "timeout_min": 30}).timeout_min
     30
     """
-    plain: dict[str, Any] = {
+    plain_settings: dict[str, Any] = {
         name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for name, value in settings.items()
     }
-    where = Where(**plain)
+    where = Where(**plain_settings)
     require_choice("hydra.launcher.on", where.on, PLACES)
     require_count("hydra.launcher.timeout_min", where.timeout_min)
     if where.memory_gb is not None:

@@ -81,7 +81,7 @@ def notes_on_rank(planned: RunPlan) -> Iterator[str]:
     for name in by_protocol:
         with contextlib.suppress(InputError):  # a protocol that exists only in this command's overrides
             references_of[name] = references.of(name)
-    seeds = {reference.protocol.seeds for reference in references_of.values()}
+    seed_sets = {reference.protocol.seeds for reference in references_of.values()}
     for name, reference in references_of.items():
         specs = by_protocol[name]
         dataset = reference.method.choices["dataset"]
@@ -89,7 +89,8 @@ def notes_on_rank(planned: RunPlan) -> Iterator[str]:
         yield from (_note_on_data_set(other_set, name, planned) for other_set in other_sets)
         native = [spec for spec in specs if spec.method.choices["dataset"] == dataset]
         yield from _note_on_settings(native, reference)
-        prefix = "" if len(seeds) == 1 else f"in a sweep of its own: {_override_for(name, planned)} "
+        # A sweep runs all protocols with the same seeds, which cannot suit several sets.
+        prefix = "" if len(seed_sets) == 1 else f"in a sweep of its own: {_override_for(name, planned)} "
         yield from _note_on_seeds(native, reference.protocol, prefix)
 
 

@@ -11,25 +11,25 @@ from fastspiking.signals.trajectory import UNLABELLED
 from sgbench.records.files import write_atomic
 
 
-def save_predictions(path: Path, parts: list[tuple[Tensor, Tensor, Tensor]]) -> str:
+def save_predictions(path: Path, batches: list[tuple[Tensor, Tensor, Tensor]]) -> str:
     """Write the table of test predictions to a file, and return its SHA-256; see `predictions_table`."""
-    data = predictions_table(parts)
+    data = predictions_table(batches)
     write_atomic(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
-def predictions_table(parts: list[tuple[Tensor, Tensor, Tensor]]) -> bytes:
+def predictions_table(batches: list[tuple[Tensor, Tensor, Tensor]]) -> bytes:
     """Return the CSV table of test predictions, in the order of the split.
 
     The lines depend on the targets. Classes of samples: one line per sample with index, target, prediction and logits.
     Classes of steps: one per labelled step with index, step, target and prediction. Traces: one per sample and step
-    with index, step, targets and outputs. `parts`: for each batch, positions in the split [B], targets and outputs. For
-    classes of samples these are [B] and logits [B, C]; for classes of steps [B, T] and logits [B, T, C]; for traces
-    both are [B, T, C].
+    with index, step, targets and outputs. `batches`: positions in the split [B], targets and outputs of each. For
+    classes of samples targets are [B] and outputs logits [B, C]; for classes of steps [B, T] and logits [B, T, C]; for
+    traces both are [B, T, C].
     """
-    index, target, logits = (torch.cat([part[position] for part in parts]).cpu() for position in range(3))
+    index, target, logits = (torch.cat(tensors).cpu() for tensors in zip(*batches, strict=True))
     order = index.argsort()
-    make_lines = (_class_lines, _step_class_lines, _trace_lines)[target.ndim - 1]
+    make_lines = (_class_lines, _step_class_lines, _trace_lines)[target.ndim - 1]  # targets have 1 to 3 axes
     lines = make_lines(index[order], target[order], logits[order])
     return ("\n".join(lines) + "\n").encode()
 

@@ -237,6 +237,7 @@ def lay_out_gradients(optimizer: Optimizer, *_: object) -> None:
 
 
 def _part(spec: RunSpec, group: str, **provided: Any) -> Any:
+    """Construct the chosen object of a group, e.g. "loss", with the spec's parameters; see `construct`."""
     return construct(group, spec.targets[group], spec.method.parameters[group], **provided)
 
 

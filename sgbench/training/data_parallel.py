@@ -22,18 +22,18 @@ class Together:
     Process p has n_p samples and the gradient g_p of their mean loss. For independent samples g is the gradient of
     the whole batch, equal to that of a single process up to rounding.
 
-    `rank`: number of this process; process 0 scores and stores. `of`: number of processes. `group`: process group of
+    `rank`: number of this process; process 0 scores and stores. `count`: number of processes. `group`: process group of
     torch.distributed that exchanges tensors.
     """
 
-    def __init__(self, rank: int, of: int, group: Any) -> None:
-        self.rank, self.of, self.group = rank, of, group
+    def __init__(self, rank: int, count: int, group: Any) -> None:
+        self.rank, self.count, self.group = rank, count, group
 
     def share(self, batch: Batch) -> Batch:
-        """Return this process's share of a batch: every `of`-th sample; all of them if they are fewer than `of`."""
-        if len(batch.target) < self.of:
+        """Return this process's share of a batch: every `count`-th sample; all of them if they are fewer."""
+        if len(batch.target) < self.count:
             return batch
-        own_samples = slice(self.rank, None, self.of)
+        own_samples = slice(self.rank, None, self.count)
         x = dense(batch.x)[:, own_samples]  # [steps, samples, channels]
         is_sparse = isinstance(batch.x, SparseSpikes)
         # All other fields have samples first.
@@ -81,6 +81,7 @@ class Together:
 
 
 def _non_finite_error(network: Network, progress: Progress) -> NonFiniteError | None:
+    """Return the error of potentials that are not finite, to be raised once the other processes know of it."""
     try:
         check_finite(network, progress.trajectory)
     except NonFiniteError as error:

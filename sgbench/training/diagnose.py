@@ -204,7 +204,7 @@ def scan_plane(run: StoredRun, *, weights: str, towards: str | None, batches: in
     first, second = length * two_directions(
         len(centre), generator(run.spec.seed, "diagnosis", "plane"), first=direction
     )
-    ends = (-1.0, 1.0) if direction is None else (-0.5, 1.5)  # with a direction, 0 and 1 are both ends' weights
+    ends = (-1.0, 1.0) if direction is None else (-0.5, 1.5)  # along a direction, the centre is at 0, its end at 1
     return plane(loss, centre, first, second, points=points, ends=ends)
 
 

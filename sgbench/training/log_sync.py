@@ -67,11 +67,11 @@ def send_table(
         reinit="create_new",
         settings=wandb.Settings(console="off", x_disable_stats=True),
     )
-    base = f"{run.url.rpartition('/')[0]}/" if run.url else ""  # offline there is no address, and ids stand alone
+    address = f"{run.url.rpartition('/')[0]}/" if run.url else ""  # offline there is none, and ids stand alone
     runs: list[dict[str, Any]] = []
     links: dict[tuple[str, str], dict[str, str]] = {}  # by protocol and method id: link of each seed
     for record in records:
-        link = f"{base}{record.protocol}-{record.method_id}-{record.seed}"
+        link = f"{address}{record.protocol}-{record.method_id}-{record.seed}"
         runs.append({"link": link, **flat(record)})
         links.setdefault((record.protocol, record.method_id), {})[f"seed {record.seed}"] = link
     tables: dict[str, list[dict[str, Any]]] = {

@@ -62,10 +62,10 @@ def available_bytes() -> int | None:
     """Return the memory that a new process can allocate without swapping [bytes], or None if it is not known."""
     try:
         lines = (PROC.parent / "meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration):
         return None
-    return min([free, *_cgroup_bytes()])
+    return min([available, *_cgroup_bytes()])
 
 
 def _cgroup_bytes() -> list[int]:

@@ -133,7 +133,7 @@ class RunAgreement:
             gradients = rule_gradients(network, self.parts.rule, batches, objective)
             references = bptt_gradients(network, batches, objective)
         for layer, reference in references.items():
-            if reference.numel():  # a layer may have no weights
+            if reference.numel():  # 0 for a layer without weights
                 values, _ = compare(gradients[layer], reference)
                 self.found.append(
                     EpochAgreement(

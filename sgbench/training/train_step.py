@@ -63,12 +63,12 @@ class Accumulation:
         self.samples += samples
         share = samples / self.samples
         for index, weight in enumerate(self.weights):
-            before = self.means[index]
-            if before is not None:
-                before.mul_(1 - share)
+            mean = self.means[index]
+            if mean is not None:
+                mean.mul_(1 - share)
             if weight.grad is not None:
-                part = weight.grad * share
-                self.means[index] = part if before is None else before.add_(part)
+                addend = weight.grad * share
+                self.means[index] = addend if mean is None else mean.add_(addend)
         if not due:
             return None
         for weight, mean in zip(self.weights, self.means, strict=True):

@@ -218,8 +218,8 @@ def never_predicted(spec: RunSpec) -> tuple[int, ...]:
     if record is None or record.predictions_sha256 is None:
         return ()
     path = folder_of(spec) / PREDICTIONS
-    found = parse_predictions(read_bytes(path, limit=MAX_PREDICTION_BYTES), str(path))
-    return tuple(sorted({*found.target.tolist()} - {*found.prediction.tolist()}))
+    table = parse_predictions(read_bytes(path, limit=MAX_PREDICTION_BYTES), str(path))
+    return tuple(sorted({*table.target.tolist()} - {*table.prediction.tolist()}))
 
 
 def promise_lines(promise: Promise) -> Iterator[str]:
