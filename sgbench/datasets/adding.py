@@ -37,6 +37,7 @@ class Adding(DrawnBySplit, entry="adding"):
         super().__init__(samples=samples, seed=seed)
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
+        """Draw numbers, and marks of one in each half; the class is whether the marked ones sum to more than 1."""
         numbers = random.random((count, self.places))
         half, rows = self.places // 2, np.arange(count)
         marks = np.zeros_like(numbers)

@@ -211,6 +211,7 @@ class CameraTwin(EventFiles):
         return {split: self._film(first_samples(splits[split], self.sizes[split])) for split in SPLITS}
 
     def _film(self, part: Samples) -> Iterator[Recording]:
+        """Yield the events of each picture moved before the camera, a few pictures at a time to spare memory."""
         pictures = np.asarray(part.values).reshape(-1, 28, 28)
         batch_size = max(1, PIXELS_AT_ONCE // self.camera.side**2)
         for first in range(0, len(pictures), batch_size):

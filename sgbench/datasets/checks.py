@@ -52,6 +52,7 @@ def _label_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _class_problem(target: Tensor, facts: DataSet) -> str | None:
+    """Say which class is out of range or missing; None if all is well."""
     if target.min() < 0 or target.max() >= facts.n_classes:
         return f"has a target outside 0..{facts.n_classes - 1}"
     if not facts.every_class_in_each_split:
@@ -61,6 +62,7 @@ def _class_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _output_problem(target: Tensor, facts: DataSet) -> str | None:
+    """Say what is wrong with targets of one value a step and output; None if all is well."""
     if target.ndim != 3 or target.shape[2] != facts.outputs():  # noqa: PLR2004 - samples, steps, outputs
         return f"has targets of shape {tuple(target.shape)}, not [samples, steps, {facts.outputs()}]"
     if not torch.isfinite(target).all():
@@ -106,6 +108,7 @@ def summary_rows(dataset: DataSet, splits: dict[Split, Samples]) -> list[list[st
 
 
 def _target_text(dataset: DataSet, part: Samples) -> str:
+    """Describe the targets of a split: how many samples or steps each class has."""
     if dataset.target == "class":
         counts = part.target.bincount(minlength=dataset.n_classes).tolist()
         return f"of each class {' to '.join(map(str, sorted({min(counts), max(counts)})))}"
@@ -118,6 +121,7 @@ def _target_text(dataset: DataSet, part: Samples) -> str:
 
 
 def _density_text(part: Samples) -> str:
+    """Describe the inputs of a split: spikes a sample, or the mean value."""
     values = part.values
     if isinstance(values, SpikeTrains):
         lasts = (values.duration_us * MICRO).tolist()

@@ -136,6 +136,7 @@ def _parse_header(header: bytes) -> tuple[int, int]:
 
 
 def _events(packet: bytes) -> np.ndarray:
+    """Return the events in a packet; its table's first field leads to their vector: a count, then structures."""
     (size,) = struct.unpack_from("<I", packet, 0)
     body = packet[4 : 4 + size]
     fields = _fields(body, _number("<I", body, 0))
@@ -147,6 +148,7 @@ def _events(packet: bytes) -> np.ndarray:
 
 
 def _fields(body: bytes, table: int) -> list[int]:
+    """Return where in `body` each field of a FlatBuffers table lies; 0 for a field that is left out."""
     vtable = table - _number("<i", body, table)  # lists the fields' offsets in the table
     if vtable < 0:
         raise ValueError("an offset leads out of the file")

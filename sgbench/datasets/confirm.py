@@ -16,6 +16,7 @@ from sgbench.records.submission import DataConfirmation, FetchedFile, OriginalFi
 
 
 def confirm(entry: Entry, data_set: object, data_dir: Path, contact: str) -> DataConfirmation:
+    """Load a data set without a known checksum, and write down its sizes and the checksums of its files."""
     if not isinstance(data_set, EventFiles) or data_set.sha256 is not None:
         raise InputError(f"data set {entry.name}: its checksum is known, run: sgbench data check {entry.name}")
     splits = data_set.load(data_dir)

@@ -51,6 +51,7 @@ class DelayedXor(DrawnBySplit, entry="delayed_xor"):
         super().__init__(samples=samples, seed=seed)
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
+        """Draw two windows at a low or a high rate, with noise between and after; the class is their exclusive or."""
         pattern = permutation(random, count) % 4
         bits = np.stack([pattern // 2, pattern % 2], 1)  # 1 is the high rate [samples, 2 windows]
         second_ms = self.window_ms + self.delay_ms

@@ -54,6 +54,7 @@ def say(saying: Saying) -> NDArray[np.int16]:
 
 
 def _run(command: list[str]) -> bytes:
+    """Return what the program writes; InputError if it is missing, fails or takes too long."""
     try:
         # This module chooses the program and its options; only the word is a data set's.
         return subprocess.run(command, capture_output=True, check=True, timeout=TIMEOUT_S).stdout  # noqa: S603

@@ -145,6 +145,7 @@ class EventFiles(DataSet):
         }
 
     def _splits(self, root: Path, identity: dict[str, object]) -> dict[Split, Samples]:
+        """Map the prepared copy, which is made if it is missing, and once more if it is damaged."""
         folder = event_cache.prepared(self.name, identity, lambda folder: self._write(root, folder))
         try:
             return self._map_splits(folder)

@@ -62,6 +62,7 @@ class EvidenceAccumulation(DrawnBySplit, entry="evidence_accumulation"):
         super().__init__(samples=samples, seed=seed)
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
+        """Draw cues on the left or right, a delay and a recall signal; the class is the side of most cues."""
         preferred = whole(random, 2, count)
         side = preferred[:, None] ^ (random.random((count, self.cues)) < self.minority)  # [samples, cues]
         recall_ms = self.cues * self.cue_every_ms + self.delay_ms

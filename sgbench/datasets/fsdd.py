@@ -107,6 +107,7 @@ def _by_number(utterance: Utterance) -> Split:
 
 
 def _utterance(name: str, root: Path) -> Utterance:
+    """Read digit, speaker and number from a file's name."""
     match = NAME.fullmatch(name)
     if match is None or match[2] not in SPEAKERS:
         raise InputError(

@@ -86,6 +86,7 @@ class IdxImages(DataSet):
         return images, labels
 
     def _read(self, path: Path, name: str) -> Bytes:
+        """Read an IDX file; InputError if its checksum is not the published one."""
         data = contents(path)
         array = parse_idx(data, path)
         checksum, expected = hashlib.sha256(data).hexdigest(), self.file_sha256[name]

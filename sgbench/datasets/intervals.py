@@ -65,6 +65,7 @@ class Intervals(DrawnBySplit, entry="intervals"):
         return self.onset_ms - 1 + 2 * self.volley_ms + max(self.gaps_ms) + self.answer_ms
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
+        """Draw two volleys with noise around them; the class is the gap between them."""
         target = permutation(random, count) % len(self.gaps_ms)
         first = whole(random, self.onset_ms, count)
         second = first + self.volley_ms + np.array(self.gaps_ms)[target]

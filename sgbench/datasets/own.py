@@ -63,6 +63,7 @@ class Own(DataSet):
         return {split: self._read(self.folder(data_dir), split) for split in SPLITS}
 
     def _read(self, folder: Path, split: Split) -> Samples:
+        """Map a split's arrays from the .npy files of a folder; lengths are optional."""
         target = _map_file(folder / f"{split}_target.npy")
         if self.form == "spikes":
             trains = [_map_file(folder / f"{split}_{part}.npy") for part in TRAINS]

@@ -116,6 +116,7 @@ class Qtdb(DataSet, entry="qtdb"):
         return problem_of(lambda: [find(name, [data_dir / self.folder], self.remedy) for name in FILES])
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """Read both files; the last recordings of the training file are for validation."""
         (events, labels), test = (self._read(name, data_dir) for name in FILES)
         border = len(events) - LAST_FOR_VALIDATION
         return {

@@ -38,6 +38,7 @@ class Redrawn(DataSet):
         return self.original.missing(data_dir)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """Load the original, join its splits, and divide all samples anew with the same sizes and shares of classes."""
         splits = self.original.load(data_dir)
         self.original.verify(splits)
         self.sizes = self.original.sizes  # some are known only after loading

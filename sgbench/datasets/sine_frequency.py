@@ -47,6 +47,7 @@ class SineFrequency(DrawnBySplit, entry="sine_frequency"):
         super().__init__(samples=samples, seed=seed)
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
+        """Draw sines of random phase and size with noise; the class is the frequency."""
         target = permutation(random, count) % len(self.frequencies_hz)
         cycles_per_step = np.array(self.frequencies_hz)[target, None] * NATIVE_STEP_US * 1e-6
         phase, size = random.random((2, count, 1))

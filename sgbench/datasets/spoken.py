@@ -164,6 +164,7 @@ MOST_S = 60.0  # longest sound that is read
 
 
 def read_wav(path: Path, rate_hz: int) -> NDArray[np.float64]:
+    """Read a .wav file of 16 bits as numbers between -1 and 1; InputError if it is damaged or has another rate."""
     try:
         with wave.open(str(path), "rb") as file:
             _require_form(file, path, rate_hz)

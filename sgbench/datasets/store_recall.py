@@ -53,6 +53,7 @@ class StoreRecall(DrawnBySplit, entry="store_recall"):
         super().__init__(samples=samples, seed=seed)
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
+        """Draw bits with commands to store and to recall; the class is the last bit stored before the last recall."""
         command, value = self._sequences(random, count)
         # Indices of the last recall and of the last store [samples].
         last = self.characters - 1 - np.argmax(command[:, ::-1] == RECALL, 1)

@@ -44,6 +44,7 @@ class TemporalXor(DrawnBySplit, entry="temporal_xor"):
         super().__init__(samples=samples, seed=seed)
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
+        """Draw an early or late spike on two channels; the class is their exclusive or."""
         pattern = permutation(random, count) % 4
         late = np.stack([pattern // 2, pattern % 2], 1)  # [samples, channels]
         time_s = np.where(late, self.late_s, self.early_s)

@@ -87,6 +87,7 @@ def parts_of_tonic(name: str, save_to: Path) -> dict[Split, Any]:
 
 
 def _parts_of(made: Callable[..., Any], name: str, save_to: Path, **given: object) -> dict[Split, Any]:
+    """Open each part that a data set of tonic has; its signature tells whether it is divided."""
     parameters = inspect.signature(made).parameters
     options: dict[Split, dict[str, Any]] = {"train": {}}
     if "train" in parameters:
@@ -101,6 +102,7 @@ def _parts_of(made: Callable[..., Any], name: str, save_to: Path, **given: objec
 
 
 def _class_of(name: str) -> Callable[..., Any]:
+    """Return tonic's class of this name; InputError if tonic or the class is missing."""
     try:
         known = vars(importlib.import_module("tonic.datasets"))
     except ImportError as error:
@@ -226,6 +228,7 @@ class Tonic(EventFiles, entry="tonic"):
         return numbers.astype(np.int64)
 
     def _read(self, part: Any, labels: NDArray[np.int64], positions: NDArray[Any]) -> Iterator[Recording]:
+        """Yield the recordings at these positions, after the user's transforms; a camera's times begin at 0."""
         for position in positions.tolist():
             name = f"tonic's {self.chosen}, sample {position}"
             try:
@@ -279,6 +282,7 @@ class OwnTonic(Tonic):
         return f"put the files that {self.chosen} reads there"
 
     def _parts(self, root: Path) -> dict[Split, Any]:
+        """Open the user's data set, cached in a folder that its files, options and code name."""
         parts = _parts_of(self.made, self.chosen, root, **self.options)
         if self.cache is None:
             return parts

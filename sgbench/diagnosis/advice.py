@@ -230,6 +230,7 @@ def _sentences(
 
 
 def _growth(layer: LayerDiagnosis, attached: Collection[str]) -> str:
+    """Say by how much the layer's gradient grows back in time, by the measure that judges this layer."""
     if not _is_judged_by_passing_steps(layer, attached):
         factor = math.exp(min(layer.log_slope_per_step or 0.0, 200.0))
         return f"the gradient grows {factor:.3g} times a step back in time"
@@ -243,6 +244,7 @@ def _growth(layer: LayerDiagnosis, attached: Collection[str]) -> str:
 
 
 def _reach(layer: LayerDiagnosis, last: LayerDiagnosis) -> str:
+    """Say how much the layer fires, how many potentials the surrogate sees, and how much gradient arrives."""
     parts = []
     if layer.rate_per_step is not None:
         parts.append(f"{layer.rate_per_step:.2g} spikes a neuron and step")
@@ -255,6 +257,7 @@ def _reach(layer: LayerDiagnosis, last: LayerDiagnosis) -> str:
 
 
 def _of_agreement(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield advice where the gradient disagrees with back-propagation through time, or with the loss itself."""
     for line in diagnosis.agreements or ():
         if line.reference == "bptt" and line.cosine is not None and line.cosine < MISLEADING:
             yield (

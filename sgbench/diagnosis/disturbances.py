@@ -123,6 +123,7 @@ def make_reversal(severity: float, generator: torch.Generator, dt_s: float) -> B
 
 
 def make_longer_steps(severity: float, generator: torch.Generator, dt_s: float) -> BatchChange:
+    """Make a change that sums each `severity` steps of a batch into one; the last one is filled with silence."""
     factor = int(severity)
 
     def coarsen(batch: Batch) -> Batch:

@@ -32,6 +32,7 @@ class WeightLoss(NamedTuple):
 
 
 def whole_loss(network: Network, batches: Sequence[Batch], objective: Objective) -> WeightLoss:
+    """Return the loss of the batches, and its gradient, as functions of all layers' weights in one vector."""
     loss_at = LossAt(network, batches, objective)
 
     def weights_of(of: Network) -> Tensor:

@@ -189,6 +189,7 @@ class _Recorder:
 
     @contextlib.contextmanager
     def recording(self, called: Callable[[], None]) -> Iterator[LayerTrace]:
+        """Record the layer's calls in a new trace while the context lasts."""
         trace = self.new_trace()
         if isinstance(self.layer, Neuron):
             with replaced_step(self.layer, functools.partial(recorded_step, trace, self.layer)):
@@ -198,6 +199,8 @@ class _Recorder:
                 yield trace
 
     def before(self, trace: LayerTrace, called: Callable[[], None]) -> Callable[[Any, Tensor], Tensor]:
+        """Make a hook that records a layer's current before each step, as a leaf whose gradient can be read."""
+
         def keep(_: Any, current: Tensor) -> Tensor:
             called()
             if trace.currents and current.shape != trace.currents[0].shape:
@@ -211,6 +214,8 @@ class _Recorder:
         return keep
 
     def after(self, trace: LayerTrace) -> Callable[[Any, Tensor, Any], None]:
+        """Make a hook that records a layer's spikes and its potential minus the threshold after each step."""
+
         def keep(layer: Any, _: Tensor, output: Any) -> None:
             shown = shown_by(layer, output)
             if shown is None:

@@ -116,6 +116,7 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
 
 
 def _steep_resets(network: Network) -> Iterator[str]:
+    """Yield one line for the layers whose reset passes a gradient through a steep surrogate."""
     high = {}
     for layer in network.layers:
         surrogate, threshold = (getattr(layer.neuron, name, None) for name in ("surrogate", "threshold"))

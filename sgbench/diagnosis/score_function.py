@@ -182,6 +182,7 @@ def _compare_network(seed: int, make_surrogate: Callable[[], Surrogate], noise_s
 
 
 def tiny_network(seed: int, make_surrogate: Callable[[], Surrogate]) -> tuple[Chain, Batch]:
+    """Make a random network of two layers and a batch for it, so small that all spike trains can be enumerated."""
     drawn: dict[str, Any] = {"generator": torch.Generator().manual_seed(seed), "dtype": torch.float64}
     x = (torch.rand(STEPS, INPUTS, **drawn) < 0.5).double()  # noqa: PLR2004 - half of them
     into = torch.randn(HIDDEN, INPUTS, **drawn) * 1.2
@@ -201,6 +202,7 @@ def tiny_network(seed: int, make_surrogate: Callable[[], Surrogate]) -> tuple[Ch
 
 
 def _leaky(surrogate: Surrogate) -> Leaky:
+    """Make a leaky neuron whose reset passes no gradient and that learns nothing."""
     return Leaky(
         surrogate,
         beta=BETA,

@@ -99,6 +99,7 @@ def line_text(line: Sequence[LinePoint]) -> str:
 
 
 def loops_text(loops: Sequence[LoopSamples]) -> str:
+    """Write the integrals around closed loops as a table."""
     rows = []
     for index, samples in enumerate(loops):
         loop = samples.loop
@@ -111,6 +112,7 @@ def loops_text(loops: Sequence[LoopSamples]) -> str:
 
 
 def plane_text(plane: Plane) -> str:
+    """Write how many losses of a plane are finite, the least with its place, and the largest."""
     known = [
         (loss, a, b)
         for b, row in zip(plane.second, plane.losses, strict=True)
@@ -128,6 +130,7 @@ def plane_text(plane: Plane) -> str:
 
 
 def widths_text(measures: Sequence[WidthMeasures]) -> str:
+    """Write the measures of each layer by which adaptive surrogates choose their width, as a table."""
     head = ["layer", "spread", "in window", "variation, last step", "variation, mean", "consistency, mean"]
     rows = [
         [
@@ -203,6 +206,7 @@ class ShownDiagnosis(Drawn, ShownTable, Diagnosis):
 
 
 def _row(layer: LayerDiagnosis) -> list[str]:
+    """Return a layer's row of the diagnosis; a long name keeps its end."""
     shares = (layer.dead_fraction, layer.saturated_fraction, layer.in_window_fraction)
     return [
         layer.name if len(layer.name) <= LONGEST_NAME else f"...{layer.name[3 - LONGEST_NAME :]}",

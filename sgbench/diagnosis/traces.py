@@ -97,6 +97,7 @@ def trace(network: Network, batch: Batch, objective: Objective) -> TracedBatch:
 
 
 def _watch(layer: Any) -> LayerTrace:
+    """Replace the neuron's step by one that records, and return the trace that it fills."""
     neuron = layer.neuron
     fires = neuron.output == "binary"
     surrogate = getattr(neuron, "surrogate", None) if fires else None

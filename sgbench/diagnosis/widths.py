@@ -102,6 +102,7 @@ def _shares_in_window(layer_trace: LayerTrace, potentials: Sequence[Tensor]) -> 
 
 
 def _mean(batches: Sequence[Sequence[float]]) -> ValuesByStep:
+    """Average each step over the batches that have it; None where no value is finite."""
     steps = max(len(batch) for batch in batches)
     means: list[float | None] = []
     for step in range(steps):

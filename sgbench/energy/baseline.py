@@ -76,6 +76,7 @@ def _layer(layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None, *,
 
 
 def _group(group: SynapseCounts, layer: LayerCounts, counts: OpCounts, runs: int, bits: int | None) -> SynapseCounts:
+    """Count a group of synapses that multiplies densely in each of `runs` runs; no `bits` keeps the group's own."""
     synapses = synapse_count(group, counts.steps)
     if synapses is None:
         raise InputError(f"{group.source} to {layer.name}: {group.dense.reason}; no network to match")

@@ -60,6 +60,7 @@ class OperationCounter:
         self.received = network.received  # returns each layer's input, given the network's and all spikes
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
+        """Add the operations of one batch, by what each layer received and sent [T, B, N] in valid steps."""
         valid = within(batch.lengths, batch.x.shape[0])
         self.samples += len(batch.lengths)
         self.steps += int(batch.lengths.sum())
@@ -82,6 +83,7 @@ class OperationCounter:
         per_sample.add_squares(self.squares)
 
     def result(self) -> OpCounts:
+        """Return the counts of all batches so far, layer by layer."""
         return OpCounts(
             samples=self.samples,
             steps=self.steps,
@@ -94,6 +96,7 @@ class OperationCounter:
         )
 
     def _layer(self, layer: Counted, total: Counter[str], source: str, kind: Kind) -> LayerCounts:
+        """Turn a layer's totals into its counts; `source` is the layer that it hears, `kind` whether by spikes."""
         neurons = layer.neurons
         synapses = tuple(self._groups(layer, total, source, kind))
         updates = self.steps * neurons
@@ -126,6 +129,7 @@ class OperationCounter:
         )
 
     def _groups(self, layer: Counted, total: Counter[str], source: str, kind: Kind) -> Iterator[SynapseCounts]:
+        """Yield the layer's feed-forward synapses, then its recurrent ones if it has any."""
         wiring, per_step = self._feed_forward(layer)
         bits = getattr(layer, "weight_bits", None) or self.bits
         kind = "real" if layer.taps > 1 else kind  # a delay spread over steps multiplies a spike in each
@@ -145,6 +149,7 @@ class OperationCounter:
         return "all_to_all", layer.weight.shape[1] * layer.fan_out
 
     def _recurrent(self, layer: DenseLayer | ConvLayer) -> tuple[Wiring, int]:
+        """Return the wiring among a layer's own neurons, and the synapses that a step uses if all neurons fire."""
         if isinstance(layer, ConvLayer):
             among = self.fans[layer].among
             to_itself = layer.neurons * layer.neuron.currents

@@ -142,6 +142,11 @@ def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float, passes: Pass
 def _crossing_rate(
     silent: BoundedValue | None, spiking: BoundedValue | None, ann: BoundedValue | None, rate: float
 ) -> BoundedValue | None:
+    """Return the rate at which the spiking network costs as much as the ANN, on the line through no spikes and `rate`.
+
+    None if an energy is unknown, or does not grow with the rate. An infinite bound means that the line never
+    crosses.
+    """
     if silent is None or spiking is None or ann is None or not spiking.value > silent.value:
         return None
     rates = []
@@ -159,6 +164,7 @@ def silenced(counts: OpCounts) -> OpCounts:
 
 
 def _silent_layer(layer: LayerCounts) -> LayerCounts:
+    """Copy the counts of a layer as if no event had reached it and it had not fired."""
     zero = Count(total=0)
     return layer.model_copy(
         update={

@@ -80,6 +80,7 @@ class DecisionTimes:
         self.counters[rule].update(batch._replace(lengths=end), trajectory)
 
     def decisions(self) -> list[Decision]:
+        """Return for each rule its accuracy, its mean steps until the decision, and the operations up to then."""
         decisions = []
         for rule, counter in self.counters.items():
             if not counter.samples:

@@ -40,6 +40,7 @@ def exactly(value: float) -> BoundedValue:
 
 
 def total(parts: Iterable[BoundedValue]) -> BoundedValue:
+    """Sum energies, and their bounds each for itself."""
     summands = list(parts)
     return BoundedValue(
         math.fsum(part.value for part in summands),

@@ -74,6 +74,7 @@ class Tally:
         self.counts["weight_reads"] += additions
 
     def update(self, updates: int, with_input: int, unit: Operations) -> None:
+        """Add `updates` updates of units that cost `unit` each; `with_input` of them receive input."""
         self.counts["neuron_updates"] += updates
         self.counts["neuron_updates_with_input"] += with_input
         self.counts["neuron_multiplications"] += unit.multiplications * updates
@@ -84,6 +85,7 @@ class Tally:
         self.counts["function_evaluations"] += unit.functions * updates
 
     def result(self, bits: int) -> LayerCounts:
+        """Return what was tallied as the counts of a layer whose numbers have `bits` bits."""
         totals: dict[str, Any] = {
             name: Count(total=self.counts[name])
             for name, info in LayerCounts.model_fields.items()
@@ -131,6 +133,7 @@ PASSING = (nn.Flatten, nn.Unflatten, nn.Identity, *DROPOUTS)
 
 
 def _linear(layer: nn.Linear, received: Received, output: Tensor, tally: Tally) -> None:
+    """Tally a dense layer: an input other than 0 reaches all outputs."""
     out, inputs = layer.weight.shape
     tally.connect(
         received,
@@ -235,6 +238,7 @@ def _elements_along(layer: Any, axis: int, dims: int, size: int, windows: int) -
 
 
 def _activation(layer: nn.Module, _: Received | None, output: Tensor, tally: Tally) -> None:
+    """Tally an activation: comparisons if it is piecewise linear, else one evaluation of a function for each value."""
     if isinstance(layer, COMPARING):
         bounds = 2 if isinstance(layer, nn.Hardtanh) else 1  # ReLU6 is a Hardtanh
         tally.counts["neuron_comparisons"] += bounds * output.numel()

@@ -117,6 +117,7 @@ class ModuleCounter:
                 handle.remove()
 
     def result(self) -> OpCounts:
+        """Return the counts of all modules called so far; InputError if none could be counted."""
         if not self.tallies or not self.samples:
             unknown = " of " + ", ".join(f"{name} ({what})" for name, what in self.unknown.items())
             raise InputError(f"nothing was counted{unknown if self.unknown else ': call the counter with input first'}")
@@ -177,6 +178,7 @@ class ModuleCounter:
             self.origin[value] = (name, "binary" if is_spiking and place == 0 else kind)
 
     def _count(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """Count one call of a module, as its forward hook, and note which layer its output comes from."""
         name = self.names[module]
         received = self._received(module, inputs[0])
         first = next(tensors_in(output))
@@ -261,6 +263,7 @@ class _FunctionWatcher(TorchFunctionMode):
     def _function(
         self, name: str, received: Received, arguments: tuple[tuple[Any, ...], dict[str, Any]], output: Tensor
     ) -> None:
+        """Count one call of a torch function on a layer's output, and note where the result comes from."""
         label = self._label(name, received.source)
         neurons = output.numel() // max(1, output.shape[0] if output.dim() else 1)
         tally = self.counter.tally(label, name, neurons)

@@ -154,6 +154,7 @@ def _ignored_operations(target: EnergyTarget) -> set[str]:
 
 
 def _unpriced(operations: Iterable[OperationCount], target: EnergyTarget) -> tuple[str, ...]:
+    """Name the operations that occur and need a price, but have none on the target."""
     accounted = {*target.priced, *_ignored_operations(target)}
     occurring = [
         each.operation
@@ -208,6 +209,7 @@ def _one_count_nj(
 
 
 def _sum_by_operation(terms: Iterable[Term]) -> tuple[Term, ...]:
+    """Sum the terms of all layers into one for each operation."""
     groups: dict[Operation, list[Term]] = {}
     for term in terms:
         groups.setdefault(term.operation, []).append(term)
@@ -271,6 +273,7 @@ def chosen_targets(names: Collection[str], config_dirs: Iterable[Path] = ()) -> 
 
 
 def _target(entry: catalogue.Entry) -> EnergyTarget:
+    """Validate an entry of the catalogue as an energy target; InputError names its file."""
     try:
         target = EnergyTarget.model_validate(entry.parameters)
     except ValidationError as error:

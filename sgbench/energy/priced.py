@@ -69,6 +69,7 @@ class PricedNetwork(Drawn, ShownTable):
         return Table(self.title, columns, tuple(map(self._row, self._shown)))
 
     def table_notes(self) -> tuple[str, ...]:
+        """Return the lines below the table: what a star means, what was left out, and why a target has no energy."""
         by_reason: dict[str, list[str]] = {}
         for estimate in self.estimates:
             if estimate.priced_nj is None and estimate.static_nj is None:
@@ -88,6 +89,7 @@ class PricedNetwork(Drawn, ShownTable):
         return terms_figure(bars, title=self.title)
 
     def _row(self, estimate: EnergyEstimate) -> tuple[Cell, ...]:
+        """Return the table's cells of one target: name, grade, dynamic and static energy, and what has no price."""
         static, priced = estimate.static_nj, estimate.priced_nj
         mark = estimate.mark or (NONE if static is None else marked(self.targets[estimate.target]))
         return (
@@ -117,6 +119,7 @@ def _reason_without_price(estimate: EnergyEstimate) -> str:
 
 
 def _bar(estimate: EnergyEstimate) -> EnergyBar | None:
+    """Return the bar of a target in the picture of energies; None without a positive energy."""
     from sgbench.plots.energy_terms import DrawnTerm, EnergyBar
 
     priced = estimate.priced_nj

@@ -83,6 +83,7 @@ def price_pj(target: EnergyTarget, *operations: str) -> str:
 
 
 def term_tree(term: Term) -> dict[str, Any]:
+    """Convert a term to plain values for JSON."""
     return {
         "operation": term.operation,
         "layer": term.layer,
@@ -93,6 +94,7 @@ def term_tree(term: Term) -> dict[str, Any]:
 
 
 def estimate_tree(estimate: EnergyEstimate) -> dict[str, Any]:
+    """Convert an estimate to plain values for JSON."""
     return {
         "target": estimate.target,
         "latency_s": estimate.latency_s,
@@ -107,6 +109,7 @@ def estimate_tree(estimate: EnergyEstimate) -> dict[str, Any]:
 
 
 def price_words(term: Term) -> str:
+    """Write a price with its unit, e.g. "0.9 (0.5 to 1.2) pJ/bit"; one of memory as its range over sizes."""
     price = term.price
     if isinstance(price, MemoryPrice):
         span = f"{price.sizes[0].access_pj:g} to {price.sizes[-1].access_pj:g}"

@@ -64,6 +64,7 @@ def load_cases(config_dirs: Iterable[Path] = ()) -> dict[str, EnergyCase]:
 
 
 def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget]) -> list[EnergyVerdict]:
+    """Compare the energy predicted for each published measurement with the measured one."""
     verdicts = []
     for name, case in cases.items():
         for target in case.targets:
@@ -76,6 +77,7 @@ def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget
 
 
 def _verdict(name: str, case: EnergyCase, point: CasePoint, target: str, energy: BoundedValue) -> EnergyVerdict:
+    """Compare one prediction with its measurement; the case's explanation is added if it lies outside."""
     verdict = EnergyVerdict(
         case=name,
         label=point.label,
@@ -111,6 +113,7 @@ def verdicts_figure(verdicts: Sequence[EnergyVerdict]) -> Figure:
 
 
 def predictions_of(verdicts: Sequence[EnergyVerdict]) -> list[Prediction]:
+    """Convert verdicts to points of the picture of predicted against measured energies."""
     from sgbench.plots.chart import Estimate
     from sgbench.plots.energy_terms import Prediction
 

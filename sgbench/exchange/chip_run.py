@@ -39,6 +39,7 @@ class WholeAgreement:
 
 
 def find_chip(name: str, config_dirs: Sequence[Path] = ()) -> EnergyTarget:
+    """Look up an energy target that states the limits of a chip; InputError if it has only prices."""
     (target,) = chosen_targets([name], config_dirs).values()
     if target.chip is None:
         raise InputError(
@@ -48,6 +49,7 @@ def find_chip(name: str, config_dirs: Sequence[Path] = ()) -> EnergyTarget:
 
 
 def require_chip(run: StoredRun, target: EnergyTarget) -> ChipFit:
+    """Fit a stored run to one chip; InputError says what does not fit, and how to train so that it does."""
     record = run.record
     if record is None or record.counts is None:
         raise InputError(f"{run.name}: has no operation counts; name a run that finished")

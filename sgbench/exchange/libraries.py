@@ -130,6 +130,7 @@ def _norse(numbers: LayerNumbers, store: CodeTensors) -> tuple[LayerNumbers, str
 
 
 def _norse_reset(numbers: LayerNumbers, store: CodeTensors) -> list[str]:
+    """Return the arguments of a Norse neuron for the layer's reset; what is subtracted goes into `store`."""
     if numbers.reset == "zero":
         return []
     if numbers.reset == "none":
@@ -172,6 +173,7 @@ def _steps(store: CodeTensors, numbers: LayerNumbers, part: str, decay: Tensor) 
 
 
 def _reset_amount(numbers: LayerNumbers, reader: str) -> Tensor:
+    """Return what is subtracted at a spike where the library subtracts before the decay, and we after it."""
     threshold = _threshold(numbers)
     if numbers.reset == "subtract_decayed":
         return threshold

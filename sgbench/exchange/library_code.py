@@ -116,6 +116,7 @@ def write(network: Network, library: Library, about: Sequence[str] = ()) -> Libr
 
 
 def _docstring(library: Library, about: Sequence[str]) -> str:
+    """Write the module's docstring; quotes and backslashes are replaced, so that they cannot end it."""
     lines = [
         *about,
         f"Written by sgbench for {library.name}; the weights lie beside this file.",
@@ -125,6 +126,7 @@ def _docstring(library: Library, about: Sequence[str]) -> str:
 
 
 def _weights(numbers: LayerNumbers, store: CodeTensors) -> str:
+    """Write the expression of a layer's weights, with its pooling, and put their numbers into `store`."""
     key, layer, (rows, inputs) = f"{numbers.name}.weights", numbers.layer, numbers.weight.shape[:2]
     bias = "" if numbers.bias is not None else ", bias=False"
     if not isinstance(layer, ConvLayer):
@@ -142,6 +144,7 @@ def _weights(numbers: LayerNumbers, store: CodeTensors) -> str:
 
 
 def _recurrent_weights(numbers: LayerNumbers, store: CodeTensors) -> str:
+    """Write the expression of a layer's recurrent weights, and put their numbers into `store`."""
     weights, layer = numbers.recurrent, numbers.layer
     if weights is None:
         raise AssertionError("called only for layers with recurrent weights")

@@ -102,6 +102,7 @@ def reader_warnings(graph: Any) -> list[str]:
 def _layer_graph(
     layer: Layer, shape: tuple[int, ...], dt_s: float, step: str, *, unit_resistance: bool
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Return a layer's NIR nodes by name, and edges: weights, synapses if there are any, neurons, recurrence."""
     weights, neurons, recurrent = (f"{layer.name}.{part}" for part in ("weights", "neurons", "recurrent"))
     nodes: dict[str, Any] = {weights: _product(layer)}
     edges = []
@@ -164,6 +165,7 @@ def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
 
 
 def _product(layer: Layer) -> Any:
+    """Return the NIR node of a layer's feed-forward weights."""
     nir = nir_module()
     weights, biases = layer.weights_in_use()
     weight = _array(weights)
@@ -174,6 +176,7 @@ def _product(layer: Layer) -> Any:
 
 
 def _recurrence(layer: Layer) -> Any:
+    """Return the NIR node of a layer's recurrent weights."""
     nir = nir_module()
     weight = _array(layer.recurrent)  # type: ignore[arg-type]
     if layer.recurrence == "one_to_one":
@@ -245,6 +248,7 @@ def _require_leaks(layer: Layer, *decays: Numbers) -> None:
 
 
 def _nir_coefficients(layer: Layer) -> LinearSpec:
+    """Return the layer's linear equations; InputError for a reset that NIR has not."""
     spec = require_linear(layer, "NIR")
     if spec.surrogate is not None and spec.reset != "zero":
         raise InputError(

@@ -121,6 +121,7 @@ def _only(names: list[str], here: str) -> str:
 
 
 def _recurrent(neurons: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> Any | None:
+    """Return the node through which neurons reach themselves again; None if there is none."""
     recurrent = [b for a, b in edges if a == neurons and _loops(b, neurons, edges)]
     if len(recurrent) > 1:
         raise InputError(f"node '{neurons}': has {len(recurrent)} recurrent connections; one is known here")
@@ -170,6 +171,7 @@ def from_nir(graph: Any, *, make_surrogate: MakeSurrogate, dt_s: float | None = 
 
 
 def _pool(node: Any, before: Layer, layer: Layer) -> Pool:
+    """Convert a node of means to the pooling between two layers; InputError for windows that overlap."""
     window, stride = (tuple(np.broadcast_to(side, 2).tolist()) for side in (node.kernel_size, node.stride))
     if not isinstance(before, ConvLayer) or window != stride or np.any(node.padding):
         raise InputError("means are taken of images, in windows side by side without padding")
@@ -192,6 +194,7 @@ class _Clock(NamedTuple):
 
 
 def _layer(name: str, source: GraphLayer, make_surrogate: MakeSurrogate, clock: _Clock) -> DenseLayer | ConvLayer:
+    """Make a layer of a node of neurons and the weights before it; gains of the neurons go into the weights."""
     neuron, gain = _neurons(source.node, make_surrogate, clock)
     product, recurrent = source.product, source.recurrent
     bias = _total_bias(product, recurrent)

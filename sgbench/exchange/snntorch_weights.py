@@ -65,6 +65,7 @@ def from_snntorch(
 
 
 def _modules(state_dict: Mapping[str, Tensor]) -> list[_Module]:
+    """Group a state dict's tensors by the module that owns them; a recurrent child belongs to its neurons."""
     by_prefix: dict[str, dict[str, Tensor]] = {}
     for key, value in state_dict.items():
         if not isinstance(value, Tensor):
@@ -86,6 +87,7 @@ def _layer(
     *,
     reset_delay: bool,
 ) -> DenseLayer | ConvLayer:
+    """Make a layer of snnTorch's weights and the neurons behind them; `image` is the input's shape, if any."""
     weight = _weight(weights)
     recurrent, recurrent_bias = _recurrence(neurons)
     wiring = "none" if recurrent is None else "one_to_one" if recurrent.dim() < MATRIX_DIMS else "all_to_all"
@@ -136,6 +138,7 @@ def _neurons(
     *,
     reset_delay: bool,
 ) -> Neuron:
+    """Make `count` neurons of `shape` with a snnTorch module's decays, threshold and reset."""
     tensors, reset = module.tensors, _reset(module, wiring, reset_delay=reset_delay)
 
     def parameter(key: str) -> Tensor:
@@ -206,6 +209,7 @@ def _convolution(
 
 
 def _recurrent_weights(module: _Module, weights: Tensor, layer: DenseLayer | ConvLayer) -> Tensor:
+    """Return recurrent weights in the layer's shape; a single number is the same for all neurons."""
     if layer.recurrence == "one_to_one":
         if weights.numel() not in (1, layer.neurons):
             raise InputError(f"module '{module.name}': {weights.numel()} weights among {layer.neurons} neurons")

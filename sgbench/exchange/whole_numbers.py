@@ -120,6 +120,7 @@ def _require_step(name: str, surrogate: Surrogate, reader: str) -> None:
 
 
 def _numbers(layer: Layer, reader: str) -> LayerNumbers:
+    """Copy a layer's weights and coefficients as float64, with the input's gain multiplied into the weights."""
     spec = require_linear(layer, reader)
     weight, bias = layer.weights_in_use()
 
@@ -369,6 +370,7 @@ def _whole(numbers: LayerNumbers, reader: str) -> WholeLayer:
 
 
 def _units(numbers: LayerNumbers, acting: Tensor, name: str, reader: str) -> tuple[Whole, int]:
+    """Return weights as whole numbers of a unit 2^exponent, and the exponent; refused if they are none."""
     quantised = getattr(numbers.layer, "parametrizations", {})
     if name not in quantised:
         raise numbers.refused(reader, "its weights have all bits; train with weights=int8, int4 or ternary")

@@ -61,6 +61,7 @@ class Recommendation(ShownTable):
         return list(self._lines())
 
     def _lines(self) -> Iterator[str]:
+        """Yield what the advice is for, a table of settings to try, and what speaks against trusting it."""
         yield from _wrapped(self._headline)
         yield "       points lost, mean  worst  rests on"
         for number, (setting, words) in enumerate(zip(self.settings, self.to_try, strict=True), start=1):
@@ -71,6 +72,7 @@ class Recommendation(ShownTable):
 
     @property
     def _headline(self) -> str:
+        """Name the kind of network, and say how many settings to train."""
         state = "" if self.advice.provisional is None else f", provisional {self.advice.provisional}"
         each = {1: "one try", 2: "train with both, and keep the one that validates better"}
         tries = each.get(
@@ -136,6 +138,7 @@ class Recommendation(ShownTable):
     __repr__ = __str__
 
     def table(self) -> Table:
+        """Return the settings to try, with the points of accuracy that they lost in the study."""
         head = ("to try", "points lost, mean", "worst", "rests on")
         rows = [
             (words, _points(one.mean_loss), _points(one.worst_loss), one.rests_on)

@@ -123,6 +123,7 @@ class StudyAnswer(Strict):
     networks: tuple[NetworkAdvice, ...]
 
     def of(self, network: MeasuredNetwork) -> NetworkAdvice:
+        """Return the advice for networks of this kind; InputError if the study has none."""
         for advice in self.networks:
             if advice.is_of(network):
                 return advice

@@ -67,6 +67,7 @@ def shipped_block() -> Path:
 
 
 def read_block(folder: Path) -> tuple[MeasuredTask, ...]:
+    """Read the measured tasks from the stored runs of a study's folder."""
     shards = sorted(folder.glob(SHARDS))
     if not shards:
         raise InputError(f"{folder}: no stored run is here; install sgbench from its wheel, or run in a checkout")
@@ -87,6 +88,7 @@ def tasks_of(lines: Iterable[ShardLine]) -> tuple[MeasuredTask, ...]:
 
 
 def _setting(line: ShardLine) -> Setting:
+    """Return the settings of a stored run. Bits are read from its method where the study did not vary them."""
     cell, method = line.cell, line.record.method
     bits: Any = cell.get(BITS) or method.parameters.get("weights", {}).get("bits")
     return Setting(
@@ -99,6 +101,7 @@ def _setting(line: ShardLine) -> Setting:
 
 
 def _run(line: ShardLine) -> MeasuredRun:
+    """Return a stored run's accuracies and counts; a failed run counts as guessing."""
     record = line.record
     guess = even_guess(record.classes) or 0.0
     validation, test = (

@@ -71,6 +71,7 @@ def advise_budget(
 
 
 def _advise_on_task(title: str, settings: PricedTask, limit: int | None, budget: Budget) -> TaskAdvice:
+    """Choose a task's best setting within the budget, and the real-valued one with its weights rounded afterwards."""
     fitting = holdable(settings, limit)
     chosen, chosen_real = budget.choose(fitting), budget.choose(real(settings))
     rounded = None

@@ -112,6 +112,7 @@ class BudgetAdvice(Drawn, ShownTable):
 
     @property
     def lines(self) -> list[str]:
+        """Return the advice as sentences: limits, what to take, how it did on tasks left out, and what is not known."""
         sentences = [_limits(self)]
         if self.own is not None:
             sentences += _own_lines(self)
@@ -128,6 +129,7 @@ class BudgetAdvice(Drawn, ShownTable):
         return "\n".join(screen_lines(self.lines))
 
     def table(self) -> Table:
+        """Return what to take on each task, with its accuracy and energy."""
         rows = []
         for title, chosen in ((task.title, task.chosen) for task in self.tasks):
             if chosen is None:
@@ -149,6 +151,7 @@ class BudgetAdvice(Drawn, ShownTable):
 
 
 def _limits(advice: BudgetAdvice) -> str:
+    """Say which budget was asked for, and how settings were chosen."""
     budget = advice.budget
     bits = "any number of bits" if advice.bits is None else f"at most {advice.bits} bits"
     limits = [] if budget.max_nj is None else [f"at most {budget.max_nj:g} nJ an inference"]
@@ -198,6 +201,7 @@ def _task_lines(task: TaskAdvice, advice: BudgetAdvice) -> Iterator[str]:
 
 
 def _nearest_text(task: TaskAdvice, advice: BudgetAdvice) -> str:
+    """Say what comes nearest to the budget on a task where no setting keeps it."""
     if not task.front:
         return "no setting has weights of so few bits"
     most = math.inf if advice.budget.max_nj is None else advice.budget.max_nj
@@ -216,6 +220,7 @@ def needs_text(priced: PricedSetting) -> str:
 
 
 def _left_out_text(check: LeftOut) -> str:
+    """Say how the advice would have done on a task if it had not been measured."""
     verb = "kept" if check.keeps_budget else "broken"
     line = (
         f"Had nobody measured '{check.title}', our advice for {joules(check.budget_nj)} would have {verb} the budget "
@@ -228,6 +233,7 @@ def _left_out_text(check: LeftOut) -> str:
 
 
 def _own_lines(advice: BudgetAdvice) -> Iterator[str]:
+    """Yield what to set in the user's own run, and whether that keeps the budget; nothing without a run."""
     own, most = advice.own, advice.budget.max_nj
     if own is None or most is None:
         return
@@ -253,6 +259,7 @@ def _own_lines(advice: BudgetAdvice) -> Iterator[str]:
 def panel_of(
     title: str, measured: Sequence[PricedSetting], best: Sequence[PricedSetting], chosen: PricedSetting | None
 ) -> BudgetPanel:
+    """Return one task's panel of accuracy against energy, with the front and the choice marked."""
     from sgbench.plots.chart import Estimate
     from sgbench.plots.energy_front import BudgetPanel, BudgetPoint
 
@@ -266,6 +273,7 @@ def panel_of(
 
 
 def tree_of(advice: BudgetAdvice) -> dict[str, Any]:
+    """Convert the advice to plain values for JSON."""
     return {
         "target": advice.budget.target,
         "max_nj": advice.budget.max_nj,
@@ -307,6 +315,7 @@ def tree_of(advice: BudgetAdvice) -> dict[str, Any]:
 
 
 def _cell(priced: PricedSetting | None) -> dict[str, Any] | None:
+    """Convert a priced setting to plain values for JSON, which has no infinite energy."""
     if priced is None:
         return None
     return {

@@ -97,6 +97,7 @@ def advise_elsewhere(
 
 
 def _on_tasks(tasks: Sequence[PricedTask], setting: Setting, energy: Callable[[PricedSetting], float]) -> CarriedAdvice:
+    """Return the share of the reference's energy that a setting needs on each task, and the points it loses."""
     shares, losses = [], []
     for task in tasks:
         best = max(priced.validation.mean for priced in task.values())
@@ -175,6 +176,7 @@ def _alike(checks: Sequence[LeftOut]) -> str:
 
 
 def _where_both_kept(checks: Sequence[LeftOut]) -> str:
+    """Compare the advice with rounding afterwards on the tasks where both kept the budget."""
     if not checks:
         return "On no task did both keep the budget, so nothing says which of the two is better."
     own, rounded = [check.loss_points for check in checks], _rounded_losses(checks)

@@ -92,6 +92,7 @@ def priced_task(task: MeasuredTask, target: EnergyTarget) -> dict[Setting, Price
 
 
 def failed_settings(task: MeasuredTask) -> dict[Setting, PricedSetting]:
+    """Return the settings none of whose runs finished, at an infinite energy."""
     infinite = BoundedValue(math.inf, math.inf, math.inf)
     return {
         setting: PricedSetting.of(setting, runs, infinite, math.inf)
@@ -101,6 +102,7 @@ def failed_settings(task: MeasuredTask) -> dict[Setting, PricedSetting]:
 
 
 def _energies(task: MeasuredTask, runs: Sequence[MeasuredRun], target: EnergyTarget) -> Iterable[BoundedValue]:
+    """Yield the dynamic energy [nJ] of each finished run; InputError if the target cannot price all of it."""
     for run in runs:
         if run.counts is None:
             continue

@@ -54,6 +54,8 @@ def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLaye
 
 
 def _record_into(steps: list[SpikesAndPotential]) -> Hook:
+    """Make a hook that appends a module's spikes and potential of each step to `steps`."""
+
     def hook(module: Any, _: object, output: Any) -> None:
         shown = shown_by(module, output)
         if shown is None:
@@ -122,6 +124,7 @@ def _pass(parts: Parts, batch: Batch) -> tuple[tuple[float, ...] | None, list[Re
 
 
 def _near_threshold(measured: MeasuredNetwork, layers: Sequence[RecurrentLayer]) -> MeasuredNetwork:
+    """Add how much gradient recurrent spikes pass on, and the least share of potentials near the threshold."""
     if not layers:
         return measured
     surrogate = create("surrogate/atan", width_fwhm=0.5)
@@ -174,6 +177,8 @@ def measure_module(network: nn.Module, batch: Tensor) -> MeasuredNetwork:
 
 
 def _count_into(counts: _LayerCounts) -> Hook:
+    """Make a hook that adds a module's calls and spikes to `counts`."""
+
     def hook(_: nn.Module, __: object, output: Any) -> None:
         spikes = output[0] if isinstance(output, tuple) else output
         counts.calls += 1

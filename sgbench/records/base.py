@@ -81,6 +81,7 @@ def truth(value: object) -> object:
 
 
 def _utc(value: str) -> str:
+    """Refuse a time that is not ISO 8601 in UTC."""
     try:
         offset = datetime.fromisoformat(value).utcoffset()
     except ValueError:
@@ -134,6 +135,8 @@ SCRIPT = re.compile(r"https?:|www\.|javascript|data:", re.IGNORECASE)
 
 
 def _match(needed: str, *patterns: re.Pattern[str]) -> AfterValidator:
+    """Make a validator of text that needs one of the patterns; `needed` is the message."""
+
     def check(value: str) -> str:
         if not any(pattern.fullmatch(value) for pattern in patterns):
             raise ValueError(needed)

@@ -52,6 +52,7 @@ class Calibration(ShownTable, Strict):
 
     @property
     def about(self) -> str:
+        """Say in one clause how many passing steps the width gives, and what that was measured on."""
         largest = max(self.layers, key=lambda layer: layer.passing_steps)
         mean = sum(layer.passing_steps for layer in self.layers) / len(self.layers)
         most = f", at most {largest.passing_steps:.2g} ({largest.name})" if len(self.layers) > 1 else ""

@@ -47,6 +47,7 @@ def _formula(record: RecordContent) -> Iterator[str]:
 
 
 def _failed(record: RecordContent) -> Iterator[str]:
+    """Name the results that a failed run states although it cannot have them."""
     results = (
         *("validation", "test", "test_selected", "test_hard", "at_chance", "counts", "learning"),
         *("predictions_sha256", "weights_sha256"),
@@ -86,6 +87,7 @@ def _finished(record: RecordContent) -> Iterator[str]:
 
 
 def _curve(record: RecordContent) -> Iterator[str]:
+    """Yield contradictions between the training curve and the rest of the record."""
     if any((line.validation_accuracy is None) != (record.classes is None) for line in record.curve):
         yield "curve: an accuracy is stated exactly when there are classes"
     epochs = [line.epoch for line in record.curve]
@@ -101,6 +103,7 @@ def _curve(record: RecordContent) -> Iterator[str]:
 
 
 def _selected(record: RecordContent) -> Iterator[str]:
+    """Yield differences of the validation scores from the curve's at the selected epoch; rounding is allowed for."""
     epoch, validation = record.best_epoch, record.validation
     if epoch is None or validation is None or epoch >= len(record.curve):
         return
@@ -151,6 +154,7 @@ def _badness(by: str, scores: EpochOnTest | Scores) -> float:
 
 
 def _epoch_on_test(name: str, line: EpochOnTest, record: RecordContent) -> Iterator[str]:
+    """Yield contradictions of scores on the test set at another epoch, which the field `name` holds."""
     test = record.test
     if test is None:
         return
@@ -204,6 +208,7 @@ def _sizes(counts: OpCounts, test: Scores, record: RecordContent) -> Iterator[st
 
 
 def _layer(layer: LayerCounts, counts: OpCounts) -> Iterator[str]:
+    """Yield a layer's counts that no network of this size could have."""
     updates = layer.neurons * counts.steps
     if layer.neuron_updates.total not in (None, updates):
         yield f"{layer.name}: neuron_updates is {layer.neuron_updates.total}, neurons x steps is {updates}"

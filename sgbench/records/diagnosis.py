@@ -27,6 +27,7 @@ class Reasoned(Strict):
 
     @model_validator(mode="after")
     def _reasons_match_nulls(self) -> Reasoned:
+        """Require a reason for each value that is null, and for no other."""
         fields = set(type(self).model_fields) - {"reasons"} - self.OPTIONAL
         missing = {name for name in fields if getattr(self, name) is None}
         if missing != set(self.reasons):

@@ -140,6 +140,7 @@ class Price(Evidence):
 
     @model_validator(mode="after")
     def _ordered(self) -> Price:
+        """Require ordered bounds, a scope of an operation, and a readable unit."""
         if not self.low_pj <= self.value_pj <= self.high_pj:
             raise ValueError(f"{self.operation}: low_pj <= value_pj <= high_pj is needed")
         if self.scope == "static":
@@ -180,6 +181,7 @@ class MemoryPrice(Evidence):
 
     @model_validator(mode="after")
     def _ordered(self) -> MemoryPrice:
+        """Require a readable unit, and costs that do not fall as sizes grow."""
         try:
             _ = self.bits_each
         except ValueError as error:
@@ -244,6 +246,7 @@ class EnergyTarget(Strict):
 
     @model_validator(mode="after")
     def _priced_once(self) -> EnergyTarget:
+        """Refuse an operation with two prices, also one whose parts are priced each for itself."""
         names = [*self.priced, *self.included_elsewhere]
         doubled = {name for name in names if names.count(name) > 1}
         doubled |= {name for name, others in INSTEAD.items() if name in self.priced and {*others} & {*names}}
@@ -253,6 +256,7 @@ class EnergyTarget(Strict):
 
     @model_validator(mode="after")
     def _one_scope(self) -> EnergyTarget:
+        """Refuse prices that count different things: their sum would count some energy twice or not at all."""
         scopes = sorted({price.scope for price in (*self.prices, *self.memories)})
         for scope in scopes:
             if scope in ALONE and len(self.priced) > 1:

@@ -115,6 +115,7 @@ def read_model(path: Path, model: type[Model]) -> Model:
 
 
 def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
+    """Read a regular file of at most `limit` bytes; InputError for links, devices and what cannot be read."""
     try:
         handle = os.open(path, os.O_RDONLY | NO_LINK | NO_WAIT)
     except ValueError as error:  # a zero byte in a name
@@ -172,6 +173,7 @@ def first_problem(error: ValidationError) -> str:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make a JSON object of its pairs; ValueError if a key stands twice, where `dict` would keep the last."""
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
         times = Counter(key for key, _ in pairs)
@@ -210,6 +212,7 @@ def shard_lines(path: Path, data: bytes) -> list[bytes]:
 
 
 def unpacked(path: Path, data: bytes) -> bytes:
+    """Unpack the bytes of an xz file within limits of memory and size; `path` is only named in errors."""
     try:
         unpacker = lzma.LZMADecompressor(memlimit=MEMORY_BYTES)
         plain = unpacker.decompress(data, max_length=MAX_PLAIN_BYTES)

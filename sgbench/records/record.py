@@ -71,6 +71,7 @@ class RunRecord(ShownTable, RecordContent):
 
     @property
     def scored(self) -> Scored:
+        """Return the scores of a finished run; SgbenchError if it failed or was never tested."""
         if self.status == "finished" and self.test is None:
             raise SgbenchError(
                 f"run {self.method_id}: settings are chosen with seed {self.seed}, so it has no test scores"
@@ -87,6 +88,7 @@ class RunRecord(ShownTable, RecordContent):
         return Scored(self.validation, self.test, self.counts, self.parameters, self.best_epoch)
 
     def table(self) -> Table:
+        """Return the run's identity, scores and time as a table of two columns."""
         splits = [(name, scores) for name in ("validation", "test") if (scores := getattr(self, name)) is not None]
         facts = {
             "protocol": self.protocol,
@@ -101,6 +103,7 @@ class RunRecord(ShownTable, RecordContent):
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunRecord:
+        """Refuse a record that contradicts itself; ids are looked up in `info.context`, if it knows the methods."""
         id_of = info.context.id_of if isinstance(info.context, KnownMethods) else method_id
         if self.method_id != id_of(self.method):
             raise ValueError(f"method_id {self.method_id} is not the id of the method it names")
@@ -162,6 +165,7 @@ Pairs = Iterator[tuple[str, object]]
 
 
 def _identity(record: RunRecord) -> Pairs:
+    """Yield names and values of all that two runs of the same method and seed must share."""
     yield "status", record.status
     yield "failure", None if record.failure is None else record.failure.message
     yield "best_epoch", record.best_epoch

@@ -91,6 +91,7 @@ class Submission(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Submission:
+        """Require the id of what is handed in, code of an external method, and each file named once."""
         if (self.method is None) != (self.division == "external"):
             raise ValueError("a method of the catalogue is stated exactly where the division is not external")
         if self.method is None:
@@ -133,6 +134,7 @@ class ExternalRecord(Grown):
 
     @model_validator(mode="after")
     def _finished(self) -> ExternalRecord:
+        """Require predictions and one score of a finished run, and neither of a failed one."""
         has_failed = self.status == "failed"
         if (self.predictions_sha256 is None) != has_failed:
             raise ValueError("predictions_sha256 is stated exactly when status is finished")
@@ -164,6 +166,7 @@ class TuningTrial(Grown):
 
     @model_validator(mode="after")
     def _scored(self) -> TuningTrial:
+        """Require a loss unless the trial failed, and its epochs exactly if it was pruned."""
         if (self.validation_loss is None) != (self.status == "failed"):
             raise ValueError("validation_loss is stated exactly when status is finished")
         if self.status == "failed" and self.validation_accuracy is not None:
@@ -243,6 +246,7 @@ class Verification(Grown):
 
     @model_validator(mode="after")
     def _both(self) -> Verification:
+        """Require claimed and verified value of one score: the accuracy, or else the loss."""
         pairs = ((self.claimed_accuracy, self.verified_accuracy), (self.claimed_loss, self.verified_loss))
         is_stated = [None not in pair for pair in pairs]
         if is_stated.count(True) != 1 or any((one is None) != (two is None) for one, two in pairs):

@@ -43,6 +43,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(make: Callable[[], Path]) -> Iterator[Path]:
+    """Hold a new, locked folder or file; it is removed at the end."""
     temporary, handle = make(), None
     try:
         while not _lock_new(handle := _open(temporary), temporary):

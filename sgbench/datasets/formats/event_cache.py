@@ -79,6 +79,7 @@ def _fill(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def _make_room(root: Path, needed_bytes: int, name: str) -> None:
+    """Remove the oldest prepared data sets until `needed_bytes` more are within the limit."""
     limit = int(default_cache_gb() * GB)
     if needed_bytes > limit:
         raise InputError(

@@ -237,6 +237,7 @@ class PickedTrains(SpikeTrains):
 
 
 def read(folder: Path) -> Samples:
+    """Map the samples of a prepared copy; DamagedError if its bytes are not those that were written."""
     try:
         header = json.loads((folder / HEADER).read_text())
         samples, spikes = int(header["samples"]), int(header["spikes"])
@@ -256,6 +257,7 @@ def read(folder: Path) -> Samples:
 
 
 def _checksum(folder: Path, header: Mapping[str, object]) -> str:
+    """Return the checksum of the header and all files; one that has not changed is not read again."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in FILES:
         status = (folder / name).stat()

@@ -22,6 +22,7 @@ CHUNK = 2**20
 
 
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
+    """Read the named arrays of a .npz file without unpickling anything."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist()}

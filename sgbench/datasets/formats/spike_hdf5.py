@@ -63,6 +63,7 @@ def _recording(path: Path, row: int, time_s: NDArray[Any], unit: NDArray[Any], l
 
 
 def _open(path: Path) -> Any:
+    """Open an HDF5 file to read; InputError without h5py, or if the file is damaged."""
     try:
         import h5py
     except ImportError as error:
@@ -74,6 +75,7 @@ def _open(path: Path) -> Any:
 
 
 def _data(file: Any, path: Path, name: str) -> Any:
+    """Return an array with one entry a sample that lies in this very file: links could lead to others."""
     import h5py
 
     node = file
@@ -153,6 +155,7 @@ def write(
 
 
 def _spikes(file: Any, part: Samples, h5py: Any) -> None:
+    """Write each sample's spikes: times [s] and channels."""
     trains = part.values
     if not isinstance(trains, SpikeTrains):
         raise TypeError("samples of spikes are needed")
