@@ -12,6 +12,7 @@ from sgbench.errors import InputError
 
 
 def register(commands: Any) -> None:
+    """Add `sgbench audit` to the command line."""
     parser = commands.add_parser(
         "audit", help="repeat one drawn row of the boards here, and hand in the line", parents=shared_options()
     )
@@ -25,6 +26,7 @@ def register(commands: Any) -> None:
 
 
 def _audit(args: argparse.Namespace) -> int:
+    """Draw a row by name and day, train it again, and write the outcome to hand in."""
     from sgbench.leaderboard.contents import contents_of
     from sgbench.paths import default_runs_dir
     from sgbench.records.files import to_json, write_atomic

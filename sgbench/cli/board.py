@@ -34,6 +34,7 @@ FEWEST_COLUMNS = 3  # rank, method and score
 
 
 def register(commands: Any) -> None:
+    """Add `sgbench board` to the command line."""
     from sgbench.cli import board_families, board_releases
 
     board = commands.add_parser("board", help="collect records, build, check and show leaderboards")
@@ -239,6 +240,7 @@ def _short_notes(board: Board, columns: Sequence[BoardColumn]) -> list[str]:
 
 
 def _footnotes(board: Board) -> list[str]:
+    """Return the lines below a board in the terminal: what its columns mean, and why rows have no rank."""
     from sgbench.leaderboard.pages.checked import cannot_rank, too_few, without_rows
     from sgbench.leaderboard.pages.solved_section import has_solved, solved_statement
     from sgbench.statistics.rank_places import ABOUT_LETTERS

@@ -39,6 +39,7 @@ WIDTH = 100
 
 
 def register(actions: Any) -> None:
+    """Add the actions of this module to `sgbench board`."""
     across = actions.add_parser(
         "across",
         help="methods over several tasks: interquartile mean, ranks",
@@ -72,9 +73,11 @@ def register(actions: Any) -> None:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    *board, a, b = args.methods if len(args.methods) > 1 else (None, None, None)
-    if a is None or b is None or len(board) > 1 or (board and args.protocol):
+    """Answer `sgbench board explain`: a table of two methods, or all sentences about them."""
+    allowed = (2,) if args.protocol else (2, 3)  # three: the first one names the board
+    if len(args.methods) not in allowed:
         raise InputError("board explain: two methods are needed, as in: sgbench board explain digits_v1 atan triangle")
+    *board, a, b = args.methods
     args.protocol = board[0] if board else args.protocol
     explained = _explained(args, a, b)
     sentences = explained.sentences if args.full else explained.short
@@ -107,6 +110,7 @@ def _explained(args: argparse.Namespace, a: str, b: str) -> Explanation:
 
 
 def _across(args: argparse.Namespace) -> int:
+    """Answer `sgbench board across`: compare families of methods over several tasks."""
     from sgbench.leaderboard.contents import contents_of
     from sgbench.leaderboard.families import across_tasks, check_groups, select_methods
 

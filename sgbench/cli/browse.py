@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def register(commands: Any) -> None:
+    """Add `sgbench list`, `show` and `check-entry` to the command line."""
     listing = commands.add_parser(
         "list", help="groups, or the entries of a group", parents=shared_options(classes=False)
     )
@@ -50,6 +51,7 @@ def check_own_entry(args: argparse.Namespace) -> int:
 
 
 def list_entries(args: argparse.Namespace) -> int:
+    """Answer `sgbench list`: the groups, or the entries of one that pass the filters."""
     if args.group is None:
         return _list_groups(args)
     known = catalogue.entries(args.group, args.config_dir)
@@ -69,6 +71,7 @@ def list_entries(args: argparse.Namespace) -> int:
 
 
 def _list_groups(args: argparse.Namespace) -> int:
+    """List all groups with their entries; presets of other libraries are only counted."""
     filters = selection.filters_in_use(args)
     if filters:
         raise InputError(f"list {' '.join(filters)}: a group is needed, e.g. sgbench list surrogate {filters[0]}")
@@ -84,6 +87,7 @@ def _list_groups(args: argparse.Namespace) -> int:
 
 
 def _preset_line(group: str, counts: dict[str, int]) -> str:
+    """Say how many presets of which libraries are not listed, and how to list them."""
     libraries = ", ".join(f"{library} {count}" for library, count in sorted(counts.items()))
     total = sum(counts.values())
     presets = "preset" if total == 1 else "presets"
@@ -93,6 +97,7 @@ def _preset_line(group: str, counts: dict[str, int]) -> str:
 
 
 def show_entry(args: argparse.Namespace) -> int:
+    """Answer `sgbench show`: an entry of the catalogue or, if a record lies there, a run."""
     group, _, name = args.name.partition("/")
     is_entry = group in catalogue.groups() and name in catalogue.entries(group, args.config_dir)
     if (Path(args.name) / RECORD).is_file() and not is_entry:

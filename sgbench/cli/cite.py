@@ -26,6 +26,7 @@ EPILOG = """examples:
 
 
 def register(commands: Any) -> None:
+    """Add `sgbench cite` to the command line."""
     parser = commands.add_parser(
         "cite",
         help="BibTeX of a method's or an entry's sources, and of sgbench",
@@ -55,6 +56,7 @@ def cite(args: argparse.Namespace) -> int:
 
 
 def _entries(argument: str, args: argparse.Namespace) -> Iterator[Entry]:
+    """Yield the entries to cite: those of a method's id, or the named one."""
     from sgbench.composition.catalogue import entry
 
     if METHOD_ID.fullmatch(argument):
@@ -106,6 +108,7 @@ def _own_methods(start: str) -> dict[str, Method]:
 
 
 def _boards_with(start: str, tree: RecordTree) -> Iterator[str]:
+    """Name the protocols with a row whose id begins with `start`."""
     from sgbench.leaderboard.contents import protocols_of
     from sgbench.leaderboard.store.stored import StoredRecords
 

@@ -64,6 +64,7 @@ class CommandParser(argparse.ArgumentParser):
 def shared_options(
     *, entries: bool = True, classes: bool = True, machine: bool = True, picture: str = ""
 ) -> list[argparse.ArgumentParser]:
+    """Return a parent parser with the options that commands share; each flag leaves out those that make no sense."""
     parent = argparse.ArgumentParser(add_help=False)
     common = parent.add_argument_group("shared options")
     if entries:
@@ -187,6 +188,7 @@ def add_author(parser: argparse.ArgumentParser, *, required: bool = False) -> No
 
 
 def author_of(args: argparse.Namespace) -> Author:
+    """Read the author of a submission from the arguments."""
     from pydantic import ValidationError
 
     from sgbench.records.files import first_problem

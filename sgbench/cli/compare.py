@@ -22,6 +22,7 @@ COLUMNS = ("name", "peak", "area", "width", "10 % width", "support", "kinks", "p
 
 
 def register(commands: Any) -> None:
+    """Add `sgbench compare` to the command line."""
     comparing = commands.add_parser(
         "compare", help="surrogates side by side: numbers and one picture", parents=shared_options(picture="draw them")
     )
@@ -47,6 +48,7 @@ def compare(args: argparse.Namespace) -> int:
 
 
 def _checked_names(args: argparse.Namespace) -> list[str]:
+    """Return the names of the surrogates to compare; InputError for unknown, repeated, too few or too many."""
     from sgbench.composition import catalogue
 
     names = []

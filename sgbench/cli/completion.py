@@ -67,6 +67,7 @@ def _complete_override(last: str, earlier: Sequence[str]) -> Iterable[str]:
 
 
 def _values(key: str, earlier: Sequence[str]) -> Iterable[str]:
+    """Return what may follow `key=` in an override, given the overrides before it."""
     group, dot, name = key.partition(".")
     if key in FIXED:
         return FIXED[key]
@@ -137,8 +138,9 @@ REPRODUCED = "reproduce/"
 
 
 def candidates(line: str, top: Callable[[], argparse.ArgumentParser]) -> list[str]:
-    words = line.split(" ")
-    last, before = words[-1], [word for word in words[:-1] if word][1:]
+    """Return the words that can complete the last one of a command line."""
+    *earlier, last = line.split(" ")
+    before = [word for word in earlier if word][1:]  # without the program's name
     try:
         if before[:1] == ["run"]:
             found: Iterable[str] = RUN_OPTIONS if last.startswith("-") else _complete_override(last, before[1:])

@@ -20,6 +20,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def register(commands: Any) -> None:
+    """Add `sgbench data` to the command line."""
     top = commands.add_parser("data", help="data sets: list, fetch, check and draw them")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = commands.add_parser(
@@ -72,6 +73,7 @@ def data_root(args: argparse.Namespace) -> Path:
 
 
 def list_data(args: argparse.Namespace) -> int:
+    """Answer `sgbench data list`: size, licence and state of each data set."""
     datasets = [_data_set_facts(entry, args) for entry in catalogue.entries("dataset", args.config_dir).values()]
     rows = [["name", "samples", "target", "licence", "here", "what"]]
     for facts in datasets:
@@ -133,6 +135,7 @@ def make_data_set(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
 
 
 def download_data(args: argparse.Namespace) -> int:
+    """Answer `sgbench data download`: fetch the files that are not here yet."""
     from sgbench.datasets.download import fetch
 
     for name in args.names:
@@ -167,6 +170,7 @@ def make_data(args: argparse.Namespace) -> int:
 
 
 def check_data(args: argparse.Namespace) -> int:
+    """Answer `sgbench data check`: load data sets, compare checksums and print their sizes."""
     for name in args.names:
         dataset, splits, sha256 = load_data_set(name, args)
         sizes = ", ".join(f"{split} {len(splits[split].target)}" for split in SPLITS)
@@ -176,6 +180,7 @@ def check_data(args: argparse.Namespace) -> int:
 
 
 def print_checksum(args: argparse.Namespace) -> int:
+    """Answer `sgbench data checksum`, for the entry of a new data set."""
     from sgbench.datasets.checks import check
 
     dataset = make_data_set(catalogue.entry("dataset", args.name, args.config_dir), args)
@@ -193,6 +198,7 @@ def load_data_set(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Sp
 
 
 def show_data(args: argparse.Namespace) -> int:
+    """Answer `sgbench data show`: facts of a data set, and a picture of some samples."""
     check_picture(args)
     if args.samples < 1:
         raise InputError(f"--samples {args.samples}: at least 1 is needed")
@@ -254,6 +260,7 @@ def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def prepare(args: argparse.Namespace) -> int:
+    """Answer `sgbench data prepare`: write spoken words as spikes in HDF5, one file a split."""
     from sgbench.datasets.formats.spike_hdf5 import write
     from sgbench.datasets.spoken import Spoken
 
@@ -297,6 +304,7 @@ def _add_own(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def add_own(args: argparse.Namespace) -> int:
+    """Answer `sgbench data add`: make an entry and an experiment of the user's arrays or of a set of tonic."""
     from sgbench.datasets.tonic_sets import parts_of_tonic
     from sgbench.yours.arrays import read_part
     from sgbench.yours.benchmark import write_entry_for

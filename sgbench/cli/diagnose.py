@@ -253,6 +253,7 @@ ACTIONS: dict[str, tuple[Callable[[], argparse.ArgumentParser], Callable[[argpar
 
 
 def _parse_levels(text: str | None, what: Sequence[str]) -> list[float] | None:
+    """Read the severities of `--levels`, which belong to the one disturbance of `--what`."""
     if text is None:
         return None
     if len(what) != 1:

@@ -21,6 +21,7 @@ SUBMITIT_PLUGIN = "hydra_plugins.hydra_submitit_launcher"
 
 
 def register(commands: Any) -> None:
+    """Add `sgbench doctor` to the command line."""
     command = commands.add_parser(
         "doctor", help="versions, devices, data, engines; what is missing", parents=shared_options()
     )
@@ -60,6 +61,8 @@ def print_forecast(args: argparse.Namespace) -> int:
 
 
 def forecast_lines(found: Forecast) -> list[str]:
+    """Write a forecast: time of an epoch and of the run, and memory."""
+
     def duration_text(clock: Clock) -> str:
         return f"{clock.wall_s:.3g} s ({clock.cpu_s:.3g} s of processor time)"
 
@@ -106,6 +109,7 @@ def _installation_text(module: str, extra: str) -> str:
 
 
 def _sweep_places() -> dict[str, str]:
+    """Say where sweeps can run: here, on SLURM or on Ray, and what is missing for it."""
     import importlib.util
 
     has_slurm = shutil.which("sbatch") is not None
@@ -190,6 +194,7 @@ def _data_states(problems: list[str]) -> dict[str, str]:
 
 
 def report_text(report: dict[str, Any], width: int | None = None) -> str:
+    """Write the report on this machine: folders with their space, lists with commas, tables below their key."""
     from sgbench.tables import aligned
 
     lines = []

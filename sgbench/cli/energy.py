@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def register(commands: Any) -> None:
+    """Add `sgbench energy` to the command line."""
     energy = commands.add_parser("energy", help="what a network costs on a chip, term by term, with its doubts")
     actions = energy.add_subparsers(title="actions", metavar="ACTION", required=True)
     plain = shared_options(classes=False)
@@ -105,6 +106,7 @@ def _call_handler(module: str, name: str, args: argparse.Namespace) -> int:
 
 
 def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
+    """Read a run's record with its operation counts, from its folder or its file."""
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
 

@@ -106,6 +106,7 @@ def validation_markdown(verdicts: Sequence[EnergyVerdict]) -> list[str]:
 
 
 def update(path: Path, lines: Sequence[str]) -> None:
+    """Put lines between the two markers of a document; InputError if it lacks them."""
     text = read_bytes(path).decode()
     head, begin, rest = text.partition(TABLE_BEGIN)
     _, end, tail = rest.partition(TABLE_END)
@@ -140,6 +141,7 @@ def _sizes(record: RunRecord, args: argparse.Namespace) -> dict[str, int]:
 
 
 def report(cost: TrainingCost, width: int | None = None) -> list[str]:
+    """Write the cost of a training: operations by purpose, time and memory."""
     rows = [["multiply-accumulates", "of the whole training", "share, %"]]
     for name in ("forward", "weight_gradients", "input_gradients", "validation", "total"):
         number = getattr(cost, name)
@@ -171,6 +173,7 @@ MOST_ROWS = 12  # time steps in the table of `answer_decide`
 
 
 def answer_decide(args: argparse.Namespace) -> int:
+    """Answer `sgbench energy decide`: accuracy and energy if the network answers before the end."""
     (target,) = chosen_targets([args.target], args.config_dir).values()
     run = stored_run(args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
     decisions = decide(run, tuple(args.confidence or (0.5, 0.9, 0.99)))
@@ -232,6 +235,7 @@ def _tree(decision: Decision, cost: BoundedValue | None) -> dict[str, object]:
 
 
 def answer_meter(args: argparse.Namespace) -> int:
+    """Answer `sgbench energy meter`: run a command and print what the host's meters say; its exit code is returned."""
     available, missing = meters()
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not command:

@@ -19,6 +19,7 @@ from sgbench.tables.shown import table_lines
 
 
 def answer_list(args: argparse.Namespace) -> int:
+    """Answer `sgbench energy list`: all targets in a table, or everything about one."""
     targets = chosen_targets([args.name] if args.name else [], args.config_dir)
     if args.json:
         print_json([target.model_dump(mode="json") for target in targets.values()])
@@ -46,6 +47,7 @@ def answer_list(args: argparse.Namespace) -> int:
 
 
 def target_details(target: EnergyTarget, width: int | None = None) -> list[str]:
+    """Write all prices, limits, gaps and sources of a target."""
     lines = [f"{target.name}: {target.title}", "", *textwrap.wrap(target.about, width or 100), ""]
     rows = [["term", "cost", "scope", "basis", "node, nm", "V", "evidence"]]
     rows += [
@@ -84,6 +86,7 @@ def _evidence_cells(evidence: Evidence) -> list[str]:
 
 
 def answer_price(args: argparse.Namespace) -> int:
+    """Answer `sgbench energy price`: a record's energy on each target."""
     record, counts = energy.read_record(args.record)
     targets = chosen_targets(args.target, args.config_dir)
     title = f"{record.method.choices['dataset']}, {record.method_id}"
@@ -130,6 +133,7 @@ def answer_explain(args: argparse.Namespace) -> int:
 
 
 def explanation(estimate: EnergyEstimate, target: EnergyTarget, width: int | None = None) -> list[str]:
+    """Write an estimate term by term, with its totals, assumptions and sources."""
     rows = [["layer", "operation", "an inference", "each", "energy"]]
     rows += [
         [
@@ -167,6 +171,7 @@ def answer_fit(args: argparse.Namespace) -> int:
 
 
 def fit_report(chip_fit: ChipFit, width: int | None = None) -> list[str]:
+    """Write whether a network fits a chip, and which cores each layer takes."""
     rows = [["layer", "first core", "cores", "because of"]]
     rows += [[piece.layer, str(piece.first_core), str(piece.cores), piece.decides] for piece in chip_fit.pieces]
     verdict = "fits, as far as was checked" if chip_fit.fits else "does not fit"

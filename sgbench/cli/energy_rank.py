@@ -82,6 +82,7 @@ def read_contestants(
 
 
 def _record_files(sources: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files of records among the sources, and below those that are folders."""
     for source in sources:
         if source.is_file():
             yield source

@@ -22,6 +22,7 @@ NIR_OPTIONS = {"step": "--step", "unit_resistance": "--unit-resistance", "dt": "
 
 
 def register(commands: Any) -> None:
+    """Add `sgbench export` to the command line."""
     export = commands.add_parser(
         "export", help="write the network of a run for another library or a chip, or as NIR", parents=shared_options()
     )
@@ -48,6 +49,7 @@ def register(commands: Any) -> None:
 
 
 def export_command(args: argparse.Namespace) -> int:
+    """Answer `sgbench export`: write a run's selected network as NIR, as code for a library, or in whole numbers."""
     from sgbench.training.stored_run import load_selected, read_record, rebuild_run
 
     reader, path = _reader_and_path(args)
@@ -90,6 +92,7 @@ def _reader_and_path(args: argparse.Namespace) -> tuple[str, Path]:
 
 
 def _require_chip_name(name: str, config_dirs: Sequence[Path]) -> None:
+    """Refuse a reader that is neither a library nor a chip with known limits."""
     from sgbench.energy.price import load_targets
     from sgbench.exchange.chip_run import find_chip
 
@@ -159,6 +162,7 @@ def _write_code(_: argparse.Namespace, reader: str, path: Path, run: StoredRun, 
 def _write_whole_numbers(
     args: argparse.Namespace, name: str, path: Path, run: StoredRun, network: Network
 ) -> dict[str, Any]:
+    """Write a network in whole numbers for a chip, and say how often it answers like the simulation."""
     import numpy as np
 
     from sgbench.exchange.chip_run import compare_with_simulation, find_chip, precision_of, require_chip

@@ -31,6 +31,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def _tasks() -> str:
+    """Write the table of tasks and of the sets that hold them, for the help."""
     from sgbench.recommendation.summary import read_summary, shipped_summary
     from sgbench.study_runner.judge.field import SETS, titles
     from sgbench.tables import aligned
@@ -43,6 +44,7 @@ def _tasks() -> str:
 
 
 def register(commands: Any) -> None:
+    """Add `sgbench judge` to the command line."""
     parser = commands.add_parser(
         "judge",
         help="better, equal or worse than the known surrogates, and for which networks",

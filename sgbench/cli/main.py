@@ -54,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command_line(dispatch: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; an expected error is one line, without a traceback."""
     arguments, variables = _flags_of_all(list(sys.argv[1:] if argv is None else argv))
     with _environment(variables):
         trusts = allowed(ALLOW_TARGET, ALLOW_HYDRA) or any(word.startswith("--allow-target") for word in arguments)
@@ -154,6 +155,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _completion(arguments: list[str]) -> int:
+    """Answer `sgbench completion`: a shell's script, or the words that complete a line."""
     from sgbench.cli.completion import SHELLS, candidates, script
 
     if arguments[:1] == ["--line"]:

@@ -24,6 +24,7 @@ WITHOUT_TARGET = ("layers", *SHAPE_OPTIONS, "goal", "budget", "summary", "data_d
 
 
 def register(commands: Any) -> None:
+    """Add `sgbench recommend` to the command line."""
     parser = commands.add_parser(
         "recommend",
         help="which surrogate and width to take for a network, from the study",
@@ -122,6 +123,7 @@ def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
 
 
 def _parse_spikes(text: str, layers: int) -> tuple[float, ...]:
+    """Read the spikes before training, one number for each hidden layer."""
     try:
         numbers = tuple(float(number) for number in text.split(","))
     except ValueError:

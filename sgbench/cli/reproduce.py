@@ -30,6 +30,7 @@ UNMEASURED, DISAGREES = 1, 3
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `sgbench reproduce` to the command line."""
     parser = commands.add_parser(
         "reproduce",
         help="published figures, measured here",
@@ -94,6 +95,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _run_all(chosen: Sequence[Reproduction], args: argparse.Namespace) -> list[ReproductionResult]:
+    """Run the chosen reproductions one after another, and say how much time is left."""
     from sgbench.replicas.view import clock
     from sgbench.reproduction.time_left import left_s, stated_s
 
@@ -115,6 +117,7 @@ def _run_all(chosen: Sequence[Reproduction], args: argparse.Namespace) -> list[R
 
 
 def _compose_grids(reproduction: Reproduction, args: argparse.Namespace) -> list[ReproductionGrid]:
+    """Compose the grids of runs that a reproduction needs; none if it is a calculation."""
     from sgbench.reproduction.runs import ReproductionFolders, grids_of
 
     if reproduction.calculation is not None:  # nothing is trained: a calculation gives the numbers
@@ -126,6 +129,7 @@ def _compose_grids(reproduction: Reproduction, args: argparse.Namespace) -> list
 def _run_one(
     reproduction: Reproduction, grids: Sequence[ReproductionGrid], args: argparse.Namespace
 ) -> ReproductionResult:
+    """Run what a reproduction still lacks, add runs stored beside the page, and judge its figures."""
     from sgbench.reproduction.figures import figures_beside
     from sgbench.reproduction.runs import calculated, judged_grids, of_same_methods, runs_of
     from sgbench.reproduction.stored import read_runs, write_runs
@@ -164,6 +168,7 @@ def _run_grids(reproduction: Reproduction, grids: Sequence[ReproductionGrid], ar
 
 
 def _print_results(results: list[ReproductionResult], args: argparse.Namespace) -> None:
+    """Write the page if asked, and print the table of figures with what explains them."""
     from sgbench.reproduction import page
 
     if args.update is not None:

@@ -98,6 +98,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def _split_off(arguments: list[str], *flags: str) -> tuple[list[str], list[str]]:
+    """Return the other arguments, and the values of the named flags (`--flag value` or `--flag=value`)."""
     others: list[str] = []
     values: list[str] = []
     rest = iter(arguments)
@@ -114,6 +115,7 @@ def _split_off(arguments: list[str], *flags: str) -> tuple[list[str], list[str]]
 
 
 def _refuse_flags(arguments: Sequence[str]) -> None:
+    """Refuse flags: `sgbench run` takes overrides, and Hydra would read flags as its own."""
     for argument in arguments:
         if argument.startswith("-"):
             others = " ".join(text for text in arguments if not text.startswith("-")) or "OVERRIDE ..."

@@ -56,6 +56,7 @@ def run_sweep(planned: RunPlan, arguments: Sequence[str], job: Job) -> int:
 
 
 def _launch(arguments: Sequence[str], job: Job) -> int:
+    """Start Hydra and return the exit code; errors of launchers and sweepers become one line."""
     from sgbench.composition.hydra_internals import launch
     from sgbench.composition.overrides import one_line
 
@@ -132,6 +133,7 @@ class Job:
         return cost_to_minimise(record)
 
     def _spec(self, config: Any) -> RunSpec:
+        """Return what this job runs: as planned before, or read from Hydra's configuration."""
         from hydra.core.hydra_config import HydraConfig
 
         from sgbench.composition.catalogue import CatalogueReader

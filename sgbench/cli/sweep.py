@@ -68,6 +68,7 @@ def sweep_command(arguments: Sequence[str]) -> int:
 
 
 def _results_table(name: str, arguments: Sequence[str]) -> str:
+    """Write the table of a sweep that has just run; the arguments are those of its run."""
     from sgbench.sweeps.points import read_grid
     from sgbench.sweeps.results import read_results
     from sgbench.sweeps.text import as_text
@@ -90,6 +91,7 @@ def _config_dirs(arguments: Sequence[str]) -> list[Path]:
 
 
 def _print_usage() -> int:
+    """Print how sweeps are started, and the names of all."""
     from sgbench.composition import catalogue
     from sgbench.sweeps.points import count_runs
 
@@ -136,6 +138,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _read_results(args: argparse.Namespace) -> tuple[Results, str]:
+    """Read the results of the named sweep, and the command that would go on with it."""
     from sgbench.sweeps.points import grid_of, read_grid
     from sgbench.sweeps.results import read_results
 
@@ -179,6 +182,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _figure(results: Results, what: str) -> Figure:
+    """Draw a sweep's scores, its share of failed runs, or its scores against spikes."""
     from sgbench.plots.sweep import sweep_figure
     from sgbench.plots.sweep_panels import spikes_figure
     from sgbench.sweeps.api import failed_map, picture_of

@@ -18,6 +18,7 @@ EPILOG = """examples:
 
 
 def register(commands: Any) -> None:
+    """Add `sgbench sync` to the command line."""
     parser = commands.add_parser(
         "sync",
         help="fill TensorBoard, W&B, MLflow or CSV logs from records of runs",
@@ -41,6 +42,7 @@ def register(commands: Any) -> None:
 
 
 def sync(args: argparse.Namespace) -> int:
+    """Answer `sgbench sync`: copy each record to the logger; what fails is named and the rest goes on."""
     from sgbench.paths import RECORD
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord

@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def tune(args: argparse.Namespace) -> int:
+    """Answer `sgbench tune`: search settings, then run the best one with the seeds that report."""
     from sgbench.composition.overrides import Overrides
     from sgbench.tuning.outcomes import result_lines, summarise_studies
     from sgbench.tuning.request import Request, make_task
@@ -134,6 +135,7 @@ def _run_reporting_seeds(task: Task, chosen: Outcome, workers: int | None) -> li
 def _print_next_steps(
     args: argparse.Namespace, task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]
 ) -> int:
+    """Print the test score and how to hand it in; return 1 if a reporting seed failed."""
     from sgbench.sweeps.outcome import Guessing, chance_warning
 
     measure, method_id = task.measure, chosen.asked.method_id
@@ -160,6 +162,7 @@ def _print_next_steps(
 
 
 def _tree(task: Task, outcome: SearchResult, reported: Sequence[RunRecord | None]) -> dict[str, Any]:
+    """Convert the outcome of a search to plain values for JSON."""
     chosen = outcome.chosen
     return {
         "protocol": task.protocol.name,

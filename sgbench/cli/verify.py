@@ -22,6 +22,7 @@ TIERS = ("rescored", "reinferred", "retrained")
 
 
 def register(commands: Any) -> None:
+    """Add `sgbench verify` to the command line."""
     parser = commands.add_parser(
         "verify", help="repeat what a submission claims: score, infer or train again", parents=shared_options()
     )
@@ -36,6 +37,7 @@ def register(commands: Any) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    """Answer `sgbench verify`; a board's folder is told apart, since its rows have a command of their own."""
     if (args.folder / BOARD_RECORDS).is_dir() and (args.folder / TABLE).is_file():
         where = "" if args.folder.parent == LEADERBOARDS else f" --root {shlex.quote(str(args.folder.parent))}"
         raise InputError(
@@ -95,6 +97,7 @@ def _seeds(args: argparse.Namespace, finished: list[int]) -> list[int]:
 
 
 def _store_verification(args: argparse.Namespace, folder: Path, method_id: str, outcome: TierOutcome) -> str:
+    """Store the outcome with the submission, and return the path."""
     from pydantic import ValidationError
 
     from sgbench.leaderboard.store.method_provenance import place
@@ -126,6 +129,7 @@ def _scores_line(outcome: TierOutcome) -> str:
 
 
 def _lines(outcome: TierOutcome, written: str | None) -> list[str]:
+    """Write the outcome of a verification as lines."""
     verdict = "passed" if outcome.passed else "FAILED"
     return [
         f"{outcome.tier}: {verdict}; seeds {', '.join(map(str, outcome.seeds))}",

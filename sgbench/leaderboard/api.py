@@ -56,6 +56,7 @@ def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
 
 
 def _protocol_of(a: str, b: str, tree: RecordTree) -> str:
+    """Return the one protocol whose board has both methods; InputError if none or several have."""
     names = protocols_of(tree)
     if len(names) == 1:
         return names[0]

@@ -54,6 +54,7 @@ class Built:
 
 
 def show(tree: RecordTree, *, meanwhile: Callable[[], object] | None = None) -> Boards:
+    """Build all boards of a tree from its records, without writing anything; what cannot be read becomes a finding."""
     price_lists = _price_lists(tree.references)
     targets = tuple(price_list for price_list in price_lists if price_list.on_boards)
     contents = contents_of(tree, targets=targets, meanwhile=meanwhile)
@@ -219,6 +220,7 @@ def _forged(name: str, provenances: Provenances, boards: Boards, tree: RecordTre
 
 
 def _stale_files(board: Board, tree: RecordTree) -> Iterable[Finding]:
+    """Yield the page, table and picture of a board that are not what its records give now."""
     root, folder = tree.root, tree.root / board.protocol.name
     values = to_csv(board)
     page = to_markdown(board, layout=tree.layout, indexed=tree.indexed_rows(board.protocol.name))

@@ -241,6 +241,7 @@ def shares(files: Sequence[RecordFile], layout: Layout, count: int) -> list[list
 def _results(
     files: Sequence[RecordFile], *, tree: RecordTree, targets: tuple[EnergyTarget, ...]
 ) -> Iterator[tuple[str, Measured] | Finding]:
+    """Yield the protocol and measured scores of each row, or why it cannot be read."""
     for row in read_files(files, tree):
         if isinstance(row, Finding):
             yield row
@@ -305,6 +306,7 @@ def make_shipped(root: Path, *, commit: str, created_utc: str, release: str = ""
 
 
 def protocols_of(tree: RecordTree) -> list[str]:
+    """Name the protocols that a tree has records of."""
     if tree.layout != "registry":
         return tree.protocols()
     names = sorted(read_shipped(tree.root).boards)

@@ -90,6 +90,7 @@ class ProtocolReference:
 
     @property
     def measure(self) -> Measure:
+        """How a run is scored: by accuracy, or by a loss beside that of guessing."""
         if self.classes is None and self.guess_loss is None:
             raise InputError(
                 f"protocol '{self.protocol.name}': its score is a loss, and nobody says what guessing loses; "
@@ -104,6 +105,7 @@ class ProtocolReference:
 
     @property
     def test_samples(self) -> int:
+        """How many samples the test has; InputError where nobody has counted the data set's."""
         if "test" not in self.facts.sizes:
             name = self.method.choices["dataset"]
             raise InputError(
@@ -135,6 +137,7 @@ class References:
         self._entries: Entries | None = None
 
     def of(self, name: str) -> ProtocolReference:
+        """Return the reference of a protocol, composed at its first use."""
         if name not in self._known:
             self._entries = self._entries or entries_by_group(self.config_dirs)
             self._known[name] = compose_reference(
@@ -194,6 +197,7 @@ def experiment_of(protocol: str, config_dirs: Iterable[Path] = ()) -> str | None
 
 
 def _draws(entry: Entry) -> Mapping[int, str]:
+    """Return the hashes of generated data by seed, which the entry's meta states; InputError if they are malformed."""
     hashes = entry.meta.get("data_sha256") or {}
     is_valid = isinstance(hashes, dict) and all(
         isinstance(seed, int) and isinstance(text, str) and SHA256.fullmatch(text) for seed, text in hashes.items()
@@ -243,6 +247,7 @@ def method_deviations(method: Method, seed: int, reference: ProtocolReference) -
 
 
 def _seed_deviation(seed: int, reference: ProtocolReference) -> Iterator[str]:
+    """Say why results of this seed do not count under the protocol; nothing if they do."""
     seeds = reference.protocol.seeds
     if reference.protocol.is_tuning_seed(seed):
         yield "its seed is one that settings are chosen with, and reports nothing"
@@ -259,6 +264,7 @@ class Deviation(NamedTuple):
 
 
 def setting_deviations(method: Method, reference: ProtocolReference) -> Iterator[Deviation]:
+    """Yield each setting of a method that its protocol fixes at another value."""
     protocol = reference.protocol
     for key in PROTOCOL_IDENTITY:
         ours, theirs = getattr(protocol, key), getattr(method.protocol, key)
@@ -297,6 +303,7 @@ def _group_deviations(group: str, method: Method, reference: ProtocolReference) 
 
 
 def _free_parameter_problems(name: str, parameters: Mapping[str, Value], entry: Entry) -> Iterator[str]:
+    """Say what is wrong with a parameter that the protocol leaves free: unknown, missing, or of another kind."""
     key = name.partition(".")[2]
     if key not in entry.parameters:
         yield f"{name} is no parameter of {entry.name}"

@@ -106,6 +106,7 @@ def _varies(methods: Sequence[Method], group: str, key: str) -> bool:
 
 
 def labels(method: Method, varying: Varying) -> dict[str, str]:
+    """Write for each group what sets the method apart from others: only the parameters that vary."""
     texts = {}
     for group, by_entry in varying.items():
         if group == "clip_norm":

@@ -29,6 +29,7 @@ def division_of(method: Method, reference: ProtocolReference) -> Division:
 
 
 def _is_closed_in(group: str, method: Method, ours: Method) -> bool:
+    """Whether a method keeps the closed division's rules in one group of settings."""
     if group in FREE_GROUPS:
         return True
     if method.choices[group] != ours.choices[group]:
@@ -38,6 +39,7 @@ def _is_closed_in(group: str, method: Method, ours: Method) -> bool:
 
 
 def _is_closed_number(name: str, parameters: dict[str, Value], expected: dict[str, Value]) -> bool:
+    """Whether a parameter is the reference's, or a number that the closed division leaves free."""
     group, _, key = name.partition(".")
     neutral = NEUTRAL.get(name)
     theirs, usual = parameters.get(key, neutral), expected.get(key, neutral)

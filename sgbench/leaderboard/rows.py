@@ -108,6 +108,7 @@ class Board:
         return (*self.rows, *self.claimed, *self.baselines)
 
     def parts(self) -> Iterator[tuple[Part, MethodRow]]:
+        """Yield all rows of the board, each with the part where it stands."""
         parts: dict[Part, tuple[MethodRow, ...]] = {
             "ranked": self.rows,
             "claimed": self.claimed,
@@ -162,6 +163,7 @@ def measure(
 
 
 def _selection(record: RunRecord, score: Measure) -> float:
+    """Return the score by which settings are selected: more is better, and a failed run counts as guessing."""
     by_loss = record.method.protocol.monitor == "validation_loss"
     if score.is_loss:
         return -score.of(record.validation)

@@ -131,7 +131,7 @@ PREDICTIONS: dict[str, tuple[Change, str]] = {
     "none": (drop("predictions/0.csv"), "is missing; make the folder anew"),
     "without_a_record": (put("predictions/9.csv"), "has no record; remove it"),
     "of_another_file": (put("predictions/0.csv", predictions(logits(9), 90)), "is not the file that its record names"),
-    "other_columns": (predicted(lambda lines: ["a,b,c", *lines[1:]]), "the first line names other columns"),
+    "wrong_columns_error": (predicted(lambda lines: ["a,b,c", *lines[1:]]), "the first line names other columns"),
     "two_logits": (
         predicted(lambda lines: [",".join(line.split(",")[:5]) for line in lines[:-1]] + [""]),
         "a class beyond 0..1 is named",

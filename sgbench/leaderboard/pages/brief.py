@@ -55,6 +55,7 @@ def energy_lines(board: Board, width: int | None) -> list[str]:
 def _cells(
     row: MethodRow, matched: Matched, shown: list[EnergyComparison], duels: Mapping[tuple[str, str], Duel]
 ) -> Iterator[str]:
+    """Yield a row's cells: name, rate, comparisons won against networks without spikes, and crossovers."""
     yield row.label
     yield number_text(100 * matched.rate)
     for quantised in (False, True):
@@ -136,6 +137,7 @@ def html_page(boards: Iterable[Board]) -> str:
 
 
 def _html_parts(board: Board) -> Iterator[str]:
+    """Yield the parts of the one-page HTML of a board."""
     yield f"<h1>{escape(board.protocol.name)}</h1>\n<p>{escape(board.protocol.about)}</p>\n"
     notes = (too_few(board) or "",) if board.rows else (without_rows(board),)
     table = row_table(board, board.shown, caption=board.protocol.name)
@@ -145,6 +147,7 @@ def _html_parts(board: Board) -> Iterator[str]:
 
 
 def _parts(board: Board) -> Iterator[Table | str]:
+    """Yield what a terminal shows of a board: its tables, or why there is none."""
     if not board.rows:
         yield f"{board.protocol.name}: {without_rows(board)}"
     if board.rows or board.claimed or board.baselines:

@@ -133,6 +133,7 @@ SHORT = 12  # digits of a commit that is shown
 
 
 def draw_table(board: Board) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows of the table of seeds that a later commit draws for methods to repeat."""
     header = ["method", "id", "promised", "drawn by commit", "seeds drawn", "what came of it"]
     return header, [
         [
@@ -149,6 +150,7 @@ def draw_table(board: Board) -> tuple[list[str], list[list[str]]]:
 
 
 def _outcome(draw: Draw, repeats: Repeats | None) -> str:
+    """Say what came of a draw: not drawn yet, seeds still to train, or what the repeats found."""
     if draw.commit is None:
         return "the first commit to come draws"
     missing = sorted({*draw.seeds} - {*(() if repeats is None else repeats.seeds)})
@@ -158,6 +160,7 @@ def _outcome(draw: Draw, repeats: Repeats | None) -> str:
 
 
 def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows of the table of stored weights scored on samples drawn anew."""
     unit = "" if board.measure.is_loss else ", %"
     header = ["method", "id", "draw", "seeds", "samples", f"claimed{unit}", f"on samples drawn anew{unit}"]
     return header, [

@@ -147,6 +147,7 @@ def _letters(row: MethodRow) -> str:
 
 
 def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
+    """Yield the columns of the score: mean with interval, seeds, solved seeds, and one value for each seed."""
     measure, planned = board.measure, len(board.protocol.seeds)
     name = f"test_{measure.kind}"
 
@@ -216,6 +217,7 @@ def _amount(amount: Amount) -> Cell:
 
 
 def _energy_columns(target: EnergyTarget) -> Iterator[BoardColumn]:
+    """Yield the columns of the energy on one target, dynamic and static."""
     name = target.name
     gap = f"a part, not a whole: prices of {name} leave out {'; '.join(target.missing)}"
     notes = (Note(gap),) if target.missing else ()
@@ -306,6 +308,7 @@ def _tried(row: MethodRow) -> Cell:
 
 
 def _listing_values(row: MethodRow, measure: Measure) -> dict[str, Value]:
+    """Return the CSV's values on who checked a row, and with which outcome; none if the row was not handed in."""
     if row.listing is None:
         return {}
     provenance = row.listing.provenance

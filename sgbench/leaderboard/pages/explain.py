@@ -124,6 +124,7 @@ def explain_rows(
 
 
 def _table(a: MethodRow, b: MethodRow, board: Board) -> Iterator[tuple[str, str, str]]:
+    """Yield rows of name, figure of A and figure of B, for the figures that both have."""
     yield "", a.label, b.label
     yield "method", a.method_id, b.method_id
     figures_a, figures_b = figures(a, board), figures(b, board)
@@ -133,6 +134,7 @@ def _table(a: MethodRow, b: MethodRow, board: Board) -> Iterator[tuple[str, str,
 
 
 def figures(row: MethodRow, board: Board) -> dict[str, str]:
+    """Write a row's figures by name: score, seeds, spikes, operations and energies."""
     text, ends, costs = board.measure.text, row.score.ends, row.costs
     figures_by_name = {
         board.measure.title: text(row.score.mean),
@@ -172,6 +174,7 @@ def _holm_p(board: Board, a: MethodRow, b: MethodRow) -> tuple[float | None, int
 
 
 def _verdict(comparison: Comparison, adjusted: float | None) -> str:
+    """Say whether A is better than B, by the p value adjusted for other comparisons if there is one."""
     if comparison.p is None:
         return "unknown"
     p = comparison.p if adjusted is None else adjusted
@@ -189,6 +192,7 @@ def _difference_text(value: float, measure: Measure) -> str:
 
 
 def _score_sentence(name: str, row: MethodRow, board: Board) -> str:
+    """Say a row's score, over how many seeds, and how many of them failed."""
     summary, text = row.score, board.measure.text
     failed = f", {len(row.failed_seeds)} of them failed and counted as guessing" if row.failed_seeds else ""
     failed += f", {len(row.at_chance)} no better than guessing" if row.at_chance else ""
@@ -271,6 +275,7 @@ def _on_samples(a: MethodRow, b: MethodRow, hits: Mapping[str, Hits], board: Boa
 
 
 def _costs(a: MethodRow, b: MethodRow, board: Board) -> str:
+    """Say what A and B need for an inference, as figures and ratios."""
     operations_a, operations_b = a.costs.synaptic_operations.value, b.costs.synaptic_operations.value
     parts = [
         _ratio("spikes", a.costs.spikes.value, b.costs.spikes.value, ""),
@@ -319,6 +324,7 @@ def _about_intervals(board: Board) -> str:
 
 
 def _notices(a: MethodRow, b: MethodRow) -> Iterator[str]:
+    """Yield what a reader should know before comparing: other files, notices, and why a row has no rank."""
     if a.data_sha256 != b.data_sha256:
         yield "A and B rest on different files, so that the difference may be that of the files."
     for name, row in (("A", a), ("B", b)):

@@ -27,6 +27,7 @@ def energy_sentences(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
 
 
 def _lower_energy(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
+    """Say which of two rows needs less energy, and whether that depends on the prices."""
     duel = compare_energies(board, [a, b]).get((a.method_id, b.method_id))
     if duel is None:
         return
@@ -49,6 +50,7 @@ def _lower_energy(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
 
 
 def _against_matched(name: str, row: MethodRow, energies: Matched, board: Board) -> str:
+    """Compare a row's energy with the same network without spikes."""
     shown = shown_targets(board, [(row, energies)])
     return " ".join(
         [
@@ -61,6 +63,7 @@ def _against_matched(name: str, row: MethodRow, energies: Matched, board: Board)
 
 
 def _compared(shown: Sequence[EnergyComparison], other: str, *, quantised: bool) -> Iterator[str]:
+    """Yield one sentence for each outcome, which names the targets that share it."""
     targets_by_outcome: dict[str, list[str]] = {}
     for comparison in shown:
         if comparison.quantised is quantised and comparison.crossover is not None:
@@ -82,6 +85,7 @@ def _outcome(comparison: EnergyComparison) -> str:
 
 
 def _won(name: str, energies: Matched) -> Iterator[str]:
+    """Say on how many price lists the spiking network needs less at its own activity; nothing without a list."""
     won, lists = energies.cheaper(quantised=False)
     won_quantised, lists_quantised = energies.cheaper(quantised=True)
     where = [f"{won} of {lists} price lists" if lists else ""]

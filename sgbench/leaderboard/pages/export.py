@@ -121,6 +121,7 @@ def _listing_cells(listing: Listing) -> dict[str, Cell]:
 
 
 def _count_cells(counts: OpCounts | None) -> dict[str, Cell]:
+    """Return spikes and synaptic operations, in total and for an inference; None where they were not counted."""
     layers = () if counts is None else counts.layers
     picked = {
         "spikes": [layer.spikes_sent for layer in layers],
@@ -135,6 +136,7 @@ def _count_cells(counts: OpCounts | None) -> dict[str, Cell]:
 
 
 def _sum(counts: Iterable[Count]) -> int | None:
+    """Sum counts; None if one of them is unknown."""
     total = 0
     for count in counts:
         if count.total is None:
@@ -204,6 +206,7 @@ def to_table(
 
 
 def _with_method_cells(group: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, dict[str, Cell]]]:
+    """Yield records with their method's cells, which are computed anew only where settings change."""
     last_settings, cells = "", {}
     for record in group:
         settings = repr((record.method.clip_norm, record.method.choices, record.method.parameters))
@@ -213,6 +216,7 @@ def _with_method_cells(group: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, 
 
 
 def _of_one_type(cells: list[Cell]) -> list[Cell]:
+    """Make all cells of a column one type: numbers float if they mix, other mixtures JSON text."""
     kinds = {type(cell) for cell in cells} - {type(None)}
     if kinds == {int, float} or (kinds == {int} and not _are_int64(cells)):
         return [None if cell is None else float(cell) for cell in cells]
@@ -245,6 +249,7 @@ def _as_literals(cells: list[Cell]) -> list[Cell]:
 
 
 def _parquet(table: Table, types: Mapping[str, str]) -> bytes:
+    """Write columns as Parquet. `types` names the type of a column without any value, which shows none."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

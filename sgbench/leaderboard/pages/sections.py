@@ -70,6 +70,7 @@ def sections(board: Board) -> Iterator[str]:
 
 
 def _audited(board: Board) -> Iterator[str]:
+    """Yield the sections on seeds drawn and on samples drawn anew, where a row has them."""
     for title, (header, lines) in (
         ("Seeds drawn", draw_table(board)),
         ("Stored weights on samples drawn anew", fresh_table(board)),
@@ -112,6 +113,7 @@ def _compare(a: MethodRow, b: MethodRow, measure: Measure) -> Comparison:
 
 
 def _against_first_cells(first: MethodRow, row: MethodRow, measure: Measure) -> list[str]:
+    """Return a row's cells of the comparison with the first row."""
     comparison = _compare(first, row, measure)
     better = probability_of_improvement(measure.signed(first.scores), measure.signed(row.scores))
     needed = None if comparison.spread is None else seeds_needed(comparison.difference, comparison.spread)
@@ -137,6 +139,7 @@ def _verifications(row: MethodRow) -> tuple[Verification, ...]:
 
 
 def _verification_table(rows: Sequence[MethodRow], measure: Measure) -> str:
+    """Write the table of verifications: who checked which row, how, and what was found."""
     unit = "" if measure.is_loss else ", %"
     header = ["method", "id", "tier", "passed", "by", "seeds", "what was found"]
     header += [f"claimed{unit}", f"verified{unit}"]
@@ -159,6 +162,7 @@ def _verification_table(rows: Sequence[MethodRow], measure: Measure) -> str:
 
 
 def _outsider_table(board: Board) -> str:
+    """Write the table of results from code that is not of the catalogue."""
     measure = board.measure
     unit = "" if measure.is_loss else ", %"
     header = ["name", "code", "checked", f"{measure.title} (mean, 95 % CI)", "seeds", f"every seed{unit}"]
@@ -187,6 +191,7 @@ def _outside_text(provenance: MethodProvenance) -> str:
 
 
 def _retired_table(rows: Sequence[MethodRow], measure: Measure) -> str:
+    """Write the table of rows that were withdrawn or superseded, with the reason."""
     lines = []
     for row in rows:
         notice = None if row.listing is None else row.listing.provenance.notice
@@ -278,6 +283,7 @@ def _at_chance(board: Board) -> str:
 
 
 def _budget(board: Board) -> str:
+    """Say how many settings a method may have tried, and of which numbers."""
     budget, space = board.protocol.tuning_trials, board.protocol.search_space
     if space is not None:
         ranges = "; ".join(f"{key} {search_range.text}" for key, search_range in space.items())
@@ -363,6 +369,7 @@ def baseline_cells(board: Board) -> tuple[list[str], list[list[str]]]:
 
 
 def _cells(row: MethodRow, board: Board) -> list[str]:
+    """Return a row's cells in the page's main table."""
     cells = [code(row.label), row.method_id, board.measure.summary(row.score), seeds_of(row)]
     cells += [_lead(row, board), number_text(row.costs.synaptic_operations.value)]
     energies = (row.costs.energies[target.name].dynamic_nj for target in board.targets)

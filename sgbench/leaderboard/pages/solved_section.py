@@ -68,6 +68,7 @@ def solved_rows(board: Board) -> Iterator[list[str]]:
 
 
 def solved_statement(board: Board) -> str:
+    """Say when a seed counts as solved, and how shares are compared."""
     threshold = PERCENT * (board.protocol.solved_from or 0.0)
     return (
         f"A seed counts as solved from a test accuracy of {threshold:g} % on; the interval of the share is "

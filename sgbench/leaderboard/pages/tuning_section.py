@@ -37,6 +37,7 @@ class Studies:
 
 
 def studies_of(log: TuningLog, protocol: Protocol, measure: Measure) -> Studies | None:
+    """Summarise a log's independent searches: the best and number of settings of each; None if it has no studies."""
     by_study: dict[int, dict[str, list[TuningTrial]]] = {}
     for trial in log.trials:
         if trial.study is not None:
@@ -94,6 +95,7 @@ def have_one_budget(studies_by_method: Mapping[str, Studies]) -> bool:
 
 
 def _cells(row: MethodRow, studies: Studies, measure: Measure) -> list[str]:
+    """Return a row's cells in the table of searches for settings."""
     counts = sorted(set(studies.settings))
     return [
         code(row.label),

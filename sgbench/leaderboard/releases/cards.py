@@ -75,6 +75,7 @@ def _json(tree: object) -> bytes:
 
 
 def _zenodo(name: str, commit: str, created_utc: str) -> dict[str, Any]:
+    """Return the description of a release for Zenodo."""
     return {
         "title": f"{TITLE}, release {name}",
         "upload_type": "dataset",
@@ -89,6 +90,7 @@ def _zenodo(name: str, commit: str, created_utc: str) -> dict[str, Any]:
 
 
 def _citation(name: str, commit: str, created_utc: str) -> str:
+    """Write the CITATION.cff of a release."""
     lines = [
         "cff-version: 1.2.0",
         "message: If you use these results, please cite this release and the papers of the methods (sgbench cite).",
@@ -133,6 +135,7 @@ def _readme(name: str, commit: str, created_utc: str, rows: Sequence[ReleasedRow
 
 
 def _croissant(name: str, created_utc: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Describe the tables of a release in the Croissant format of data sets."""
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -177,6 +180,7 @@ def _columns(data: bytes) -> list[tuple[str, list[str]]]:
 
 
 def _field(table: str, column: str, cells: Sequence[str]) -> dict[str, Any]:
+    """Describe a column of a table in the Croissant format."""
     return {
         "@type": "cr:Field",
         "@id": f"{table}/{column}",

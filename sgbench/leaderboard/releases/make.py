@@ -30,6 +30,7 @@ COSTS = ("parameters", "spikes", "synaptic_operations", "training_s")
 
 
 def _table_of_rows(boards: Iterable[Board]) -> Table:
+    """Make one table of the rows of all boards; a target that a board lacks leaves a cell empty."""
     all_boards = list(boards)
     targets = sorted({target.name for board in all_boards for target in board.targets})
     scores = ("rank_low", "rank_high", "score", "low", "high", "seeds", "failed_seeds")
@@ -166,6 +167,7 @@ def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
 
 
 def row_changes(before: Sequence[ReleasedRow], after: Sequence[ReleasedRow]) -> Iterator[RowChange]:
+    """Yield what differs between two releases: rows that are new, withdrawn or moved."""
     old = {(row.protocol, row.method_id): row for row in before}
     new = {(row.protocol, row.method_id): row for row in after}
     for key in sorted({*old, *new}):
@@ -189,6 +191,7 @@ def _rank_and_score(row: ReleasedRow) -> str:
 
 
 def _rows(board: Board) -> Iterator[ReleasedRow]:
+    """Yield the rows of a board as a release states them; scores are rounded to nine digits."""
     for part, row in board.parts():
         yield ReleasedRow(
             protocol=board.protocol.name,
@@ -201,6 +204,7 @@ def _rows(board: Board) -> Iterator[ReleasedRow]:
 
 
 def _stored(root: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of every stored file of the boards, then of the shards that their indices name."""
     shards: set[str] = set()
     for name in protocols(root, layout="leaderboards"):
         shards |= {place.shard for place in read_index(root / name).values()}

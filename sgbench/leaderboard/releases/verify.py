@@ -122,6 +122,7 @@ def release_folder(release: UnpackedRelease) -> Iterator[Path]:
 
 
 def verify_release(release: UnpackedRelease) -> list[Finding]:
+    """Compute a release anew from its own records, and return the files that differ."""
     manifest = release.manifest
     heading = ReleaseHeading(manifest.name, manifest.commit, manifest.created_utc, manifest.sgbench, manifest.since)
     with release_folder(release) as root:

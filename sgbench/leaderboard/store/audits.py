@@ -198,6 +198,7 @@ def tolerance_of(
 
 
 def _between_seeds(seeds: Sequence[Sequence[float]]) -> tuple[float, int]:
+    """Return the spread of a difference between two seeds, pooled over methods, and its degrees of freedom plus 1."""
     several = [values for values in seeds if len(values) > 1]
     if not several:
         raise InputError("an audit needs a method with two seeds or more; add their records first")

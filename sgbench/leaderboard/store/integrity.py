@@ -50,6 +50,7 @@ def _reason(
     reference: ProtocolReference,
     objects: Objects,
 ) -> str | None:
+    """Say why a verification contradicts the records or what was handed in; None if it does not."""
     unknown = sorted({*check.seeds} - scores.keys())
     if unknown:
         return f"speaks of seeds {', '.join(map(str, unknown))}, of which no finished record is there"
@@ -68,6 +69,7 @@ def _reason(
 
 
 def _reinferred(check: Verification) -> str | None:
+    """Say why a score inferred again cannot be right, given how many answers agree; None if it can."""
     if check.agreement is None:
         return "does not say how many answers agree"
     apart = abs(check.verified - check.claimed)
@@ -79,6 +81,7 @@ def _reinferred(check: Verification) -> str | None:
 def _rescored(
     check: Verification, hashes: Collection[str], reference: ProtocolReference, objects: Objects
 ) -> str | None:
+    """Say if stored predictions give another score than the verification; None if not, or if some are missing."""
     known = [value for sha256 in hashes if (value := _accuracy(sha256, reference, objects)) is not None]
     if len(known) < len(hashes):
         return None
@@ -89,6 +92,7 @@ def _rescored(
 
 
 def _accuracy(sha256: str, reference: ProtocolReference, objects: Objects) -> float | None:
+    """Return the accuracy of stored predictions; None if they are not here, are unreadable or are no classes."""
     try:
         data = objects.get(sha256, "csv")
         table = None if data is None else parse_prediction_table(data, sha256, reference)
@@ -119,6 +123,7 @@ def lost_files(folder: Path, provenances: Provenances) -> Iterator[Finding]:
 
 
 def hidden_files(folder: Path) -> Iterator[Finding]:
+    """Yield the hidden files below a folder that are no part of a board."""
     abandoned_paths = {*abandoned(folder)}
     for where, folders, files in os.walk(folder):
         hidden = sorted(name for name in [*folders, *files] if name.startswith("."))
@@ -139,6 +144,7 @@ def place_of_file(folder: Path, submission: Submission, note: FileNote) -> Path:
 
 
 def _changed(path: Path, note: FileNote, records: StoredRecords) -> str | None:
+    """Say why a stored file is not what was handed in; None if it is."""
     try:
         data = _record_bytes(path, records)
         if data is None:

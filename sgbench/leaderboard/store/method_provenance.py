@@ -150,6 +150,7 @@ def _tuning(submission: Submission | None, folder: Path) -> TuningLog | None:
 
 
 def without_other_scores(provenances: Provenances, folder: Path, measure: Measure) -> Provenances:
+    """Drop verifications of a score that the board does not compare, and report each as a finding."""
     findings, by_method = list(provenances.findings), {}
     for name, provenance in provenances.by_method.items():
         others = [

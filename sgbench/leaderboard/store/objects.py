@@ -41,6 +41,7 @@ class Objects:
         return sha256
 
     def refer(self, data: bytes, kind: Kind, url: str) -> None:
+        """Store the address of a file that lies elsewhere, under the checksum of its bytes."""
         sha256 = hashlib.sha256(data).hexdigest()
         try:
             reference = ObjectAddress(sha256=sha256, bytes=len(data), url=url)

@@ -56,6 +56,7 @@ def _order(outsider: Outsider, measure: Measure) -> tuple[bool, float, str]:
 
 
 def _outsider(group: list[ExternalRecord], provenances: Provenances, measure: Measure) -> Outsider:
+    """Summarise one method's external records; a failed seed counts as guessing."""
     group.sort(key=lambda record: record.seed)
     claims = [claim_of(record) for record in group]
     values = [measure.guess if claim is None else claim.score for claim in claims]

@@ -76,6 +76,7 @@ def parse_predictions(data: bytes, name: str) -> Predictions:
 
 
 def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
+    """Split a table of predictions into its header and its lines; InputError if lines do not end in one newline."""
     if b"\r" in data:
         raise InputError(f"{name}: its lines end in CR LF; write them with one newline, as lineterminator='\\n'")
     try:
@@ -112,11 +113,11 @@ def _count_logits(header: str, name: str) -> int:
     classes = header.count(",") + 1 - len(FIXED)
     wanted = ",".join([*FIXED, *(f"logit_{k}" for k in range(min(max(classes, 0), MAX_CLASSES)))])
     if header != wanted:
-        raise other_columns(name, header, f"{','.join(FIXED)},logit_0,..., or {','.join(STEPPED)}")
+        raise wrong_columns_error(name, header, f"{','.join(FIXED)},logit_0,..., or {','.join(STEPPED)}")
     return classes
 
 
-def other_columns(name: str, header: str, wanted: str) -> InputError:
+def wrong_columns_error(name: str, header: str, wanted: str) -> InputError:
     shown = textwrap.shorten(header.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
     wanted = textwrap.shorten(wanted.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
     return InputError(f"{name}: the first line names other columns; needed: {wanted}; found: {printable(shown)}")
@@ -168,12 +169,13 @@ def parse_outputs(data: bytes, name: str) -> Outputs:
 
 
 def _count_outputs(header: str, name: str) -> int:
+    """Return the number of outputs that a header names; InputError if it has other columns."""
     count, rest = divmod(header.count(",") + 1 - len(INDICES), 2)
     if rest or not 1 <= count <= MAX_OUTPUTS:  # checked before names are made for all of them
-        raise other_columns(name, header, "index,step,target_0,...,output_0,...")
+        raise wrong_columns_error(name, header, "index,step,target_0,...,output_0,...")
     kinds = [f"{kind}_{number}" for kind in ("target", "output") for number in range(count)]
     if header.split(",") != [*INDICES, *kinds]:
-        raise other_columns(name, header, ",".join([*INDICES, *kinds]))
+        raise wrong_columns_error(name, header, ",".join([*INDICES, *kinds]))
     return count
 
 
@@ -238,6 +240,7 @@ class ScoreClaim:
 
 
 def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
+    """Return the test score that a record claims; None if the run failed."""
     if isinstance(record, ExternalRecord):
         failed = record.status == "failed"
         return None if failed else ScoreClaim(record.accuracy, record.loss, record.samples, record.labels)
@@ -249,6 +252,7 @@ def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
 
 
 def parse_prediction_table(data: bytes, name: str, reference: ProtocolReference) -> PredictionTable:
+    """Read a table of predictions that must cover the protocol's whole test; InputError says what is missing."""
     _require_lines(data, name, reference)
     if reference.classes is None:
         return _complete_outputs(data, name, reference)
@@ -275,6 +279,7 @@ def _require_lines(data: bytes, name: str, reference: ProtocolReference) -> None
 
 
 def _complete_outputs(data: bytes, name: str, reference: ProtocolReference) -> Outputs:
+    """Read real-valued outputs, one for each sample and step of the test."""
     outputs, wanted = parse_outputs(data, name), (reference.test_samples, reference.protocol.steps)
     if outputs.output.shape[:2] != wanted:
         samples, steps = wanted

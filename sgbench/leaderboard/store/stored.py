@@ -74,6 +74,7 @@ class ShardReader:
 
 
 def read_index(folder: Path) -> dict[RowSeed, LinePlace]:
+    """Map each row and seed to the place of its record in a shard; InputError if the index is damaged."""
     path = folder / INDEX
     if not path.exists() and not path.is_symlink():
         return {}

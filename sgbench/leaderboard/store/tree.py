@@ -52,6 +52,7 @@ class RecordsAdded:
 
 
 def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -> list[str]:
+    """Name the protocols with a folder below `root`, or `only` the one whose name or beginning is given."""
     if not root.is_dir():
         remedy = (
             "name one with --root, or fill it with 'sgbench run'"
@@ -130,6 +131,7 @@ def candidates(root: Path, *, layout: Layout, only: str | None = None) -> tuple[
 
 
 def _indexed(root: Path, names: Sequence[str], files: Set[Path]) -> tuple[list[RecordFile], list[Finding]]:
+    """Read the records that indices place in shards; a record that is also in a file of its own is a finding."""
     reader, record_lines = ShardReader(root), []
     findings: list[Finding] = []
     by_shard: dict[str, list[tuple[Path, LinePlace]]] = {}
@@ -272,6 +274,7 @@ class Runs:
 
 
 def read_runs(source: Path, *, references: References, trials: bool = False) -> Runs:
+    """Read all comparable records of a runs folder; what cannot be read becomes a finding."""
     if not source.is_dir():
         raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
     reader = RecordReader(references, trials=trials)
