@@ -116,6 +116,7 @@ class _Link(NamedTuple):
 
 
 def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
+    """Run layers over all steps; those that compiled loops can run together are one chain."""
     runs: list[LayerRun] = []
     for chain in _chains(layers, states):
         runs += _unroll(chain, signal, wanted)

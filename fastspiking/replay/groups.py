@@ -95,6 +95,7 @@ class Group:
         self.picks = base, kept, axis, index
 
     def run(self, values: ReplayValues) -> None:
+        """Run the same operation of all steps as one, on stacked inputs or on the steps picked from a stack."""
         with values.plan.mode(self.node.grad):
             if self.picks is not None:
                 base, kept, axis, index = self.picks

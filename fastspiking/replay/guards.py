@@ -132,6 +132,7 @@ class Guards:
             self.failed = f"it reads '{name}', {why}"
 
     def _register_tensors(self, key: tuple[Any, ...], value: Any, inner: tuple[Any, ...] = ()) -> None:
+        """Register the tensors in a value with where they are found: the attribute or name, then keys within."""
         if isinstance(value, Tensor):
             at = Leaf("attribute", (*key[1:], *inner)) if key[0] == "attribute" else Leaf("outside", (key, *inner))
             self.on_tensor(at, value)
@@ -348,6 +349,7 @@ class Guards:
         return self._object_fingerprint(value, depth)
 
     def _object_fingerprint(self, value: Any, depth: int) -> Any:
+        """Return a value that differs if the object would act otherwise; NotReplayable if that cannot be told."""
         if isinstance(value, FunctionType):
             self.alive.append(value)
             self.follow_function(value)

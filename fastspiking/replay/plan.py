@@ -55,6 +55,7 @@ class EngineRun:
         return given | {ref for part in self.parts for ref in part.states or () if ref is not None}
 
     def run(self, values: ReplayValues) -> None:
+        """Run the layers on the engine, and again if neurons that were taken for silent fire."""
         plan = values.plan
         with plan.mode(self.grad):
             x = self.input(values)
@@ -69,6 +70,7 @@ class EngineRun:
                 self._keep(part, run, values)
 
     def _unrolled(self, x: Tensor, states: list[Any], values: ReplayValues) -> list[Any]:
+        """Run the layers on the engine from these states, and return what each computed."""
         plan = values.plan
         weights = [(None, None) if part.linear is None else part.linear.weights(values) for part in self.parts]
         layers = [part.neurons.layer(part.of(plan), *own) for part, own in zip(self.parts, weights, strict=True)]
@@ -169,6 +171,7 @@ class Plan:
         return contextlib.nullcontext() if grad == torch.is_grad_enabled() else torch.set_grad_enabled(grad)
 
     def _compile(self, units: list[Unit]) -> None:
+        """Turn units of the recorded call into steps of the plan, then join those that the engine runs as one."""
         for unit in units:
             if unit.neurons:
                 self._discount_states(unit)
@@ -229,6 +232,7 @@ class Plan:
         self.steps.append(group)
 
     def _emit_single(self, unit: Unit) -> None:
+        """Add a step for an operation that is run by itself, and note where its pieces lie."""
         node = unit.first
         outs = node.outs
         if isinstance(node.func, CentredCall) and node.out in self.slots:

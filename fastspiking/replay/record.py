@@ -189,6 +189,7 @@ class CallRecorder(TorchFunctionMode):
             self.paused -= 1
 
     def _require_recordable(self, func: Any, given: list[Tensor]) -> None:
+        """Refuse operations whose effect or size a replay could not repeat."""
         require_no_inference(given)
         name = name_of(func)
         if name in REFUSED and not (name == "requires_grad_" and not given):
@@ -280,6 +281,7 @@ class CallRecorder(TorchFunctionMode):
     def _append(
         self, kind: str, func: Any, given: tuple[Any, Any], out: Any, *, where: str | None = None, **more: Any
     ) -> None:
+        """Add an operation to the trace; one of constants alone is itself constant."""
         where = self.guards.where if where is None else where
         node = TraceNode(kind, func, *given, out, torch.is_grad_enabled(), where, **more)
         self.alive.append(func)

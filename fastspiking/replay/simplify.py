@@ -101,6 +101,7 @@ def _compute_once(trace: Trace) -> None:
 
 
 def _drop_unused(trace: Trace) -> None:
+    """Drop operations that no result needs, except those with effects or random numbers."""
     used = set(trace.results())
     kept = []
     for node in reversed(trace.nodes):

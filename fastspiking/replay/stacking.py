@@ -107,6 +107,7 @@ class OneByOne:
                 self._run(node, values)
 
     def _run(self, node: TraceNode, values: ReplayValues) -> None:
+        """Run one recorded operation on the values of this call."""
         if node.kind == "neurons":
             run_neurons(node, values)
             return

@@ -47,6 +47,7 @@ class Figure(Strict):
 
     @model_validator(mode="after")
     def _one_criterion(self) -> Figure:
+        """Require one criterion, and a statistic that suits the number of conditions."""
         is_published = self.published is not None
         if is_published != (self.tolerance is not None):
             raise ValueError(f"'{self.line}': published and tolerance belong together")
@@ -140,6 +141,7 @@ class Reproduction(Strict):
 
     @model_validator(mode="after")
     def _conditions_known(self) -> Reproduction:
+        """Require that figures name conditions and measures that this reproduction has, and seeds once."""
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: one is there twice")
         for figure in self.figures:
@@ -163,6 +165,7 @@ class Reproduction(Strict):
 
     @model_validator(mode="after")
     def _figures_known(self) -> Reproduction:
+        """Require that ablations name figures of this reproduction, and that each stated cause has one."""
         if self.ablations and self.calculation is not None:
             raise ValueError("ablations: a calculation has no runs in which something could be changed")
         lines = [figure.line for figure in self.figures]

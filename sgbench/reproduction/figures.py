@@ -137,6 +137,7 @@ def _with_earlier(result: ReproductionResult, before: MeasuredReproduction | Non
 
 
 def _judged(figures: Sequence[Figure], measured: Iterable[MeasuredFigure]) -> tuple[Judged, ...]:
+    """Judge stored measurements by today's figures; one that was added since is unmeasured."""
     by_line = {stored.line: stored for stored in measured}
     return tuple(
         by_line[figure.line].judged(figure)
@@ -147,6 +148,7 @@ def _judged(figures: Sequence[Figure], measured: Iterable[MeasuredFigure]) -> tu
 
 
 def _measured(result: ReproductionResult) -> MeasuredReproduction:
+    """Reduce a result to what is stored beside the page."""
     return MeasuredReproduction(
         figures=tuple(map(_figure, result.judged)),
         methods=dict(result.methods),
@@ -161,6 +163,7 @@ def _measured(result: ReproductionResult) -> MeasuredReproduction:
 
 
 def _figure(judged: Judged) -> MeasuredFigure:
+    """Round a figure's measurement to what is the same on all processors."""
     ours, deviation = judged.ours, judged.deviation
     if ours is not None and 0 < abs(ours) < ROUNDING:  # differs between processors
         ours, deviation = ROUNDING, None

@@ -221,6 +221,7 @@ def _method_ids(cells: Iterable[Mapping[int, RunSpec]]) -> tuple[str, ...]:
 
 
 def calculated(reproduction: Reproduction, seeds: Sequence[int]) -> ReproductionResult:
+    """Judge a reproduction whose figures are calculated, without any run."""
     from sgbench.reproduction.closed_loop import integrals
 
     settings = {key: value for key, value in (reproduction.calculation or {}).items() if key != "name"}

@@ -124,6 +124,7 @@ def _draws(ranges: Mapping[str, SettingRange], count: int, seed: Sequence[int]) 
 
 
 def _value_at(draw: SettingRange, share: float) -> Word:
+    """Return the value of a setting at `share` (0 to 1) of its range."""
     if draw.values is not None:
         return draw.values[int(share * len(draw.values))]
     low, high = draw.low or 0.0, draw.high or 0.0

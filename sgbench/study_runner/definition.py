@@ -49,6 +49,7 @@ class SettingRange(Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> SettingRange:
+        """Require either an ordered range or a list of values."""
         is_range = self.low is not None and self.high is not None
         if is_range == (self.values is not None):
             raise ValueError("either low and high, or values, are needed")
@@ -166,6 +167,7 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
+        """Require that blocks name tasks, seeds and earlier blocks of the study; a seed serves one purpose."""
         for first, second in itertools.combinations(self.seeds, 2):
             if set(self.seeds[first].values) & set(self.seeds[second].values):
                 raise ValueError(f"seeds: {first} and {second} share seeds; a seed serves one purpose")
@@ -222,6 +224,7 @@ def load_study(name: str, config_dirs: Iterable[Path] = ()) -> Loaded:
 
 
 def parse_study(tree: dict[str, Any], where: str) -> Study:
+    """Validate a study's YAML; InputError names the place."""
     try:
         return Study.model_validate(_tuples(tree, iter(range(MAX_NODES))))
     except (InputError, RecursionError) as error:
@@ -236,6 +239,7 @@ def block_number(study: Study, name: str) -> int:
 
 
 def pick_blocks(study: Study, names: Iterable[str]) -> list[str]:
+    """Return the named blocks in the study's order, all without a name; a block's number is as good as its name."""
     numbered = {str(block_number(study, name)): name for name in study.blocks}
     wanted = [numbered.get(name, name) if name not in study.blocks else name for name in names]
     for name in wanted:

@@ -43,6 +43,7 @@ def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
 
 
 def _extend_block(block: StudyBlock, likes: Mapping[str, str]) -> StudyBlock | None:
+    """Return the block on new tasks, each with the settings of the task it is like; None if it has no such task."""
     likes = {name: like for name, like in likes.items() if like in block.tasks}
     if not likes:
         return None
@@ -63,6 +64,7 @@ def _extend_grid(grid: CellGrid, likes: Mapping[str, str]) -> CellGrid | None:
 
 
 def full_scale(loaded: Loaded, names: Sequence[str] = ()) -> Loaded:
+    """Return the study on its tasks of standard size, or on the named ones of them."""
     tasks = {name: task for name, task in loaded.study.tasks.items() if task.scale == "full"}
     for name in names:
         if name not in tasks:
@@ -113,6 +115,7 @@ def own_task(
 
 
 def extension_text(loaded: Loaded, name: str, task: StudyTask) -> str:
+    """Write the YAML of a study that runs another's blocks on a new task."""
     study = extended(loaded.study, {name: task}).model_copy(
         update={
             "about": f"The blocks of study {loaded.name} on a task of its own: {task.title}",

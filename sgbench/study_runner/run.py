@@ -36,6 +36,8 @@ RunKey = tuple[str, str, int]  # protocol, method and seed, as `StoreEntry.key`
 
 
 def replicas(workers: int) -> Runner:
+    """Return a runner that trains many points in one process, in `workers` processes."""
+
     def run(specs: Sequence[RunSpec]) -> None:
         from sgbench.replicas.sweep import run_sweep
         from sgbench.sweeps.outcome import headline
@@ -65,6 +67,7 @@ class RunGroup:
 
 
 def compose_specs(points: Sequence[StudyPoint], folders: StudyFolders) -> list[RunSpec]:
+    """Compose the runs of a study's points; those that ask for it get a calibrated width."""
     composer = PointComposer(folders.config_dirs, folders.allow_targets)
     paths = {"runs_dir": str(folders.runs_dir)}
     paths |= {} if folders.data_dir is None else {"data_dir": str(folders.data_dir)}
@@ -202,6 +205,7 @@ def best_cells(
 
 
 def require_settled(loaded: Loaded, name: str, folders: StudyFolders) -> None:
+    """Refuse best settings that the block's records do not select."""
     settled = read_settled(folders.store.folder)
     rule = loaded.study.blocks[name].settles
     if rule is None or name not in settled:

@@ -68,6 +68,7 @@ def _mean(scores: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def read_settled(folder: Path) -> dict[str, dict[str, list[Cell]]]:
+    """Read the best settings by block and task; none if nothing is settled yet."""
     path = folder / SETTLED
     if not path.exists():
         return {}
@@ -119,6 +120,7 @@ class Score:
 
 
 def score_of(entry: StoreEntry, study: Study) -> Score:
+    """Return the score of a stored run; InputError if its cell, task or test split is not what the study says."""
     record = entry.record
     if entry.task not in study.tasks or entry.block not in study.blocks:
         raise InputError(f"block {entry.block}, task {entry.task}: the study has no such block or task")
@@ -182,6 +184,7 @@ def setting(method: Method, key: str) -> Word:
 
 
 def varied_keys(study: Study, task: str) -> tuple[str, ...]:
+    """Name the settings that any block varies on a task."""
     keys = set(study.tasks[task].reference)
     for block in study.blocks.values():
         if task not in block.tasks:

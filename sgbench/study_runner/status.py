@@ -33,6 +33,7 @@ class BlockState:
 
     @property
     def tree(self) -> dict[str, Any]:
+        """Convert the state to plain values for JSON."""
         return {
             "block": self.name,
             "tasks": list(self.block.tasks),
@@ -62,6 +63,7 @@ def states_of(scores: StudyScores, names: Sequence[str]) -> list[BlockState]:
 
 
 def _stored(scores: StudyScores, name: str) -> list[Score]:
+    """Return the scores of a block's runs that are stored."""
     purpose = scores.study.blocks[name].purpose
     try:
         planned = points(scores.study, name, scores.settled)
@@ -101,6 +103,7 @@ def cost_rows(study: Study, names: Sequence[str]) -> list[list[str]]:
 
 
 def _runs(block: StudyBlock, grid: CellGrid, task: str) -> int:
+    """Count the runs of a grid on a task."""
     if grid.tasks is not None and task not in grid.tasks:
         return 0
     starts = len(grid.cells) or grid.expected_starts

@@ -134,6 +134,7 @@ class Store:
         return (entry for _, entry, counts in self._read_all(blocks) if not counts)
 
     def _read_all(self, blocks: Iterable[str]) -> Iterator[tuple[Shard, StoreEntry, bool]]:
+        """Yield shard and run for these blocks, or for all without any, and whether the manifest holds it."""
         wanted = set(blocks)
         manifest = self.manifest()
         if manifest is None:
@@ -211,6 +212,7 @@ class Store:
 
 
 def _json_lines(block: str, entries: Sequence[StoreEntry]) -> bytes:
+    """Write runs as lines of JSON, in an order that does not depend on when they ended."""
     ordered = sorted(entries, key=lambda entry: (entry.task, entry.record.method_id, entry.record.seed))
     lines = []
     for entry in ordered:
@@ -221,6 +223,7 @@ def _json_lines(block: str, entries: Sequence[StoreEntry]) -> bytes:
 
 
 def _parse_entry(line: bytes, where: str, shard: Shard, place: StorePlace) -> StoreEntry:
+    """Read a line of a shard; InputError if its block or commit is not the shard's."""
     run = parse_model(line, ShardLine, where)
     if run.block != shard.block:
         raise InputError(f"{where}: is not a run of block {shard.block}")

@@ -148,6 +148,7 @@ def _reference(submission: Submission, references: References, problems: list[Pr
 
 
 def _commit_problems(submission: Submission, records: Iterable[Result], board: Path) -> Iterator[Problem]:
+    """Warn of each commit that the submission or its records name and that this repository has not."""
     environment = submission.environment
     stated = [None if environment is None else environment.commit]
     stated += [record.provenance.commit for record in records if isinstance(record, RunRecord)]
@@ -177,6 +178,7 @@ class _FileCheck:
         self.buildable = False  # whether the method's network can be built
 
     def read(self) -> None:
+        """Check all files of the submission; problems are collected, and what is sound is kept for later checks."""
         seeds = self.contents.seeds("records")
         for seed in self.submission.seeds:
             if seed not in seeds:
@@ -197,6 +199,7 @@ class _FileCheck:
         self.problems += self._labels()
 
     def _build(self) -> None:
+        """Report a method of which no network can be built."""
         method = self.submission.method
         if method is None or not self.records:
             return
@@ -234,6 +237,7 @@ class _FileCheck:
         return read_bytes(self.contents.files[path], limit=FOLDERS[path.partition("/")[0]].max_bytes)
 
     def _record(self, path: str, seed: int) -> None:
+        """Read a seed's record, and refuse one of another method, seed or protocol."""
         model = ExternalRecord if self.submission.division == "external" else RunRecord
         data = self._bytes(path)
         record = parse_model(data, model, path)
@@ -260,6 +264,7 @@ class _FileCheck:
         self.records[seed] = record
 
     def _predictions(self, path: str, seed: int) -> None:
+        """Read a seed's predictions, which must be those of its record and score what the record claims."""
         record = self.records[seed]
         data = self._bytes(path)
         if hashlib.sha256(data).hexdigest() != record.predictions_sha256:
@@ -275,6 +280,7 @@ class _FileCheck:
         self.predictions[seed] = predictions
 
     def _weights(self, path: str, seed: int) -> None:
+        """Read a seed's weights, which must be those of its record and fit its network."""
         record = self.records[seed]
         assert isinstance(record, RunRecord)  # noqa: S101 - weights of others are refused before
         data = self._bytes(path)
@@ -286,6 +292,7 @@ class _FileCheck:
             self._report("network", f"records/{seed}.json", misfit)
 
     def _labels(self) -> Iterator[Problem]:
+        """Yield the predictions whose targets are not the data set's or, where that is not here, the first seed's."""
         per_seed = self.reference.protocol.draw == "per_seed"
         first = None if per_seed else next(iter(self.predictions.values()), None)
         for seed, predictions in self.predictions.items():
@@ -302,6 +309,7 @@ class _FileCheck:
                 yield Problem("labels", path, f"{differing} of its {noun} are not {source}")
 
     def _tuning(self) -> None:
+        """Check the log of the search for settings against the submission, the method and the protocol."""
         path = self.contents.files.get(TUNING)
         method = self.submission.method
         if method is None:
@@ -331,6 +339,7 @@ class _FileCheck:
         self.problems += self._own_trials(log)
 
     def _own_trials(self, log: TuningLog) -> Iterator[Problem]:
+        """Yield the trials of the chosen setting that say otherwise than the record of the same seed."""
         for trial in log.trials:
             record = self.records.get(trial.seed)
             if trial.method_id != log.method_id or not isinstance(record, RunRecord):

@@ -100,6 +100,7 @@ def copied_seeds(predictions: Mapping[int, PredictionTable], *, outside: bool) -
 
 
 def copied_weights(records: Mapping[int, Result]) -> Iterator[Problem]:
+    """Yield the seeds whose weights are those of an earlier seed."""
     first: dict[str, int] = {}
     for seed, record in sorted(records.items()):
         sha256 = record.weights_sha256 if isinstance(record, RunRecord) else None
@@ -139,6 +140,7 @@ def copy_problems(
 
 
 def _others(folder: Path, seeds: Sequence[int]) -> Iterator[Result]:
+    """Yield the results of these seeds that a board already has, the catalogue's methods first."""
     stored = StoredRecords(folder)
     for seed in seeds:
         for row in stored.rows():

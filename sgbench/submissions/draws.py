@@ -77,6 +77,7 @@ def commit_after(folder: Path, draw: Draw) -> str | None:
 
 
 def _holds(folder: Path, commit: str, draw: Draw) -> bool:
+    """Whether the draw was already promised in the audit file at this commit."""
     try:
         data = ask(folder, "show", f"{commit}:./{AUDIT}", timeout_s=GIT_S)
         draws = parse_model(data, Audit, AUDIT).draws or ()
@@ -86,6 +87,7 @@ def _holds(folder: Path, commit: str, draw: Draw) -> bool:
 
 
 def draw_problems(audit: Audit, folder: Path, finished: Mapping[str, Sequence[int]]) -> Iterable[str]:
+    """Yield the draws whose commit or seeds are not those that follow from the promise."""
     for draw in audit.draws or ():
         if draw.commit is None:
             continue

@@ -31,6 +31,7 @@ def make_external(
     protocol: str,
     failed: Sequence[int] = (),
 ) -> SubmissionSummary:
+    """Make the folder of a submission of code outside the catalogue, from its predictions alone."""
     reference = references.of(protocol)
     if author.code is None:
         raise InputError("--code: the address of the code that was run is needed with --external")
@@ -64,6 +65,7 @@ class _Result(NamedTuple):
 
 
 def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) -> dict[int, _Result | None]:
+    """Read the predictions of each seed of the protocol; None for the seeds that failed."""
     seeds = reference.protocol.seeds
     for seed in failed:
         if seed not in seeds:
@@ -84,6 +86,7 @@ def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) 
 def _external_record(
     name: str, seed: int, result: _Result | None, reference: ProtocolReference, judge: Judge
 ) -> ExternalRecord:
+    """Make the record of one seed from its predictions; without any, the seed has failed."""
     predictions = None if result is None else result.predictions
     by_class = predictions if isinstance(predictions, Predictions) else None
     stepped = by_class is not None and by_class.steps is not None

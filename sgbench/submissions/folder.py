@@ -58,6 +58,7 @@ class Contents:
 
 
 def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
+    """List the files of a submission, and what does not belong there; nothing is opened and no link followed."""
     if root.is_symlink():
         raise InputError(f"{root}: is a link; name the folder itself")
     if root.is_file():
@@ -96,6 +97,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, tuple[str, str] | None]]:
 
 
 def _kind_problem(entry: os.DirEntry[str]) -> tuple[str, str] | None:
+    """Return code and text of what is wrong with an entry that is no plain file; None if it is one."""
     if entry.is_symlink():
         return "link", "is a link, and none is followed; put the file itself here"
     mode = entry.stat(follow_symlinks=False).st_mode

@@ -31,6 +31,7 @@ PLACES = re.compile(
 
 
 def file_list_problems(contents: Contents, submission: Submission) -> Iterator[Problem]:
+    """Yield differences between the files that are here and the list in submission.json."""
     noted = {note.path: note for note in submission.files}
     for path in contents.files:
         if path not in noted and path != SUBMISSION:

@@ -44,6 +44,7 @@ def read_searches(folder: Path, chosen: Method) -> tuple[dict[str, int], list[St
 
 
 def _pruned(folder: Path, trial: Asked, chosen: Method) -> Iterator[Pruned]:
+    """Yield the notes of a setting's runs that were stopped early and never finished."""
     for seed in chosen.protocol.trial_seeds:
         run = folder / trial.method_id / str(seed)
         with contextlib.suppress(InputError):
@@ -166,6 +167,7 @@ def _choose_method(records: Sequence[RunRecord], asked: str | None) -> str:
 
 
 def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> tuple[int, ...]:
+    """Return the longest complete set of seeds that the chosen method has; InputError names those it lacks."""
     present = {record.seed for record in records if record.method_id == chosen}
     for seeds in reversed(protocol.complete_seeds):
         if present >= set(seeds):
@@ -177,6 +179,7 @@ def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> 
 
 
 def _files(records: Sequence[RunRecord], folders: Mapping[tuple[str, int], Path]) -> dict[str, bytes]:
+    """Return the files of a submission by path: records, and predictions and weights of finished runs."""
     files: dict[str, bytes] = {}
     for record in records:
         files[f"records/{record.seed}.json"] = to_json(record)
@@ -195,6 +198,7 @@ def _environment(record: RunRecord) -> Environment:
 
 
 def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]) -> dict[str, object]:
+    """Return the fields of submission.json that all submissions have: who, what, and a hash of each file."""
     notes = [
         FileNote(path=path, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         for path, data in sorted(files.items())
@@ -214,6 +218,7 @@ def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]
 
 
 def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> SubmissionSummary:
+    """Write the folder of a submission, and say what was written."""
     folder = target / submission.protocol / submission.method_id
     write_folder(folder, {**files, SUBMISSION: to_json(submission)})
     return SubmissionSummary(

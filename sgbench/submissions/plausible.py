@@ -29,6 +29,7 @@ def consistency_problems(record: RunRecord) -> Iterator[str]:
 
 
 def _selection_problems(record: RunRecord) -> Iterator[str]:
+    """Yield what contradicts the protocol's way to choose an epoch: a curve cut short, or another best epoch."""
     protocol, epoch = record.method.protocol, record.best_epoch
     if protocol.patience is None and len(record.curve) != protocol.epochs:
         yield f"its curve has {len(record.curve)} epochs of {protocol.epochs}; hand in the whole run"

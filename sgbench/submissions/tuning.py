@@ -44,6 +44,7 @@ def outside_space(ours: Mapping[str, str], trials: Sequence[TuningTrial], protoc
 
 
 def _outside_ranges(settings: Mapping[str, str | None], space: Mapping[str, SearchRange], name: str) -> Iterator[str]:
+    """Yield the settings outside the ranges of the protocol; widths are measured in the neuron's threshold."""
     for key, allowed in space.items():
         value = _number(settings.get(key))
         if value is None:
@@ -101,6 +102,7 @@ def make_log(
 
 
 def _trial(chosen: Method, record: RunRecord, studies: Studies) -> TuningTrial:
+    """Note a finished or failed run of the search, with what its method changes."""
     scores = record.validation
     return TuningTrial(
         method_id=record.method_id,
@@ -114,6 +116,7 @@ def _trial(chosen: Method, record: RunRecord, studies: Studies) -> TuningTrial:
 
 
 def _stopped_trial(stopped: StoppedTrial, studies: Studies) -> TuningTrial:
+    """Note a run of the search that was stopped early."""
     pruned = stopped.pruned
     return TuningTrial(
         method_id=pruned.method_id,

@@ -34,6 +34,7 @@ class StoredTensor:
 
 
 def parse_weights(data: bytes, name: str) -> dict[str, StoredTensor]:
+    """Read where each tensor lies in a safetensors file; InputError unless its bytes are filled exactly."""
     header, body = _split(data, name)
     tensors: dict[str, StoredTensor] = {}
     for key, value in header.items():
@@ -70,6 +71,7 @@ def _require_numbers(tensors: dict[str, StoredTensor], body: bytes, name: str) -
 
 
 def _split(data: bytes, name: str) -> tuple[dict[str, object], bytes]:
+    """Split a safetensors file into its header and the bytes of all tensors."""
     if len(data) < LENGTH_BYTES:
         raise InputError(f"{name}: too short for a safetensors file")
     (length,) = struct.unpack("<Q", data[:LENGTH_BYTES])
@@ -82,6 +84,7 @@ def _split(data: bytes, name: str) -> tuple[dict[str, object], bytes]:
 
 
 def _tensor(key: str, value: object, name: str) -> StoredTensor:
+    """Check one entry of the header: type, shape and offsets must agree."""
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
         raise InputError(f"{name}: {_short(key)} needs dtype, shape and data_offsets alone")
     kind, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
@@ -106,6 +109,7 @@ def _short(value: object) -> str:
 
 
 def require_fit(tensors: dict[str, StoredTensor], record: RunRecord, name: str) -> None:
+    """Refuse weights whose types, number or shapes are not those of the record's network."""
     precision = record.method.protocol.precision
     for key, tensor in tensors.items():
         if tensor.kind not in (PRECISIONS[precision], MASK):

@@ -98,6 +98,7 @@ class Accelerated(nn.Module, ShownTable):
         return {**self.__dict__, "_entries": []}
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Replay the recorded call of this form, record it the first time, or run as written if neither works."""
         why = self._reason_to_bypass()
         inputs = list(tensors_in((args, kwargs)))
         key = None if why else self._key(args, kwargs)
@@ -161,6 +162,7 @@ class Accelerated(nn.Module, ShownTable):
             raise InputError(f"accelerate: {runs[0].line}")
 
     def _replay(self, entry: CacheEntry, inputs: list[Tensor], args: Any, kwargs: Any) -> Any:
+        """Run a recorded call on new inputs, and write back the states that it changes."""
         if entry.plan is None:
             return self._run_as_written(entry.why, args, kwargs)
         self._refuse(entry.plan.by_steps)

@@ -90,6 +90,7 @@ def _sensor_size(given: Any) -> tuple[int, int, int] | None:
 
 
 def iterate_pairs(given: Any, name: str) -> Iterator[tuple[Any, Any]]:
+    """Yield sample and label of a data set, a loader's data set, or any iterable of pairs."""
     loaded = getattr(given, "dataset", None)
     if loaded is not None and hasattr(given, "batch_size"):
         given = loaded  # a loader may shuffle, and each call would read other data
@@ -114,6 +115,7 @@ class _PartReader:
     size: tuple[int, int, int] | None  # width, height and polarities of the sensor
 
     def pairs(self, given: Any) -> tuple[NDArray[Any] | list[NDArray[Any]] | EventArrays, NDArray[Any]]:
+        """Read samples and labels in one pass, since a data set may be slow or endless to read twice."""
         labels: list[Any] = []
 
         def samples() -> Iterator[Any]:
@@ -125,6 +127,7 @@ class _PartReader:
         return values, np.asarray(labels).reshape(-1)
 
     def values(self, x: Any) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
+        """Read samples from an array, or from a sequence of arrays or events."""
         if not hasattr(x, "shape") and isinstance(x, Sequence) and len(x):
             return self._read_each(x)
         array = to_array(x)
@@ -133,6 +136,7 @@ class _PartReader:
         return self._checked_array(array)
 
     def _read_each(self, samples: Iterable[Any]) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
+        """Read samples one by one; the first decides whether all are events."""
         times_us, channels_or_samples = SpilledArrays(), SpilledArrays()
         are_events = False
         for index, sample in enumerate(samples):

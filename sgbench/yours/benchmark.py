@@ -108,6 +108,7 @@ def benchmark(  # noqa: PLR0913 - each has a default
 
 
 def _require_surrogates_and_widths(surrogates: Sequence[str], widths: Sequence[float | str] | None) -> None:
+    """Refuse surrogates that are no names of the catalogue, and widths that are not positive."""
     if isinstance(surrogates, str) or not all(isinstance(surrogate, str) for surrogate in surrogates) or not surrogates:
         raise InputError(
             "surrogates: names of the catalogue are needed, e.g. ['atan', 'triangle']; a class of your "
@@ -122,6 +123,7 @@ def _require_surrogates_and_widths(surrogates: Sequence[str], widths: Sequence[f
 def _sweep_overrides(
     entry: WrittenEntry, surrogates: Sequence[str], widths: Sequence[float | str] | None, seeds: int
 ) -> list[str]:
+    """Return the overrides of a sweep over surrogates, widths and seeds."""
     chosen = [] if widths is None else [f"width_fwhm={','.join(map(str, dict.fromkeys(widths)))}"]
     return [
         f"experiment={entry.name}",

@@ -125,6 +125,7 @@ def compare_in(  # noqa: PLR0913 - each has a default
 
 
 def _conditions(setup: TrainingSetup, scores: Mapping[str, Mapping[int, RunScores]]) -> str:
+    """Say how the runs were trained, and how many ran on the engine."""
     ways = Counter(run.ran_on for runs in scores.values() for run in runs.values())
     on_engine = ways.pop(ENGINE, 0)
     parts = [f"{on_engine} runs on the engine"] if on_engine else []
@@ -144,6 +145,7 @@ def _train_all(
 
 
 def _rows(scores: Mapping[str, Mapping[int, RunScores]], widths: Mapping[str, float | None]) -> list[OwnRow]:
+    """Return a row for each surrogate, with its place among the others."""
     ranked = places({name: {seed: run.test for seed, run in runs.items()} for name, runs in scores.items()})
     return [
         OwnRow(

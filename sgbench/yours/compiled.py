@@ -60,6 +60,7 @@ class CompiledNeuron(nn.Module, ShownTable):
         return ": ".join(Engine("auto").describe([WeightedNeurons("neuron", self._neuron())]))
 
     def _neuron(self) -> Neuron:
+        """Return the neuron as one of ours; InputError if the engine cannot run it."""
         if has_hooks(self.neuron):
             raise InputError("compile: the neuron has hooks, which the engine does not call; remove them")
         if isinstance(self.neuron, Neuron):

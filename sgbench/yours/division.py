@@ -55,6 +55,7 @@ def commonest_share(class_indices: NDArray[np.int64]) -> float:
 
 
 def _index_classes(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[np.int64]]]:
+    """Return the names of all classes, and each part's labels as indices into them."""
     kinds = {part.labels.dtype.kind in "buif" for part in parts.values()}
     if len(kinds) > 1:
         raise InputError("labels are numbers in one part and words in another; give all as the same")
@@ -90,6 +91,7 @@ def _notes_on_missing_classes(labels: list[str], class_indices: dict[Split, NDAr
 def _split(
     target: NDArray[np.int64], groups: NDArray[Any] | None, name: str, notes: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divide training samples into those that stay and a fifth of each class, or of the groups, for `name`."""
     random = np.random.Generator(np.random.PCG64(SPLIT_SEED))
     if groups is not None:
         return _split_groups(target, groups, name, random, notes)
@@ -111,6 +113,7 @@ def _split(
 def _split_groups(
     target: NDArray[np.int64], groups: NDArray[Any], name: str, random: np.random.Generator, notes: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divide by groups: whole groups are put aside until a fifth of the samples is."""
     names = random.permutation(np.unique(groups))
     if len(names) < 2:  # noqa: PLR2004 - one to learn from, one to validate on
         raise InputError(f"groups: all training samples are of one group; leave groups out, or give {name}=(x, y)")

@@ -114,6 +114,7 @@ def no_spikes(x: Tensor) -> Tensor:
 
 
 def _count_samples(batch: Tensor, steps: int) -> int:
+    """Return the number of samples of a batch, whose axis of steps may come first or second."""
     shape = tuple(batch.shape)
     if batch.dim() < 2:  # noqa: PLR2004 - an axis of samples and one of features
         raise InputError(f"the batch has shape {shape}: an axis of samples and one of features are needed")

@@ -56,6 +56,7 @@ class SnnTorchLayer(NeuronLayer):
     def results(
         self, module: Any, output: Tensor, centred: Tensor | None, *, with_spikes: bool
     ) -> tuple[Tensor | None, Tensor | None]:
+        """Return spikes and potential as snnTorch's module gives them, from what the engine computed."""
         if isinstance(self.neuron, Integrator):  # its output is its potential
             spikes, potential = module.spike_grad(output - module.threshold) if with_spikes else None, output
         else:

@@ -108,6 +108,7 @@ def write_entry(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path |
 
 
 def _write_all(texts: dict[Path, str]) -> None:
+    """Write all files or none: what is new is removed if one cannot be written."""
     new = [path for path in texts if not path.exists()]
     for folder in {path.parent for path in texts}:
         remove_abandoned(folder)
@@ -171,6 +172,7 @@ def _task_settings(prepared: Prepared, terms: Terms) -> dict[str, Any]:
 
 
 def _dataset_tree(name: str, prepared: Prepared, sha256: str, sizes: dict[Any, int]) -> dict[str, Any]:
+    """Return the YAML of the data set's entry."""
     return {
         "_target_": f"{Own.__module__}.{Own.__qualname__}",
         "sha256": sha256,
@@ -194,6 +196,7 @@ def _dataset_tree(name: str, prepared: Prepared, sha256: str, sizes: dict[Any, i
 def _protocol_tree(
     name: str, prepared: Prepared, terms: Terms, task: dict[str, Any], sizes: dict[Any, int]
 ) -> dict[str, Any]:
+    """Return the YAML of the protocol."""
     commonest = commonest_share(prepared.splits["test"].target.numpy())
     even = 1 / len(prepared.labels)
     tree: dict[str, Any] = {
@@ -222,6 +225,7 @@ def _protocol_tree(
 
 
 def _experiment_tree(name: str, prepared: Prepared, task: dict[str, Any]) -> dict[str, Any]:
+    """Return the YAML of the experiment; time constants follow the duration of a step if it is not 1 ms."""
     tree: dict[str, Any] = {
         "defaults": [
             {"override /protocol": f"{name}_v1"},

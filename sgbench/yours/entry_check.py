@@ -148,6 +148,7 @@ def _support_claims(entry: catalogue.Entry, surrogate: Surrogate) -> Iterator[st
 
 
 def _gradient_problems(spec: RunSpec) -> Iterator[str]:
+    """Yield the weights whose first gradient is not finite, or differs between two builds."""
     gradients = [_gradients(build(spec)) for _ in range(2)]
     for name, gradient in gradients[0].items():
         if not torch.isfinite(gradient).all():
@@ -157,6 +158,7 @@ def _gradient_problems(spec: RunSpec) -> Iterator[str]:
 
 
 def _gradients(parts: Parts) -> dict[str, Tensor]:
+    """Return the gradient of each weight on the first batch."""
     parts.data.setup()
     batch = next(iter(parts.data.epoch(0)))
     for _ in parts.rule.gradients(parts.network, batch, parts.objective):
@@ -184,6 +186,7 @@ def surrogate_problems(surrogate: Surrogate) -> list[str]:
 
 
 def _value_problems(surrogate: Surrogate) -> Iterator[str]:
+    """Yield what is wrong with the values: no step forward, another slope backward, overflow or another type."""
     u = torch.linspace(-3, 3, 1201, dtype=torch.float64).requires_grad_()
     spikes = surrogate(u)
     if surrogate.output == "binary" and not torch.equal(spikes.detach(), (u > 0).double()):
@@ -200,6 +203,7 @@ def _value_problems(surrogate: Surrogate) -> Iterator[str]:
 
 
 def _declaration_problems(surrogate: Surrogate) -> Iterator[str]:
+    """Yield where peak, area, width or ends are declared otherwise than measured."""
     is_bell = isinstance(surrogate, BellSurrogate)
     if surrogate.peak is not None:
         _, measured = measured_peak(surrogate)
@@ -223,6 +227,7 @@ def _declaration_problems(surrogate: Surrogate) -> Iterator[str]:
 
 
 def _support_problems(surrogate: Surrogate) -> Iterator[str]:
+    """Yield where the slope ends before its declared support does, or goes on beyond it."""
     unit = unit_of_u(surrogate)
     declared = f"support: declared [{surrogate.support[0]:.3g}, {surrogate.support[1]:.3g}]"
     for edge, sign in zip(surrogate.support, (-1, 1), strict=True):
@@ -240,6 +245,7 @@ def _support_problems(surrogate: Surrogate) -> Iterator[str]:
 
 
 def _primitive_problems(surrogate: Surrogate) -> Iterator[str]:
+    """Yield by how much the declared integral's slope misses the surrogate, away from its kinks."""
     if not surrogate.has_primitive:
         return
     u = torch.linspace(-2, 2, 401, dtype=torch.float64) * (surrogate.fwhm or 1.0)

@@ -78,6 +78,7 @@ def read_own_data(train: Any, test: Any | None, validation: Any | None, groups: 
 
 
 def _read_part(given: Any, name: str) -> Part:
+    """Read inputs and classes of one part; InputError names what cannot be trained on."""
     if isinstance(given, tuple | list) and len(given) == PAIR:
         x, y = to_array(given[0]), to_array(given[1])
     else:
@@ -161,6 +162,7 @@ class TrainingSetup:
     """Weights of modules that were made before, by which a module that comes back is recognised."""
 
     def new_module(self) -> nn.Module:
+        """Make a module for one run; InputError if it is not new, since runs would share its weights."""
         module = self.make_module()
         if not isinstance(module, nn.Module):
             raise InputError(
@@ -179,6 +181,7 @@ class TrainingSetup:
         return module
 
     def run(self, make_surrogate: Callable[[], Any], seed: int) -> RunScores:
+        """Train a new module with a surrogate and a seed, and score the epoch that validation selects."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = self.new_module()
@@ -197,6 +200,7 @@ class TrainingSetup:
             return RunScores(validation, test, "", validation <= chance_limit, best_epoch, ran_on)
 
     def _fastest(self, module: nn.Module) -> tuple[Forward, str]:
+        """Return how to call the module fastest, and in words how that is."""
         if _is_lightning(module):
             return module, OWN_OPTIMISER
         fast = Accelerated(module).train()
@@ -215,6 +219,7 @@ class TrainingSetup:
         return calibrate_module(module, self._first_input(), surrogate)
 
     def _fit(self, module: nn.Module, call: Forward, seed: int) -> int:
+        """Train, load the weights with the least validation loss, and return their epoch."""
         optimizer = self._optimizer(module)
         is_lightning = _is_lightning(module)
         order = torch.Generator().manual_seed(seed)
@@ -238,6 +243,7 @@ class TrainingSetup:
         return best_epoch
 
     def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
+        """Return the module's own optimiser if it is a Lightning module, else Adam."""
         if not _is_lightning(module):
             return torch.optim.Adam(module.parameters(), lr=self.lr)
         optimizer = module.configure_optimizers()  # type: ignore[operator]
@@ -326,6 +332,7 @@ class OwnTable(Drawn, ShownTable):
         self.notes = tuple(notes)
 
     def table(self) -> Table:
+        """Return the ranked surrogates as a table."""
         title = self.measure.title
         rows = [["rank", "alike", "surrogate", "width", title, "epoch", "seeds", "failed", "at chance"]]
         for row in self.rows:
@@ -338,6 +345,7 @@ class OwnTable(Drawn, ShownTable):
         return plain_table("Surrogates in a network of one's own", rows, text_columns=3)
 
     def figure(self) -> Figure:
+        """Draw each surrogate's scores."""
         from sgbench.plots.sweep import sweep_figure
 
         axis = SweptAxis("surrogate", "surrogate", tuple(row.surrogate for row in self.rows), ())
@@ -371,6 +379,7 @@ class OwnTable(Drawn, ShownTable):
         return data_frame((*names, "width_fwhm", "best_epoch", "failure"), runs)
 
     def table_notes(self) -> tuple[str, ...]:
+        """Return the lines below the table: notes, failed runs, runs at chance, and what was not checked."""
         failed = [
             f"{row.surrogate} seed {seed} failed and counts as guessing: {why}"
             for row in self.rows

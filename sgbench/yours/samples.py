@@ -98,6 +98,7 @@ def samples_of_events(
 def _trains_of_events(
     events: EventArrays, order: NDArray[np.int64], duration_us: int, n_inputs: int
 ) -> Iterator[SpikeTrains]:
+    """Yield the spike trains of the samples in this order, a piece at a time to spare memory."""
     spikes_so_far = np.cumsum([len(events.times_us[index]) for index in order])
     ends = np.flatnonzero(np.diff(spikes_so_far // PIECE_SIZE)) + 1  # where a multiple of PIECE_SIZE is passed
     for chosen in np.split(order, ends):
@@ -150,6 +151,7 @@ class _ArrayPart:
         self.dtype = np.asarray(first).dtype
 
     def pieces(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield pieces of the samples with the position of their first; shorter samples are filled with zeros."""
         samples_per_piece = max(1, PIECE_SIZE // max(1, int(np.prod(self.sample_shape))))
         for start in range(0, len(self.order), samples_per_piece):
             chosen = self.order[start : start + samples_per_piece]
@@ -207,6 +209,7 @@ def samples_of_arrays(
 def _value_samples(
     array_parts: dict[Split, _ArrayPart], targets: dict[Split, torch.Tensor], notes: list[str]
 ) -> dict[Split, Samples]:
+    """Make samples of arrays; each channel is scaled to 0..1 by its training values, unless all lie there."""
     axes = tuple(range(len(array_parts["train"].sample_shape)))
     extremes = [(piece.min(axes), piece.max(axes)) for _, piece in array_parts["train"].pieces()]
     sides = [np.array(side, dtype=np.float64) for side in zip(*extremes, strict=True)]

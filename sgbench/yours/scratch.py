@@ -60,6 +60,7 @@ class SpilledArrays:
             self._write()
 
     def arrays(self) -> list[NDArray[Any]]:
+        """Return all arrays, mapped from the file if they were too large for memory."""
         if self._file is None:
             return self._in_memory
         self._write()

@@ -99,6 +99,7 @@ class SnnTorchNeuron(Neuron):
         self.refresh(module)
 
     def refresh(self, module: Any) -> None:
+        """Read decays and threshold from the module, in case training has changed them."""
         threshold = number(module.threshold)
         if self.kind == "Lapicque":
             rate = module.time_step / (module.R * module.C)
@@ -164,6 +165,7 @@ class SnnTorchNeuron(Neuron):
         return (u.detach() - fixed > 0).to(u.dtype)
 
     def _alpha_step(self, current: Tensor, state: GivenAlphaState, reset: Tensor) -> tuple[Tensor, GivenAlphaState]:
+        """Compute one step of snnTorch's Alpha neuron; `reset` is 1 where it fired the step before."""
         numbers = self.numbers
         exc = numbers["alpha"] * state.exc + current
         inh = numbers["beta"] * state.inh - current
@@ -186,6 +188,7 @@ class SnnTorchNeuron(Neuron):
         return self._spec(self.surrogate)
 
     def _spec(self, surrogate: Surrogate | None) -> LinearSpec:
+        """Return the neuron's linear equations; one without a surrogate never fires."""
         numbers = self.numbers
         more: dict[str, Any] = {"threshold": numbers["threshold"]} if surrogate is not None else {}
         if self.kind in WITH_CURRENT:
@@ -237,6 +240,7 @@ def number(value: Tensor) -> Tensor | float:
 
 
 def why_not(module: Any) -> str:
+    """Name the first option of a snnTorch neuron that the engine does not know; empty if it can run it."""
     state_function = getattr(module, "state_function", None)
     reset = RESETS.get(getattr(state_function, "__name__", ""))
     by_number = {0: "subtract", 1: "zero", 2: "none"}[int(module.reset_mechanism_val)]
@@ -274,6 +278,7 @@ def proven_surrogate(module: Any, name: str) -> Surrogate:
 
 
 def surrogate_of(neuron: Any) -> Surrogate:
+    """Return a neuron's surrogate as one of the catalogue, or as one with the slope of its backward pass."""
     spike_grad = neuron.spike_grad
     if isinstance(spike_grad, Surrogate):
         return spike_grad

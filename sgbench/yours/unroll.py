@@ -38,6 +38,7 @@ class UnrolledNetwork(nn.Module):
             return _stacked([self._step(each, states) for each in now])
 
     def _step(self, x: Any, states: dict[str, Any]) -> Any:
+        """Run a time step through the children in order; `states` holds the neurons' states by name."""
         children = _children(self.network)
         if not any(isinstance(child, Neuron) for child in children.values()):
             return self.network(x)

@@ -154,6 +154,7 @@ class Used(ShownTable):
         self.restore()
 
     def table(self) -> Table:
+        """Return a table of surrogate and reset; layers with the same ones share a row."""
         alike: dict[tuple[str, str], list[str]] = {}  # names of layers with equal settings
         for change in self._changes:
             reset = reset_gradient_of(change.layer) if has_reset(change.layer) else "none, left alone"
@@ -176,6 +177,7 @@ def _settings(layer: Any) -> tuple[Any, ...]:
 def _wanted(
     name: str, layer: Any, surrogate: Any, width_fwhm: float | None, reset_gradient: ResetGradient | None
 ) -> tuple[Any, ResetGradient | None]:
+    """Return the surrogate and the reset's gradient that a layer gets; None for what it keeps."""
     if getattr(layer, "surrogate_disable", False) and (surrogate is not None or width_fwhm is not None):
         raise InputError(f"use: '{name}' was made with surrogate_disable=True; make it without, then set one")
     own = copy.deepcopy(surrogate)
@@ -227,6 +229,7 @@ def _peak(spike_grad: Any) -> float:
 
 
 def _described(spike_grad: Any) -> str:
+    """Name a surrogate with its width and peak, as far as they are known."""
     if not isinstance(spike_grad, Surrogate):
         return str(getattr(spike_grad, "__qualname__", type(spike_grad).__name__)).partition(".")[0]
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(spike_grad).__name__).lower()
@@ -236,6 +239,7 @@ def _described(spike_grad: Any) -> str:
 
 
 def _warn_of_high_peaks(layers: list[tuple[str, Any]]) -> None:
+    """Warn if a reset passes the gradient through a steep slope."""
     high = {}
     for name, layer in layers:
         peak = _peak(layer.spike_grad) * float(torch.as_tensor(layer.threshold).detach().abs().max())

@@ -152,6 +152,7 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
 
 
 def _tasks_and_map_seeds(tasks: str | Sequence[str], known: Mapping[str, str]) -> tuple[Sequence[str], int]:
+    """Return the tasks to judge on, and the seeds of each point of the map of widths."""
     if isinstance(tasks, str) and tasks in SETS:
         return SETS[tasks], MAP_SEEDS[tasks]
     texts = [tasks] if isinstance(tasks, str) else tasks

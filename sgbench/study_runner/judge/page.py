@@ -109,6 +109,7 @@ def verdict_table(result: JudgedCandidate, kind: str, verdicts: Mapping[str, Reg
 
 
 def summary(result: JudgedCandidate) -> str:
+    """Say the verdict for each kind of network in one line."""
     verdicts = result.verdicts()
     if not verdicts:
         return "No regime has as many seeds as the first look needs."
@@ -120,6 +121,7 @@ def summary(result: JudgedCandidate) -> str:
 
 
 def _how(result: JudgedCandidate) -> str:
+    """Write how the verdict was reached, as a list."""
     runs = result.runs
     hours = number_text(sum(run.fit_s for run in runs) / HOUR_S)
     shapes = ", ".join(cell.surrogate for cell in result.tasks[0].task.own_best)
@@ -156,6 +158,7 @@ def _how(result: JudgedCandidate) -> str:
 
 
 def _scores(result: JudgedCandidate) -> Table:
+    """Return the table of test accuracies, of the candidate and of known shapes, each at its own best settings."""
     shapes = [cell.surrogate for cell in result.tasks[0].task.own_best]
     rows = [["task", "candidate's width", "its learning rate", "reference", "candidate", *shapes]]
     for trial in result.tasks:
@@ -177,6 +180,7 @@ def _scores(result: JudgedCandidate) -> Table:
 
 
 def _calibrated(result: JudgedCandidate) -> Table:
+    """Return the table of accuracies at the width that passing steps choose."""
     rows = [["task", "calibrated width", "width at own best", "accuracy, %", "at own best, %"]]
     for trial in result.tasks:
         runs = [*trial.report.get(CALIBRATED, {}).values()]
@@ -189,6 +193,7 @@ def _calibrated(result: JudgedCandidate) -> Table:
 
 
 def _costs(result: JudgedCandidate) -> Table:
+    """Return the table of failed runs, runs at chance, forgiving widths and spikes."""
     shares = ["widths close to the best", "of the reference"]
     rows = [["task", "failed runs", "at chance", *shares, "spikes at equal accuracy"]]
     for trial in result.tasks:
@@ -310,6 +315,7 @@ def _accuracies(trial: TaskTrial, kind: str) -> list[float]:
 
 
 def _numbers(trial: TaskTrial) -> dict[str, object]:
+    """Return all scores of a task's trial as plain values for JSON."""
     return {
         "reference": trial.task.best_known.surrogate,
         "own_best": dict(trial.cell),

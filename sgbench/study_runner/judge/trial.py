@@ -44,6 +44,7 @@ class Candidate:
 
     @staticmethod
     def of(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Candidate:
+        """Read the surrogate to judge from overrides; its name alone may stand first."""
         if not overrides:
             raise InputError("name a surrogate, e.g. sgbench judge atan")
         first = overrides[0] if "=" in overrides[0] else f"surrogate={overrides[0]}"
@@ -118,6 +119,7 @@ class JudgedCandidate:
     handed_in: tuple[str, ...] = ()  # for each task, the folder of its submission or why there is none
 
     def verdicts(self, kind: str = OWN_BEST) -> dict[str, RegimeVerdict]:
+        """Decide for each kind of network, from differences paired by seed; a kind without seeds is left out."""
         differences: dict[str, Floats] = {}
         for regime in dict.fromkeys(trial.task.regime for trial in self.tasks):
             by_task = [trial.differences(kind) for trial in self.tasks if trial.task.regime == regime]
@@ -185,6 +187,7 @@ class Court:
         return result
 
     def require_possible(self, *, calibrated: bool) -> None:
+        """Build each task's run once, so that a wrong candidate is refused before hours are spent."""
         cells = self._calibrated_cells() if calibrated else {}
         if calibrated and not self.candidate.has_width:
             raise InputError(
@@ -275,6 +278,7 @@ class Court:
         return [self._run(spec) for spec in specs]
 
     def spec(self, task: JudgedTask, cell: Cell, seed: int) -> RunSpec:
+        """Compose the candidate's run on a task, with these settings and this seed."""
         settings = overrides_of({**task.reference, **cell})
         overrides = [*task.overrides, *self.candidate.overrides, *settings, f"seed={seed}"]
         spec = self.composer.spec([*overrides, "trainer.progress=false"])
@@ -283,6 +287,7 @@ class Court:
         return spec.model_copy(update={"paths": spec.paths.model_copy(update=folders)})
 
     def _run(self, spec: RunSpec) -> TrialRun:
+        """Read the result of a run that has been made."""
         record = stored_record(spec)
         if record is None or not is_result(record):
             raise InputError(
@@ -292,6 +297,7 @@ class Court:
 
 
 def run_of(record: RunRecord) -> TrialRun:
+    """Reduce a record to what the verdict needs, in percent."""
     width = record.method.parameters["surrogate"].get("width_fwhm")
     measure = measure_of(record.classes, None)
     validation_accuracy, _ = selection(record)

@@ -188,6 +188,7 @@ def _operations_per_event(key: str, counts: OpCounts) -> int:
 
 
 def _scores(name: str, claimed: Scores, again: Scores) -> Iterator[str]:
+    """Yield where claimed scores differ from those of the network by more than rounding explains."""
     if (claimed.samples, claimed.labels) != (again.samples, again.labels):
         yield f"{name}.samples is {claimed.samples}, its network has {again.samples}"
     small = ROUNDING if claimed.accuracy is None else SMALL_LOSS

@@ -93,6 +93,7 @@ class Verifier:
         return [claim.score for claim in claims if claim is not None]
 
     def _rescored(self, seeds: Sequence[int]) -> TierOutcome:
+        """Score the submitted predictions again, with the targets of the data set."""
         method = self.submission.method or self._reference.method
         scores, foreign = [], 0
         for seed in seeds:
@@ -161,6 +162,7 @@ class Verifier:
         return guess if math.isfinite(guess) else sys.float_info.max
 
     def _inference(self, seed: int) -> tuple[Training, Scores]:
+        """Build the network, load the submitted weights of a seed, and run its test."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
         parts = self._parts(method, seed)
@@ -207,6 +209,7 @@ def score_test(training: Training, parts: Parts) -> None:
 
 
 def _spike_ratio(recounted: OpCounts, record: RunRecord) -> float:
+    """Return recounted over claimed spikes; 1 plus the recount where none was claimed."""
     if record.counts is None:
         return 1.0
     again, claim = (

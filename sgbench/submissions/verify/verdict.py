@@ -42,6 +42,7 @@ def predicted_table(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: P
 
 
 def target_table(data: SpikingData, reference: ProtocolReference) -> PredictionTable:
+    """Return a table of the test's targets with empty predictions, in the form of a submission's."""
     with data.last_step():
         if reference.labels_steps:  # the encoder knows where each sample ends
             pairs = [(batch.position, scored_target(batch)) for batch in data.evaluation("test")]
@@ -147,6 +148,7 @@ class DataJudge:
         return build(self._specs[key].model_copy(update={"seed": seed}))
 
     def _load(self, reference: ProtocolReference, seed: int) -> PredictionTable | None:
+        """Build the protocol's data and return its targets; None if the data are not here."""
         with tempfile.TemporaryDirectory() as folder:
             try:
                 spec = recompose(reference.method, seed, runs_dir=Path(folder), references=self._references)
