@@ -42,6 +42,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of `python -m registry` with all its commands."""
     top = CommandParser(prog="python -m registry", description=__doc__)
     commands: Any = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_accept(commands)
@@ -53,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_accept(commands: Any) -> None:
+    """Add the commands that take in submissions, data confirmations and repeats, or restore a submission."""
     accepted = commands.add_parser("accept", help="copy a checked submission into the boards", parents=shared_options())
     accepted.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
     accepted.add_argument(
@@ -86,6 +88,7 @@ def _add_accept(commands: Any) -> None:
 
 
 def _accept_repeat(args: argparse.Namespace) -> int:
+    """Add a run repeated elsewhere to the audit of its board."""
     given = parse_model(read_bytes(args.file, limit=MOST_BYTES), Repetition, str(args.file))
     (name,) = protocols(args.root, only=given.protocol, layout="leaderboards")
     audit = BoardAudit(args.root / name, references=references_of(args), runs_dir=args.root)
@@ -95,6 +98,7 @@ def _accept_repeat(args: argparse.Namespace) -> int:
 
 
 def _add_withdraw(commands: Any) -> None:
+    """Add the command that withdraws a method."""
     withdraw = commands.add_parser(
         "withdraw", help="say that a method no longer counts; nothing is deleted", parents=shared_options()
     )
@@ -107,6 +111,7 @@ def _add_withdraw(commands: Any) -> None:
 
 
 def _accept(args: argparse.Namespace) -> int:
+    """Check submissions and copy those that pass into the boards; the first that fails stops it."""
     references = references_of(args)
     judge, done = DataJudge(references), []
     for folder in args.folders:
@@ -139,6 +144,7 @@ def _restore(args: argparse.Namespace) -> int:
 
 
 def _withdraw(args: argparse.Namespace) -> int:
+    """Store a notice that a method no longer counts, with the one that replaces it if there is one."""
     (name,) = protocols(args.root, only=args.protocol, layout="leaderboards")
     folder = args.root / name
     known = sorted([*StoredRecords(folder).rows(), *(path.name for path in (folder / EXTERNAL).glob("*"))])

@@ -96,6 +96,7 @@ class BoardAudit:
         return self.references.of(self.folder.name)
 
     def drawn(self, request: AuditRequest) -> list[tuple[AuditRow, int]]:
+        """Return the rows and seeds that the draw takes for training again; the same number draws the same ones."""
         named = [name for name in self.rows if name.startswith(request.method)]
         if not named:
             remedy = suggest(request.method, list(self.rows))
@@ -250,6 +251,7 @@ class BoardAudit:
         return path
 
     def _sessions(self, trained: Sequence[tuple[AuditRow, RunRecord]], draw: int, verifier: str) -> list[AuditSession]:
+        """Group runs into sessions by the commit, processor and versions that made them."""
         places: dict[tuple[object, ...], list[tuple[AuditRow, RunRecord]]] = {}
         for row, record in trained:
             made_by = record.provenance
@@ -258,6 +260,7 @@ class BoardAudit:
         return [self._session(together, draw, verifier) for together in places.values()]
 
     def _session(self, trained: Sequence[tuple[AuditRow, RunRecord]], draw: int, verifier: str) -> AuditSession:
+        """Make the session of runs that were made by the same code on the same processor."""
         made_by = trained[0][1].provenance
         retrainings = tuple(
             Retraining(

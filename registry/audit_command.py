@@ -27,6 +27,7 @@ TWICE = 2.0
 
 
 def register(commands: Any) -> None:
+    """Add `python -m registry audit` to the commands."""
     audit = commands.add_parser(
         "audit", help="train seeds of rows again and compare them with their records", parents=shared_options()
     )
@@ -59,6 +60,7 @@ def register(commands: Any) -> None:
 
 
 def _audit(args: argparse.Namespace) -> int:
+    """Train drawn rows of each board again; return 1 if one of them failed."""
     for option, value in (("--rows", args.rows), ("--seeds", args.seeds)):
         if value is not None and value < 1:
             raise InputError(f"{option} {value}: at least 1 is needed")
@@ -153,6 +155,7 @@ def _caught(audit: BoardAudit) -> str:
 
 
 def _fresh(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> dict[str, Any]:
+    """Score stored weights on samples drawn anew, and print them beside the claims."""
     scores = audit.score_fresh(request)
     measure = audit.reference.measure
     if not args.json:

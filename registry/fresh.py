@@ -58,6 +58,7 @@ def fresh_score(
 
 
 def _weights(folder: Path, name: str) -> dict[int, bytes | None]:
+    """Return the submitted weights of a method by seed; None for those that are not stored here."""
     head = folder / SUBMISSIONS / f"{name}.json"
     if not head.is_file():
         return {}

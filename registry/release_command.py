@@ -26,6 +26,7 @@ EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
 def register(commands: Any) -> None:
+    """Add `python -m registry release` to the commands."""
     release = commands.add_parser(
         "release",
         help="write all boards and their records as one archive to cite",
@@ -39,6 +40,7 @@ def register(commands: Any) -> None:
 
 
 def _release(args: argparse.Namespace) -> int:
+    """Write a release of all boards as one archive, with its difference to an earlier one."""
     try:
         TypeAdapter(ReleaseName).validate_python(args.name)
     except ValidationError as error:

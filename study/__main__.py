@@ -35,6 +35,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of `python -m study` with all its commands."""
     top = CommandParser(prog="python -m study", description=__doc__)
     commands: Any = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     reporting = commands.add_parser(
@@ -83,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_answer(commands: Any) -> None:
+    """Add the command that writes the studies' answer."""
     answering = commands.add_parser(
         "answer", help="write study/answer.json and the passages of README and docs from answer.yaml and the results"
     )
@@ -93,6 +95,7 @@ def _add_answer(commands: Any) -> None:
 
 
 def _report_study(args: argparse.Namespace) -> int:
+    """Write the pages of a study's report, or with --check name those that are stale."""
     loaded = load_study(args.name, args.config_dir)
     checkout = None if args.unverified else Checkout.around(Path.cwd(), loaded.study.registration)
     if checkout is None and not args.unverified:
@@ -117,6 +120,7 @@ def _report_study(args: argparse.Namespace) -> int:
 
 
 def _answer_studies(args: argparse.Namespace) -> int:
+    """Write the studies' answer and the passages that quote it, or with --check name the stale ones."""
     root = checkout_root(Path.cwd())
     if root is None:
         raise InputError("answer: is made in a checkout; run inside one")
@@ -146,6 +150,7 @@ def measure_study(args: argparse.Namespace) -> int:
 
 
 def _publish_study(args: argparse.Namespace) -> int:
+    """Add the records of a study's blocks to the boards, and print which were not taken and why."""
     if not args.block:
         raise InputError("--block: name the blocks whose records boards get, as sgbench study status lists them")
     loaded = load_study(args.name, args.config_dir)

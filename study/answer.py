@@ -235,6 +235,7 @@ def _table(answer: StudyAnswer, *, with_doubt: bool) -> str:
 
 
 def _cells(setting: AdvisedSetting) -> tuple[str, str]:
+    """Write an advised setting and what it lost as two cells."""
     reset = "" if setting.reset_gradient is None else f", reset {setting.reset_gradient}"
     lost = (
         setting.rests_on
@@ -259,6 +260,7 @@ def stale(root: Path) -> list[Path]:
 
 
 def write(root: Path) -> list[Path]:
+    """Write the answer and every passage that quotes it; return the files that were stale."""
     written = stale(root)
     answer = made(root)
     write_atomic(root / "study" / ANSWER, to_json(answer))

@@ -35,6 +35,7 @@ EACH = "each task"
 
 
 def compare_surrogates(sources: Sources) -> AcrossTasks | str:
+    """Compare surrogates over all boards; a sentence says why if that cannot be done."""
     measured = {name: methods for name, methods in sources.ranked.items() if methods}
     measures = {board.protocol.name: board.measure for board in sources.boards}
     try:
@@ -113,6 +114,7 @@ def heat_map(sources: Sources) -> Table | None:
 
 
 def _surrogates_table(comparison: AcrossTasks, sources: Sources) -> Table:
+    """Return the table of surrogates over all tasks, with their mean on each."""
     columns = (
         *texts("surrogate"),
         *numbers("interquartile mean, %"),
@@ -140,6 +142,7 @@ def _surrogates_table(comparison: AcrossTasks, sources: Sources) -> Table:
 
 
 def _rank_sentence(comparison: AcrossTasks) -> str:
+    """Say whether the mean ranks differ, and by how much they have to."""
     if comparison.ranks is None:
         return "One task has no ranks to average."
     return (
@@ -202,6 +205,7 @@ def method_script(method: Method, shown: ShownRow, curves: Charts) -> bytes:
 
 
 def _settings(method: Method) -> Iterator[tuple[str, str]]:
+    """Yield the choice of each group, and each parameter as group.name, with its value as text."""
     for group in GROUPS:
         yield group, method.choices[group]
         for key, value in method.parameters[group].items():

@@ -76,6 +76,7 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
 
 
 def _headline(comparison: AcrossTasks, sources: Sources) -> str:
+    """Answer in one sentence which surrogates lead."""
     best = [family.name for family in _best_families(comparison, sources)]
     if len(comparison.tasks) == 1:
         return f"{best[0]} leads on the one task here; its board says from which others it differs significantly."
@@ -112,6 +113,7 @@ def _capital(text: str) -> str:
 
 
 def _advice_table(sources: Sources) -> Table | None:
+    """Return what the studies advise for each kind of network; None without advice."""
     rows = [
         (
             Cell(advice.network),
@@ -151,6 +153,7 @@ def _best_families(comparison: AcrossTasks, sources: Sources) -> list[FamilySumm
 
 
 def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
+    """Yield the sentences behind the headline: mean, ranks, and controls that are beaten or not."""
     first = comparison.families[0]
     mean, low, high = (100 * value for value in (first.interquartile_mean, first.low, first.high))
     over = "On the one task" if len(comparison.tasks) == 1 else f"Over {len(comparison.tasks)} tasks"

@@ -95,6 +95,7 @@ def _ranks_of(group: str, sources: Sources) -> dict[str, dict[str, list[ChartPoi
 
 
 def _rank_charts(ranks: Mapping[str, list[ChartPoint]]) -> Charts:
+    """Draw the ranks that an entry's methods may have on every board."""
     caption = (
         "The ranks that its methods may have, from paired tests, as shares of the way down each board; of many "
         f"the best {MOST}."

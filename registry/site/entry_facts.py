@@ -44,6 +44,7 @@ class EntryFacts:
 
 
 def facts_of(entry: Entry, presets: Sequence[Entry] = ()) -> EntryFacts:
+    """Collect what the page of an entry shows: family, formula, sources, parameters and presets."""
     meta = entry.meta
     return EntryFacts(
         entry=entry,

@@ -39,6 +39,7 @@ def feed_file(sources: Sources) -> SiteFile:
 
 
 def _events(sources: Sources) -> Iterator[Event]:
+    """Yield an event for each row and each notice, of the catalogue's methods and of code outside."""
     for shown in sources.shown.values():
         row, board = shown.row, shown.board
         made, link = sources.by_id[row.method_id].made_utc, method_path(board.protocol.name, row.method_id)
@@ -72,6 +73,7 @@ def _score(row: MethodRow, board: Board) -> str:
 
 
 def _notices(board: Board, method_id: str, title: str, provenance: MethodProvenance, link: str) -> Iterator[Event]:
+    """Yield the event of a withdrawal, if there is one."""
     notice = provenance.notice
     if notice is not None:
         key = f"{notice.kind}/{board.protocol.name}/{method_id}"
@@ -81,6 +83,7 @@ def _notices(board: Board, method_id: str, title: str, provenance: MethodProvena
 
 
 def _atom(events: list[Event]) -> bytes:
+    """Write events as an Atom feed."""
     feed = ElementTree.Element("feed", xmlns=ATOM)
     _add(feed, "title", "sgbench boards: new rows")
     _add(feed, "id", uuid.uuid5(NAMESPACE, "feed").urn)

@@ -54,6 +54,7 @@ def write_site(into: Path, files: Iterable[SiteFile], *, has_docs: bool = False)
 
 
 def _fill(folder: Path, files: Iterable[SiteFile], *, has_docs: bool) -> Written:
+    """Write files into a folder, and a manifest with the hash of each."""
     hashes: dict[str, str] = {}
     size = 0
     for site_file in files:

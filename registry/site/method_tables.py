@@ -28,6 +28,7 @@ def seed_table(records: Sequence[RunRecord], board: Board, *, claim: str = "") -
 
 
 def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
+    """Return a seed's cells; accuracies are left out where the score is a loss."""
     test, validation = record.test, record.validation
     accuracies = [scores and scores.accuracy for scores in (test, validation)]
     losses = [None if scores is None else scores.loss for scores in (test, validation)]
@@ -44,6 +45,7 @@ def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
 
 
 def layer_table(records: Sequence[RunRecord]) -> Table | None:
+    """Return the table of each layer's activity and operations, means over seeds; None if nothing was counted."""
     activity: dict[str, list[LayerActivity]] = {}
     counts: dict[str, list[tuple[LayerCounts, int]]] = {}
     for record in records:
@@ -64,6 +66,7 @@ def layer_table(records: Sequence[RunRecord]) -> Table | None:
 
 
 def _layer(name: str, activity: Sequence[LayerActivity], counts: Sequence[tuple[LayerCounts, int]]) -> tuple[Cell, ...]:
+    """Return a layer's cells, means over seeds."""
     rates = [
         (mean([layer.rate_hz for layer in activity]), 1.0),
         (mean([layer.rate_per_step for layer in activity]), 1.0),
@@ -107,6 +110,7 @@ def _mean_count(
 
 
 def energy_tables(row: MethodRow, board: Board) -> list[Table]:
+    """Return a table for each target of the row's energy, term by term."""
     counts = row.costs.counts
     if counts is None:
         return []

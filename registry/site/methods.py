@@ -57,6 +57,7 @@ def method_files(sources: Sources, files: Sequence[RecordFile]) -> Iterator[Page
 def _files_of(
     group: Sequence[RunRecord], shown: ShownRow, sources: Sources, experiment_names: Sequence[str]
 ) -> Iterator[Page | SiteFile]:
+    """Yield the files of a method: its records as CSV and JSON, its charts, and its page."""
     stem = method_path(group[0].protocol, shown.row.method_id).removesuffix(".html")
     listing = shown.row.listing
     table = to_table([group], listing_of=None if listing is None else lambda _: listing)
@@ -73,6 +74,7 @@ def _files_of(
 
 
 def _record_file(record: RunRecord, row_id: str, sources: Sources) -> Cell:
+    """Return where a record lies: its place in the repository, or a file of the site if it is packed in a shard."""
     folder = Path(sources.root.resolve().name)  # independent of where the repository is
     text = record_path(folder / record.protocol, row_id, record.seed).as_posix()
     if record_path(sources.root / record.protocol, row_id, record.seed).exists():
@@ -84,6 +86,7 @@ def _record_file(record: RunRecord, row_id: str, sources: Sources) -> Cell:
 def _page(
     records: Sequence[RunRecord], curves: Charts, shown: ShownRow, sources: Sources, experiment_names: Sequence[str]
 ) -> Page:
+    """Return the page of a method."""
     row, board = shown.row, shown.board
     path = method_path(board.protocol.name, row.method_id)
     stem = path.removesuffix(".html")
@@ -118,6 +121,7 @@ def _page(
 
 
 def _facts(shown: ShownRow) -> list[tuple[str, str]]:
+    """Return names and texts of a method's main facts."""
     row, measure = shown.row, shown.board.measure
     facts = [("method id", row.method_id), (measure.title, measure.summary(row.score))]
     if row.rank is not None:
@@ -148,6 +152,7 @@ def _command(records: Sequence[RunRecord], sources: Sources, experiment_names: S
 
 
 def _choices(method: Method, sources: Sources) -> Table:
+    """Return the table of the entries and numbers that make the method."""
     rows = []
     for group in GROUPS:
         choice = method.choices[group]

@@ -39,6 +39,7 @@ class Findable:
 
 
 def search_files(pages: Iterable[Page], sources: Sources) -> Iterator[Page | SiteFile]:
+    """Yield the list of all that can be found, and the page that searches it."""
     listed = [Findable(page.title, page.path, page.kind, f"{page.about} {page.words}".strip()) for page in pages]
     listed += [
         Findable(shown.row.label, method_path(shown.board.protocol.name, method_id), "method", _score_text(shown))
@@ -86,6 +87,7 @@ FOREST_CAPTION = (
 
 
 def site_files(sources: Sources) -> Iterator[SiteFile]:
+    """Yield all files of the site; pages of methods are made in several processes if there are many."""
     searched: list[Page] = []
     yield from _rendered(_boards_and_texts(sources), sources, searched)
     yield from _rendered(search_files(searched, sources), sources)
@@ -139,6 +141,7 @@ def _boards_and_texts(sources: Sources) -> Iterator[Page | SiteFile]:
 
 
 def _front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | SiteFile]:
+    """Yield the front page."""
     records = sum(len(shown.row.scores) for shown in sources.shown.values())
     sizes = (len(sources.boards), "board"), (len(sources.shown), "method"), (records, "record")
     panels = duels_columns(answer)

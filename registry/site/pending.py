@@ -44,6 +44,7 @@ def read_waiting(folder: Path) -> tuple[list[Submission], list[Finding]]:
 
 
 def pending_page(sources: Sources) -> Page:
+    """Return the page of submissions that have no rank yet, with what each waits for."""
     rows = [_submission_cells(head, sources) for head in sources.extras.waiting]
     rows += [_claimed_cells(row, board) for board in sources.boards for row in board.claimed]
     columns = texts("protocol", "method", "handed in by", "since", "waits for")
@@ -88,6 +89,7 @@ def _claimed_cells(row: MethodRow, board: Board) -> tuple[Cell, ...]:
 
 
 def _missing(row: MethodRow) -> Iterator[str]:
+    """Yield what a claimed row still lacks for a rank."""
     provenance = None if row.listing is None else row.listing.provenance
     if provenance is None:
         return

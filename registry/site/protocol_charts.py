@@ -116,6 +116,7 @@ def board_maps(board: Board, sources: Sources) -> list[Drawing]:
 
 
 def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, runs: str) -> list[Drawing]:
+    """Draw a chart for each varied number, with a line for each surrogate that has it."""
     names = list(dict.fromkeys(name for numbers in tried.values() for name in numbers))
     score = "validation loss" if board.measure.is_loss else "validation accuracy, %"
     drawings = []

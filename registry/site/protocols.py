@@ -19,6 +19,7 @@ from sgbench.tables.table import DIGITS, Cell, Table, number, numbers, texts
 
 
 def boards_page(sources: Sources) -> Page:
+    """Return the page that lists all boards."""
     columns = (*texts("protocol", "task"), *numbers("methods", "records"), *texts("first", "score compared"))
     rows = [_line(board) for board in sources.boards]
     table = Table("One line a protocol", columns, tuple(rows), is_filtered=len(rows) > 1)
@@ -34,6 +35,7 @@ def boards_page(sources: Sources) -> Page:
 
 
 def _line(board: Board) -> tuple[Cell, ...]:
+    """Return a board's cells in the list of all boards."""
     records = sum(len(row.scores) for row in (*board.shown, *board.retired))
     return (
         Cell(board.protocol.name, link=protocol_path(board.protocol.name), is_code=True),
@@ -46,6 +48,7 @@ def _line(board: Board) -> tuple[Cell, ...]:
 
 
 def _first_cell(board: Board) -> Cell:
+    """Name the first row of a board, or say why there is none."""
     if not board.rows:
         return Cell(without_rows(board))
     if too_few(board):
@@ -57,6 +60,7 @@ def _first_cell(board: Board) -> Cell:
 
 
 def protocol_files(board: Board, sources: Sources) -> Iterator[Page | SiteFile]:
+    """Yield the files of a board: its values as CSV and JSON, its badge, and its page."""
     name = board.protocol.name
     values = to_csv(board, digits=DIGITS)
     stem = f"protocols/{name}"
@@ -73,6 +77,7 @@ def _badge(board: Board) -> bytes:
 
 
 def _page(board: Board, sources: Sources) -> Page:
+    """Return the page of a board."""
     name = board.protocol.name
     kind = "losses, less is better" if board.measure.is_loss else "accuracies"
     return Page(
@@ -111,6 +116,7 @@ def run_command(board: Board, sources: Sources) -> str:
 
 
 def _settings(board: Board) -> Table:
+    """Return the table of what the protocol fixes."""
     protocol = board.protocol
     lines: list[tuple[str, object]] = [
         ("time step, ms", f"{1000 * protocol.dt_s:g}"),
@@ -131,6 +137,7 @@ def _settings(board: Board) -> Table:
 
 
 def _parts(board: Board) -> list[tuple[str, str, Table]]:
+    """Return title, explanation and table of each part without ranks."""
     parts = []
     if board.claimed:
         about = "Handed in and not repeated with success, or a check failed: all of it is a claim."
@@ -157,6 +164,7 @@ def _rows(board: Board, rows: Sequence[MethodRow], caption: str) -> Table:
 
 
 def _outsiders(board: Board) -> Table:
+    """Return the table of results from code outside the catalogue."""
     columns = (*texts("name", "code", "checked"), *numbers(board.measure.title), *texts("seeds"))
     rows = []
     for outsider in board.outsiders:

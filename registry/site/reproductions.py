@@ -37,6 +37,7 @@ class Reproductions:
 
 
 def reproductions_of(results: Sequence[ReproductionResult]) -> Reproductions:
+    """Collect what the site shows of reproductions: a summary, a table with failures first, a chart and texts."""
     every = [judged for result in results for judged in result.judged]
     agreeing = [judged for judged in every if judged.verdict == AGREES]
     lines = [
@@ -81,6 +82,7 @@ def _text(result: ReproductionResult) -> ReproductionText:
 
 
 def _charts(results: Sequence[ReproductionResult]) -> Charts:
+    """Draw our figures as multiples of the published ones; those without a positive ratio are only counted."""
     points: dict[bool, list[ChartPoint]] = {True: [], False: []}
     names: list[str] = []
     every = [(result.reproduction.name, judged) for result in results for judged in result.judged]

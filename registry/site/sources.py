@@ -110,6 +110,7 @@ class Sources:
         return entry is not None and entry.meta.get("family") == CONTROL
 
     def page_of(self, group: str, name: str) -> str | None:
+        """Return the address of an entry's page, or of the entry that it is another name of; None if it has none."""
         entry = self.group(group).get(name)
         if entry is None:
             return None

@@ -67,6 +67,7 @@ def text_pages(sources: Sources) -> Iterator[Page | SiteFile]:
 
 
 def _energy(sources: Sources) -> Iterator[Page | SiteFile]:
+    """Yield the page on energy: price lists, and how they predict published measurements."""
     folders = sources.references.config_dirs
     targets = load_targets(folders, everything=True)
     verdicts = sorted(validate(load_cases(folders), targets), key=lambda verdict: verdict.inside)
@@ -144,6 +145,7 @@ def _reproductions(sources: Sources) -> Page:
 
 
 def _methodology(sources: Sources) -> Page:
+    """Return the page on methods, with each statement of the boards once."""
     pairs = (pair for board in sources.boards for pair in enumerate(statements(board)))
     shared = {plain(every): place for place, (every, _) in pairs if every}
     return Page(
@@ -193,6 +195,7 @@ def _retired(sources: Sources) -> Page:
 
 
 def _notice_cells(protocol: str, title: Cell, notice: Notice, successor_link: str | None) -> tuple[Cell, ...]:
+    """Return a notice's cells in the table of withdrawn rows."""
     return (
         Cell(protocol, link=protocol_path(protocol), is_code=True),
         title,

@@ -16,6 +16,7 @@ FUNCTIONS = {"report": "make_report", "measure": "measure_study", "plan": "plan"
 
 
 def function_of(loaded: Loaded, command: str, *, otherwise: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """Find the function of a command in a study's own analysis, or in that of the study it extends."""
     for name in (loaded.name, loaded.study.extends):
         path = Path(str(name), "analysis", f"{command}.py")
         if name is None or not any((Path(place) / path).is_file() for place in study.__path__):

@@ -42,6 +42,7 @@ def publish(
 def _comparable(
     entries: Iterable[StoreEntry], store: Store, board_dir: Path, references: References
 ) -> tuple[Runs, dict[Path, LinePlace]]:
+    """Return the runs that boards may take, why others are refused, and where each is stored in a shard."""
     reader = RecordReader(references)
     beside = Path(os.path.normpath(board_dir / os.pardir)) / STUDIES / store.study
     records: list[tuple[RunRecord, Path]] = []

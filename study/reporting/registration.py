@@ -55,6 +55,7 @@ class Checkout:
         return Checkout(root) if root is not None and (root / document).is_file() else None
 
     def versions(self, path: str) -> tuple[Version, ...]:
+        """Return the first commit of each content that a file ever had, oldest first."""
         words = ("log", "--reverse", "--topo-order", "--full-history", "--format=%H %cs %s", "--", path)
         versions: dict[str, Version] = {}
         for line in _git(self.folder, *words).decode().splitlines():
@@ -104,6 +105,7 @@ def find_registration(loaded: Loaded, checkout: Checkout) -> Registration:
 def require_registered(
     registration: Registration, checkout: Checkout, manifest: Manifest, entries: Iterable[StoreEntry]
 ) -> None:
+    """Refuse records made by code that does not descend from the registration, or that was not committed."""
     if manifest.study_sha256 not in {version.sha256 for version in registration.files}:
         raise InputError(
             f"the store's manifest names study file {manifest.study_sha256[:SHORT]}, which is no committed version "

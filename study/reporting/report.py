@@ -282,6 +282,7 @@ def sources_json(read: Mapping[str, bytes], written: Mapping[str, bytes]) -> byt
 
 
 def changed_since(root: Path, pages: Path) -> list[str]:
+    """Name the files that a report read or wrote and that are not the same any more."""
     path = pages / SOURCES
     try:
         tree = json.loads(read_bytes(path))

@@ -64,6 +64,7 @@ NOTES = """\
 
 
 def make_report(report_input: ReportInput) -> Report:
+    """Write the report on whether the printed advice held on networks that it had not seen."""
     scores, study = report_input.evidence.scores, report_input.evidence.loaded.study
     printed = read_printed(report_input.folder)
     asked = (
@@ -119,6 +120,7 @@ def held(networks: Sequence[CheckedNetwork], titles: dict[str, str]) -> str:
 
 
 def _table(networks: Sequence[CheckedNetwork], titles: dict[str, str], printed: PrintedAdvice) -> str:
+    """Write what each try lost on each network, and whether the advice held there."""
     rows = []
     for network in networks:
         notes = [] if network.learns else ["near guessing"]

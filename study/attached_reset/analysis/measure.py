@@ -20,6 +20,7 @@ WIDTHS, BETAS, PEAKS = (0.2, 0.5), (0.3, 0.6, 0.9), (1.0, 1.4, 2.0, 2.8, 4.0, 5.
 
 
 def measure_study(loaded: Loaded, folders: StudyFolders, *, gradients: bool) -> Iterator[str]:
+    """Measure how the networks of the study start, write the numbers beside its runs, and yield a line for each."""
     del gradients
     study, composer = loaded.study, PointComposer(folders.config_dirs, folders.allow_targets)
     networks: list[NetworkStart] = []

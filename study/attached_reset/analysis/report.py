@@ -242,6 +242,8 @@ def _verdicts(results: Sequence[HypothesisResult]) -> str:
 
 
 def _losses(summary: AnswerSummary) -> list[str]:
+    """Write what settings and pairs of settings lose on average and at worst."""
+
     def rows(count: int) -> list[list[Item]]:
         return [
             [
@@ -267,6 +269,7 @@ def _losses(summary: AnswerSummary) -> list[str]:
 
 
 def _later(networks: Sequence[NetworkRuns], later: Sequence[NetworkRuns], scores: StudyScores) -> list[str]:
+    """Write what settings lose on seeds that were run later."""
     anew = losses.chosen_anew(later, networks)
     every, _ = losses.compared(scores, (*losses.DECIDING, *losses.LATER))
     kinds = (later, anew, every)
@@ -288,6 +291,7 @@ def _later(networks: Sequence[NetworkRuns], later: Sequence[NetworkRuns], scores
 
 
 def _by_network(networks: Sequence[NetworkRuns], report_input: ReportInput) -> list[str]:
+    """Write the accuracy of each setting on each network."""
     tasks = report_input.evidence.loaded.study.tasks
     rows: list[list[Item]] = []
     for network in networks:
@@ -304,6 +308,7 @@ def _by_network(networks: Sequence[NetworkRuns], report_input: ReportInput) -> l
 
 
 def _families(networks: Sequence[NetworkRuns]) -> list[str]:
+    """Write mean losses by the generator of the data."""
     families = dict.fromkeys(losses.family(network.task) for network in networks)
     tried: list[tuple[SurrogateSetting, ...]] = [(SETTINGS[0],), PAIR, (losses.FORMER,)]
     rows: list[list[Item]] = []

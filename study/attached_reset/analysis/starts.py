@@ -101,6 +101,7 @@ def measured_network(study: Study, name: str, composer: PointComposer) -> Networ
 def measured_heights(
     study: Study, name: str, composer: PointComposer, places: Sequence[tuple[float, float, float]]
 ) -> list[Predicted]:
+    """Predict the growth of a neuron's gradient for each width, decay and peak, from one first pass a decay."""
     found = []
     passes: dict[float, FirstPass] = {}
     for width, beta, peak in places:

@@ -88,6 +88,7 @@ def make_report(report_input: ReportInput) -> Report:
 
 
 def _chart(checks: Sequence[LeftOut]) -> Charts:
+    """Draw what the advice and rounding afterwards lost on each task left out."""
     rows = list(enumerate(checks))
     advised = tuple(_point(row, check.loss_points, f"{check.title}: advice") for row, check in rows)
     rounded = tuple(
@@ -122,6 +123,7 @@ def _failed(measured: Sequence[MeasuredTask]) -> dict[str, PricedTask]:
 
 
 def _left_out(name: str, measured: Sequence[MeasuredTask]) -> str:
+    """Write how advice from the other tasks did on each task, for one energy target."""
     limit = most_bits(chosen_targets([name])[name])
     checks = leave_one_out(_priced(measured, name), limit, _failed(measured))
     if not checks:
@@ -131,6 +133,7 @@ def _left_out(name: str, measured: Sequence[MeasuredTask]) -> str:
 
 
 def _row(check: LeftOut) -> list[str]:
+    """Return the cells of a task left out."""
     advised, rounded = check.advised, check.rounded
     kept = "" if check.keeps_budget else OVER
     rounded_kept = "" if check.rounded_keeps_budget else OVER
@@ -147,6 +150,7 @@ def _row(check: LeftOut) -> list[str]:
 
 
 def _settings(priced: PricedTask) -> str:
+    """Write all measured settings of a task with their energy."""
     rows = []
     for setting, one in sorted(priced.items()):
         rows.append(

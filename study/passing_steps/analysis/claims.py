@@ -79,6 +79,7 @@ def _gain_at_best_detached(task: TaskRuns, seeds: Sequence[int]) -> Floats:
 
 
 def _gain_at_half(task: TaskRuns, seeds: Sequence[int]) -> Floats:
+    """Return for each seed what attaching the reset gains at a width of 0.5, averaged over shapes."""
     detached, attached = RESETS
     return over_shapes(
         [
@@ -107,6 +108,7 @@ def look(claim: StudyClaim, by_task: Mapping[str, float], seeds: tuple[int, ...]
 
 
 def decide(scores: StudyScores) -> list[ClaimDecision]:
+    """Decide the claims in order; some are only decided where an earlier one is confirmed."""
     decisions: dict[str, ClaimDecision] = {}
     for claim in CLAIMS:
         before = None if claim.after is None else decisions[claim.after].verdict

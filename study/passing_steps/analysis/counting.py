@@ -83,6 +83,7 @@ def lines(folder: Path, order: Sequence[str]) -> Iterator[str]:
 
 
 def main() -> int:
+    """Print the study's runs and what they count, task by task."""
     from sgbench.study_runner.definition import load_study
 
     order = list(load_study("passing_steps").study.tasks)

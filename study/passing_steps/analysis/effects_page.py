@@ -55,6 +55,7 @@ def heights(first: StudyScores) -> Iterator[list[str]]:
 
 
 def _gain(first: StudyScores, task: str, cell: Mapping[str, str | float]) -> str:
+    """Write what attaching the reset gains in a cell of the first study, over seeds that both have."""
     attached, detached = (
         first.cell(task, "map", {**cell, RESET: reset}, start="B2") for reset in ("attached", "detached")
     )
@@ -66,6 +67,7 @@ def _gain(first: StudyScores, task: str, cell: Mapping[str, str | float]) -> str
 
 
 def page(of: Mapping[str, StudyFigure], singles: Sequence[SettingLosses], first: StudyScores) -> StudyPage:
+    """Write the page of effects that were found after the runs."""
     drawn = curves(singles)
     says = (
         "Points lost on ten recurrent tasks against the surrogate's width: mean and worst task, reset attached and "
@@ -105,6 +107,7 @@ def page(of: Mapping[str, StudyFigure], singles: Sequence[SettingLosses], first:
 
 
 def _at_best(of: Mapping[str, StudyFigure]) -> tuple[str, str]:
+    """Write how the resets compare, each at its own best width."""
     return (
         f"Each reset at its own best width, which other seeds chose, mean of both shapes: attached gains "
         f"{of['attached_at_best']} points, and test error is {of['error_ratio_at_best']} times that of detached. "
@@ -128,6 +131,7 @@ def _shares(of: Mapping[str, StudyFigure]) -> list[list[str]]:
 
 
 def _tries(of: Mapping[str, StudyFigure]) -> list[list[str]]:
+    """Return what pairs of tries lose on average and at worst."""
     return [
         [
             " and ".join(f"{shape} at {width:g}" for shape, width in pair),
@@ -139,6 +143,7 @@ def _tries(of: Mapping[str, StudyFigure]) -> list[list[str]]:
 
 
 def _draw(drawn: Mapping[Reset, Sequence[tuple[float, float, float]]]) -> Drawing:
+    """Draw the points lost against the width, mean and worst task of each reset."""
     from matplotlib.figure import Figure as Drawing
 
     from sgbench.plots.style import BLUE, GRID, INK, VERMILION

@@ -104,6 +104,7 @@ def level_text(
 
 
 def _unlearnt(known: Mapping[str, Cells], titles: Sequence[str]) -> str:
+    """Name the tasks on which every cell fails; empty if there are none."""
     found = [
         title
         for title, cells in zip(titles, known.values(), strict=True)
@@ -125,6 +126,7 @@ Evidence = Mapping[str, TaskEvidence]
 
 
 def page_of(root: Path, stored: Sequence[StoreEntry]) -> StudyPage:
+    """Write the page of what the first study's records say on the questions of this one."""
     study = load_study(FIRST).study
     titles = [study.tasks[task].title for task in TASKS]
     all_runs = read_runs(root, study, stored, ALL_SHAPES)
@@ -193,6 +195,7 @@ def loss_by_steps(task: TaskEvidence) -> list[list[float]]:
 
 
 def _by_steps(reset: Reset, of_all: Evidence, tasks: Evidence, titles: Sequence[str]) -> list[str]:
+    """Write what cells lose by their passing steps, for one reset."""
     groups = [loss_by_steps(task) for task in of_all.values()]
     rows: list[list[Item]] = []
     for place, (low, high) in enumerate(pairwise(BORDERS)):

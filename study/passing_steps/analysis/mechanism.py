@@ -151,6 +151,7 @@ def _median_text(networks: Sequence[Direction], field: str) -> str:
 
 
 def figure(found: Sequence[Direction]) -> Figure:
+    """Draw the cosine with finite differences against passing steps, for both resets."""
     from matplotlib.figure import Figure
 
     from sgbench.plots.style import BLUE, GRID, INK, VERMILION

@@ -106,6 +106,7 @@ def _relative_spikes(scores: StudyScores) -> dict[tuple[str, float, Reset], floa
 
 
 def _long(runs: RunsOfCells) -> list[SettingResult]:
+    """Return what cells lose on the sequences of 1,300 steps."""
     best = best_known(runs, effects.LONG)
     title = load_study(FIRST).study.tasks[effects.LONG].title
     return [
@@ -121,6 +122,7 @@ def _long(runs: RunsOfCells) -> list[SettingResult]:
 
 
 def _of_ways(losses: Mapping[str, SettingLosses]) -> dict[str, StudyFigure]:
+    """Return the mean and the worst loss of each way to choose a setting."""
     found = {}
     for way, name in WAYS.items():
         if way in losses:

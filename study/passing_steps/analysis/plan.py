@@ -34,6 +34,7 @@ def plan(report_input: ReportInput) -> Iterator[PlanLine]:
 
 
 def _first_look(report_input: ReportInput, claim: StudyClaim) -> PlanLine:
+    """Say how many runs and hours the first look at a claim still needs."""
     loaded = report_input.evidence.loaded
     names = [name for name in FIRST_LOOK if name in loaded.study.blocks]
     states = states_of(report_input.evidence.scores, names)

@@ -41,6 +41,7 @@ def measure(words: list[str]) -> dict[str, tuple[float, float]]:
 
 
 def main() -> int:
+    """Measure the networks of both studies with data below the given folder, and write the numbers beside the study."""
     root = Path(__file__).resolve().parents[3]
     first, second = load_study(FIRST).study, load_study(SECOND).study
     data = f"paths.data_dir={sys.argv[1]}"

@@ -23,6 +23,7 @@ OF_THE_FIRST = ("study/surrogates/manifest.json", "study/surrogates/summary.json
 
 
 def make_report(report_input: ReportInput) -> Report:
+    """Write the study's report: verdicts, tables by task, and the pages of what was found later."""
     scores = report_input.evidence.scores
     decisions = decide(scores)
     taken = settings.unsearched(scores)
@@ -63,6 +64,7 @@ def make_report(report_input: ReportInput) -> Report:
 
 
 def _verdicts(decisions: list[ClaimDecision], scores: StudyScores) -> str:
+    """Write the verdict of each claim with its last look."""
     rows = []
     for decision in decisions:
         claim = decision.claim
@@ -84,6 +86,7 @@ def _verdicts(decisions: list[ClaimDecision], scores: StudyScores) -> str:
 
 
 def _so_far(scores: StudyScores) -> str:
+    """Say how many runs of the first look are stored."""
     stored, runs = first_look_runs(scores)
     names = [name for name in FIRST_LOOK if name in scores.study.blocks]
     return (

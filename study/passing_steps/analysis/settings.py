@@ -89,6 +89,7 @@ def _everywhere(scores: StudyScores, loss: LossOfTask, seeds: Seeds) -> Losses:
 
 
 def _of_libraries(scores: StudyScores) -> Iterator[tuple[str, Callable[[TaskRuns], Cell]]]:
+    """Yield name and cell of each library's default, then the cell that was recommended for the task."""
     if LIBRARIES not in scores.study.blocks:
         return
     grids = scores.study.blocks[LIBRARIES].grids
@@ -185,6 +186,7 @@ def left_out(found: Sequence[SettingLosses]) -> SettingLosses:
 
 
 def tables(scores: StudyScores, taken: Sequence[SettingLosses]) -> list[str]:
+    """Write what each way to choose a setting lost, and what every single setting lost."""
     found, says = singles(scores)
     parts = [
         "No verdict rests on these estimates. Lost are points of test accuracy to the best of 32 cells (two "

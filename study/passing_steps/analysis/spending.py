@@ -174,6 +174,7 @@ def _at_targets(
 
 
 def text(found: Sequence[Way], titles: Sequence[str]) -> str:
+    """Write the table of ways by how many runs they spend."""
     rows: list[list[Item]] = [
         [
             way.name,

@@ -33,6 +33,7 @@ def without_each(evidence: Evidence) -> Iterator[tuple[str, float, float]]:
 
 
 def fixed_losses(evidence: Evidence) -> dict[tuple[str, float], list[float]]:
+    """Return what each fixed shape and width loses on each task, where all tasks have it."""
     found = {
         (shape, width): [task.loss(shape, width) for task in evidence.values()]
         for shape in SHAPES
@@ -51,6 +52,7 @@ def chosen_fixed(evidence: Evidence) -> tuple[str, float]:
 
 
 def lines(evidence: Mapping[Reset, Evidence]) -> Iterator[str]:
+    """Yield what targets of passing steps and fixed settings lose, and which are chosen."""
     for reset, tasks in evidence.items():
         yield f"reset {reset}: points lost by target"
         for name, task in tasks.items():

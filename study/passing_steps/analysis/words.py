@@ -67,6 +67,7 @@ def rule_of(decisions: Sequence[ClaimDecision]) -> str | None:
 
 
 def defaults_sentence(decisions: Sequence[ClaimDecision], scores: StudyScores) -> str:
+    """Say whether a default changes, by the rule that was registered."""
     decision = next(one for one in decisions if one.claim.name == "P2a")
     asked = (
         "A default changes only if attaching is confirmed to do no harm and no task's own interval of 95 % over seeds "
@@ -129,6 +130,7 @@ def answer_of(decisions: Sequence[ClaimDecision], scores: StudyScores, losses: M
 def _answer(
     rule: str | None, decisions: Sequence[ClaimDecision], scores: StudyScores, losses: Mapping[str, SettingLosses]
 ) -> list[str]:
+    """Write the sentences of the answer: the rule, what it lost, and what is not shown."""
     if rule is None:
         stored, runs = first_look_runs(scores)
         return [f"{PENDING}: {stored:,} of the {runs:,} runs that a verdict needs are stored."]

@@ -13,6 +13,7 @@ TITLE = "What it took, and what was done otherwise"
 
 
 def page(evidence: StudyEvidence) -> StudyPage:
+    """Write the page of runs, hours, versions and deviations from the registration."""
     parts = [_message(evidence), "## Deviations from the registration"]
     departures = [departure for departure in evidence.deviations if departure.kind != CHANGED]
     changes = len(evidence.deviations) - len(departures)
@@ -30,6 +31,7 @@ def page(evidence: StudyEvidence) -> StudyPage:
 
 
 def _message(evidence: StudyEvidence) -> str:
+    """Say how many runs took how long, and how many failed."""
     hours = sum(fact.total_s for fact in evidence.facts) / HOUR_S
     failed = sum(fact.failure is not None for fact in evidence.facts)
     return (
@@ -39,6 +41,7 @@ def _message(evidence: StudyEvidence) -> str:
 
 
 def _registration(evidence: StudyEvidence) -> list[str]:
+    """Write which commits registered the study and its file."""
     if evidence.registration is None:
         return ["Not verified: the report was written outside of a checkout."]
     document = evidence.loaded.study.registration
@@ -61,6 +64,7 @@ def _versions(name: str, versions: Iterable[Version]) -> list[list[str]]:
 
 
 def _hours_by_block(evidence: StudyEvidence) -> str:
+    """Write planned and stored runs, hours and bytes of each block."""
     study = evidence.loaded.study
     rows = []
     for name in study.blocks:
@@ -85,6 +89,7 @@ def _hours_by_block(evidence: StudyEvidence) -> str:
 
 
 def _seconds_by_task(facts: Iterable[RunFacts]) -> str:
+    """Write mean and longest time of a run, by task."""
     groups: dict[str, list[float]] = {}
     for fact in facts:
         groups.setdefault(fact.task, []).append(fact.total_s)
@@ -96,6 +101,7 @@ def _seconds_by_task(facts: Iterable[RunFacts]) -> str:
 
 
 def _runs_by_code(facts: Iterable[RunFacts]) -> str:
+    """Count runs by the code, Python, processor and versions that made them."""
     groups: dict[tuple[str, ...], int] = {}
     for fact in facts:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(fact.versions.items()))

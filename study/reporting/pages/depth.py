@@ -14,6 +14,7 @@ NARROW = 1.0
 
 
 def page(evidence: StudyEvidence) -> StudyPage:
+    """Write the page on deep networks: which shapes learn at which width and gain."""
     if not evidence.stored("B1"):
         return StudyPage(NAME, TITLE, (evidence.not_stored("B1"),))
     runs = evidence.scores.block("B1")
@@ -56,6 +57,7 @@ def _table_of_partial_success(runs: list[Score]) -> str:
 
 
 def _deepest_sentence(runs: list[Score]) -> str:
+    """Say how many runs of the deepest networks learn, with the most compact and the heaviest shape."""
     deepest = max(layers(run) for run in runs)
     tails = sorted({_number(run, "surrogate.tail") for run in runs})
     gains = sorted({_number(run, "init.gain") for run in runs})

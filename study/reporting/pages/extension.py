@@ -17,6 +17,7 @@ def pages_of(evidence: StudyEvidence) -> tuple[StudyPage, ...]:
 
 
 def front_page(evidence: StudyEvidence, pages: Sequence[StudyPage]) -> StudyPage:
+    """Write the front page of a study that runs another's blocks on its own tasks."""
     study = evidence.loaded.study
     parts = (
         study.about,

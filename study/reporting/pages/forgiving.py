@@ -93,6 +93,7 @@ def _plane(evidence: StudyEvidence, task: str) -> dict[str, Forgiving]:
 
 
 def _panel(title: str, shares: dict[str, Forgiving]) -> Chart:
+    """Draw the share of widths that are close to the best, a row a shape."""
     points = []
     for row, result in enumerate(shares.values()):
         low, high = (result.share if end is None else end for end in (result.low, result.high))
@@ -102,6 +103,7 @@ def _panel(title: str, shares: dict[str, Forgiving]) -> Chart:
 
 
 def _message(known: dict[str, dict[str, Forgiving]]) -> str:
+    """Say which shape forgives a wrong width most and which least."""
     means = {shape: float(np.mean([shares[shape].share for shares in known.values()])) for shape in SHAPES}
     best, worst = max(means, key=lambda shape: means[shape]), min(means, key=lambda shape: means[shape])
     return (

@@ -32,6 +32,7 @@ SPREADS = ("task", "best", "at width 1", "each at its best width", "atan over wi
 
 
 def page(evidence: StudyEvidence) -> StudyPage:
+    """Write the page of accuracies over shapes and widths."""
     if not evidence.stored("A2"):
         return StudyPage(NAME, TITLE, (evidence.not_stored("A2"),))
     panels, spreads, rows = [], [], []
@@ -85,6 +86,7 @@ def estimate(values: Sequence[float], *, scale: Scale = "real") -> Estimate:
 
 
 def panel(evidence: StudyEvidence, task: str, cells: dict[tuple[str, float], list[Score]]) -> Chart:
+    """Draw a task's accuracy against the width, a line a shape."""
     lines: dict[str, list[MapPoint]] = {}
     for (shape, width), runs in cells.items():
         point = MapPoint(width, drawn_score(runs), sum(run.failed for run in runs) / len(runs))

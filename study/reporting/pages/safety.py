@@ -22,6 +22,7 @@ REMEDIES = {
 
 
 def page(evidence: StudyEvidence) -> StudyPage:
+    """Write the page on failed runs: by task, width and remedy."""
     everything = evidence.scores.runs
     if not everything:
         return StudyPage(NAME, TITLE, ("Not known yet: nothing is stored.",))
@@ -92,6 +93,7 @@ def _width(run: Score) -> float:
 
 
 def _failures_by_width(runs: list[Score], group: Callable[[Score], tuple[str, ...]], head: Sequence[str]) -> str:
+    """Write failed runs of all runs, a row a group and a column a width."""
     widths = sorted({_width(run) for run in runs})
     cells: dict[tuple[str, ...], dict[float, list[bool]]] = {}
     for run in runs:

@@ -46,6 +46,7 @@ class HeatMaps:
 
 
 def heat_figure(maps: HeatMaps) -> Figure:
+    """Draw heat maps of validation accuracy over width and learning rate, a panel a shape."""
     columns = min(COLUMNS, len(maps.panels))
     rows = math.ceil(len(maps.panels) / columns)
     wide, high = 0.75 * len(maps.widths) + 0.5, 0.62 * len(maps.rates) + 0.9
@@ -79,6 +80,7 @@ def heat_figure(maps: HeatMaps) -> Figure:
 
 
 def _heat_panel(axes: Axes, maps: HeatMaps, panel: HeatPanel, scale: Normalize, best: float) -> AxesImage:
+    """Draw a shape's heat map; cells close to the best of all panels get a frame."""
     scores = np.array(panel.scores, dtype=float)
     image = axes.imshow(scores, cmap="viridis", norm=scale, origin="lower", aspect="auto")
     for (line, column), score in np.ndenumerate(scores):
@@ -148,6 +150,7 @@ BEST_OF = (
 
 
 def page(evidence: StudyEvidence) -> StudyPage:
+    """Write the page on width and learning rate: heat maps, and what tuning buys."""
     if not evidence.stored("A2"):
         return StudyPage(NAME, TITLE, (evidence.not_stored("A2"),))
     parts = [
@@ -228,6 +231,7 @@ def _runs(evidence: StudyEvidence, task: str, shape: str, width: float, rate: fl
 
 
 def _maps(evidence: StudyEvidence, task: str) -> HeatMaps | None:
+    """Return a task's mean validation accuracies by shape, learning rate and width; None if nothing is stored."""
     rates = _rates(evidence, task)
     panels = []
     for shape in SHAPES:
@@ -255,6 +259,7 @@ def _message(maps: HeatMaps) -> str:
 
 
 def _best(maps: HeatMaps) -> str:
+    """Write the best cell of each shape."""
     rows = []
     for panel in maps.panels:
         scores = np.array(panel.scores, dtype=float)

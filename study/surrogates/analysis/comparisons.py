@@ -279,6 +279,7 @@ def share_verdict(
 
 
 def _smallest_level(apart: ShareDifference, holds: Callable[[float, float], bool]) -> float:
+    """Find by bisection the smallest level at which a statement about the interval of a difference holds."""
     low, high = SMALLEST, 0.5 - SMALLEST
     if not holds(*_ends(apart, high)):
         return 1.0
@@ -290,6 +291,7 @@ def _smallest_level(apart: ShareDifference, holds: Callable[[float, float], bool
 
 
 def _ends(apart: ShareDifference, level: float) -> tuple[float, float]:
+    """Return the limits of a difference of two shares (Newcombe's method, from Wilson's intervals)."""
     a, b = (wilson(share.count, share.runs, confidence=1 - 2 * level) for share in (apart.a, apart.b))
     difference = a.share - b.share
     return (
@@ -327,6 +329,7 @@ def with_new_seeds(scores: StudyScores, hypothesis: str, first: dict[str, RunTab
 
 
 def looked_again(result: HypothesisResult, tables: dict[str, RunTable], rules: Rules) -> HypothesisResult:
+    """Note that a hypothesis was looked at again with new seeds, at the level of that look."""
     counts = {place.partition(" ")[0]: len(table.seeds) for place, table in tables.items()}
     seeds = ", ".join(f"{task} {count}" for task, count in counts.items())
     block = BLOCKS[result.name]

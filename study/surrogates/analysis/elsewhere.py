@@ -77,6 +77,7 @@ def read_elsewhere(root: Path, protocols: tuple[str, ...]) -> Elsewhere:
 
 
 def read_reproduced(path: Path) -> dict[str, dict[str, ReproducedFigure]]:
+    """Map each reproduction to its figures by line."""
     return {
         name: {
             one.line: ReproducedFigure(one.published, one.ours, one.deviation, one.seeds, one.verdict)
@@ -103,6 +104,7 @@ def read_rule_costs(path: Path) -> dict[str, RuleCost]:
 
 
 def _read_board(path: Path) -> dict[tuple[str, str], dict[int, float]]:
+    """Map rule and network of each row of a board's CSV to its scores by seed, in percent."""
     scores: dict[tuple[str, str], dict[int, float]] = {}
     for row in csv.DictReader(read_bytes(path).decode().splitlines()):
         by_seed = {

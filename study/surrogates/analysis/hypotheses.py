@@ -97,6 +97,7 @@ def said(tables: dict[str, RunTable]) -> str:
 
 
 def h1(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide whether the shape matters with one hidden layer at widths of 0.5 to 2."""
     widths = (0.5, 1.0, 2.0)
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for shape in SHAPES for width in widths]
     tables = {task: map_table(scores, task, cells) for task in ONE_LAYER}
@@ -126,6 +127,7 @@ def h1(scores: StudyScores, rules: Rules) -> HypothesisResult:
 
 
 def h2(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide which shapes learn with four layers that start quiet."""
     widths, shapes = (0.1, 0.5, 1.0), ("triangle", "atan", "fast_sigmoid", "log_abs")
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for shape in shapes for width in widths]
     table = map_table(scores, "T2d4", cells, all_seeds=True)
@@ -160,6 +162,7 @@ def h2(scores: StudyScores, rules: Rules) -> HypothesisResult:
 
 
 def h3(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide whether a driven start removes the difference that `h2` is about."""
     widths = (0.5, 1.0)
     cells: list[Cell] = [
         {"surrogate": shape, "width_fwhm": width} for width in widths for shape in ("triangle", REFERENCE)
@@ -181,6 +184,7 @@ def h3(scores: StudyScores, rules: Rules) -> HypothesisResult:
 
 
 def _gaps(result: HypothesisResult, table: RunTable, widths: Sequence[float], *, level: float) -> HypothesisResult:
+    """Test triangle minus atan at each width; all gaps have to be small to confirm, one large one refutes."""
     rows: list[tuple[Item, ...]] = []
     verdicts = []
     said = []
@@ -205,6 +209,7 @@ def _gaps(result: HypothesisResult, table: RunTable, widths: Sequence[float], *,
 
 
 def h6(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide whether shapes are equal, each at its own best cell."""
     block = scores.study.blocks["A3b"]
     result = HypothesisResult(
         name="H6",
@@ -223,6 +228,7 @@ def h6(scores: StudyScores, rules: Rules) -> HypothesisResult:
 
 
 def h7(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide whether heavier tails send fewer spikes without recurrence and more with it."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in SHAPES]
     tables = {task: map_table(scores, task, cells) for task in (*ONE_LAYER, *RECURRENT)}
     result = HypothesisResult(
@@ -259,6 +265,7 @@ def h7(scores: StudyScores, rules: Rules) -> HypothesisResult:
 
 
 def all_hypotheses(scores: StudyScores, rules: Rules, *, generator: np.random.Generator) -> list[HypothesisResult]:
+    """Decide all hypotheses, and correct their p values for being many."""
     return corrected(
         [
             h1(scores, rules),
@@ -289,6 +296,7 @@ SCHEDULES: dict[str, Cell] = {
 
 
 def h8(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide whether a learnt or scheduled width equals the best fixed one."""
     result = HypothesisResult(
         name="H8",
         claim="A width that is learnt or scheduled equals the best fixed width.",

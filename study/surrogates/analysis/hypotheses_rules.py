@@ -24,6 +24,7 @@ MARGIN_POINTS = 3.0
 
 
 def h9(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide whether one-step back-propagation is close to the full one on two tasks, and not on a third."""
     result = HypothesisResult(
         name="H9",
         claim="One-step back-propagation with a loss at every step comes within 3 points of full "
@@ -56,6 +57,7 @@ def _last_look(scores: StudyScores, task: str) -> RunTable | None:
 def _decided(
     result: HypothesisResult, scores: StudyScores, tables: dict[str, RunTable], rules: Rules
 ) -> HypothesisResult:
+    """Decide from complete looks: equal within the margin on the close tasks, and fewer solved runs on the far one."""
     close: list[Compared] = []
     for task in CLOSE:
         wide = scores.study.tasks[task].model_copy(update={"margin": MARGIN_POINTS})

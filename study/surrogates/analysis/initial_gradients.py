@@ -50,6 +50,7 @@ def _task(cells: list[StudyPoint], specs: list[RunSpec]) -> Iterator[InitialCell
 
 
 def measured_cell(surrogate: str, width: float, spec: RunSpec, batch: Batch) -> InitialCell:
+    """Measure the gradient of each hidden layer, and the share of potentials in the window, before training."""
     parts = build(spec)
     Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed).begin(parts.network, "train", 0)
     traced = trace(parts.network, batch, parts.objective)

@@ -30,6 +30,7 @@ class MoreSeeds:
 
 
 def plan(report_input: ReportInput) -> Iterator[PlanLine]:
+    """Yield for each open hypothesis what would decide it: runs, cost and chance."""
     scores, rules = report_input.evidence.scores, Rules()
     random = np.random.Generator(np.random.PCG64(SEED))
     bootstrap = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))

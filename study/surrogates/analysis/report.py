@@ -71,6 +71,7 @@ def summarise(
 def _task(
     name: str, block: str, scores: StudyScores, entry: StoreEntry, start: tuple[float, ...] | None
 ) -> TaskSummary:
+    """Summarise a task for the recommendation: its kind of network, cells, library defaults and own best cells."""
     reference = task_reference(scores.study, block, name, scores.settled)
     cells = []
     for (surrogate, width, factor), cell in _grid(scores, name, reference.get("optimizer.lr")).items():
@@ -93,6 +94,7 @@ def _task(
 
 
 def _own_best(name: str, scores: StudyScores) -> Iterator[CellSummary]:
+    """Yield the settled best cell of each shape, scored on seeds that report."""
     for cell in scores.settled.get(TUNING, {}).get(name, ()):
         runs = scores.cell(name, "report", cell, start=REPORT)
         rate = task_reference(scores.study, REPORT, name, scores.settled).get("optimizer.lr")
@@ -102,6 +104,7 @@ def _own_best(name: str, scores: StudyScores) -> Iterator[CellSummary]:
 
 
 def _shape(entry: StoreEntry, start: tuple[float, ...] | None) -> Shape:
+    """Return the kind of network that a task has."""
     method = entry.record.method
     return Shape(
         layers=len(method.protocol.hidden or ()) or 1,
@@ -133,6 +136,7 @@ def later_tasks(
 
 
 def _grid(scores: StudyScores, task: str, rate: Word) -> Mapping[tuple[str, float, float], Cell]:
+    """Map shape, width and factor of the learning rate to the cell of the map."""
     widths: set[float] = set()
     factors = {1.0}
     blocks = [scores.study.blocks[name] for name in (MAP, LONG, LONG_MORE) if name in scores.study.blocks]
@@ -152,6 +156,7 @@ def _grid(scores: StudyScores, task: str, rate: Word) -> Mapping[tuple[str, floa
 
 
 def _cell(surrogate: str, width: float | None, factor: float, runs: Mapping[int, Score]) -> CellSummary:
+    """Summarise a cell, seed by seed; a task that is solved or not has 0 or 100 as score."""
     ordered = [runs[seed] for seed in sorted(runs)]
     return CellSummary(
         surrogate=surrogate,
@@ -211,6 +216,7 @@ def make_report(report_input: ReportInput, rules: Rules | None = None) -> Report
 
 
 def find(report_input: ReportInput, rules: Rules) -> SurrogateEvidence:
+    """Collect all that the pages are written from."""
     base = report_input.evidence
     loaded, scores = base.loaded, base.scores
     generator = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
@@ -237,6 +243,7 @@ def is_crowded(record: RunRecord) -> bool | None:
 
 
 def audited(page: StudyPage, void: Iterable[StoreEntry]) -> StudyPage:
+    """Add to a page which records are void, and whether by their own or with their task."""
     found: dict[tuple[str, str], list[bool | None]] = {}
     for entry in void:
         found.setdefault((entry.block, entry.task), []).append(is_crowded(entry.record))

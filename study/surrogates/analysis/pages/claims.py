@@ -62,6 +62,7 @@ UNDECIDABLE = tuple(UndecidableClaim(**one) for one in STATED["undecidable"])
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
+    """Write the page of the literature's claims with a verdict on each."""
     if evidence.loaded.study.extends:
         return StudyPage(NAME, TITLE, (f"They are decided by study {evidence.loaded.study.extends} alone.",))
     verdicts = {claim.name: claim.decide(evidence) for claim in CLAIMS}

@@ -144,6 +144,7 @@ def quiet_and_driven(evidence: SurrogateEvidence) -> tuple[RunTable, RunTable]:
 
 
 def deepest(evidence: SurrogateEvidence, gain: float, tails: Iterable[float] = TAILS) -> RunTable:
+    """Return the runs of the deepest networks at this gain, a row for each tail."""
     cells: list[Cell] = [
         {
             "protocol.hidden": DEEPEST,

@@ -311,6 +311,7 @@ def _headline(errors: dict[str, tuple[float, float]]) -> str:
 
 
 def _error_table(evidence: SurrogateEvidence, errors: dict[str, tuple[float, float]]) -> str:
+    """Write how well an untrained shape's accuracy is predicted from its gradient, and from its width."""
     rows = [[f"{task}: {evidence.title(task)}", *(f"{error:.1f}" for error in pair)] for task, pair in errors.items()]
     return (
         "How far off one is with a shape that was never trained, from the other shapes' accuracies: mean absolute "
@@ -323,6 +324,7 @@ def _error_table(evidence: SurrogateEvidence, errors: dict[str, tuple[float, flo
 def _picture(
     evidence: SurrogateEvidence, known: dict[str, _MeasuredTask], correlations: dict[str, RankCorrelation | None]
 ) -> StudyPicture:
+    """Draw accuracy against the gradient before training, a panel a task."""
     panels = []
     for task, measured in known.items():
         correlation = correlations[task]
@@ -371,6 +373,7 @@ def _correlations(
     gradients: dict[str, RankCorrelation | None],
     windows: dict[str, RankCorrelation | None],
 ) -> str:
+    """Write rank correlations of accuracy with the gradient and with the share in the window."""
     rows: list[list[Item]] = []
     for task, gradient in gradients.items():
         texts = [
@@ -382,6 +385,7 @@ def _correlations(
 
 
 def _table(known: dict[str, _MeasuredTask]) -> str:
+    """Write what was measured of each cell before training."""
     rows = []
     for task, measured in known.items():
         for cell, scores in zip(measured.cells, np.asarray(measured.runs.accuracy), strict=True):

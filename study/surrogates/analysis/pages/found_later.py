@@ -32,6 +32,7 @@ Runs = Mapping[int, Score]
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
+    """Write the page of questions that came up after the runs."""
     if not all(evidence.stored(block) for block in (REMEDIES, ACTIVITY)):
         return StudyPage(NAME, TITLE, (evidence.not_stored(ACTIVITY),))
     parts = (
@@ -50,6 +51,7 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
 
 
 def _reset(evidence: SurrogateEvidence) -> list[str]:
+    """Write how an attached reset compares with a detached one."""
     rows: list[list[Item]] = []
     said = []
     for task in evidence.loaded.study.blocks[REMEDIES].tasks:
@@ -70,6 +72,7 @@ def _reset(evidence: SurrogateEvidence) -> list[str]:
 
 
 def _pairs_of_widths(evidence: SurrogateEvidence, task: str, shape: str, more: Cell) -> dict[float, tuple[Runs, Runs]]:
+    """Return for each width the plain runs and those with `more` settings, of the seeds that both have."""
     pairs = {}
     for width in WIDTHS:
         cell: Cell = {"surrogate": shape, "width_fwhm": width}
@@ -88,6 +91,7 @@ def _attached(evidence: SurrogateEvidence, task: str) -> Cell:
 
 
 def _varied(evidence: SurrogateEvidence, task: str) -> set[str]:
+    """Name the settings that are varied together with the reset's gradient on a task."""
     grids = evidence.loaded.study.blocks[REMEDIES].grids
     return {
         key
@@ -100,6 +104,7 @@ def _varied(evidence: SurrogateEvidence, task: str) -> set[str]:
 def _reset_row(
     evidence: SurrogateEvidence, task: str, shape: str, width: float, detached: Runs, attached: Runs
 ) -> list[Item]:
+    """Return the cells of one width: accuracy with each reset, their difference, and failed runs."""
     failed = [sum(run.failed for run in runs.values()) for runs in (detached, attached)]
     return [
         evidence.title(task),
@@ -119,6 +124,8 @@ def _difference(a: Runs, b: Runs) -> str:
 def _best_against_best(
     evidence: SurrogateEvidence, task: str, shape: str, pairs: Mapping[float, tuple[Runs, Runs]]
 ) -> str:
+    """Compare the resets, each at its own best width."""
+
     def best(place: int) -> float:
         return max(pairs, key=lambda width: fmean(run.accuracy for run in pairs[width][place].values()))
 
@@ -130,6 +137,7 @@ def _best_against_best(
 
 
 def _clipping(evidence: SurrogateEvidence) -> list[str]:
+    """Write what clipping the gradient changes."""
     rows: list[list[Item]] = []
     for task in CLIPPED_TASKS:
         for shape in SHAPES:
@@ -143,6 +151,7 @@ def _clipping(evidence: SurrogateEvidence) -> list[str]:
 
 
 def _slopes(evidence: SurrogateEvidence) -> list[str]:
+    """Write how spikes depend on the heaviness of the tail."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in SLOPE_AT_REST]
     rows: list[list[Item]] = []
     for task in (*ONE_LAYER, *RECURRENT):
@@ -162,6 +171,7 @@ def _slopes(evidence: SurrogateEvidence) -> list[str]:
 
 
 def _activity(evidence: SurrogateEvidence) -> list[str]:
+    """Write what a small cost of activity changes in accuracy and spikes."""
     rows: list[list[Item]] = []
     gains: dict[int, list[float]] = {}
     shares: list[float] = []

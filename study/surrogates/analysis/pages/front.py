@@ -18,6 +18,7 @@ PERCENT = 100
 
 
 def page(evidence: SurrogateEvidence, pages: Sequence[StudyPage]) -> StudyPage:
+    """Write the front page: verdicts, numbers, and what is open and why."""
     results = evidence.results
     words = [result.verdict for result in results]
     study = evidence.loaded.study
@@ -49,6 +50,7 @@ def page(evidence: SurrogateEvidence, pages: Sequence[StudyPage]) -> StudyPage:
 
 
 def verdict_table(results: Sequence[HypothesisResult]) -> str:
+    """Write the table of verdicts with their p values."""
     rows = [
         [
             *(result.name, result.claim.replace("|", "/"), f"**{result.verdict}**", result.seeds),
@@ -60,6 +62,7 @@ def verdict_table(results: Sequence[HypothesisResult]) -> str:
 
 
 def _why_open(result: HypothesisResult) -> str:
+    """Say why a hypothesis is open: runs are missing, the correction undecides it, or p is too large."""
     if result.p is None:
         return f"{result.why}." if result.why else f"{result.seeds}."
     if result.alone != "open":
@@ -71,6 +74,7 @@ def _why_open(result: HypothesisResult) -> str:
 
 
 def _registered(evidence: SurrogateEvidence) -> str:
+    """Say where the study was registered; empty outside of a checkout."""
     if evidence.registration is None:
         return ""
     return (

@@ -26,6 +26,7 @@ TRIES = ("", ", second try", ", third try")
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
+    """Write the page on what a recommendation loses on tasks it has not seen."""
     parts = [
         "A recommendation is fitted to the tasks of the regime map. What it loses on a task that it has not seen "
         "is measured twice: on tasks that were added after it was written down (block KR), and on each task of the "
@@ -42,6 +43,7 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
 
 
 def recommended_cells(evidence: SurrogateEvidence, task: str) -> list[Cell]:
+    """Return the cells that were recommended for a task, without the libraries' defaults."""
     block = evidence.loaded.study.blocks[BLOCK]
     return [
         dict(cell)
@@ -53,6 +55,7 @@ def recommended_cells(evidence: SurrogateEvidence, task: str) -> list[Cell]:
 
 
 def _later(evidence: SurrogateEvidence) -> list[str]:
+    """Write what the recommendation loses on tasks that were added later."""
     if BLOCK not in evidence.loaded.study.blocks:
         return [f"This study has no block {BLOCK}."]
     tasks = evidence.loaded.study.blocks[BLOCK].tasks
@@ -149,6 +152,7 @@ def _setting_text(cell: Cell | None) -> str:
 
 
 def _message(evidence: SurrogateEvidence, task: str, runs: RunTable) -> str:
+    """Say what the recommendation and the libraries' defaults lose on a task; empty without a recommendation."""
     regrets = _regrets(evidence, task, runs)
     advised = regrets.get(RECOMMENDED)
     if advised is None:
@@ -176,6 +180,7 @@ def kinds(tasks: Mapping[str, TaskSummary]) -> dict[str, Mapping[str, TaskSummar
 
 
 def _left_out(evidence: SurrogateEvidence) -> list[str]:
+    """Write what a fit to the other tasks of a kind loses on each task."""
     tasks = {} if evidence.summary is None else evidence.summary.tasks
     groups = kinds(tasks)
     if not groups:
@@ -203,6 +208,7 @@ def _left_out(evidence: SurrogateEvidence) -> list[str]:
 
 
 def _left_out_row(evidence: SurrogateEvidence, kind: str, check: HeldOut) -> list[Item]:
+    """Return the cells of a task left out."""
     surrogate, width, _ = check.place
     mean = summarise(check.by_seed)
     ends = (mean.low, mean.high) if mean.n >= MIN_SEEDS else (None, None)

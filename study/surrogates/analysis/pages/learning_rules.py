@@ -48,6 +48,7 @@ COSTS = (
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
+    """Write the page that compares learning rules."""
     if BLOCK not in evidence.loaded.study.blocks:
         return StudyPage(NAME, TITLE, (f"This study has no block {BLOCK}.", NEURONS))
     cells = {task: settled(evidence, task) for task in evidence.loaded.study.blocks[BLOCK].tasks}
@@ -88,6 +89,7 @@ def settled(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
 
 
 def _cost_panels(evidence: SurrogateEvidence) -> list[MethodPanel]:
+    """Draw time and memory of each rule; nothing if none was measured."""
     costs = [evidence.elsewhere.rule_costs.get(name) for _, name in RULES.values()]
     if not any(costs):
         return []
@@ -100,6 +102,7 @@ def _cost_panels(evidence: SurrogateEvidence) -> list[MethodPanel]:
 
 
 def _costs(evidence: SurrogateEvidence) -> str:
+    """Write time and memory of each rule; empty if none was measured."""
     costs = evidence.elsewhere.rule_costs
     if not any(name in costs for _, name in RULES.values()):
         return ""
@@ -115,6 +118,7 @@ def _costs(evidence: SurrogateEvidence) -> str:
 
 
 def _rates(cells: Mapping[str, Mapping[str, Cell]]) -> str:
+    """Write the learning rate that each rule got on each task."""
     rows = [
         [task, name, cell_text({"optimizer.lr": cell.get("optimizer.lr")})]
         for task, of in cells.items()

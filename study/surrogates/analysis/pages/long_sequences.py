@@ -32,6 +32,7 @@ Cells = dict[tuple[str, float], list[Score]]
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
+    """Write the page on long sequences."""
     if BLOCK not in evidence.loaded.study.blocks:
         return StudyPage(NAME, TITLE, (f"This study has no block {BLOCK}.",))
     if not _is_whole(evidence, BLOCK):

@@ -120,6 +120,7 @@ def _spike_ratios(look: RunTable) -> list[Estimate | None]:
 
 
 def _scores(tables: Mapping[str, RunTable]) -> str:
+    """Write accuracy, spikes and failed runs of each neuron on each task."""
     rows = []
     for task, look in tables.items():
         for name, runs, ratio in zip(MODELS.values(), look.runs, _spike_ratios(look), strict=True):
@@ -154,6 +155,7 @@ def _more_tries(evidence: SurrogateEvidence, tables: Mapping[str, RunTable]) -> 
 
 
 def _tries(evidence: SurrogateEvidence) -> str:
+    """Write the best and the median of each neuron's tuning runs."""
     rows = []
     for task in evidence.loaded.study.blocks[TUNING].tasks:
         for entry, name in MODELS.items():
@@ -176,6 +178,7 @@ def _by_setting(runs: Sequence[Score]) -> list[float]:
 
 
 def _settings(cells: Mapping[str, Mapping[str, Cell]]) -> str:
+    """Write the settings that each neuron got on each task."""
     rows = [
         [task, name, cell_text(cell, without=["neuron", "surrogate"]) or NONE]
         for task, of in cells.items()

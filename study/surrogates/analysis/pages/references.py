@@ -27,6 +27,7 @@ ANCHORS = {
 
 
 def page(evidence: SurrogateEvidence) -> StudyPage:
+    """Write the page of the settings that each task starts from."""
     if not evidence.stored("A1"):
         return StudyPage(NAME, TITLE, (evidence.not_stored("A1"),))
     runs = evidence.scores.block("A1")
@@ -64,6 +65,7 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
 
 
 def _margins(evidence: SurrogateEvidence, runs: Sequence[Score]) -> list[str]:
+    """Write how likely equality within the margin can be shown with so many seeds; nothing without a spread."""
     study, rows = evidence.loaded.study, []
     for task in dict.fromkeys(run.task for run in runs):
         if study.tasks[task].outcome != "accuracy":
@@ -121,6 +123,7 @@ def _mean(values: list[float]) -> str:
 
 
 def _all(runs: tuple[Score, ...]) -> str:
+    """Write validation accuracies of all random settings."""
     groups: dict[tuple[str, str], dict[str, list[Score]]] = {}
     for run in runs:
         setting = cell_text(run.cell, without=["surrogate"])

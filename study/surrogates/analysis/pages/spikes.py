@@ -196,6 +196,7 @@ def _usable(runs: RunTable) -> NDArray[np.bool_]:
 
 
 def _panel(title: str, target: float, tables: dict[str, RunTable]) -> SpikePanel:
+    """Draw spikes against accuracy on a task, a series a shape."""
     series = []
     for shape, runs in tables.items():
         keep = _usable(runs)

@@ -73,6 +73,7 @@ def forest_figure(panels: Sequence[ForestPanel], *, margin: float, reference: st
 
 
 def _forest_panel(axes: Axes, panel: ForestPanel, labels: Sequence[str], margin: float, reach: float) -> None:
+    """Draw a task's differences from the reference with their intervals, a row a shape."""
     axes.axvspan(-margin, margin, color=BLUE, alpha=0.13, linewidth=0, zorder=0)
     axes.axvline(0, color=SOFT, linewidth=1, zorder=1)
     places = {label: len(labels) - index for index, label in enumerate(labels)}
@@ -88,6 +89,7 @@ def _forest_panel(axes: Axes, panel: ForestPanel, labels: Sequence[str], margin:
 
 
 def _mark(axes: Axes, estimate: Estimate, place: float, reach: float, look: dict[str, Any]) -> None:
+    """Draw a difference with its interval; beyond `reach` an arrow with its number stands at the edge."""
     low, high = max(estimate.low, -reach), min(estimate.high, reach)
     if low < high:
         axes.plot([low, high], [place, place], color=look["color"], linewidth=1.8, zorder=2)
@@ -252,6 +254,7 @@ def _table(comparisons: Sequence[Compared]) -> str:
 
 
 def _cells(evidence: SurrogateEvidence, tasks: Iterable[str]) -> str:
+    """Write the own best cell of each shape on each task."""
     rows = [
         [task, shape, cell_text(cell, without=["surrogate"])]
         for task in tasks
