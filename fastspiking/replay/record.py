@@ -53,8 +53,7 @@ class CallRecorder(TorchFunctionMode):
     """Appends each operation on tensors to `trace` while a network's forward runs.
 
     After the first reason against a replay, in `failed`, nothing more is recorded, and the forward just runs on.
-
-    `guards`: notes the attributes that the forward reads and writes.
+    `guards` notes the attributes that the forward reads and writes.
     """
 
     def __init__(self, network: nn.Module, guards: Guards) -> None:
@@ -189,7 +188,6 @@ class CallRecorder(TorchFunctionMode):
             self.paused -= 1
 
     def _require_recordable(self, func: Any, given: list[Tensor]) -> None:
-        """Refuse operations whose effect or size a replay could not repeat."""
         require_no_inference(given)
         name = name_of(func)
         if name in REFUSED and not (name == "requires_grad_" and not given):

@@ -130,9 +130,8 @@ def _scores_line(outcome: TierOutcome) -> str:
 
 def _lines(outcome: TierOutcome, written: str | None) -> list[str]:
     """Write the outcome of a verification as lines."""
-    verdict = "passed" if outcome.passed else "FAILED"
     return [
-        f"{outcome.tier}: {verdict}; seeds {', '.join(map(str, outcome.seeds))}",
+        f"{outcome.tier}: {'passed' if outcome.passed else 'FAILED'}; seeds {', '.join(map(str, outcome.seeds))}",
         _scores_line(outcome),
         outcome.statement,
         "not written; --by NAME stores it with the submission" if written is None else f"written to {written}",
