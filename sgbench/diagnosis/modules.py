@@ -104,7 +104,7 @@ def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> ShownDiagnosi
 
 
 class ModuleRecorder:
-    """Records what each spiking layer receives, holds and sends while the caller trains; InputError if none is found."""
+    """Records what each spiking layer receives, holds and sends; InputError if `net` has none."""
 
     def __init__(self, net: nn.Module) -> None:
         self.layers = {name: _Recorder(name, module) for name, module in spiking_modules(net)}
