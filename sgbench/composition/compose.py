@@ -136,12 +136,9 @@ def default_unless(given: object, default: object) -> object:
 def register_resolvers() -> None:
     """Register with OmegaConf the functions that references in YAML files of `conf/` call."""
     resolvers: dict[str, Callable[..., object]] = {
-        "decay": decay_per_step,
-        "unless": default_unless,
-        "formula": formula,
-        "default_runs_dir": lambda: str(default_runs_dir()),
-        "default_data_dir": lambda: str(default_data_dir()),
-    }
+        "decay": decay_per_step, "unless": default_unless, "formula": formula,
+        "default_runs_dir": lambda: str(default_runs_dir()), "default_data_dir": lambda: str(default_data_dir()),
+    }  # fmt: skip
     for name, function in resolvers.items():
         OmegaConf.register_new_resolver(name, function, replace=True)
 

@@ -62,8 +62,8 @@ def check_foreign(config: DictConfig, overrides: Overrides, merge: Merge) -> Non
 def _merge_without_foreign(config: DictConfig, overrides: Overrides, merge: Merge) -> DictConfig:
     """Merge what sgbench's files and typed overrides alone give for `hydra` and `paths`.
 
-    Launcher and sweeper are those of `config`, also where a file of others has chosen an installed one. Those of the
-    user's own, and callbacks, are left out, since `check_hydra_node` checks them.
+    An installed launcher or sweeper of `config` stays chosen. The user's own, and callbacks, are left out, since
+    `check_hydra_node` checks them.
     """
     kinds = _kinds_of_plugins(config)
     left_out = {("hydra", kind) for kind in PLUGIN_KINDS if kind not in kinds} | {("hydra", "callbacks")}

@@ -144,8 +144,6 @@ class ClusterPool:
             if not self.readers or (all_ended and not self.lost):
                 shutil.rmtree(self.folder, ignore_errors=True)
 
-    # --- submitting
-
     def _start(self, groups: Sequence[PointGroup]) -> None:
         """Submit a job for each group; jobs of equal needs are submitted together."""
         by_needs: dict[JobNeeds, list[PointGroup]] = {}
@@ -186,8 +184,6 @@ class ClusterPool:
         rounded_bytes = math.ceil(memory_bytes / STEP_BYTES) * STEP_BYTES
         allowed_bytes = min(rounded_bytes, self.most_bytes or MOST_BYTES)
         return JobNeeds(max(allowed_bytes, memory_for(need, 1)), spec.trainer.threads)
-
-    # --- receiving
 
     def _read_messages(self) -> list[PointGroup]:
         """Pass on new messages of all jobs; return the groups to submit in place of lost jobs."""

@@ -276,7 +276,6 @@ class InNotebook:
         self.handle: Any = None
 
     def __call__(self, text: str) -> None:
-        """Show a text in place of the one before."""
         content = {"text/plain": text}
         if self.handle is None:
             display: Any = import_module("IPython.display").display  # installed wherever notebooks run

@@ -75,7 +75,6 @@ class BaseRun:
         self.parts.data.splits.listener = record_use
 
     def elapsed_s(self) -> float:
-        """Return the seconds since the attempt began."""
         return time.perf_counter() - self.began_s
 
     def load_checkpoint(self, name: str, *keys: str) -> dict[str, Any] | None:

@@ -207,11 +207,9 @@ class Learner(pl.LightningModule):
         return self.run.ahead(self.run.parts.data.evaluation("test"))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the selection and the curve to a checkpoint."""
         checkpoint["sgbench"] = self.training_of_run.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the selection and the curve from a checkpoint."""
         self.training_of_run.load_state_dict(checkpoint["sgbench"])
 
 

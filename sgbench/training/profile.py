@@ -45,8 +45,6 @@ class Profile:
         self.events: list[tuple[str, float, float]] = []  # name of the part, begin and duration [s]
         self._open: list[list[Any]] = []  # name of each open part, and time of parts within it [s]
 
-    # --- timing
-
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Measure the time of the body as that of a part, and not of the part around it."""
@@ -83,8 +81,6 @@ class Profile:
                 return function(*args, **kwargs)
 
         return called
-
-    # --- what is timed
 
     def attach(self, parts: Parts, training: Training, loggers: Sequence[Any]) -> None:
         """Wrap methods of a run's objects, so that the calls of each part are measured."""
@@ -136,8 +132,6 @@ class Profile:
             self.fit_s += self._now() - began_s
             for name, function in originals.items():
                 setattr(torch.autograd, name, function)
-
-    # --- what is reported
 
     def tree(self) -> dict[str, Any]:
         """Return the profile as a tree: times of all parts [s], time around a step [s], and memory [bytes]."""

@@ -112,8 +112,6 @@ def learning_of(
 class RunAgreement:
     """Compares the rule's gradient with that of back-propagation after each epoch, on validation data.
 
-    A copy of the network is used, so nothing of the run changes.
-
     `spec`: of the run; without `trainer.watch_agreement` nothing is compared. `parts`: objects of the run.
     """
 
