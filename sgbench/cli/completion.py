@@ -67,7 +67,7 @@ def _complete_override(last: str, earlier: Sequence[str]) -> Iterable[str]:
 
 
 def _values(key: str, earlier: Sequence[str]) -> Iterable[str]:
-    """Return what may follow `key=` in an override, given the overrides before it."""
+    """List the values of an override's key: entries of a group, or choices of a parameter; empty if unknown."""
     group, dot, name = key.partition(".")
     if key in FIXED:
         return FIXED[key]
@@ -138,15 +138,18 @@ REPRODUCED = "reproduce/"
 
 
 def candidates(line: str, top: Callable[[], argparse.ArgumentParser]) -> list[str]:
-    """Return the words that can complete the last one of a command line."""
-    *earlier, last = line.split(" ")
-    before = [word for word in earlier if word][1:]  # without the program's name
+    """List the words that may complete the last one of a typed line, which begins with the program's name.
+
+    `top` makes the parser of all commands but `run`.
+    """
+    *finished, last = line.split(" ")
+    before = [word for word in finished if word][1:]  # without the program's name
     try:
         if before[:1] == ["run"]:
-            found: Iterable[str] = RUN_OPTIONS if last.startswith("-") else _complete_override(last, before[1:])
+            proposals: Iterable[str] = RUN_OPTIONS if last.startswith("-") else _complete_override(last, before[1:])
         else:
-            found = _candidates(last, before, top())
-        return sorted({word for word in found if word.startswith(last)})
+            proposals = _candidates(last, before, top())
+        return sorted({word for word in proposals if word.startswith(last)})
     except InputError:  # a group or an entry that does not exist has no completions
         return []
 
@@ -188,11 +191,12 @@ def _descend(
 
 
 def _parsers(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    found: dict[str, argparse.ArgumentParser] = {}
+    """Map a parser's subcommands to their parsers."""
+    by_command: dict[str, argparse.ArgumentParser] = {}
     for action in parser._actions:
         if isinstance(action.choices, dict):
-            found |= action.choices
-    return found
+            by_command |= action.choices
+    return by_command
 
 
 def _separate_parsers(path: Sequence[str]) -> Mapping[str, argparse.ArgumentParser]:

@@ -36,7 +36,7 @@ RunKey = tuple[str, str, int]  # protocol, method and seed, as `StoreEntry.key`
 
 
 def replicas(workers: int) -> Runner:
-    """Return a runner that trains many points in one process, in `workers` processes."""
+    """Return a runner that trains runs side by side in this many processes."""
 
     def run(specs: Sequence[RunSpec]) -> None:
         from sgbench.replicas.sweep import run_sweep
@@ -67,10 +67,11 @@ class RunGroup:
 
 
 def compose_specs(points: Sequence[StudyPoint], folders: StudyFolders) -> list[RunSpec]:
-    """Compose the runs of a study's points; those that ask for it get a calibrated width."""
+    """Compose the spec of each run, in the order of `points`."""
     composer = PointComposer(folders.config_dirs, folders.allow_targets)
     paths = {"runs_dir": str(folders.runs_dir)}
-    paths |= {} if folders.data_dir is None else {"data_dir": str(folders.data_dir)}
+    if folders.data_dir is not None:
+        paths["data_dir"] = str(folders.data_dir)
     specs: list[RunSpec] = []
     for point in points:
         try:
@@ -83,10 +84,12 @@ def compose_specs(points: Sequence[StudyPoint], folders: StudyFolders) -> list[R
 
 
 def groups(points: Sequence[StudyPoint], specs: Sequence[RunSpec]) -> Iterator[RunGroup]:
+    """Group runs by task and seed, whose neighbours `points` lists; equal runs of one group are taken once."""
     pairs = zip(points, specs, strict=True)
     for _, members in itertools.groupby(pairs, key=lambda pair: (pair[0].task, pair[0].seed)):
-        once = {(method_id(spec.method), spec.seed): (point, spec) for point, spec in members}
-        yield RunGroup(tuple(point for point, _ in once.values()), tuple(spec for _, spec in once.values()))
+        by_method = {method_id(spec.method): (point, spec) for point, spec in members}
+        group_points, group_specs = zip(*by_method.values(), strict=True)
+        yield RunGroup(group_points, group_specs)
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,7 @@ def best_cells(
 
 
 def require_settled(loaded: Loaded, name: str, folders: StudyFolders) -> None:
-    """Refuse best settings that the block's records do not select."""
+    """Raise an InputError if the best cells written for the block `name` are not those that its records select."""
     settled = read_settled(folders.store.folder)
     rule = loaded.study.blocks[name].settles
     if rule is None or name not in settled:
@@ -248,6 +251,7 @@ def result_of(spec: RunSpec, code: Code) -> RunRecord | None:
 
 
 def _why_missing(spec: RunSpec) -> str:
+    """Write a run's folder, and its failure or that it has no record."""
     record = stored_record(spec)
     failure = None if record is None else record.failure
     return f"{folder_of(spec)}, {'no record' if failure is None else f'{failure.kind}: {failure.message}'}"

@@ -63,7 +63,7 @@ def states_of(scores: StudyScores, names: Sequence[str]) -> list[BlockState]:
 
 
 def _stored(scores: StudyScores, name: str) -> list[Score]:
-    """Return the scores of a block's runs that are stored."""
+    """List the stored runs of those that the block `name` plans."""
     purpose = scores.study.blocks[name].purpose
     try:
         planned = points(scores.study, name, scores.settled)
@@ -78,7 +78,7 @@ def block_cost(study: Study, name: str) -> tuple[int, float]:
     block = study.blocks[name]
     runs, seconds = 0, 0.0
     for task in block.tasks:
-        count = sum(_runs(block, grid, task) for grid in block.grids)
+        count = sum(_count_runs(block, grid, task) for grid in block.grids)
         runs += count
         seconds += count * study.tasks[task].run_s * block.run_s_factor
     return runs, seconds / HOUR_S
@@ -102,8 +102,8 @@ def cost_rows(study: Study, names: Sequence[str]) -> list[list[str]]:
     return rows
 
 
-def _runs(block: StudyBlock, grid: CellGrid, task: str) -> int:
-    """Count the runs of a grid on a task."""
+def _count_runs(block: StudyBlock, grid: CellGrid, task: str) -> int:
+    """Count the planned runs of a grid on one task: settings x start cells x combinations of values x seeds."""
     if grid.tasks is not None and task not in grid.tasks:
         return 0
     starts = len(grid.cells) or grid.expected_starts

@@ -112,20 +112,22 @@ def compare_in(  # noqa: PLR0913 - each has a default
     setup = TrainingSetup(make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first, reset_gradient)
     notes = data.notes
     if width_fwhm == AUTO:
-        found = {name: setup.calibration(make()) for name, make in surrogate_makers.items() if name != OWN}
-        made = {name: create(f"surrogate/{name}", width_fwhm=width.width_fwhm) for name, width in found.items()}
+        chosen = {name: setup.calibration(make()) for name, make in surrogate_makers.items() if name != OWN}
+        made = {name: create(f"surrogate/{name}", width_fwhm=width.width_fwhm) for name, width in chosen.items()}
         own = {name: make for name, make in surrogate_makers.items() if name == OWN}
         surrogate_makers = own | _make_makers(made)
-        notes = [*notes, *(f"{name}: {width.word}, {width.about}" for name, width in found.items())]
+        notes = [*notes, *(f"{name}: {width.word}, {width.about}" for name, width in chosen.items())]
     scores = _train_all(setup, surrogate_makers, seeds, progress)
-    widths = {
-        name: each.fwhm if isinstance(each := make(), Surrogate) else None for name, make in surrogate_makers.items()
-    }
+    made_surrogates = {name: make() for name, make in surrogate_makers.items()}
+    widths = {name: made.fwhm if isinstance(made, Surrogate) else None for name, made in made_surrogates.items()}
     return OwnTable(_rows(scores, widths), (*notes, _conditions(setup, scores)), guess=data.guess)
 
 
 def _conditions(setup: TrainingSetup, scores: Mapping[str, Mapping[int, RunScores]]) -> str:
-    """Say how the runs were trained, and how many ran on the engine."""
+    """Write the note on how all runs trained: epochs, batches, optimiser, and how many ran on the engine.
+
+    `scores` maps the name of each surrogate and the seed to a run.
+    """
     ways = Counter(run.ran_on for runs in scores.values() for run in runs.values())
     on_engine = ways.pop(ENGINE, 0)
     parts = [f"{on_engine} runs on the engine"] if on_engine else []
@@ -145,7 +147,7 @@ def _train_all(
 
 
 def _rows(scores: Mapping[str, Mapping[int, RunScores]], widths: Mapping[str, float | None]) -> list[OwnRow]:
-    """Return a row for each surrogate, with its place among the others."""
+    """Make the table's row of each surrogate from the scores by its name and seed, and its width by name."""
     ranked = places({name: {seed: run.test for seed, run in runs.items()} for name, runs in scores.items()})
     return [
         OwnRow(
@@ -172,7 +174,7 @@ def _make_makers(
     if isinstance(given, str) or not given:
         raise InputError("surrogates: names are needed, e.g. ['atan', 'triangle'], or a mapping of names to functions")
     if isinstance(given, Mapping):
-        wrong = next((name for name, maker in given.items() if not callable(maker)), None)
+        wrong = next((name for name, surrogate in given.items() if not callable(surrogate)), None)
         if wrong is not None:
             raise InputError(f"surrogates: '{wrong}' is no function of the potential")
         return {name: partial(copy.deepcopy, surrogate) for name, surrogate in given.items()}

@@ -37,10 +37,10 @@ def divide(
     for name in ("test", "validation"):
         if name in parts:
             continue
-        rest, held_out = _split(class_indices["train"], group_of, name, notes)
-        parts |= {name: parts["train"].select(held_out), "train": parts["train"].select(rest)}
-        class_indices |= {name: class_indices["train"][held_out], "train": class_indices["train"][rest]}
-        group_of = None if group_of is None else group_of[rest]
+        remaining, held_out = _hold_out(class_indices["train"], group_of, name, notes)
+        parts |= {name: parts["train"].select(held_out), "train": parts["train"].select(remaining)}
+        class_indices |= {name: class_indices["train"][held_out], "train": class_indices["train"][remaining]}
+        group_of = None if group_of is None else group_of[remaining]
     notes += _notes_on_missing_classes(labels, class_indices)
     return {name: (parts[name], class_indices[name]) for name in SPLITS}, labels
 
@@ -55,9 +55,9 @@ def commonest_share(class_indices: NDArray[np.int64]) -> float:
 
 
 def _index_classes(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[np.int64]]]:
-    """Return the names of all classes, and each part's labels as indices into them."""
-    kinds = {part.labels.dtype.kind in "buif" for part in parts.values()}
-    if len(kinds) > 1:
+    """Return the name of each class, in the order of its label, and the class index of each sample by split."""
+    are_numbers = {part.labels.dtype.kind in "buif" for part in parts.values()}
+    if len(are_numbers) > 1:
         raise InputError("labels are numbers in one part and words in another; give all as the same")
     all_labels = np.unique(np.concatenate([part.labels for part in parts.values()]))
     if len(all_labels) < 2:  # noqa: PLR2004 - classes
@@ -81,39 +81,43 @@ def _index_classes(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDA
 
 
 def _notes_on_missing_classes(labels: list[str], class_indices: dict[Split, NDArray[np.int64]]) -> Iterator[str]:
-    for name, labels_present in class_indices.items():
-        missing = sorted(set(range(len(labels))) - set(labels_present.tolist()))
+    for name, present in class_indices.items():
+        missing = sorted(set(range(len(labels))) - set(present.tolist()))
         if missing:
-            names = ", ".join(labels[missing_label] for missing_label in missing[:MOST_LISTED])
+            names = ", ".join(labels[class_index] for class_index in missing[:MOST_LISTED])
             yield f"{name} has no sample of {len(missing)} of {len(labels)} classes: {names}"
 
 
-def _split(
+def _hold_out(
     target: NDArray[np.int64], groups: NDArray[Any] | None, name: str, notes: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide training samples into those that stay and a fifth of each class, or of the groups, for `name`."""
+    """Draw a fifth of the training samples for the split `name`: of each class, or as whole groups if these are given.
+
+    `target`, `groups`: class and group of each sample [samples]. Returns the sorted indices of the samples that stay,
+    and of those held out; `notes` receives a line on them.
+    """
     random = np.random.Generator(np.random.PCG64(SPLIT_SEED))
     if groups is not None:
-        return _split_groups(target, groups, name, random, notes)
-    held_out = []
+        return _hold_out_groups(target, groups, name, random, notes)
+    held_out_by_class = []
     for label in np.unique(target):
         members = random.permutation(np.flatnonzero(target == label))
         count = 0 if len(members) < 2 else max(1, round(VALIDATION_SHARE * len(members)))  # noqa: PLR2004 - one stays
-        held_out.append(members[:count])
-    chosen = np.sort(np.concatenate(held_out))
-    if not len(chosen):
+        held_out_by_class.append(members[:count])
+    held_out = np.sort(np.concatenate(held_out_by_class))
+    if not len(held_out):
         raise InputError(
             f"train: {len(target)} samples, no class with two of them, so none can be put aside for {name}; "
             f"give {name}=(x, y)"
         )
-    notes.append(f"{name} is {len(chosen)} of {len(target)} training samples, a fifth of each class")
-    return np.setdiff1d(np.arange(len(target)), chosen), chosen
+    notes.append(f"{name} is {len(held_out)} of {len(target)} training samples, a fifth of each class")
+    return np.setdiff1d(np.arange(len(target)), held_out), held_out
 
 
-def _split_groups(
+def _hold_out_groups(
     target: NDArray[np.int64], groups: NDArray[Any], name: str, random: np.random.Generator, notes: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide by groups: whole groups are put aside until a fifth of the samples is."""
+    """Hold out groups in random order until they have a fifth of the samples, at least one group remaining."""
     names = random.permutation(np.unique(groups))
     if len(names) < 2:  # noqa: PLR2004 - one to learn from, one to validate on
         raise InputError(f"groups: all training samples are of one group; leave groups out, or give {name}=(x, y)")
@@ -121,8 +125,7 @@ def _split_groups(
     while (len(chosen) < len(names) - 1) and np.isin(groups, chosen).sum() < VALIDATION_SHARE * len(target):
         chosen.append(names[len(chosen)])
     held_out = np.isin(groups, chosen)
-    groups_text = ", ".join(str(group) for group in chosen[:MOST_LISTED]) + (
-        " ..." if len(chosen) > MOST_LISTED else ""
-    )
+    more = " ..." if len(chosen) > MOST_LISTED else ""
+    groups_text = ", ".join(map(str, chosen[:MOST_LISTED])) + more
     notes.append(f"{name} is {int(held_out.sum())} of {len(target)} training samples, the groups {groups_text}")
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)

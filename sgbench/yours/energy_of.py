@@ -69,7 +69,7 @@ def energy_of(  # noqa: PLR0913 - each has a default
     counter = ModuleCounter(network, input_kind=input_kind, bits=bits, fold_batch_norm=fold_batch_norm, leave_out=True)
     first = _checked_input(batch, input_kind)
     if steps is not None:
-        _count_samples(first, steps)
+        _count_samples(first, steps)  # raises before the network runs if the axes cannot be told apart
     calls: Counter[Any] = Counter()  # by shape, since a module may serve several layers
 
     def count_call(layer: nn.Module, current: Tensor, __: Any) -> None:
@@ -87,16 +87,16 @@ def energy_of(  # noqa: PLR0913 - each has a default
         raise InputError(f"steps={steps}: the spiking layers ran {called} times; leave steps out")
     counter.samples = _count_samples(first, steps)
     counter.steps = counter.samples * steps
-    left_out = tuple(f"{name} ({what})" for name, what in counter.unknown.items())
+    left_out = tuple(f"{name} ({reason})" for name, reason in counter.unknown.items())
     return PricedNetwork.of(counter.result(), chosen, dt_s=dt_s, title=type(network).__name__, left_out=left_out)
 
 
 def _checked_input(batch: Any, input_kind: str) -> Tensor:
     """Return the first tensor of a batch; an InputError if the batch is not finite, or not what it is called."""
-    found = list(tensors_in(batch))
-    if not found:
+    tensors = list(tensors_in(batch))
+    if not tensors:
         raise InputError(f"the batch is a {type(batch).__name__}: tensors are needed")
-    for x in found:
+    for x in tensors:
         if not bool(x.isfinite().all()):
             raise InputError("the batch holds NaN or infinity, so nothing can be counted")
         others = no_spikes(x)
@@ -105,7 +105,7 @@ def _checked_input(batch: Any, input_kind: str) -> Tensor:
                 f"input_kind='binary': the batch holds {others.flatten()[0].item():g}, and spikes are 0, 1 or -1; "
                 f"give input_kind='real'"
             )
-    return found[0]
+    return tensors[0]
 
 
 def no_spikes(x: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ def no_spikes(x: Tensor) -> Tensor:
 
 
 def _count_samples(batch: Tensor, steps: int) -> int:
-    """Return the number of samples of a batch, whose axis of steps may come first or second."""
+    """Return the size of the axis of samples, the first or, if the first has the size of `steps`, the second."""
     shape = tuple(batch.shape)
     if batch.dim() < 2:  # noqa: PLR2004 - an axis of samples and one of features
         raise InputError(f"the batch has shape {shape}: an axis of samples and one of features are needed")

@@ -79,28 +79,28 @@ def measured_fwhm(surrogate: Surrogate) -> float | None:
     """Measure the full width at half maximum [threshold units]; None if the slope stays above half its peak."""
     unit = unit_of_u(surrogate)
     top, peak = measured_peak(surrogate)
+    # Distances from the top [threshold units], dense near it: in steps of 0.001 up to 4 widths, then of 1 width.
+    distances = torch.cat([torch.arange(1, 4001) * 1e-3, torch.arange(5, 10_000)]).double() * unit
 
     def above_half(distance: float) -> float:
         return abs(evaluate_at(surrogate.derivative, top + distance)) - peak / 2
 
-    ends = []
-    for sign in (1, -1):
-        steps = torch.cat([torch.arange(1, 4001) * 1e-3, torch.arange(5, 10_000)]).double() * unit
-        heights = surrogate.derivative(top + sign * steps).abs() - peak / 2
-        if not (heights < 0).any():
+    half_widths = []
+    for side in (1, -1):
+        is_below = surrogate.derivative(top + side * distances).abs() - peak / 2 < 0
+        if not is_below.any():
             return None
-        first = int((heights < 0).nonzero()[0])
-        before = 0.0 if first == 0 else steps[first - 1].item()
-        ends.append(
+        first = int(is_below.nonzero()[0])
+        half_widths.append(
             scipy.optimize.brentq(
-                lambda x, sign=sign: above_half(sign * x),
-                before,
-                steps[first].item(),
+                lambda distance, side=side: above_half(side * distance),
+                0.0 if first == 0 else distances[first - 1].item(),
+                distances[first].item(),
                 xtol=1e-14,
                 rtol=np.float64(4 * EPS),
             )
         )
-    return float(sum(ends))
+    return float(sum(half_widths))
 
 
 CHECKED = ("surrogate", "neuron", "loss", "rule", "regulariser", "init", "optimizer", "normalisation", "dropout",
@@ -134,6 +134,7 @@ def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
 
 
 def _copied_texts(entry: catalogue.Entry) -> Iterator[str]:
+    """Yield a problem for each shipped entry whose formula or line the user's entry repeats."""
     for name, other in catalogue.entries(entry.group).items():
         same = [key for key in COPIED_KEYS if entry.meta.get(key) and entry.meta[key] == other.meta.get(key)]
         if same and name != entry.name:
@@ -141,24 +142,26 @@ def _copied_texts(entry: catalogue.Entry) -> Iterator[str]:
 
 
 def _support_claims(entry: catalogue.Entry, surrogate: Surrogate) -> Iterator[str]:
-    claims_ends, has_ends = (bool(entry.meta.get("compact_support", False)), all(map(math.isfinite, surrogate.support)))
+    """Yield a problem if `meta.compact_support` and the slope disagree on whether the slope ends on both sides."""
+    claims_ends = bool(entry.meta.get("compact_support", False))
+    has_ends = all(map(math.isfinite, surrogate.support))
     if claims_ends != has_ends:
-        found = f"the slope has {'two ends' if has_ends else 'no end'}; set it to {str(has_ends).lower()}"
-        yield f"meta.compact_support: {str(claims_ends).lower()}, but {found}"
+        remedy = f"the slope has {'two ends' if has_ends else 'no end'}; set it to {str(has_ends).lower()}"
+        yield f"meta.compact_support: {str(claims_ends).lower()}, but {remedy}"
 
 
 def _gradient_problems(spec: RunSpec) -> Iterator[str]:
-    """Yield the weights whose first gradient is not finite, or differs between two builds."""
-    gradients = [_gradients(build(spec)) for _ in range(2)]
-    for name, gradient in gradients[0].items():
+    """Yield a problem for each gradient that is not finite, or that differs when the run is built again."""
+    gradients, gradients_again = (_gradients(build(spec)) for _ in range(2))
+    for name, gradient in gradients.items():
         if not torch.isfinite(gradient).all():
             yield f"network: the gradient of {name} is not finite on a first batch; look far from threshold"
-        elif not torch.equal(gradient, gradients[1][name]):
+        elif not torch.equal(gradient, gradients_again[name]):
             yield f"network: the gradient of {name} differs from build to build; draw from the generator passed"
 
 
 def _gradients(parts: Parts) -> dict[str, Tensor]:
-    """Return the gradient of each weight on the first batch."""
+    """Map the name of each weight to its gradient on the first training batch."""
     parts.data.setup()
     batch = next(iter(parts.data.epoch(0)))
     for _ in parts.rule.gradients(parts.network, batch, parts.objective):
@@ -174,15 +177,10 @@ def surrogate_problems(surrogate: Surrogate) -> list[str]:
     >>> surrogate_problems(Triangle(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0))
     []
     """
-    return [
-        *_value_problems(surrogate),
-        *(
-            ()
-            if surrogate.stochastic or not surrogate.elementwise
-            else (*_declaration_problems(surrogate), *_primitive_problems(surrogate))
-        ),
-        *_pickle_problems(surrogate),
-    ]
+    problems = [*_value_problems(surrogate)]
+    if surrogate.elementwise and not surrogate.stochastic:  # others have no curve that could be measured
+        problems += [*_declaration_problems(surrogate), *_primitive_problems(surrogate)]
+    return [*problems, *_pickle_problems(surrogate)]
 
 
 def _value_problems(surrogate: Surrogate) -> Iterator[str]:

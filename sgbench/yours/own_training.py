@@ -162,7 +162,7 @@ class TrainingSetup:
     """Weights of modules that were made before, by which a module that comes back is recognised."""
 
     def new_module(self) -> nn.Module:
-        """Make a module for one run; InputError if it is not new, since runs would share its weights."""
+        """Make a module; an InputError if it shares trained weights with an earlier one, or has no snnTorch neurons."""
         module = self.make_module()
         if not isinstance(module, nn.Module):
             raise InputError(
@@ -181,7 +181,7 @@ class TrainingSetup:
         return module
 
     def run(self, make_surrogate: Callable[[], Any], seed: int) -> RunScores:
-        """Train a new module with a surrogate and a seed, and score the epoch that validation selects."""
+        """Train a new module with a new surrogate, or with the module's own where that is None, and score it."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = self.new_module()
@@ -200,7 +200,7 @@ class TrainingSetup:
             return RunScores(validation, test, "", validation <= chance_limit, best_epoch, ran_on)
 
     def _fastest(self, module: nn.Module) -> tuple[Forward, str]:
-        """Return how to call the module fastest, and in words how that is."""
+        """Return the fastest way to run the module, on the engine if possible, and `RunScores.ran_on`."""
         if _is_lightning(module):
             return module, OWN_OPTIMISER
         fast = Accelerated(module).train()
@@ -219,24 +219,28 @@ class TrainingSetup:
         return calibrate_module(module, self._first_input(), surrogate)
 
     def _fit(self, module: nn.Module, call: Forward, seed: int) -> int:
-        """Train, load the weights with the least validation loss, and return their epoch."""
+        """Train the module, load the weights of the epoch with the least validation loss, and return that epoch.
+
+        `call` runs the module on a batch; `seed` sets the order of samples. Epochs count from 1.
+        """
         optimizer = self._optimizer(module)
         is_lightning = _is_lightning(module)
         order = torch.Generator().manual_seed(seed)
-        best, best_epoch, best_state = float("inf"), 0, module.state_dict()
+        least_loss, best_epoch, best_state = float("inf"), 0, module.state_dict()
         for epoch in range(1, self.epochs + 1):
             module.train()
             for number, (x, y) in enumerate(self._batches("train", order)):
                 output = module.training_step((x, y), number) if is_lightning else self.loss(call(x), y)  # type: ignore[operator]
-                value = output["loss"] if isinstance(output, Mapping) else output
-                if not torch.isfinite(value):
-                    raise NonFiniteError(f"the loss was {value.item()} in epoch {epoch}, batch {number + 1}")
+                loss = output["loss"] if isinstance(output, Mapping) else output
+                if not torch.isfinite(loss):
+                    raise NonFiniteError(f"the loss was {loss.item()} in epoch {epoch}, batch {number + 1}")
                 optimizer.zero_grad()
-                value.backward()
+                loss.backward()
                 optimizer.step()
-            loss = self._mean(module, call, "validation", lambda out, y: float(self.loss(out, y)) * len(y))
-            if loss < best:
-                best, best_epoch, best_state = loss, epoch, copy.deepcopy(module.state_dict())
+            # The loss of a batch is a mean, so it is weighted by the batch's size.
+            validation_loss = self._mean(module, call, "validation", lambda out, y: float(self.loss(out, y)) * len(y))
+            if validation_loss < least_loss:
+                least_loss, best_epoch, best_state = validation_loss, epoch, copy.deepcopy(module.state_dict())
         if not best_epoch:
             raise NonFiniteError("the loss of validation was not finite after any epoch")
         module.load_state_dict(best_state)
@@ -252,16 +256,18 @@ class TrainingSetup:
         return optimizer
 
     def _batches(self, split: Split, order: torch.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs and classes of each batch, in an order drawn from `order`; None takes samples as stored."""
         count = self.data.count(split)
         indices = torch.arange(count) if order is None else torch.randperm(count, generator=order)
         for chosen in indices.split(self.batch_size):
             x, y = self.data.batch(split, chosen)
             yield (x.transpose(0, 1) if self.time_first else x), y
 
-    def _mean(self, module: nn.Module, call: Forward, split: Split, total: Callable[[Any, Tensor], float]) -> float:
+    def _mean(self, module: nn.Module, call: Forward, split: Split, sum_of: Callable[[Any, Tensor], float]) -> float:
+        """Return the mean of a quantity over a split; `sum_of` sums it over a batch, from outputs and classes."""
         module.eval()
         with torch.no_grad():
-            return sum(total(call(x), y) for x, y in self._batches(split, None)) / self.data.count(split)
+            return sum(sum_of(call(x), y) for x, y in self._batches(split, None)) / self.data.count(split)
 
     def _require_stateless(self, module: nn.Module) -> None:
         """Raise an InputError unless outputs depend on the batch alone: the same batch again gives the same again."""

@@ -1,5 +1,6 @@
 """Converts a user's data to the samples of a data set: packed spikes, or numbers from 0 to 1."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -62,7 +63,8 @@ def prepare(
     are_events = {isinstance(part.values, EventArrays) for part in parts.values()}
     if len(are_events) > 1:
         raise InputError("one part holds events and another arrays; give all as the same")
-    return (samples_of_events if are_events == {True} else samples_of_arrays)(parts, targets, dt_s, labels, notes)
+    convert = samples_of_events if True in are_events else samples_of_arrays
+    return convert(parts, targets, dt_s, labels, notes)
 
 
 def samples_of_events(
@@ -81,8 +83,10 @@ def samples_of_events(
         for index in order:
             last_us = max(last_us, int(events.times_us[index].max(initial=0)))
             last_channel = max(last_channel, int(events.channels[index].max(initial=0)))
-            silent += not len(events.times_us[index])
-    step_us = -(-(last_us + 1) // EVENT_STEPS) if dt_s is None else max(1, round(dt_s * 1e6))
+            if not len(events.times_us[index]):
+                silent += 1
+    duration_us = last_us + 1
+    step_us = math.ceil(duration_us / EVENT_STEPS) if dt_s is None else max(1, round(dt_s * 1e6))
     steps, n_inputs = last_us // step_us + 1, last_channel + 1
     if silent:
         samples = sum(len(order) for _, order in events_by_split.values())
@@ -98,7 +102,7 @@ def samples_of_events(
 def _trains_of_events(
     events: EventArrays, order: NDArray[np.int64], duration_us: int, n_inputs: int
 ) -> Iterator[SpikeTrains]:
-    """Yield the spike trains of the samples in this order, a piece at a time to spare memory."""
+    """Yield the samples `order` as spike trains, about `PIECE_SIZE` spikes at a time."""
     spikes_so_far = np.cumsum([len(events.times_us[index]) for index in order])
     ends = np.flatnonzero(np.diff(spikes_so_far // PIECE_SIZE)) + 1  # where a multiple of PIECE_SIZE is passed
     for chosen in np.split(order, ends):
@@ -186,34 +190,42 @@ def samples_of_arrays(
         raise InputError(f"parts have unlike shapes: {shapes_text}; give all the same shape")
     ((axes, n_inputs),) = shapes
     for name, part in array_parts.items():
-        bad = _first_bad(part)
-        if bad is not None:
-            raise InputError(f"{name}: sample {bad} holds NaN or infinity; leave it out or fill it in")
+        index = _first_not_finite(part)
+        if index is not None:
+            raise InputError(f"{name}: sample {index} holds NaN or infinity; leave it out or fill it in")
     over_time = axes == TRACES_AXES
     longest = max(part.sample_shape[0] for part in array_parts.values()) if over_time else LATENCY_STEPS
     step_us = STEP_US if dt_s is None else max(1, round(dt_s * 1e6))
-    pieces = (piece for part in array_parts.values() for _, piece in part.pieces())
-    if over_time and all(bool(((piece == 0) | (piece == 1)).all()) for piece in pieces):
+    if over_time and all(((piece == 0) | (piece == 1)).all() for piece in _pieces(array_parts)):
         notes.append(f"zeros and ones are spikes: {n_inputs} channels, {longest} steps")
-        if not any(piece.any() for part in array_parts.values() for _, piece in part.pieces()):
+        if not any(piece.any() for piece in _pieces(array_parts)):
             notes.append(NO_SPIKE)
-        spiking: dict[Split, Samples] = {
+        form: Form = "spikes"
+        splits = {
             name: Samples(_join_trains(_trains(part, step_us)), targets[name], None)
             for name, part in array_parts.items()
         }
-        return Prepared(spiking, "spikes", n_inputs, longest, step_us * 1e-6, labels, notes)
-    splits = _value_samples(array_parts, targets, notes)
-    return Prepared(splits, "traces" if over_time else "values", n_inputs, longest, step_us * 1e-6, labels, notes)
+    else:
+        form = "traces" if over_time else "values"
+        splits = _value_samples(array_parts, targets, notes)
+    return Prepared(splits, form, n_inputs, longest, step_us * 1e-6, labels, notes)
+
+
+def _pieces(array_parts: dict[Split, _ArrayPart]) -> Iterator[NDArray[Any]]:
+    return (piece for part in array_parts.values() for _, piece in part.pieces())
 
 
 def _value_samples(
     array_parts: dict[Split, _ArrayPart], targets: dict[Split, torch.Tensor], notes: list[str]
 ) -> dict[Split, Samples]:
-    """Make samples of arrays; each channel is scaled to 0..1 by its training values, unless all lie there."""
-    axes = tuple(range(len(array_parts["train"].sample_shape)))
+    """Convert arrays to numbers from 0 to 1, each channel scaled by its training range if numbers leave 0 to 1."""
+    axes = tuple(range(len(array_parts["train"].sample_shape)))  # all but the last, which is that of channels
     extremes = [(piece.min(axes), piece.max(axes)) for _, piece in array_parts["train"].pieces()]
-    sides = [np.array(side, dtype=np.float64) for side in zip(*extremes, strict=True)]
-    least, largest = sides[0].min(0), sides[1].max(0)  # [channels]
+    minima, maxima = (
+        np.array(extreme, dtype=np.float64) for extreme in zip(*extremes, strict=True)
+    )  # [pieces, channels]
+    least, largest = minima.min(0), maxima.max(0)  # [channels]
+    # Halves, since the difference itself may overflow.
     if (largest / 2 - least / 2 > np.finfo(np.float64).max / 2).any():
         raise InputError("train: smallest and largest number are too far apart; scale the samples")
     if least.min() < 0 or largest.max() > 1:
@@ -227,14 +239,14 @@ def _value_samples(
     return splits
 
 
-def _first_bad(part: _ArrayPart) -> int | None:
-    """Return the user's index of the first sample with NaN or infinity; None without one."""
-    if part.dtype.kind != "f":
+def _first_not_finite(part: _ArrayPart) -> int | None:
+    """Return the user's index of the first sample with NaN or infinity; None if there is none."""
+    if part.dtype.kind != "f":  # whole numbers and booleans are finite
         return None
     for start, piece in part.pieces():
-        good = np.isfinite(piece).reshape(len(piece), -1).all(1)
-        if not good.all():
-            return int(part.order[start + int(np.argmin(good))])
+        is_finite = np.isfinite(piece).reshape(len(piece), -1).all(1)  # [samples]
+        if not is_finite.all():
+            return int(part.order[start + int(np.argmin(is_finite))])
     return None
 
 
@@ -248,8 +260,9 @@ def _scale(part: _ArrayPart, least: NDArray[np.float64], largest: NDArray[np.flo
 
 
 def _trains(part: _ArrayPart, step_us: int) -> Iterator[SpikeTrains]:
+    """Convert pieces of 0/1 arrays to spikes, each in the middle of its time step."""
     for start, piece in part.pieces():
+        n_samples, n_steps, n_channels = piece.shape
         sample, step, channel = np.nonzero(piece)
-        lengths = None if part.lengths is None else part.lengths[start : start + len(piece)]
-        lasts_us = (np.full(len(piece), piece.shape[1]) if lengths is None else lengths) * step_us
-        yield SpikeTrains.of(sample, channel, step * step_us + step_us // 2, lasts_us, piece.shape[2])
+        lengths = np.full(n_samples, n_steps) if part.lengths is None else part.lengths[start : start + n_samples]
+        yield SpikeTrains.of(sample, channel, step * step_us + step_us // 2, lengths * step_us, n_channels)

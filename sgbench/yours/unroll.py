@@ -34,11 +34,14 @@ class UnrolledNetwork(nn.Module):
         rest(self.network)
         states: dict[str, Any] = {}
         with _hidden(self.network, everywhere=self.everywhere):
-            now = x.unbind(0) if self.steps is None else [x] * self.steps
-            return _stacked([self._step(each, states) for each in now])
+            inputs = x.unbind(0) if self.steps is None else [x] * self.steps
+            return _stacked([self._step(now, states) for now in inputs])
 
     def _step(self, x: Any, states: dict[str, Any]) -> Any:
-        """Run a time step through the children in order; `states` holds the neurons' states by name."""
+        """Return the network's output of one time step; `states` maps neurons of the catalogue to their states.
+
+        snnTorch's neurons hold their own. A chain that ends in a neuron of the catalogue returns spikes and potentials.
+        """
         children = _children(self.network)
         if not any(isinstance(child, Neuron) for child in children.values()):
             return self.network(x)
@@ -77,38 +80,44 @@ def is_a_step(network: nn.Module) -> bool:
 
 
 def _children(network: nn.Module) -> dict[str, nn.Module]:
-    """Return the modules of a chain of chains in their order; a network of another kind is its only one."""
+    """Map names to the modules of an `nn.Sequential`, nested ones flattened; any other network is its only module."""
     if type(network) is not nn.Sequential:
         return {"": network}
-    found = {}
+    children = {}
     for name, child in network.named_children():
-        found |= {f"{name}.{inner}".rstrip("."): each for inner, each in _children(child).items()}
-    return found
+        children |= {f"{name}.{inner}".rstrip("."): module for inner, module in _children(child).items()}
+    return children
 
 
 @contextmanager
 def _hidden(network: nn.Module, *, everywhere: bool) -> Iterator[None]:
-    """Let neurons in the midst of chains send their spikes alone, as they must there."""
+    """Let snnTorch's neurons, but the last, return spikes without states in a `with` block, as the next layer needs.
+
+    This concerns neurons in an `nn.Sequential`, or with `everywhere` those of all modules.
+    """
     last = next(reversed(_children(network).values()), None)
-    chains = [chain for chain in network.modules() if everywhere or type(chain) is nn.Sequential]
-    within = [each for chain in chains for each in chain.children() if each is not last]
-    explicit: list[Any] = [each for each in within if state_fields(each) and not each.init_hidden]  # type: ignore[attr-defined]
-    for each in explicit:
-        each.init_hidden = True
+    parents = [parent for parent in network.modules() if everywhere or type(parent) is nn.Sequential]
+    layers = [layer for parent in parents for layer in parent.children() if layer is not last]
+    changed: list[Any] = [layer for layer in layers if state_fields(layer) and not layer.init_hidden]  # type: ignore[attr-defined]
+    for neurons in changed:
+        neurons.init_hidden = True
     try:
         yield
     finally:
-        for each in explicit:
-            each.init_hidden = False
+        for neurons in changed:
+            neurons.init_hidden = False
 
 
 def _stacked(outs: list[Any]) -> Any:
-    """Return the outputs of all steps in the form of one, each tensor stacked over time, all else in lists."""
-    steps = zip(*map(tree_values, outs), strict=True)
+    """Join the outputs of all steps to one of the same form, its tensors stacked over time, all else in lists."""
+    values_over_time = zip(*map(tree_values, outs), strict=True)
 
-    return tree_map(
-        outs[0], lambda first: torch.stack(next(steps)) if isinstance(first, Tensor) else list(next(steps)), None
-    )
+    def join(first: Any) -> Any:
+        """Join the next value of the outputs, which `tree_map` visits in the order of `tree_values`."""
+        values = next(values_over_time)
+        return torch.stack(values) if isinstance(first, Tensor) else list(values)
+
+    return tree_map(outs[0], join, None)
 
 
 def unroll(network: nn.Module, steps: int | None = None) -> UnrolledNetwork:

@@ -97,7 +97,7 @@ def use(
             f"use: no spiking layer of {type(network).__name__} has a reset; give surrogate= or width_fwhm="
         )
     changes = [
-        _Change(name, layer, *_wanted(name, layer, surrogate, width_fwhm, reset_gradient))
+        _Change(name, layer, *_new_settings(name, layer, surrogate, width_fwhm, reset_gradient))
         for name, layer in layers.items()
     ]
     return Used(network, changes)
@@ -174,10 +174,10 @@ def _settings(layer: Any) -> tuple[Any, ...]:
     return layer.spike_grad, *(vars(layer).get(name) for name in RESET_METHODS)
 
 
-def _wanted(
+def _new_settings(
     name: str, layer: Any, surrogate: Any, width_fwhm: float | None, reset_gradient: ResetGradient | None
 ) -> tuple[Any, ResetGradient | None]:
-    """Return the surrogate and the reset's gradient that a layer gets; None for what it keeps."""
+    """Return the surrogate that one layer gets, a copy of its own, and the gradient of its reset; None keeps either."""
     if getattr(layer, "surrogate_disable", False) and (surrogate is not None or width_fwhm is not None):
         raise InputError(f"use: '{name}' was made with surrogate_disable=True; make it without, then set one")
     own = copy.deepcopy(surrogate)
