@@ -44,11 +44,14 @@ MOVED = {
     "sgbench.notebook.table": "sgbench.sweeps.api",
     "sgbench.records.formula": "fastspiking.formula",
     "sgbench.reproduction.ablation_page": "sgbench.reproduction.page",
+    "sgbench.reproduction.time_left": "sgbench.reproduction.runs",
     "sgbench.signals": "fastspiking.signals",
     "sgbench.signals.spike_trains": "fastspiking.signals.spikes",
     "sgbench.study": "sgbench.study_runner",
+    "sgbench.study_runner.registration": "sgbench.study_runner.scores",
     "sgbench.surrogates.drawn": "fastspiking.signals.streams",
     "sgbench.surrogates.undefined": "sgbench.surrogates.base",
+    "sgbench.yours.division": "sgbench.yours.samples",
 }
 """Maps former names of modules, and of packages with all that is in them, to those of today.
 

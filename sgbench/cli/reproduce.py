@@ -97,7 +97,7 @@ def _list(args: argparse.Namespace) -> int:
 def _run_all(chosen: Sequence[Reproduction], args: argparse.Namespace) -> list[ReproductionResult]:
     """Run the chosen reproductions one after another, and say how much time is left."""
     from sgbench.replicas.view import clock
-    from sgbench.reproduction.time_left import left_s, stated_s
+    from sgbench.reproduction.runs import left_s, stated_s
 
     all_grids = [_compose_grids(reproduction, args) for reproduction in chosen]
     shows_progress = args.name == ALL and not args.stored

@@ -113,8 +113,8 @@ def run_study(args: argparse.Namespace) -> int:
         return 0
     if args.hours is not None and not args.hours > 0:
         raise InputError(f"--hours {args.hours:g}: a number above 0 is needed")
-    from sgbench.study_runner.registration import require_committed, require_registered_file
     from sgbench.study_runner.run import HOUR_S, BlockRun, give_way, only_one, replicas, require_commit
+    from sgbench.study_runner.scores import require_committed, require_registered_file
     from sgbench.training.provenance import Code
 
     code = Code.here()

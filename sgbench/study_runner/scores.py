@@ -1,9 +1,12 @@
-"""Convert the records of a study to plain numbers: one score for each run, by task, purpose, cell and seed."""
+"""Convert the records of a study to plain numbers: one score for each run, by task, purpose, cell and seed.
+
+The best cells of blocks are chosen here too, and have to be committed to git with the study's file.
+"""
 
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +17,16 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.score import measure_of
+from sgbench.paths import conf_dir
 from sgbench.records.files import first_problem, parse_tree, read_bytes, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.study_runner.cells import Cell, Settled, task_reference
 from sgbench.study_runner.definition import Settle, Study, Word
 from sgbench.study_runner.store import StoreEntry
+from sgbench.training import provenance
 
+GIT_S = 60  # longest time [s] that git may take
 SETTLED = "settled.json"  # file in a study's store that maps block and task to the best cells
 CELLS = TypeAdapter(dict[str, dict[str, Annotated[list[Cell], Field(min_length=1)]]])
 
@@ -292,3 +298,35 @@ def _group(key: str) -> str:
 def read_scores(study: Study, settled: Settled, entries: Iterable[StoreEntry]) -> StudyScores:
     """Index the scores of a store's entries; see `score_of` for the errors raised."""
     return StudyScores(study, settled, (score_of(entry, study) for entry in entries))
+
+
+def require_committed(folder: Path, needs: Sequence[str]) -> None:
+    """Raise an InputError if the best cells of a study lie in a git repository with uncommitted changes.
+
+    `folder`: of the study's store; a folder outside any repository is not refused. `needs`: the earlier blocks whose
+    best cells the next block uses; without any, nothing is checked.
+    """
+    path = folder / SETTLED
+    if needs and path.exists() and is_committed(path) is False:
+        raise InputError(f"{path}: commit it first; the block builds on what {', '.join(needs)} settled")
+
+
+def require_registered_file(path: Path) -> None:
+    """Refuse a user's study whose file is not committed; those of sgbench are part of its commit."""
+    if not path.resolve().is_relative_to(conf_dir().resolve()) and not is_committed(path):
+        raise InputError(f"{path}: commit it first; a study is registered before its first run")
+
+
+def is_committed(path: Path) -> bool | None:
+    """Return whether a file is committed unchanged in its repository; None outside a repository."""
+    file = path.resolve()
+    arguments = ["status", "--porcelain", "--ignored", "--untracked-files=all", "--", file.name]
+    try:
+        changes = provenance.ask(file.parent, *arguments, timeout_s=GIT_S)
+    except provenance.FAILURES as error:
+        if not any((folder / ".git").exists() for folder in file.parents):
+            return None
+        stderr: bytes = getattr(error, "stderr", None) or b""
+        reason = stderr.decode(errors="replace") or error
+        raise InputError(f"{path}: git cannot say whether it is committed: {reason}") from error
+    return not changes.strip()

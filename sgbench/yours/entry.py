@@ -20,8 +20,7 @@ from sgbench.errors import InputError, require_count
 from sgbench.paths import default_data_dir, own_conf_dir
 from sgbench.records.files import write_atomic
 from sgbench.records.unfinished import new_folder, remove_abandoned
-from sgbench.yours.division import commonest_share
-from sgbench.yours.samples import Prepared
+from sgbench.yours.samples import Prepared, commonest_share
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 ENCODERS: dict[Form, str] = {"values": "latency", "traces": "direct", "spikes": "binned"}

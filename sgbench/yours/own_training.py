@@ -32,7 +32,7 @@ from sgbench.training.calibration import FIRST_SEED
 from sgbench.yours.accelerate import Accelerated
 from sgbench.yours.arrays import PAIR, Part, iterate_pairs, to_array
 from sgbench.yours.calibrate import calibrate_module
-from sgbench.yours.division import Divided, commonest_share, divide
+from sgbench.yours.samples import Divided, commonest_share, divide
 from sgbench.yours.scratch import SpilledArrays, stack_arrays
 from sgbench.yours.use import use
 

@@ -14,9 +14,8 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
-from sgbench.study_runner.registration import require_committed, require_registered_file
 from sgbench.study_runner.run import PID_FILE
-from sgbench.study_runner.scores import SETTLED, read_settled
+from sgbench.study_runner.scores import SETTLED, read_settled, require_committed, require_registered_file
 from tests.messages import lines_naming, raises_naming
 
 STUDY = """

@@ -3,8 +3,7 @@
 import pytest
 
 from sgbench.reproduction.definition import read
-from sgbench.reproduction.runs import ReproductionFolders, grids_of
-from sgbench.reproduction.time_left import left_s, stated_s
+from sgbench.reproduction.runs import ReproductionFolders, grids_of, left_s, stated_s
 
 
 def test_runs_with_a_record_take_no_time(tmp_path, monkeypatch):
