@@ -184,7 +184,7 @@ def surrogate_problems(surrogate: Surrogate) -> list[str]:
 
 
 def _value_problems(surrogate: Surrogate) -> Iterator[str]:
-    """Yield what is wrong with the values: no step forward, another slope backward, overflow or another type."""
+    """Yield problems of forward, of backward, and of the slope far from threshold in single precision."""
     u = torch.linspace(-3, 3, 1201, dtype=torch.float64).requires_grad_()
     spikes = surrogate(u)
     if surrogate.output == "binary" and not torch.equal(spikes.detach(), (u > 0).double()):
@@ -201,7 +201,7 @@ def _value_problems(surrogate: Surrogate) -> Iterator[str]:
 
 
 def _declaration_problems(surrogate: Surrogate) -> Iterator[str]:
-    """Yield where peak, area, width or ends are declared otherwise than measured."""
+    """Yield a problem for each declared peak, area, width and support that differs from the measured one."""
     is_bell = isinstance(surrogate, BellSurrogate)
     if surrogate.peak is not None:
         _, measured = measured_peak(surrogate)
@@ -225,7 +225,7 @@ def _declaration_problems(surrogate: Surrogate) -> Iterator[str]:
 
 
 def _support_problems(surrogate: Surrogate) -> Iterator[str]:
-    """Yield where the slope ends before its declared support does, or goes on beyond it."""
+    """Yield a problem for each side where the slope is 0 inside its declared support, or not 0 beyond it."""
     unit = unit_of_u(surrogate)
     declared = f"support: declared [{surrogate.support[0]:.3g}, {surrogate.support[1]:.3g}]"
     for edge, sign in zip(surrogate.support, (-1, 1), strict=True):
@@ -243,21 +243,22 @@ def _support_problems(surrogate: Surrogate) -> Iterator[str]:
 
 
 def _primitive_problems(surrogate: Surrogate) -> Iterator[str]:
-    """Yield by how much the declared integral's slope misses the surrogate, away from its kinks."""
+    """Yield a problem if the derivative of the primitive, by central differences, is not the surrogate's slope."""
     if not surrogate.has_primitive:
         return
-    u = torch.linspace(-2, 2, 401, dtype=torch.float64) * (surrogate.fwhm or 1.0)
-    away = torch.ones(len(u), dtype=torch.bool)
-    step = 1e-5 * (surrogate.fwhm or 1.0)
+    unit = unit_of_u(surrogate)
+    u, step = torch.linspace(-2, 2, 401, dtype=torch.float64) * unit, 1e-5 * unit
+    is_smooth = torch.ones(len(u), dtype=torch.bool)  # whether a point is so far from kinks that differences hold
     for kink in (0.0, *surrogate.kinks):
-        away &= (u - kink).abs() > 10 * step
+        is_smooth &= (u - kink).abs() > 10 * step
     rise = (surrogate.primitive(u + step) - surrogate.primitive(u - step)) / (2 * step)
-    errors = (rise - surrogate.derivative(u)).abs()[away]
+    errors = (rise - surrogate.derivative(u)).abs()[is_smooth]
     if len(errors) and float(errors.max()) > TOLERANCE * max(1.0, float(surrogate.derivative(u).abs().max())):
         is_bell = isinstance(surrogate, BellSurrogate)  # whose integral is needed
         form, instead = ("bell", "") if is_bell else ("shape", ", or leave shape_integral out")
-        missed = f"{float(errors.max()):.3g}"
-        yield f"{form}_integral: its slope misses {form} by up to {missed}; integrate {form} from 0{instead}"
+        yield (
+            f"{form}_integral: its slope misses {form} by up to {errors.max():.3g}; integrate {form} from 0{instead}"
+        )
 
 
 def _pickle_problems(surrogate: Surrogate) -> Iterator[str]:

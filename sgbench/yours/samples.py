@@ -203,12 +203,13 @@ def samples_of_arrays(
     over_time = axes == TRACES_AXES
     longest = max(part.sample_shape[0] for part in array_parts.values()) if over_time else LATENCY_STEPS
     step_us = STEP_US if dt_s is None else max(1, round(dt_s * 1e6))
-    if over_time and all(((piece == 0) | (piece == 1)).all() for piece in _pieces(array_parts)):
+    pieces = (piece for part in array_parts.values() for _, piece in part.pieces())
+    if over_time and all(((piece == 0) | (piece == 1)).all() for piece in pieces):
         notes.append(f"zeros and ones are spikes: {n_inputs} channels, {longest} steps")
-        if not any(piece.any() for piece in _pieces(array_parts)):
+        if not any(piece.any() for part in array_parts.values() for _, piece in part.pieces()):
             notes.append(NO_SPIKE)
         form: Form = "spikes"
-        splits = {
+        splits: dict[Split, Samples] = {
             name: Samples(_join_trains(_trains(part, step_us)), targets[name], None)
             for name, part in array_parts.items()
         }
@@ -216,10 +217,6 @@ def samples_of_arrays(
         form = "traces" if over_time else "values"
         splits = _value_samples(array_parts, targets, notes)
     return Prepared(splits, form, n_inputs, longest, step_us * 1e-6, labels, notes)
-
-
-def _pieces(array_parts: dict[Split, _ArrayPart]) -> Iterator[NDArray[Any]]:
-    return (piece for part in array_parts.values() for _, piece in part.pieces())
 
 
 def _value_samples(
@@ -325,11 +322,8 @@ def _index_classes(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDA
                 f"label {shortened(wrong[0], LONGEST_LABEL)!r} is no name of a class; give at most "
                 f"{LONGEST_LABEL} characters that can be printed"
             )
-    class_indices: dict[Split, NDArray[np.int64]] = {
-        name: np.searchsorted(all_labels, part.labels).astype(np.int64) for name, part in parts.items()
-    }
-    named = [str(int(label)) if all_labels.dtype.kind in "buif" else str(label) for label in all_labels]
-    return named, class_indices
+    names = [str(int(label)) if all_labels.dtype.kind in "buif" else str(label) for label in all_labels]
+    return names, {split: np.searchsorted(all_labels, part.labels).astype(np.int64) for split, part in parts.items()}
 
 
 def _notes_on_missing_classes(labels: list[str], class_indices: dict[Split, NDArray[np.int64]]) -> Iterator[str]:

@@ -110,14 +110,9 @@ def _hidden(network: nn.Module, *, everywhere: bool) -> Iterator[None]:
 
 def _stacked(outs: list[Any]) -> Any:
     """Join the outputs of all steps to one of the same form, its tensors stacked over time, all else in lists."""
-    values_over_time = zip(*map(tree_values, outs), strict=True)
-
-    def join(first: Any) -> Any:
-        """Join the next value of the outputs, which `tree_map` visits in the order of `tree_values`."""
-        values = next(values_over_time)
-        return torch.stack(values) if isinstance(first, Tensor) else list(values)
-
-    return tree_map(outs[0], join, None)
+    values_over_time = zip(*map(tree_values, outs), strict=True)  # in the order in which `tree_map` visits them
+    joined = (torch.stack(values) if isinstance(values[0], Tensor) else list(values) for values in values_over_time)
+    return tree_map(outs[0], lambda _: next(joined), None)
 
 
 def unroll(network: nn.Module, steps: int | None = None) -> UnrolledNetwork:

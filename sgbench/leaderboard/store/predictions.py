@@ -118,6 +118,7 @@ def _count_logits(header: str, name: str) -> int:
 
 
 def wrong_columns_error(name: str, header: str, wanted: str) -> InputError:
+    """Return the error for the table `name`, whose first line is `header` in place of the columns `wanted`."""
     shown = textwrap.shorten(header.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
     wanted = textwrap.shorten(wanted.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
     return InputError(f"{name}: the first line names other columns; needed: {wanted}; found: {printable(shown)}")
