@@ -138,10 +138,7 @@ REPRODUCED = "reproduce/"
 
 
 def candidates(line: str, top: Callable[[], argparse.ArgumentParser]) -> list[str]:
-    """List the words that may complete the last one of a typed line, which begins with the program's name.
-
-    `top` makes the parser of all commands but `run`.
-    """
+    """List the words that may complete the last one of a typed line; `top` makes the parser of all but `run`."""
     *finished, last = line.split(" ")
     before = [word for word in finished if word][1:]  # without the program's name
     try:

@@ -84,7 +84,7 @@ def compose_specs(points: Sequence[StudyPoint], folders: StudyFolders) -> list[R
 
 
 def groups(points: Sequence[StudyPoint], specs: Sequence[RunSpec]) -> Iterator[RunGroup]:
-    """Group runs by task and seed, whose neighbours `points` lists; equal runs of one group are taken once."""
+    """Yield the runs of each task and seed, which follow one another in `points`; equal runs are taken once."""
     pairs = zip(points, specs, strict=True)
     for _, members in itertools.groupby(pairs, key=lambda pair: (pair[0].task, pair[0].seed)):
         by_method = {method_id(spec.method): (point, spec) for point, spec in members}

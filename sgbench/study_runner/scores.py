@@ -1,7 +1,4 @@
-"""Convert the records of a study to plain numbers: one score for each run, by task, purpose, cell and seed.
-
-The best cells of blocks are chosen here too, and have to be committed to git with the study's file.
-"""
+"""Convert the records of a study to scores of its runs, choose the best cells, and require that git holds them."""
 
 import json
 import math

@@ -112,11 +112,7 @@ class Store:
         return manifest
 
     def entries(self, blocks: Iterable[str] = ()) -> Iterator[StoreEntry]:
-        """Yield every stored run that counts, shard by shard in the order of the manifest.
-
-        Args:
-            blocks: names of blocks whose runs are read; none reads all.
-        """
+        """Yield every stored run that counts, in the order of the manifest; `blocks` limits them to blocks, if any."""
         seen: set[tuple[str, str, int]] = set()
         for shard, entry, counts in self._read_all(blocks):
             if not counts:

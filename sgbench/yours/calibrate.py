@@ -97,11 +97,7 @@ def calibrate_module(
     *,
     name: str = "atan",
 ) -> ModuleCalibration:
-    """Choose a surrogate's width for a user's module from one forward pass over a batch.
-
-    Raises:
-        InputError: no recurrent layer is called, none fires, or the module does not take the batch.
-    """
+    """Choose a surrogate's width from a forward pass of a user's module; InputError if no recurrent layer fires."""
     layers, samples, fired = recurrent_layers(network, batch)
     if not fired:
         raise InputError(

@@ -124,10 +124,7 @@ def compare_in(  # noqa: PLR0913 - each has a default
 
 
 def _conditions(setup: TrainingSetup, scores: Mapping[str, Mapping[int, RunScores]]) -> str:
-    """Write the note on how all runs trained: epochs, batches, optimiser, and how many ran on the engine.
-
-    `scores` maps the name of each surrogate and the seed to a run.
-    """
+    """Write the note on how all runs trained; `scores` maps the names of surrogates and the seeds to runs."""
     ways = Counter(run.ran_on for runs in scores.values() for run in runs.values())
     on_engine = ways.pop(ENGINE, 0)
     parts = [f"{on_engine} runs on the engine"] if on_engine else []

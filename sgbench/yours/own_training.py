@@ -219,10 +219,7 @@ class TrainingSetup:
         return calibrate_module(module, self._first_input(), surrogate)
 
     def _fit(self, module: nn.Module, call: Forward, seed: int) -> int:
-        """Train the module, load the weights of the epoch with the least validation loss, and return that epoch.
-
-        `call` runs the module on a batch; `seed` sets the order of samples. Epochs count from 1.
-        """
+        """Train the module, load the weights of the epoch with the least validation loss, and return it, from 1."""
         optimizer = self._optimizer(module)
         is_lightning = _is_lightning(module)
         order = torch.Generator().manual_seed(seed)

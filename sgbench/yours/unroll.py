@@ -38,10 +38,7 @@ class UnrolledNetwork(nn.Module):
             return _stacked([self._step(now, states) for now in inputs])
 
     def _step(self, x: Any, states: dict[str, Any]) -> Any:
-        """Return the network's output of one time step; `states` maps neurons of the catalogue to their states.
-
-        snnTorch's neurons hold their own. A chain that ends in a neuron of the catalogue returns spikes and potentials.
-        """
+        """Return one time step's output; `states` maps names of the catalogue's neurons to states; it is updated."""
         children = _children(self.network)
         if not any(isinstance(child, Neuron) for child in children.values()):
             return self.network(x)
