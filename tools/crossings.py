@@ -17,8 +17,7 @@ from typing import Any
 import sgbench
 from sgbench.cli.main import main
 
-PACKAGE = Path(sgbench.__file__).parent
-SHOWN = 40
+PACKAGE, SHOWN = Path(sgbench.__file__).parent, 40
 
 
 @cache
@@ -43,13 +42,13 @@ class Tracer:
         caller = frame.f_back
         if event != "call" or caller is None:
             return
-        to, origin = room_of(frame.f_code.co_filename), room_of(caller.f_code.co_filename)
-        if to is not None and origin is not None and to != origin:
-            self.arrows[origin, to] += 1
-            self.functions[origin, to, frame.f_code.co_qualname] += 1
+        origin, target = room_of(caller.f_code.co_filename), room_of(frame.f_code.co_filename)
+        if origin is not None and target is not None and origin != target:
+            self.arrows[origin, target] += 1
+            self.functions[origin, target, frame.f_code.co_qualname] += 1
 
     def count(self, work: Callable[[], int]) -> int:
-        """Run something, with this tracer in every thread that it starts."""
+        """Call `work` and return its result, with this tracer in every thread that it starts."""
         threading.setprofile(self)
         sys.setprofile(self)
         try:
@@ -60,12 +59,12 @@ class Tracer:
 
 
 def report(tracer: Tracer) -> str:
+    """Write the most frequent calls by rooms, and by function."""
     lines = [f"{sum(tracer.arrows.values()):,} calls across rooms on {len(tracer.arrows)} arrows"]
-    lines += [f"{count:>9,}  {origin} -> {to}" for (origin, to), count in tracer.arrows.most_common(SHOWN)]
+    lines += [f"{count:>9,}  {origin} -> {target}" for (origin, target), count in tracer.arrows.most_common(SHOWN)]
     lines += ["by function:"]
-    lines += [
-        f"{count:>9,}  {origin} -> {to}: {name}" for (origin, to, name), count in tracer.functions.most_common(SHOWN)
-    ]
+    for (origin, target, name), count in tracer.functions.most_common(SHOWN):
+        lines.append(f"{count:>9,}  {origin} -> {target}: {name}")
     return "\n".join(lines) + "\n"
 
 

@@ -65,8 +65,8 @@ COMPARED = {
 }
 """By name, the settings that are tried at each learning rate; the others are compared with the first name."""
 RATES = (0.001, 0.004, 0.016)
-HOW: dict[str, Any] = {"runner": lambda specs: None, "say": lambda line: None, "map_seeds": FEW_SEEDS}
-"""Of a court that trains nothing."""
+NO_TRAINING: dict[str, Any] = {"runner": lambda specs: None, "say": lambda line: None, "map_seeds": FEW_SEEDS}
+"""Arguments of a court that trains nothing."""
 REPORTED = range(FIRST_REPORT, FIRST_REPORT + LOOKS[0][0])
 
 
@@ -81,8 +81,8 @@ class JudgedEntry(Strict):
     core_minutes: Number  # of CPU time, which records do not have
 
 
-class Kept(Court):
-    """Has the runs of a candidate from a store, and makes none."""
+class StoredCourt(Court):
+    """Judges a candidate by the runs in a store, and makes none."""
 
     records: Mapping[RunKey, RunRecord]
 
@@ -113,24 +113,27 @@ class Compared(NamedTuple):
 
 
 def entries() -> dict[str, JudgedEntry]:
+    """Read the judged candidates by name."""
     tree = yaml.safe_load((STORE / "candidates.yaml").read_text())
     return {name: JudgedEntry.model_validate(fields) for name, fields in tree.items()}
 
 
-def given(entry: JudgedEntry, runs_dir: Path) -> tuple[Candidate, tuple[JudgedTask, ...], TrialFolders]:
-    """Put together what a court asks for."""
+def case_of(entry: JudgedEntry, runs_dir: Path) -> tuple[Candidate, tuple[JudgedTask, ...], TrialFolders]:
+    """Return what a court judges: the candidate, the tasks, and the folders of the runs."""
     tasks = judged_tasks(load_study(STUDY).study, read_summary(shipped_summary()), entry.tasks)
     return Candidate.of(entry.words), tasks, TrialFolders(runs_dir)
 
 
-def stored(name: str) -> dict[RunKey, RunRecord]:
+def stored_records(name: str) -> dict[RunKey, RunRecord]:
+    """Read the records of a candidate's runs from the store."""
     return {entry.key: entry.record for entry in Store(STORE, "judged").entries([name])}
 
 
 def judged(name: str, entry: JudgedEntry) -> JudgedCandidate:
-    kept = Kept(*given(entry, Path("runs")), **HOW, most_seeds=entry.seeds)
-    kept.records = stored(name)
-    return kept.judge(calibrated=entry.calibrated)
+    """Judge a candidate by its stored runs."""
+    court = StoredCourt(*case_of(entry, Path("runs")), **NO_TRAINING, most_seeds=entry.seeds)
+    court.records = stored_records(name)
+    return court.judge(calibrated=entry.calibrated)
 
 
 def files() -> dict[str, bytes]:
@@ -142,14 +145,11 @@ def files() -> dict[str, bytes]:
         result = judged(name, entry)
         written |= {f"{name}/{file}": data for file, data in files_of(result, {}).items()}
         verdicts = result.verdicts()
-        words = [
-            f"{verdicts[kind].word} ({verdicts[kind].difference:+z.1f}{', at chance' if result.unlearnt(kind) else ''})"
-            if kind in verdicts
-            else "not run"
-            for kind in kinds
-        ]
+        texts: dict[str, str] = dict.fromkeys(kinds, "not run")
+        for kind, verdict in verdicts.items():
+            texts[kind] = f"{verdict.word} ({verdict.difference:+z.1f}{', at chance' if result.unlearnt(kind) else ''})"
         cost = [number_text(sum(run.fit_s for run in result.runs) / HOUR_S), f"{entry.core_minutes / 60:.2f}"]
-        rows.append([f"[{name}]({name}/verdict.md)", entry.line, *words, *cost])
+        rows.append([f"[{name}]({name}/verdict.md)", entry.line, *(texts[kind] for kind in kinds), *cost])
     page = (PAGES / "README.md").read_text()
     for part, table in (
         ("judged", plain_table("Judged surrogates", rows, text_columns=5)),
@@ -160,56 +160,61 @@ def files() -> dict[str, bytes]:
 
 
 def compared(run: Callable[[Sequence[RunSpec]], Sequence[RunRecord]]) -> dict[str, Compared]:
-    """Compare surrogates in the convolutional network, each at its own best learning rate and words by validation."""
-    composer, found = PointComposer((), ()), {}
+    """Compare surrogates in the convolutional network, each at the learning rate and words that validation selects.
+
+    `run`: returns the records of some runs.
+    """
+    composer, by_name = PointComposer((), ()), {}
+
+    def runs_at(cell: Sequence[str], seeds: Sequence[int]) -> list[TrialRun]:
+        return [run_of(record) for record in run([composer.spec([*cell, f"seed={seed}"]) for seed in seeds])]
+
     for name, settings in COMPARED.items():
-        cells = [(*NETWORK, *words, f"optimizer.lr={rate}") for words in settings for rate in RATES]
-
-        def runs(cell: tuple[str, ...], seeds: Sequence[int]) -> list[TrialRun]:
-            return [run_of(record) for record in run([composer.spec([*cell, f"seed={seed}"]) for seed in seeds])]
-
-        validations = [float(np.mean([one.validation for one in runs(cell, TUNING_SEEDS)])) for cell in cells]
+        cells = [(*words, f"optimizer.lr={rate}") for words in settings for rate in RATES]
+        tuning = [runs_at((*NETWORK, *cell), TUNING_SEEDS) for cell in cells]
+        validations = [float(np.mean([tried.validation for tried in runs])) for runs in tuning]
         best = cells[int(np.argmax(validations))]
-        found[name] = Compared(best[len(NETWORK) :], tuple(runs(best, REPORTED)))
-    return found
+        by_name[name] = Compared(best, tuple(runs_at((*NETWORK, *best), REPORTED)))
+    return by_name
 
 
 def convolutional_table() -> Table:
     """Write the comparison in the convolutional network from its stored runs, with verdicts against the first one."""
-    records = stored(CONVOLUTIONAL)
-    found = compared(lambda specs: [records[key_of(spec)] for spec in specs])
-    names, (reference, *others) = (list(found), [[run.accuracy for run in each.runs] for each in found.values()])
-    differences = {name: np.array([own]) - np.array(reference) for name, own in zip(names[1:], others, strict=True)}
-    verdicts = decide(differences)  # at one level for all that are compared
-    rows = [["surrogate", "chosen by validation", "test accuracy, %", f"minus {names[0]}, points", "verdict"]]
-    for name, (words, runs) in found.items():
+    records = stored_records(CONVOLUTIONAL)
+    by_name = compared(lambda specs: [records[key_of(spec)] for spec in specs])
+    accuracies = {name: np.array([run.accuracy for run in each.runs]) for name, each in by_name.items()}  # [seeds]
+    reference, *others = accuracies
+    # [1 task, seeds]; decided at one level for all that are compared
+    verdicts = decide({name: (accuracies[name] - accuracies[reference])[None] for name in others})
+    rows = [["surrogate", "chosen by validation", "test accuracy, %", f"minus {reference}, points", "verdict"]]
+    for name, (words, _) in by_name.items():
         chosen = ", ".join(word for word in words if not word.startswith("surrogate"))
-        told = ["-", "-"]
+        cells = ["-", "-"]
         if name in verdicts:
-            each = verdicts[name]
-            interval = "" if each.low is None or each.high is None else f" ({each.low:.1f} to {each.high:.1f})"
-            told = [f"{each.difference:+z.1f}{interval}", each.word]
-        rows.append([name, chosen, f"{np.mean([run.accuracy for run in runs]):.1f}", *told])
+            verdict = verdicts[name]
+            ends = "" if verdict.low is None else f" ({verdict.low:.1f} to {verdict.high:.1f})"
+            cells = [f"{verdict.difference:+z.1f}{ends}", verdict.word]
+        rows.append([name, chosen, f"{accuracies[name].mean():.1f}", *cells])
     return plain_table("Convolutional network with batch normalisation", rows, text_columns=2)
 
 
 def keep(name: str, runs_dir: Path) -> None:
     """Add the records of a candidate's runs in a folder to the store."""
     if name == CONVOLUTIONAL:
-        found: list[StoreEntry] = []
+        kept: list[StoreEntry] = []
 
         def read(specs: Sequence[RunSpec]) -> list[RunRecord]:
             records = recorded(specs, runs_dir)
-            found.extend(StoreEntry(name, CONVOLUTIONAL, {}, record) for record in records)
+            kept.extend(StoreEntry(name, CONVOLUTIONAL, {}, record) for record in records)
             return records
 
         compared(read)
     else:
         entry = entries()[name]
-        court = Court(*given(entry, runs_dir), **HOW, most_seeds=entry.seeds)
+        court = Court(*case_of(entry, runs_dir), **NO_TRAINING, most_seeds=entry.seeds)
         result = court.judge(calibrated=entry.calibrated)
-        found = [StoreEntry(name, trial.task.name, {}, run.record) for trial in result.tasks for run in trial.runs]
-    Store(STORE, "judged").append(name, found, study_sha256=load_study(STUDY).sha256)
+        kept = [StoreEntry(name, trial.task.name, {}, run.record) for trial in result.tasks for run in trial.runs]
+    Store(STORE, "judged").append(name, kept, study_sha256=load_study(STUDY).sha256)
 
 
 def recorded(specs: Sequence[RunSpec], runs_dir: Path, *, train: bool = False) -> list[RunRecord]:

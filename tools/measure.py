@@ -41,11 +41,12 @@ class Count:
         self.bodies: list[int] = []
 
     def add(self, text: str) -> None:
+        """Count what a file of Python with this text holds."""
         tree, lines = ast.parse(text), text.splitlines()
-        documented = set().union(*map(_doc_lines, ast.walk(tree)))
-        shown = [line.strip() for number, line in enumerate(lines, 1) if number not in documented]
+        documented = set().union(*map(_doc_lines, ast.walk(tree)))  # numbers of lines
+        others = [line.strip() for number, line in enumerate(lines, 1) if number not in documented]
         self.numbers.update(files=1, lines=len(lines), docs=len(documented))
-        self.numbers.update(blanks=shown.count(""), comments=sum(line.startswith("#") for line in shown))
+        self.numbers.update(blanks=others.count(""), comments=sum(line.startswith("#") for line in others))
         for node in ast.walk(tree):
             if isinstance(node, ast.stmt) and not _is_doc(node):
                 self.numbers["statements"] += 1
@@ -69,18 +70,19 @@ class Count:
             self._functions(node, public=is_public)
 
     def row(self) -> dict[str, int]:
+        """Return the value of each of `COLUMNS`; shares are in per cent."""
         bodies = sorted(self.bodies) or [0]
-        found = {name: self.numbers[name] for name in COLUMNS}
-        found["body_median"] = round(statistics.median(bodies))
-        found["body_p90"] = bodies[min(len(bodies) - 1, int(0.9 * len(bodies)))]
-        found["short_bodies"] = round(100 * sum(body <= SHORT for body in bodies) / len(bodies))
-        found |= {name: round(100 * found[name] / (found["lines"] or 1)) for name in SHARES}
-        found["private_with_docs"] = round(100 * self.numbers["private_with_docs"] / (self.numbers["private"] or 1))
-        return found
+        values = {name: self.numbers[name] for name in COLUMNS}
+        values["body_median"] = round(statistics.median(bodies))
+        values["body_p90"] = bodies[min(len(bodies) - 1, int(0.9 * len(bodies)))]
+        values["short_bodies"] = round(100 * sum(body <= SHORT for body in bodies) / len(bodies))
+        values |= {name: round(100 * values[name] / (values["lines"] or 1)) for name in SHARES}
+        values["private_with_docs"] = round(100 * self.numbers["private_with_docs"] / (self.numbers["private"] or 1))
+        return values
 
 
 def _is_doc(node: ast.AST) -> bool:
-    """A text that stands alone: a docstring, or what is said below a constant."""
+    """Return whether a statement is a text alone: a docstring, or the explanation below a constant."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
@@ -89,14 +91,16 @@ def _doc_lines(node: ast.AST) -> set[int]:
 
 
 def _head(node: Function | ast.ClassDef) -> int:
-    first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+    """Count the lines of decorators and signature."""
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     return max(1, node.body[0].lineno - first)
 
 
 def _body(node: Function) -> int:
+    """Count the lines of a function's body without its docstring, unless that is all of it."""
     first, *others = node.body
-    above = first.end_lineno if others and _is_doc(first) else first.lineno - 1
-    return (node.end_lineno or 0) - (above or 0)
+    line_above = first.end_lineno if others and _is_doc(first) else first.lineno - 1
+    return (node.end_lineno or 0) - (line_above or 0)
 
 
 def room_of(path: Path) -> str:
@@ -134,6 +138,7 @@ def budgeted(rooms: dict[str, Count]) -> dict[str, dict[str, int]]:
 
 
 def tighten() -> None:
+    """Lower each number of the budget to today's count; a room that is new gets today's counts."""
     today, agreed = budgeted(count_rooms(own_files())), read_budget() if BUDGET.exists() else {}
     lower = {
         room: {name: min(count, agreed.get(room, {}).get(name, count)) for name, count in counts.items()}
@@ -167,11 +172,12 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _together(counts: Iterable[Count]) -> Count:
-    whole = Count()
+    """Add up the counts of rooms."""
+    total = Count()
     for count in counts:
-        whole.numbers.update(count.numbers)
-        whole.bodies += count.bodies
-    return whole
+        total.numbers.update(count.numbers)
+        total.bodies += count.bodies
+    return total
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def read_presets() -> list[Preset]:
     ]
 
 
-def tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
+def yaml_tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
     """Return the YAML tree of a preset: our surrogate's parameters, by values or formulas of the library's."""
     shared = {"normalisation": "raw", "scale": preset.scale}
     if "width_fwhm" in canonical.parameters:
@@ -80,13 +80,11 @@ def tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
     unknown = preset.by.keys() - canonical.parameters.keys()
     if unknown or preset.own.keys() & canonical.parameters.keys():
         raise InputError(f"preset {preset.entry}: {sorted(unknown)} of `by` are not ours, or a name of `own` is")
-    given = {
-        **preset.parameters,
-        **shared,
-        **{key: formula_reference(text, preset.own) for key, text in preset.by.items()},
-    }
+    values = {**preset.parameters, **shared}
+    values |= {key: formula_reference(text, preset.own) for key, text in preset.by.items()}
+    # A parameter that our surrogate leaves to a given width is left to it here, too.
     parameters = {
-        key: f"${{unless:${{.width_fwhm}},{given[key]}}}" if "${unless:" in str(default) else given[key]
+        key: f"${{unless:${{.width_fwhm}},{values[key]}}}" if "${unless:" in str(default) else values[key]
         for key, default in canonical.parameters.items()
     }
     return {"_target_": canonical.target, **preset.own, **parameters, "meta": meta(preset, canonical)}
@@ -128,19 +126,20 @@ def texts() -> dict[Path, str]:
     for preset in read_presets():
         if preset.canonical not in canonical:
             raise InputError(f"preset {preset.entry}: {suggest(preset.canonical, canonical)}")
-        content = tree(preset, canonical[preset.canonical])
+        content = yaml_tree(preset, canonical[preset.canonical])
         by_path[preset.path] = HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10_000)
     return by_path
 
 
-def presets_there() -> list[Path]:
+def preset_files() -> list[Path]:
+    """List the files of presets that are in conf/."""
     return sorted((conf_dir() / GROUP).glob("*/*.yaml"))
 
 
 def write() -> None:
     """Write all presets' files, and remove those of presets that are gone."""
     contents = texts()
-    for path in set(presets_there()) - contents.keys():
+    for path in set(preset_files()) - contents.keys():
         path.unlink()
     for path, content in contents.items():
         path.parent.mkdir(exist_ok=True)

@@ -67,7 +67,7 @@ def assert_slope(name: str, expected: Callable[[np.ndarray], np.ndarray]) -> Non
 
 def test_files_are_what_the_table_says():
     """Expected: byte for byte; `make presets` writes them anew."""
-    found = {path: path.read_text(encoding="utf-8") for path in presets.presets_there()}
+    found = {path: path.read_text(encoding="utf-8") for path in presets.preset_files()}
     assert found == presets.texts()
 
 
@@ -99,7 +99,7 @@ def test_row_with_a_foreign_parameter_is_refused():
     canonical = ENTRIES["fast_sigmoid"]
     row = ROWS["snntorch/fast_sigmoid"]._replace(parameters={"alpha": 25.0})
     with raises_naming(InputError, "snntorch/fast_sigmoid", "['alpha']", "['slope']"):
-        presets.tree(row, canonical)
+        presets.yaml_tree(row, canonical)
 
 
 # --- slopes

@@ -37,7 +37,7 @@ def test_a_stored_candidate_gives_its_page() -> None:
 
 def test_runs_that_learn_nothing_are_at_chance_with_silent_layers() -> None:
     """By hand: 10.0 % of 360 are at most 10 + 2 x 1.58 %, and so are 9.7 % of 359; one layer reaches 87 %."""
-    runs = {key: run_of(record) for key, record in judged.stored("mpd_agl").items()}
+    runs = {key: run_of(record) for key, record in judged.stored_records("mpd_agl").items()}
     deep = [run for run in runs.values() if run.record.validation and len(run.record.validation.activity) == 4]
     assert len(deep) == sum(run.at_chance for run in runs.values()) == 11
     assert all({"hidden2", "hidden3"} <= run.silent and "hidden0" not in run.silent for run in deep)

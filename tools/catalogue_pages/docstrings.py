@@ -15,21 +15,21 @@ class Described(NamedTuple):
 
 
 def described(kind: type) -> Described:
-    """The parts of a class's own docstring."""
+    """Divide a class's own docstring into prose and parameters; what it raises or returns is left out."""
     text = inspect.cleandoc(kind.__doc__ or "")
     prose: list[str] = []
     parameters: dict[str, str] = {}
     for block in re.split(r"\n\s*\n", text):
-        first = block.strip().splitlines()[0].strip() if block.strip() else ""
-        if first == "Args:":
+        heading = block.strip().partition("\n")[0].strip()
+        if heading == "Args:":
             parameters |= _parameters(block)
-        elif first not in SECTIONS and first:
+        elif heading not in SECTIONS and heading:
             prose.append(_markdown(block))
     return Described("\n\n".join(prose), parameters)
 
 
 def inline(text: str) -> str:
-    r"""One line, with the formulas of reStructuredText as those of Markdown.
+    r"""Write a text of reStructuredText as one line of Markdown, with its formulas.
 
     >>> inline(":math:`4/k`, in place\n    of `slope`")
     '$4/k$, in place of `slope`'
@@ -38,20 +38,21 @@ def inline(text: str) -> str:
 
 
 def _parameters(block: str) -> dict[str, str]:
-    """The entries of `Args:`, each a name, a colon and its meaning, which may go on indented."""
+    """Map the names of parameters in a block `Args:` to their meanings, which may go on in indented lines."""
     lines = inspect.cleandoc("\n".join(block.splitlines()[1:])).splitlines()
-    found: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     name = ""
     for line in lines:
-        head = re.match(r"(\w+):\s*(.*)", line)
-        if head:
-            name, found[head.group(1)] = head.group(1), head.group(2)
+        entry = re.match(r"(\w+):\s*(.*)", line)
+        if entry:
+            name, meanings[entry[1]] = entry.groups()
         elif name:
-            found[name] += " " + line
-    return {key: inline(value) for key, value in found.items()}
+            meanings[name] += " " + line
+    return {key: inline(meaning) for key, meaning in meanings.items()}
 
 
 def _markdown(block: str) -> str:
+    """Write a paragraph, an example or a formula of a docstring as Markdown."""
     if block.lstrip().startswith(">>>"):
         return f"```pycon\n{block}\n```"
     if block.lstrip().startswith(".. math::"):

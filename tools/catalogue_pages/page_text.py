@@ -33,7 +33,7 @@ OUTPUTS = {"binary": "0 or 1", "signed": "-1, 0 or 1", "integer": "whole numbers
 
 
 class Subject(NamedTuple):
-    """What a page is about."""
+    """Holds what the page of a surrogate or a neuron shows."""
 
     entry: Entry
     facts: EntryFacts
@@ -97,15 +97,16 @@ def _parameter_rows(subject: Subject) -> tuple[tuple[Cell, ...], ...]:
 
 
 def _surrogate_properties(subject: Subject, surrogate: Surrogate) -> list[tuple[str, str]]:
-    found = facts(surrogate)
+    """List pairs of a property and its value, as text."""
+    values = facts(surrogate)
     return [
-        ("peak", number_text(found["peak"], 4)),
-        ("area", number_text(found["area"], 4)),
-        ("width (full, at half maximum)", number_text(found["width"], 4)),
-        ("width at a tenth of the peak", number_text(found["width_10"], 4)),
+        ("peak", number_text(values["peak"], 4)),
+        ("area", number_text(values["area"], 4)),
+        ("width (full, at half maximum)", number_text(values["width"], 4)),
+        ("width at a tenth of the peak", number_text(values["width_10"], 4)),
         ("support", interval(surrogate.support)),
-        ("corners and jumps at u =", listed_or_none(found["kinks"], 4)),
-        ("primitive", "yes, so a steepness can learn" if found["primitive"] else "none, so no steepness can learn"),
+        ("corners and jumps at u =", listed_or_none(values["kinks"], 4)),
+        ("primitive", "yes, so a steepness can learn" if values["primitive"] else "none, so no steepness can learn"),
         ("random", "yes" if surrogate.stochastic else "no"),
         ("elementwise", "yes" if surrogate.elementwise else "no"),
         ("spikes", OUTPUTS[surrogate.output]),
@@ -114,6 +115,7 @@ def _surrogate_properties(subject: Subject, surrogate: Surrogate) -> list[tuple[
 
 
 def _neuron_properties(subject: Subject, neuron: Neuron) -> list[tuple[str, str]]:
+    """List pairs of a property and its value, as text."""
     operations = neuron.operations
     state = neuron.initial_state(torch.zeros(1, neuron.currents))
     learns = sorted({name.partition(".")[0] for name, _ in neuron.named_parameters()})
@@ -136,12 +138,12 @@ def surrogates_page(subjects: Iterable[Subject]) -> str:
     """Write the list of all surrogates."""
     rows = [
         (
-            *one.facts.cells(f"surrogate/{one.entry.name}.md"),
-            Cell(interval(one.made.support)),
-            Cell(", ".join(f"`{preset.name}`" for preset in one.presets)),
+            *subject.facts.cells(f"surrogate/{subject.entry.name}.md"),
+            Cell(interval(subject.made.support)),
+            Cell(", ".join(f"`{preset.name}`" for preset in subject.presets)),
         )
-        for one in subjects
-        if isinstance(one.made, Surrogate)
+        for subject in subjects
+        if isinstance(subject.made, Surrogate)
     ]
     columns = texts("surrogate", "what it is", "formula", "support", "presets of libraries")
     text = (
@@ -164,12 +166,12 @@ def neurons_page(subjects: Iterable[Subject]) -> str:
         "`sgbench show neuron/adlif --plot adlif.png`."
     )
     families: dict[str, list[tuple[Cell, ...]]] = {}
-    for one in subjects:
-        if isinstance(one.made, Neuron):
-            is_fast = one.engines.startswith("fused")
-            cells = one.facts.cells(f"neuron/{one.entry.name}.md")
-            row = (*cells, Cell(OUTPUTS[one.made.sends]), Cell("yes" if is_fast else "no"))
-            families.setdefault(one.facts.family, []).append(row)
+    for subject in subjects:
+        if isinstance(subject.made, Neuron):
+            is_fast = subject.engines.startswith("fused")
+            cells = subject.facts.cells(f"neuron/{subject.entry.name}.md")
+            row = (*cells, Cell(OUTPUTS[subject.made.sends]), Cell("yes" if is_fast else "no"))
+            families.setdefault(subject.facts.family, []).append(row)
     columns = texts("neuron", "what it is", "formula", "sends", "fast engines")
     parts = [MARK.format("neuron"), "# Neurons", text]
     for family, rows in sorted(families.items()):
@@ -202,10 +204,10 @@ def library_page(known: Mapping[str, Entry]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def markdown_of(shown: Table) -> str:
+def markdown_of(content: Table) -> str:
     """Write a table of our own texts, which unlike those of records may be Markdown themselves."""
-    rows = ([_linked(cell) for cell in row] for row in shown.rows)
-    return table([column.title for column in shown.columns], rows)
+    rows = ([_linked(cell) for cell in row] for row in content.rows)
+    return table([column.title for column in content.columns], rows)
 
 
 def _linked(cell: Cell) -> str:
@@ -214,7 +216,7 @@ def _linked(cell: Cell) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; a bar inside a cell is escaped."""
+    """Write a Markdown table; a bar inside a cell is escaped."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 

@@ -39,11 +39,11 @@ from tools.catalogue_pages.page_text import Subject
 
 KEYWORD = "Description"
 AS_TEXT = {"svg.fonttype": "none"}  # letters as letters: a third of the bytes
-OUTLINE = re.compile(rb' d="[^"]*"')
-LONG = re.compile(rb"(\d\.\d)\d+")
+OUTLINE, LONG = re.compile(rb' d="[^"]*"'), re.compile(rb"(\d\.\d)\d+")
 
 
-def drawn(path: str, numbers: object, draw: Callable[[], Figure]) -> SiteFile:
+def picture_file(path: str, numbers: object, draw: Callable[[], Figure]) -> SiteFile:
+    """Return a picture as a file of the site, with the digest of the numbers that it shows inside."""
     digest = numbers_digest(numbers)
 
     def make() -> bytes:
@@ -83,36 +83,37 @@ def default_folder() -> Path:
 
 
 def write(folder: Path) -> list[Path]:
-    found = every_subject()
-    return put(folder, [*texts(found), *pictures(found)])
+    """Bring all pages and pictures in a folder up to date; return their paths."""
+    subjects = every_subject()
+    return put(folder, [*texts(subjects), *pictures(subjects)])
 
 
-def put(folder: Path, made: Sequence[SiteFile]) -> list[Path]:
-    """Write what is not there or says something else, and remove pages and pictures of entries that are gone."""
+def put(folder: Path, files: Sequence[SiteFile]) -> list[Path]:
+    """Write files that are missing or differ, and remove pages and pictures of entries that are gone."""
     for group in (GROUP, NEURON):
         (folder / group).mkdir(parents=True, exist_ok=True)
-    for each in made:
-        _update(folder / each.path, each)
-    current = {folder / each.path for each in made}
-    old = [path for group in (GROUP, NEURON) for path in (folder / group).iterdir() if path not in current]
-    for path in old:
+    for file in files:
+        _update(folder / file.path, file)
+    current = {folder / file.path for file in files}
+    obsolete = [path for group in (GROUP, NEURON) for path in (folder / group).iterdir() if path not in current]
+    for path in obsolete:
         if path.suffix in (".md", ".svg"):
             path.unlink()
     return sorted(current)
 
 
-def _update(path: Path, made: SiteFile) -> None:
-    """Write one file, unless it says the same; a picture says what its digest says."""
-    there = path.read_bytes() if path.is_file() else None
-    if made.digest is None:
-        if there != (text := made.make()):
+def _update(path: Path, file: SiteFile) -> None:
+    """Write one file unless it is equal already; a picture is, without being drawn, if its digest is."""
+    present = path.read_bytes() if path.is_file() else None
+    if file.digest is None:
+        if present != (text := file.make()):
             path.write_bytes(text)
-    elif there is None or digest_in(there) != made.digest:
-        path.write_bytes(made.make())
+    elif present is None or digest_in(present) != file.digest:
+        path.write_bytes(file.make())
 
 
 def every_subject() -> list[Subject]:
-    """The surrogates and the neurons of the catalogue, each with what a run would get of it."""
+    """List the surrogates and neurons of the catalogue, each made as a run makes it."""
     default, known = compose([]), catalogue.entries(GROUP)
     canonical = (entry for entry in known.values() if not is_preset(entry))
     presets = presets_by_entry(known)
@@ -120,31 +121,28 @@ def every_subject() -> list[Subject]:
     return subjects + [subject(entry, default) for entry in catalogue.entries(NEURON).values()]
 
 
-def of(group: str, subjects: Iterable[Subject]) -> list[Subject]:
-    return [one for one in subjects if one.entry.group == group]
-
-
 def texts(subjects: Sequence[Subject]) -> Iterator[SiteFile]:
-    pages = {f"{one.entry.group}/{one.entry.name}.md": page_text.entry_page(one) for one in subjects}
-    pages["surrogates.md"] = page_text.surrogates_page(of(GROUP, subjects))
+    """Yield the page of each entry, the lists of surrogates and of neurons, and the surrogates by library."""
+    pages = {f"{subject.entry.group}/{subject.entry.name}.md": page_text.entry_page(subject) for subject in subjects}
+    pages["surrogates.md"] = page_text.surrogates_page(subjects)
     pages["libraries.md"] = page_text.library_page(catalogue.entries(GROUP))
-    pages["neurons.md"] = page_text.neurons_page(of(NEURON, subjects))
+    pages["neurons.md"] = page_text.neurons_page(subjects)
     for path, text in pages.items():
         yield SiteFile(path, text.encode)
 
 
 def pictures(subjects: Iterable[Subject]) -> Iterator[SiteFile]:
-    """The picture of each entry, with the digest of its numbers inside."""
-    for one in subjects:
-        name, path = one.entry.name, f"{one.entry.group}/{one.entry.name}"
-        if isinstance(one.made, Surrogate):
-            curves = surrogate_picture(name, one.made, POINTS)
-            yield drawn(f"{path}.svg", curves, lambda shown=curves: surrogate_figure(shown))
+    """Yield the picture of each entry, and a small one for lists: of the slope, or of the potential over time."""
+    for subject in subjects:
+        name, path = subject.entry.name, f"{subject.entry.group}/{subject.entry.name}"
+        if isinstance(subject.made, Surrogate):
+            curves = surrogate_picture(name, subject.made, POINTS)
+            yield picture_file(f"{path}.svg", curves, lambda picture=curves: surrogate_figure(picture))
             yield small_drawing(path, curves.slope.mean.tolist())
         else:
-            found = neuron_picture(name, one.made, formula_of(one.entry))
-            yield drawn(f"{path}.svg", found, lambda shown=found: neuron_figure(shown))
-            yield small_drawing(path, found.responses[0].potential.tolist())
+            responses = neuron_picture(name, subject.made, formula_of(subject.entry))
+            yield picture_file(f"{path}.svg", responses, lambda picture=responses: neuron_figure(picture))
+            yield small_drawing(path, responses.responses[0].potential.tolist())
 
 
 def subject(entry: Entry, default: RunSpec, presets: Sequence[Entry] = ()) -> Subject:
@@ -176,16 +174,17 @@ def subject(entry: Entry, default: RunSpec, presets: Sequence[Entry] = ()) -> Su
 
 
 def _engines(neuron: Neuron, surrogate: Surrogate | None) -> str:
-    """Which engines run a neuron; with `surrogate` those that run this one in a run's default neuron."""
+    """Write which engines run a neuron; if the page is of its `surrogate`, also where they compute the slope."""
     layer, cpu = DenseLayer("hidden", 1, 1, neuron), torch.device("cpu")
-    why = scan.refusal(layer, cpu)
-    if why is not None:
-        return f"reference{'' if surrogate is None else ' and snntorch'}; not fused or scan, because {why}"
+    why_not_fast = scan.refusal(layer, cpu)
+    if why_not_fast is not None:
+        return f"reference{'' if surrogate is None else ' and snntorch'}; not fused or scan, because {why_not_fast}"
     if surrogate is not None:
         slope = "in torch" if surrogate.kernel() is None else "inside the compiled loops"
         return f"fused (the slope {slope}), scan, reference, snntorch"
-    theirs = snntorch.refusal(layer, cpu)
-    return "fused, scan, reference" + (", snntorch" if theirs is None else f"; not snntorch: {theirs}")
+    why_not_snntorch = snntorch.refusal(layer, cpu)
+    snntorch_text = ", snntorch" if why_not_snntorch is None else f"; not snntorch: {why_not_snntorch}"
+    return f"fused, scan, reference{snntorch_text}"
 
 
 if __name__ == "__main__":

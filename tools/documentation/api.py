@@ -50,6 +50,7 @@ def has_page(room: Path) -> bool:
 
 
 def page_of(room: Path) -> str:
+    """Return the name of a room's page, e.g. "leaderboard_store"."""
     return _dotted(room).removeprefix("sgbench.").replace(".", "_")
 
 
@@ -77,8 +78,10 @@ def _automodule(path: Path) -> str:
 
 
 def _dotted(path: Path) -> str:
+    """Return the dotted name of a module or a package."""
     return ".".join(path.relative_to(PACKAGE.parent).parts)
 
 
 def _sentence(room: Path) -> str:
+    """Return what a room does, by its docstring."""
     return ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or "Entries of the catalogue."

@@ -35,47 +35,48 @@ FILES = "files"
 
 @dataclass
 class Outside:
-    """Rewrites links, and notes the files of which the site needs a copy."""
+    """Rewrites links out of docs/, and notes the files of which the site needs a copy."""
 
-    copied: set[str] = field(default_factory=set)
+    copied: set[str] = field(default_factory=set)  # paths from the top of the checkout
 
     def rewritten(self, text: str, page: PurePosixPath, folder: Path = DOCS) -> str:
         """Return a page whose links out of docs/ lead to where these things are on the site.
 
-        `folder`: in which its links are to be read, relative to the page's own place.
+        `page`: its path below docs/. `folder`: its links are relative to this folder, or to the page if it is `DOCS`.
         """
-        done, last = [], 0
-        for fence in FENCE.finditer(text):
-            done += [self._links(text[last : fence.start()], page, folder), fence.group()]
-            last = fence.end()
-        return "".join([*done, self._links(text[last:], page, folder)])
+        parts, end = [], 0
+        for fence in FENCE.finditer(text):  # blocks of code stay as they are
+            parts += [self._links(text[end : fence.start()], page, folder), fence.group()]
+            end = fence.end()
+        return "".join([*parts, self._links(text[end:], page, folder)])
 
     def _links(self, text: str, page: PurePosixPath, folder: Path) -> str:
-        return LINK.sub(lambda found: self._link(found, page, folder), text)
+        return LINK.sub(lambda match: self._link(match, page, folder), text)
 
-    def _link(self, found: re.Match[str], page: PurePosixPath, folder: Path) -> str:
+    def _link(self, match: re.Match[str], page: PurePosixPath, folder: Path) -> str:
         """Return one link as it has to read on the site; one without a place there becomes plain words."""
-        words, target = found.groups()
-        file, _, anchor = target.partition("#")
+        words, target = match.groups()
+        file, mark, anchor = target.partition("#")
         if not file or re.match(r"[a-z]+:", file):
-            return found.group()
+            return match.group()  # within the page, or to an address
         path = Path(os.path.normpath((folder / page.parent if folder == DOCS else folder) / file))
-        up = "../" * (len(page.parts) - 1)
+        up = "../" * (len(page.parts) - 1)  # to the top of the documentation
         if path.is_relative_to(DOCS):
-            if path.is_dir():
-                return words
             inside = path.relative_to(DOCS).as_posix()
-            return f"[{words}]({up}{inside}{'#' + anchor if anchor else ''})"
+            return words if path.is_dir() else f"[{words}]({up}{inside}{mark}{anchor})"
         if not path.is_relative_to(ROOT) or not path.exists():
-            return found.group()  # the build says that it leads nowhere
+            return match.group()  # the build says that it leads nowhere
         place = path.relative_to(ROOT).as_posix()
         if place in COPIES:
-            return f"[{words}]({up}checkout/{COPIES[place]}.md{'#' + anchor if anchor else ''})"
-        where = self._place(path, place)
-        return words if where is None else f"[{words}](outside:{up}{where})"
+            return f"[{words}]({up}checkout/{COPIES[place]}.md{mark}{anchor})"
+        site_path = self._place(path, place)
+        return words if site_path is None else f"[{words}](outside:{up}{site_path})"
 
     def _place(self, path: Path, place: str) -> str | None:
-        """Where something of the checkout is, from the top of the documentation; None where it is nowhere."""
+        """Return where a file or folder of the checkout is on the site, from the top of the docs; None if nowhere.
+
+        `place`: its path from the top of the checkout. A plain file is noted, so that `copy` puts it there.
+        """
         parts = PurePosixPath(place).parts
         if place in PAGES_OF:
             return PAGES_OF[place]
@@ -96,11 +97,11 @@ LEFT_OUT = ("catalogue/",)
 
 
 def write_list(app: Any, into: Path) -> None:
-    """Write the list into the folder of a built documentation."""
+    """Write the search list of sections and documented names into the folder of a built documentation."""
     names = sorted(name for name in app.env.found_docs if not name.startswith(LEFT_OUT))
-    found = [each for name in names for each in sections(app.env.get_doctree(name), f"docs/{name}.html")]
-    found += objects(app.env.domaindata["py"]["objects"])
-    (into / Path(DOCS_LIST).name).write_bytes(as_script(found))
+    lines = [line for name in names for line in sections(app.env.get_doctree(name), f"docs/{name}.html")]
+    lines += objects(app.env.domaindata["py"]["objects"])
+    (into / Path(DOCS_LIST).name).write_bytes(as_script(lines))
 
 
 def sections(tree: Any, page: str) -> Iterator[Findable]:
@@ -116,12 +117,11 @@ def sections(tree: Any, page: str) -> Iterator[Findable]:
 
 
 def objects(known: Any) -> Iterator[Findable]:
-    """Yield a line for each documented class, function and method."""
-    for name, each in sorted(known.items()):
-        if not each.aliased:
-            yield Findable(
-                name.rpartition(".")[2], f"docs/{each.docname}.html#{each.node_id}", OBJECTS, f"{each.objtype} {name}"
-            )
+    """Yield a line of the search list for each class, function and method; `known`: Sphinx's, by dotted name."""
+    for name, entry in sorted(known.items()):
+        if not entry.aliased:
+            place = f"docs/{entry.docname}.html#{entry.node_id}"
+            yield Findable(name.rpartition(".")[2], place, OBJECTS, f"{entry.objtype} {name}")
 
 
 GENERATED = ("api", "checkout")
@@ -183,15 +183,15 @@ def escape_bars(lines: list[str]) -> None:
     >>> print(lines[0], lines[2], lines[4], sep=" / ")
     max(0, 1 - \|u\|), `|u|` / .. math:: |u| / >>> a | b
     """
-    formula: int | None = None  # how far the directive that a line may belong to is indented
+    formula_indent: int | None = None  # of the formula that a line belongs to; None outside of formulas
     for place, line in enumerate(lines):
-        depth = len(line) - len(line.lstrip())
+        indent = len(line) - len(line.lstrip())
         if line.lstrip().startswith(".. math::"):
-            formula = depth
-        elif line.strip() and formula is not None and depth <= formula:
-            formula = None
-        if formula is None and not line.lstrip().startswith((">>>", "...")):
-            lines[place] = BAR.sub(lambda found: found.group(1) or r"\|", line)
+            formula_indent = indent
+        elif line.strip() and formula_indent is not None and indent <= formula_indent:
+            formula_indent = None
+        if formula_indent is None and not line.lstrip().startswith((">>>", "...")):
+            lines[place] = BAR.sub(lambda match: match[1] or r"\|", line)  # code in backticks stays
 
 
 CATALOGUE = re.compile(r"catalogue/(surrogate|neuron)/(\w+)")
@@ -204,10 +204,10 @@ def turn(outside: Outside, name: str, source: list[str]) -> None:
         source[0] = outside.rewritten(source[0], PurePosixPath(f"{name}.md"))
     if name.startswith(TUTORIAL) and "{code-cell}" in source[0]:
         source[0] += f"\n[This page as a notebook](outside:{name.removeprefix(TUTORIAL)}.ipynb), with its outputs.\n"
-    entry = CATALOGUE.fullmatch(name)
-    if entry is not None:
-        where = f"outside:../../../{entry.group(1)}s/{entry.group(2)}.html"
-        source[0] += f"\n## Results\n\n[{entry.group(2)} on every board]({where})\n"
+    match = CATALOGUE.fullmatch(name)
+    if match is not None:
+        group, entry = match.groups()
+        source[0] += f"\n## Results\n\n[{entry} on every board](outside:../../../{group}s/{entry}.html)\n"
     if name in BELOW:
         source[0] += f"\n```{{toctree}}\n:hidden:\n:glob:\n\n{BELOW[name]}\n```\n"
 

@@ -19,7 +19,7 @@ LOADED = ("stylesheet", "icon", "preload", "preconnect")
 
 @dataclass
 class Links(HTMLParser):
-    """The links and the named places of one page."""
+    """Collects the links and the named places of one page."""
 
     targets: list[str] = field(default_factory=list)
     places: set[str] = field(default_factory=set)
@@ -59,19 +59,20 @@ def broken(site: Path) -> Iterator[str]:
 
 @lru_cache(maxsize=4096)
 def _read(page: Path) -> Links:
-    found = Links()
-    found.feed(page.read_text(encoding="utf-8"))
-    return found
+    links = Links()
+    links.feed(page.read_text(encoding="utf-8"))
+    return links
 
 
 def main(argv: list[str]) -> int:
+    """Print a line for each broken link of the site in a folder; return 1 if there is one, else 0."""
     (folder,) = argv
-    found = [*broken(Path(folder))]
-    for line in found:
+    complaints = [*broken(Path(folder))]
+    for line in complaints:
         sys.stdout.write(f"{line}\n")
     pages = len([*Path(folder).rglob("*.html")])
-    sys.stdout.write(f"{folder}: {pages} pages, {len(found)} broken links\n")
-    return 1 if found else 0
+    sys.stdout.write(f"{folder}: {pages} pages, {len(complaints)} broken links\n")
+    return 1 if complaints else 0
 
 
 if __name__ == "__main__":

@@ -30,21 +30,22 @@ def block(writer: Any, node: Any) -> None:
 
 
 def _skip() -> None:
+    """Tell Sphinx, by an exception, that a node is written and its children are not to be visited."""
     from docutils.nodes import SkipNode
 
     raise SkipNode
 
 
 def as_mathml(formula: str, *, is_block: bool = False, of: str = "") -> str:
-    r"""Return a formula of LaTeX as MathML."""
+    r"""Return a formula of LaTeX as MathML; `of`: name of the page that has it, for messages."""
     text = " ".join(formula.split()).replace("{aligned}", "{split}").replace(r"\_", "_")
     if is_block and r"\begin" not in text and any(mark in text for mark in ROWS):
         text = rf"\begin{{split}} {text} \end{{split}}"
     try:
-        found = convert(text, display="block" if is_block else "inline")
+        mathml = convert(text, display="block" if is_block else "inline")
     except Exception as error:  # of many kinds, which share no class
         raise ExtensionError(f"{of}: formula {text!r}: {type(error).__name__} {error}") from error
-    if "\\" in found:
-        name = found.partition("\\")[2].partition("<")[0]
+    if "\\" in mathml:  # the converter leaves commands that it does not know
+        name = mathml.partition("\\")[2].partition("<")[0]
         raise ExtensionError(f"{of}: formula {text!r}: \\{name} is not known; write it otherwise")
-    return found
+    return mathml
