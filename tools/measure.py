@@ -20,13 +20,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT, SHORT = Path(__file__).resolve().parent.parent, 3
 BUDGET = ROOT / "tests" / "lint" / "budget.json"
 COLUMNS = (
     *("lines", "files", "statements", "functions", "public", "private", "body_median", "body_p90", "short_bodies"),
     *("docs", "blanks", "comments", "imports", "heads", "private_with_docs"),
 )
-SHORT = 3
 SHARES = ("docs", "blanks", "comments", "imports", "heads")
 """Counts of lines that a row gives in per cent of all."""
 BUDGETED = ("files", "functions", "public", "statements")

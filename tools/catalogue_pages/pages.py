@@ -183,8 +183,8 @@ def _engines(neuron: Neuron, surrogate: Surrogate | None) -> str:
         slope = "in torch" if surrogate.kernel() is None else "inside the compiled loops"
         return f"fused (the slope {slope}), scan, reference, snntorch"
     why_not_snntorch = snntorch.refusal(layer, cpu)
-    snntorch_text = ", snntorch" if why_not_snntorch is None else f"; not snntorch: {why_not_snntorch}"
-    return f"fused, scan, reference{snntorch_text}"
+    ending = ", snntorch" if why_not_snntorch is None else f"; not snntorch: {why_not_snntorch}"
+    return f"fused, scan, reference{ending}"
 
 
 if __name__ == "__main__":

@@ -206,8 +206,8 @@ def turn(outside: Outside, name: str, source: list[str]) -> None:
         source[0] += f"\n[This page as a notebook](outside:{name.removeprefix(TUTORIAL)}.ipynb), with its outputs.\n"
     match = CATALOGUE.fullmatch(name)
     if match is not None:
-        group, entry = match.groups()
-        source[0] += f"\n## Results\n\n[{entry} on every board](outside:../../../{group}s/{entry}.html)\n"
+        place = f"outside:../../../{match[1]}s/{match[2]}.html"  # group and entry
+        source[0] += f"\n## Results\n\n[{match[2]} on every board]({place})\n"
     if name in BELOW:
         source[0] += f"\n```{{toctree}}\n:hidden:\n:glob:\n\n{BELOW[name]}\n```\n"
 
