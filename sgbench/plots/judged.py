@@ -15,27 +15,19 @@ if TYPE_CHECKING:
 ROW = (11.5, 3.3)  # inches
 CANDIDATE = "candidate"
 Widths = tuple[tuple[float, Estimate], ...]
+"""Pairs of width [thresholds] and validation accuracy [%], whose interval is from the least to the best seed."""
 
 
 @dataclass(frozen=True)
 class JudgedRow:
-    """Describes one task.
-
-    Args:
-        title: of the task.
-        scores: name and test accuracy [%] of the candidate, then of each known surrogate.
-        widths: pairs of width [thresholds] and validation accuracy [%], from the least to the best seed; may be empty.
-        known_widths: such pairs of the best known surrogate.
-        known: name of the best known surrogate.
-        guess: accuracy of guessing [%]; None: not known.
-    """
+    """Describes one task; accuracies are in percent."""
 
     title: str
-    scores: tuple[tuple[str, Estimate], ...]
-    widths: Widths
-    known_widths: Widths
-    known: str
-    guess: float | None
+    scores: tuple[tuple[str, Estimate], ...]  # name and test accuracy of the candidate, then of each known surrogate
+    widths: Widths  # of the candidate; may be empty
+    known_widths: Widths  # of the best known surrogate
+    known: str  # name of the best known surrogate
+    guess: float | None  # accuracy of guessing; None: not known
 
 
 def judged_figure(rows: Sequence[JudgedRow]) -> Figure:
