@@ -26,6 +26,7 @@ LANES = NARROW  # padded rows have a multiple of this many numbers; the padding 
 
 @functools.lru_cache(maxsize=256)
 def _repeated(value: float, neurons: int, width: int, number: type) -> np.ndarray:
+    """Return a row of `width` numbers: the value for each neuron, then zeros as padding."""
     row = np.zeros(width, number)
     row[:neurons] = value
     return row

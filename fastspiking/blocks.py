@@ -63,6 +63,7 @@ class BlockPasses:
         self.arrived: list[int] = []  # number of events that each layer after the first received
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
+        """Run all layers over all steps; return their last states, and put what backward needs into `stages`."""
         carries = [layer.initial_state() for layer in self.layers]
         activations = [stage.saved for stage in stages]
         self.arrived = unroll_blocks(self.layers, self.input.rows(), activations, carries)[1:]

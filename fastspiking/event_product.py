@@ -49,6 +49,7 @@ class Fired:
         self.all: Rows | None = None
 
     def rows(self) -> Rows:
+        """Return the spikes as rows of indices, unpacked from their bits once."""
         if self.all is None:
             self.all = unpack_spikes(self.words)
         return self.all
@@ -94,6 +95,7 @@ class EventProduct:
         return Drive(room)
 
     def adjoint_memory(self, first: int, last: int, offered: Tensor | None) -> Tensor:
+        """Return memory for the gradient of steps [first, last): the one offered, or a buffer that is used again."""
         if offered is not None:
             return offered
         if self.buffer is None or len(self.buffer) < last - first:

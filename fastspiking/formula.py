@@ -101,6 +101,7 @@ def canonical_formula(text: object, name: str = "surrogate.formula") -> str:
 
 
 def nodes(tree: Node) -> Iterator[Node]:
+    """Yield all nodes of a formula, arguments before the operation on them."""
     for argument in tree.arguments:
         yield from nodes(argument)
     yield tree

@@ -48,6 +48,7 @@ class DenseProduct:
         return Drive(room)
 
     def adjoint_memory(self, first: int, last: int, offered: Tensor | None) -> Tensor:
+        """Return memory for the gradient of steps [first, last), of all steps if all are kept."""
         steps = len(self.x) // self.batch if self.whole else last - first
         if self.room is None or len(self.room) < steps:
             self.room = self.x.new_empty(steps, self.batch, len(self.weight))

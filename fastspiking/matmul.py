@@ -48,6 +48,7 @@ def multiply_into(out: Tensor, a: Tensor, b: Tensor, bias: Tensor | None = None)
 
 
 def add_product(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add the product a b to `out` in place, by the faster library for its type."""
     if _by_onednn(a.dtype):
         out += _onednn(a, b, None)
     else:

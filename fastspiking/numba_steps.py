@@ -336,6 +336,7 @@ class _Backward(_LoopArrays):
     def _call(
         self, rows: slice, reaching: ArrivingGradients, psi: np.ndarray, out: np.ndarray, kept: KeptAdjoints
     ) -> None:
+        """Run the compiled backward pass over a chunk of steps, in parts on several threads."""
         nothing = NOTHING[self.number]
         saved = Saved(self.saved.x[rows], self.saved.w[rows], nothing, nothing, NOTHING[np.uint64])
         curve, (readout, arriving) = self.curve._replace(psi=psi), self.around

@@ -36,6 +36,7 @@ class Layout:
 
     @staticmethod
     def of(tensor: Tensor, leading: int) -> Layout:
+        """Return how a tensor's features lie in memory behind `leading` axes: images may have their channels last."""
         features = tensor.shape[leading:]
         last = len(features) == 3 and features[0] > 1 and tensor.stride(leading) == 1  # noqa: PLR2004 - C, H, W
         return Layout(features, last)

@@ -46,6 +46,7 @@ def unroll_current(layer: EngineLayer, current: Tensor, state: Any, wanted: Want
 
 
 def _unroll_at_once(layer: EngineLayer, current: Tensor, state: Any, wanted: Wanted) -> LayerRun:
+    """Run neurons that see a whole sequence at once."""
     if state is not None:
         raise InputError(f"layer '{layer.name}': its neurons see a whole sequence and cannot go on from a state")
     output, u, last = layer.neuron.unroll(current)  # type: ignore[attr-defined]

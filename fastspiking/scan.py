@@ -176,6 +176,7 @@ class DenseCurrent:
         return Drive(self.current)
 
     def adjoint_memory(self, first: int, last: int, offered: Tensor | None) -> Tensor:
+        """Return memory for the gradient of steps [first, last), a part of one array for all steps."""
         if self.adjoint is None:
             self.adjoint = torch.empty_like(self.current)
         return self.adjoint[first:last]
@@ -218,6 +219,7 @@ def unroll(layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any],
 
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+    """Run a layer step by step in torch."""
     current = compute_current(layer, signal)
     keep = Keep(words=False, spikes=True, x=wanted.u)
     stage, begin = current_stage(layer, spec_of(layer), current, state, TorchSteps(), keep, window=wanted.window)

@@ -135,6 +135,7 @@ def answer_of(choices: Choices, results: Known) -> StudyAnswer:
 
 
 def _filled(text: str, figures: Mapping[str, StudyFigure]) -> str:
+    """Fill a text with figures of the studies; InputError names one that none has."""
     try:
         return text.format_map(figures)
     except (KeyError, AttributeError) as error:

@@ -95,6 +95,7 @@ def _stored(text: str, path: Path) -> ModuleType:
 
 
 def in_memory(text: str, name: str) -> ModuleType:
+    """Run a written program as a module without a file."""
     module = ModuleType(name)
     exec(compile(text, f"<{name}>", "exec"), module.__dict__)  # noqa: S102 - the source is ours
     return module

@@ -54,6 +54,8 @@ Rule = Callable[..., Value]
 
 
 def _of_numbers(operation: str) -> Rule:
+    """Make a rule that applies an operation to numbers; truth values become 0 and 1."""
+
     def rule(*arguments: Operand) -> Value:
         return Value(operation, tuple(as_number(argument) for argument in arguments))
 
@@ -88,12 +90,15 @@ def _div(a: Operand, b: Operand, *, rounding_mode: str | None = None) -> Value:
 
 
 def _truth(value: Operand) -> Value:
+    """Return a value as a truth value: a number is true unless it is 0."""
     if isinstance(value, Value) and value.is_truth:
         return value
     return Value("ne", (as_number(value), number(0)))
 
 
 def _logical(operation: str) -> Rule:
+    """Make a rule that applies an operation to truth values."""
+
     def rule(*arguments: Operand) -> Value:
         return Value(operation, tuple(_truth(argument) for argument in arguments))
 

@@ -91,6 +91,7 @@ class Numbers(NamedTuple):
         return kinds and self.learns == self.of.requires_grad and bytes_of(self.of) == bytes_of(self.copy)
 
     def put_back(self) -> Iterator[str]:
+        """Restore the tensor if it was changed, and yield its name then."""
         if not self.is_same():
             self.of.detach().copy_(self.copy)
             yield self.name

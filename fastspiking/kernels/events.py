@@ -250,6 +250,7 @@ def mark_targets(place, fan, masks, first, last, words, r):
 
 @row
 def count_set(words, r):
+    """Count the bits that are set in row r of words."""
     count = 0
     for w in range(words.shape[1]):
         count += np.int64(count_ones(words[r, w]))

@@ -126,6 +126,7 @@ def load_line(_typing: Any, kind: Any, line: Any, place: Any) -> Any:
 
 
 def _write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Store a vector in an array at the given indices; the array may be aligned to its numbers alone."""
     array, vector = signature.args[0], signature.args[-1]
     pointer = _pointer(context, builder, array, arguments[0], arguments[1:-1], vector)
     builder.store(arguments[-1], pointer).align = array.dtype.bitwidth // 8
@@ -190,6 +191,7 @@ def store_line(_typing: Any, line: Any, place: Any, vector: Any) -> Any:
 
 
 def _spread(builder: Any, number: Any, vector: Any) -> Any:
+    """Fill all lanes of a vector with one number."""
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.IntType(32)(0))
     mask = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
     return builder.shuffle_vector(first, first, mask)
@@ -309,6 +311,7 @@ def row_ahead(rows, r, low, high, b, turn):
 
 @row_of_written
 def ask_row_to_read(rows, r, low, high, b, turn):
+    """Ask the processor to fetch a row that will be read `turn` turns later, a cache line at a time."""
     place = row_ahead(rows, r, low, high, b, turn)
     for m in range(0, rows.shape[1], LINE_BYTES // rows.itemsize):
         ask_to_read(rows, place, m)
@@ -316,6 +319,7 @@ def ask_row_to_read(rows, r, low, high, b, turn):
 
 @row_of_written
 def ask_row_to_write(rows, r, low, high, b, turn):
+    """Ask the processor to fetch a row that will be written `turn` turns later, a cache line at a time."""
     place = row_ahead(rows, r, low, high, b, turn)
     for m in range(0, rows.shape[1], LINE_BYTES // rows.itemsize):
         ask_to_write(rows, place, m)

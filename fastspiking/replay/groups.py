@@ -65,6 +65,7 @@ class Group:
         self.writes = node.writes
 
     def _add(self, column: Any, rank: int) -> None:
+        """Add an argument of the grouped calls; a plain one is mapped over its first axis, a `Ref` is shared."""
         self.columns.append(column)
         self.dims.append(None if isinstance(column, Ref) else 0)
         self.ranks.append(rank)

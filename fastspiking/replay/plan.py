@@ -98,6 +98,7 @@ class EngineRun:
         return self.engine
 
     def _state(self, part: NeuronSequence, values: ReplayValues) -> Any:
+        """Return the state that the neurons start from in this call; None for their rest."""
         if part.states is None:
             return None
         states = tuple(values.get(ref) for ref in part.states if ref is not None)

@@ -160,6 +160,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 def module_at(network: nn.Module, path: str) -> nn.Module:
+    """Return the submodule at a dotted path; an empty path is the network itself."""
     for name in path.split(".") if path else ():
         network = network._modules[name]  # type: ignore[assignment]
     return network

@@ -154,6 +154,7 @@ AT_ONCE = 2**24
 
 
 def _add(digest: Any, tensor: Tensor) -> None:
+    """Add a tensor's bytes to a checksum, a piece at a time to spare memory."""
     plain = tensor.contiguous().reshape(-1).numpy().view(np.uint8)
     for start in range(0, len(plain), AT_ONCE):
         digest.update(plain[start : start + AT_ONCE].data)

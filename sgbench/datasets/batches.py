@@ -216,6 +216,7 @@ class SpikingData:
         return batches
 
     def evaluation(self, split: Split) -> Batches:
+        """Return the batches of a split in their stored order, encoded with the same noise at every call."""
         samples = self.splits[split]
         order = torch.arange(len(samples.target))
         return self._batches(samples, order, generator(self.seed, "encoding", split))

@@ -45,6 +45,7 @@ def numbers_in(data: bytes, name: str) -> Any:
 
 
 def _require_small_memo(data: bytes) -> None:
+    """Refuse a pickle with a memo index beyond its size: the unpickler would reserve memory up to it."""
     for code, argument, _ in pickletools.genops(data):
         if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument) > len(data):  # type: ignore[arg-type]
             raise ValueError(f"memo index {argument} in a pickle of {len(data)} bytes")
@@ -132,6 +133,7 @@ def _frombuffer(data: Any, type_: Any, shape: Any, order: Any) -> _Array:
 
 
 def _encode(text: Any, codec: Any) -> bytes:
+    """Stand in for the function by which Python 2's pickles hold bytes."""
     if codec not in ("latin1", "latin-1"):
         raise ValueError(f"text in {codec!r}")
     data: bytes = text.encode("latin-1")

@@ -45,6 +45,7 @@ def _target_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _label_problem(target: Tensor, facts: DataSet) -> str | None:
+    """Say what is wrong with labels of single steps; None if all is well."""
     if target.ndim != 2 or target.is_floating_point():  # noqa: PLR2004 - samples, steps
         return f"has labels of shape {tuple(target.shape)}, not whole numbers [samples, steps]"
     labelled = target[target != UNLABELLED]

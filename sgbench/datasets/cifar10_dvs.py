@@ -129,6 +129,7 @@ def _packets(data: bytes) -> Iterator[bytes]:
 
 
 def _parse_header(header: bytes) -> tuple[int, int]:
+    """Return the header's code of compression, and where the index of packets lies; -1 without one."""
     fields = _fields(header, _number("<I", header, 0))
     compression = _number("<b", header, fields[0]) if fields and fields[0] else NOT_COMPRESSED
     index_offset = _number("<q", header, fields[1]) if len(fields) > 1 and fields[1] else -1
@@ -158,6 +159,7 @@ def _fields(body: bytes, table: int) -> list[int]:
 
 
 def _number(code: str, data: bytes, offset: int) -> int:
+    """Read a number at an offset, which must lie within the data."""
     if offset < 0:
         raise ValueError("an offset leads out of the file")
     return struct.unpack_from(code, data, offset)[0]

@@ -192,6 +192,7 @@ def _attempt(url: str, part: Path, download: FileToFetch) -> tuple[str, str]:
 
 
 def _compare(path: Path, download: FileToFetch) -> tuple[str, str]:
+    """Return MD5 and SHA-256 of a download; one with another MD5 than the published is removed."""
     md5, sha256 = digests(path)
     if download.md5 is not None and md5 != download.md5:
         path.unlink()

@@ -17,6 +17,7 @@ from sgbench.errors import InputError
 
 
 def find(name: str, folders: Sequence[Path], remedy: str) -> Path:
+    """Return the first place where a file lies, packed or not; InputError says where it was sought."""
     for path in candidates(name, folders):
         if path.is_file():
             return path
@@ -193,6 +194,7 @@ def camera_recordings(
 
 
 def below(root: Path, pattern: str, remedy: str, *, least: int = 1) -> list[str]:
+    """Name the files below a folder, sorted; InputError if there are fewer than `least`."""
     names = sorted(path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file())
     if len(names) < least:
         raise InputError(f"{root} holds {len(names)} files {pattern}, at least {least} are needed; {remedy}")
@@ -200,6 +202,7 @@ def below(root: Path, pattern: str, remedy: str, *, least: int = 1) -> list[str]
 
 
 def present(root: Path, names: Iterable[str], remedy: str) -> list[str]:
+    """Return the names after checking that each file is there."""
     files = list(names)
     for name in files:
         if not (root / name).is_file():

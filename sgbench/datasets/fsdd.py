@@ -85,6 +85,7 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
         self.sha256: str | None = self.published_sha256()
 
     def drawn(self, seed: int) -> FsddSpeaker:
+        """Return the data set with other speakers for test and validation, which the seed draws."""
         random = np.random.Generator(np.random.PCG64(seed))
         test, validation = np.argsort(random.random(len(SPEAKERS)))[:2]
         other = FsddSpeaker(test_speaker=SPEAKERS[test], validation_speaker=SPEAKERS[validation])
@@ -101,6 +102,7 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
 
 
 def _by_number(utterance: Utterance) -> Split:
+    """Return the official split of a recording: numbers 0 to 4 are the test."""
     if utterance.number < FIRST_VALIDATION:
         return "test"
     return "validation" if utterance.number < FIRST_TRAIN else "train"

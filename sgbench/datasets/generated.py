@@ -55,6 +55,7 @@ class Generated(DataSet):
         return np.random.Generator(np.random.PCG64(sequence))
 
     def drawn(self, seed: int) -> Generated:
+        """Return the data set with other samples, which the seed draws."""
         other = copy.copy(self)
         other.run_seed, other.sha256 = (seed,), None
         return other

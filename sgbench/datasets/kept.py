@@ -96,6 +96,7 @@ def _same_layout(one: SparseSpikes, other: SparseSpikes) -> bool:
 
 
 def _encode_without_noise(encoder: Encoder, values: Values, noise: torch.Generator) -> SparseSpikes | None:
+    """Encode samples; None if that draws random numbers or gives no sparse spikes, so that it cannot be kept."""
     noise_before, torch_before = noise.get_state(), torch.get_rng_state()
     x = encoder.encode(values, noise)
     is_random = not (torch.equal(noise_before, noise.get_state()) and torch.equal(torch_before, torch.get_rng_state()))

@@ -91,6 +91,7 @@ def series(tau: int, units: int, per_unit: int = PER_UNIT) -> list[float]:
 
 
 def _slope(now: float, delayed: float) -> float:
+    """Return dx/dt of the Mackey-Glass equation, with the tenth power as products: `pow` is not exact everywhere."""
     square = delayed * delayed
     fourth = square * square
     return GROWTH * delayed / (1 + fourth * fourth * square) - DECAY * now

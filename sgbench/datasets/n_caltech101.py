@@ -60,6 +60,7 @@ class NCaltech101(EventFiles, entry="n_caltech101"):
 
 
 def _read(path: Path) -> event_bin.Pixels:
+    """Read a recording and move it to the corner of the image, since objects lie at different places."""
     pixels = event_bin.read(path)
     if not len(pixels.x):
         return pixels

@@ -166,6 +166,7 @@ class Tonic(EventFiles, entry="tonic"):
         self._sense(size, transforms)
 
     def _sense(self, size: tuple[int, int, int], transforms: Sequence[str] | None) -> None:
+        """Take on the sensor's size and the transforms."""
         width, height, polarities = size
         self.n_inputs = width * height * polarities
         self.image = (polarities, height, width) if height > 1 else None

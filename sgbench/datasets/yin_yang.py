@@ -51,6 +51,7 @@ class YinYang(DataSet, entry="yin_yang"):
         self.sha256: str | None = self.published_sha256()
 
     def drawn(self, seed: int) -> YinYang:
+        """Return the data set with other samples, which the seed draws."""
         other = copy.copy(self)
         states = (np.random.SeedSequence([split_seed, seed]).generate_state(1) for split_seed in self.seeds)
         other.seeds, other.sha256 = tuple(int(state[0]) for state in states), None

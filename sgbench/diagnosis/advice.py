@@ -135,6 +135,7 @@ def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
 
 
 def advise(diagnosis: Diagnosis, found: Iterable[str] = (), *, attached: Collection[str] = ()) -> Iterator[str]:
+    """Yield sentences of advice: problems found, agreement of gradients, and a word if all is well."""
     problems = [*found, *_sentences(diagnosis.layers, OF_RUNS, attached)]
     yield from problems
     yield from _of_agreement(diagnosis)
@@ -178,6 +179,7 @@ def advise_modules(diagnosis: Diagnosis, facts: ModuleFacts) -> Iterator[str]:
 
 
 def _named(layers: Sequence[LayerDiagnosis], names: Collection[str], text: str) -> str:
+    """Write a sentence on the first of the named layers, which says of the others that they are like it."""
     first, *others = [layer.name for layer in layers if layer.name in names]
     likewise = f" (likewise {', '.join(others)})" if others else ""
     return f"{first}{likewise}: {text}"

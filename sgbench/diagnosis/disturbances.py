@@ -179,6 +179,7 @@ LOWEST_THRESHOLD = 0.05  # least factor on a neuron's threshold, which must stay
 
 
 def weights(network: Network) -> list[nn.Parameter]:
+    """Return the network's weights, without the parameters of its neurons and learnt feedback."""
     own = {id(parameter) for layer in network.layers for parameter in layer.neuron.parameters()}  # type: ignore[union-attr, operator]
     own |= {id(parameter) for parameter in network.learnt_feedback}
     return [parameter for parameter in network.parameters() if id(parameter) not in own]
@@ -203,6 +204,7 @@ def with_bits(network: Network, severity: float, generator: torch.Generator) -> 
 
 @torch.no_grad()
 def with_noise(network: Network, severity: float, generator: torch.Generator) -> Network:
+    """Copy the network and add normal noise to each weight, `severity` times the root mean square of its tensor."""
     copied = copy.deepcopy(network)
     for weight in weights(copied):
         drawn = torch.randn(weight.shape, generator=generator, dtype=torch.float64)

@@ -86,6 +86,7 @@ def firing_layers(network: Network) -> list[Any]:
 
 
 def _samples(batch: Batch) -> list[Batch]:
+    """Split a batch into batches of one sample."""
     x = dense(batch.x)
     return [
         Batch(x[:, [b]], batch.target[[b]], batch.lengths[[b]], batch.position[[b]]) for b in range(len(batch.lengths))

@@ -82,6 +82,7 @@ def flow(layer: Sequence[LayerTrace], lengths: Sequence[Tensor]) -> tuple[Values
 
 
 def _thinned(norms: Sequence[float]) -> tuple[float, ...]:
+    """Keep at most MOST_STEPS norms, evenly spaced over time."""
     if len(norms) <= MOST_STEPS:
         return tuple(norms)
     indices = np.linspace(0, len(norms) - 1, MOST_STEPS).round().astype(int)
@@ -94,6 +95,7 @@ def weights_gradient(layer: nn.Module) -> Tensor:
 
 
 def joined_gradient(parameters: Iterable[Tensor]) -> Tensor:
+    """Join the gradients of parameters into one vector; a missing gradient is 0."""
     parts = [
         (torch.zeros_like(weight) if weight.grad is None else weight.grad).detach().double().flatten()
         for weight in parameters

@@ -319,6 +319,7 @@ def _facts(recorders: dict[str, _Recorder], owners: _Owners) -> ModuleFacts:
 
 
 def _has_equal_currents(traces: Sequence[LayerTrace]) -> bool:
+    """Whether all samples of a batch cause the same currents, so that the network cannot tell them apart."""
     return all(
         len(current) > 1 and bool((current == current[:1]).all()) for trace in traces for current in trace.currents
     )

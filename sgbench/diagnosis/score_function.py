@@ -84,6 +84,7 @@ def estimated_gradients(
 
 
 def _pass(network: Network, rule: Reinforce, batch: Batch, objective: Objective) -> Gradients:
+    """Return the gradient that the rule computes on a batch."""
     network.zero_grad()
     for _ in rule.gradients(network, batch, objective):
         pass
@@ -91,6 +92,7 @@ def _pass(network: Network, rule: Reinforce, batch: Batch, objective: Objective)
 
 
 def _surrogate_mean(network: Network, drawn: Batch, objective: Objective) -> Gradients:
+    """Return the mean surrogate gradient over drawn spikes."""
     network.zero_grad()
     loss = objective.loss.each(network.unroll(drawn.x, drawn.lengths), drawn.target).mean()
     if loss.requires_grad:

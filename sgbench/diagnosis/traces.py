@@ -118,6 +118,7 @@ def _slope(surrogate: Any, centred: Tensor) -> Tensor:
 
 
 def _pass_ones(surrogate: Any, centred: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return the slope at each potential: what a gradient of 1 becomes."""
     with torch.enable_grad():
         leaves = [step.detach().requires_grad_() for step in centred]
         sent = [surrogate(step) for step in leaves]

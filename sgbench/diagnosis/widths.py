@@ -46,6 +46,7 @@ def width_measures(traced: Sequence[TracedBatch]) -> list[WidthMeasures]:
 
 
 def _of_layer(layer: Sequence[LayerTrace], traced: Sequence[TracedBatch]) -> WidthMeasures:
+    """Average a layer's measures over batches."""
     by_batch = [_of_batch(layer_trace, batch.lengths) for layer_trace, batch in zip(layer, traced, strict=True)]
     measures = [_mean(values) for values in zip(*by_batch, strict=True)]
     return WidthMeasures(layer[0].name, *measures)

@@ -57,6 +57,7 @@ class Fan:
 
     @staticmethod
     def among(layer: ConvLayer) -> Fan | None:
+        """Return the fan of a layer's recurrent convolution; None if it has no such recurrence."""
         if layer.recurrent is None or layer.recurrence != "convolution":
             return None
         return Fan(layer.recurrent, layer.image_out, stride=1, currents=layer.neuron.currents)
@@ -195,6 +196,7 @@ class PerSample:
         total[name] += int(of_samples.sum())
 
     def add_squares(self, squares: Counter[str]) -> None:
+        """Add the squares of each sample's counts, from which their spread follows; without overflow."""
         for name in ("synaptic_operations", "spikes_sent"):
             numbers: NDArray[np.int64] = getattr(self, name)
             fits = len(numbers) == 0 or len(numbers) * int(numbers.max()) ** 2 <= MAX_WHOLE  # 64 bits
@@ -202,6 +204,7 @@ class PerSample:
 
 
 def spread(squares: Counter[str]) -> Spread:
+    """Return the sums of squares as counts."""
     return Spread(
         synaptic_operations_squared=_count(squares["synaptic_operations"]),
         spikes_sent_squared=_count(squares["spikes_sent"]),

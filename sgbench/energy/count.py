@@ -142,6 +142,7 @@ class OperationCounter:
             yield self._synapses(layer.name, wiring, kind, total["returning"], per_step, weights, bits)
 
     def _feed_forward(self, layer: Counted) -> tuple[Wiring, int]:
+        """Return the wiring to a layer, and how many synapses a step would use if all inputs sent events."""
         if isinstance(layer, ConvLayer):
             return "convolution", self.fans[layer].into.total
         if isinstance(layer, PopulationLayer):
@@ -184,6 +185,7 @@ class _EventCache:
         self.counted: list[tuple[Signal, Came]] = []
 
     def of(self, signal: Signal) -> Came:
+        """Count the events of a signal; the same tensor, which two layers may share, is counted once."""
         for known, came in self.counted:
             if known is signal:
                 return came

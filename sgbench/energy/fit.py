@@ -76,6 +76,7 @@ def _unsupported(counts: OpCounts, target: EnergyTarget, chip: Chip, neurons: di
 
 
 def _changes(counts: OpCounts, chip: Chip) -> Iterator[str]:
+    """Yield what has to change before the network fits: weights with fewer bits."""
     widest = max(group.weight_bits for layer in counts.layers for group in layer.synapses)
     if chip.weight_bits is not None and widest > chip.weight_bits:
         yield f"weights of {widest} bits have to be quantised to {chip.weight_bits}"

@@ -62,6 +62,7 @@ def footprint(counts: OpCounts) -> Footprint:
 
 
 def _weights(counts: OpCounts) -> Iterator[int | None]:
+    """Yield the stored weights of each group of synapses, then the biases; None where a number is unknown."""
     for layer in counts.layers:
         yield from (stored_weights(group, counts.steps) for group in layer.synapses)
     yield _biases(counts)
@@ -136,6 +137,7 @@ def neurobench_metrics(counts: OpCounts, *, parameters: int | None) -> dict[str,
 
 
 def _effective(groups: list[SynapseCounts], operation: str, counts: OpCounts) -> float | None:
+    """Return the operations of this kind for a sample; None if some weights are 0."""
     chosen = [group for group in groups if group.operation == operation]
     if any(group.zero_weights for group in chosen):
         return None

@@ -202,6 +202,7 @@ def _layer_norm(layer: nn.LayerNorm | nn.GroupNorm, _: Received, output: Tensor,
 
 
 def _pool(layer: nn.Module, received: Received, output: Tensor, tally: Tally) -> None:
+    """Tally a pooling: a maximum of n values takes n - 1 operations, a mean n."""
     elements = _window_elements(layer, received.x, output)
     is_maximum = "Max" in type(layer).__name__
     tally.counts["pooling_operations"] += elements - output.numel() if is_maximum else elements

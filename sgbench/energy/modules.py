@@ -133,6 +133,7 @@ class ModuleCounter:
         return self.tallies.setdefault(name, Tally(name, module, max(1, neurons)))
 
     def _leave_out(self, name: str, what: str, message: str) -> None:
+        """Note that a module is not counted, or refuse it if nothing may be left out."""
         if not self.leave_out:
             raise InputError(message)
         self.unknown[name] = what
@@ -272,12 +273,14 @@ class _FunctionWatcher(TorchFunctionMode):
         self.counter.origin[output] = (label, kind)
 
     def _label(self, name: str, source: str) -> str:
+        """Name a call by the module around it, the function and its source, cut to the letters that a record allows."""
         inside = self.counter.around[-1] if self.counter.around else self.counter.network
         prefix = "" if inside is self.counter.network else f"{self.counter.names[inside]}."
         room = MOST_LETTERS - len(f"{prefix}{name}()")
         return f"{prefix}{name}({source[: max(0, room)]})"[:MOST_LETTERS]
 
     def _pass_on(self, origins: list[tuple[str, str]], output: Any) -> None:
+        """Note where a result comes from that is not counted itself; it is real if one of its sources is."""
         if origins:
             kind = "real" if any(origin_kind == "real" for _, origin_kind in origins) else "binary"
             source = "+".join(dict.fromkeys(source for source, _ in origins))[:MOST_LETTERS]

@@ -144,6 +144,7 @@ def _cores(piece: Piece) -> range:
 
 
 def _tile(core: int, chip: Chip) -> tuple[int, int]:
+    """Return column and row of the tile that a core lies on."""
     tile = core // chip.cores_per_tile
     width = chip.tiles_east_west or 1
     return tile % width, tile // width

@@ -32,6 +32,7 @@ def _shape(counts: OpCounts) -> list[Any]:
 
 
 def _layer(layers: Sequence[LayerCounts]) -> LayerCounts:
+    """Sum the counts of one layer over runs."""
     same_groups = zip(*(layer.synapses for layer in layers), strict=True)
     summed = tuple(groups[0].model_copy(update=_totals(groups)) for groups in same_groups)
     return layers[0].model_copy(update={"synapses": summed, **_totals(layers)})

@@ -85,6 +85,7 @@ class EnergyEstimate:
 
     @property
     def whole_nj(self) -> BoundedValue | None:
+        """Dynamic and static energy together; the dynamic one alone where the target states no static power."""
         if self.dynamic_nj is None or self.static_nj is None:
             return self.dynamic_nj
         return self.dynamic_nj.plus(self.static_nj)
@@ -147,6 +148,7 @@ def _operation_in(item: str) -> str:
 
 
 def _ignored_operations(target: EnergyTarget) -> set[str]:
+    """Name the operations that need no price of their own on the target: included, missing or replaced by others."""
     missing = {_operation_in(item) for item in target.missing}
     priced = {*target.priced}
     replaced = {name for name, substitutes in INSTEAD.items() if not priced.isdisjoint(substitutes)}
@@ -265,6 +267,7 @@ def load_targets(config_dirs: Iterable[Path] = (), *, everything: bool = False) 
 
 
 def chosen_targets(names: Collection[str], config_dirs: Iterable[Path] = ()) -> dict[str, EnergyTarget]:
+    """Return the named energy targets, all without a name; InputError for one that does not exist."""
     known = load_targets(config_dirs, everything=True)
     for name in names:
         if name not in known:

@@ -106,6 +106,7 @@ def _starred(estimate: EnergyEstimate) -> str:
 
 
 def _without_price(estimate: EnergyEstimate) -> list[str]:
+    """Name the operations that have no price; those of neurons are summed up if all of them lack one."""
     noted = [item.split(":")[0].strip() for item in (*estimate.missing, *estimate.reasons)]
     names = [name for name in dict.fromkeys(noted) if name in NEEDED]
     if set(OF_NEURONS) <= set(names):

@@ -112,12 +112,14 @@ def _by_events(record: RunRecord, counts: OpCounts, learning: Learning, sizes: M
 
 
 def _arriving(group: SynapseCounts) -> int:
+    """Return the events that arrived through a group of synapses; InputError if they were not counted."""
     if group.effective.total is None:
         raise InputError(f"connections from {group.source}: {group.effective.reason}")
     return group.effective.total
 
 
 def _synapses(group: SynapseCounts, counts: OpCounts) -> int:
+    """Return the number of synapses of a group; InputError if it was not counted."""
     if group.dense.total is None:
         raise InputError(f"connections from {group.source}: {group.dense.reason}")
     return group.dense.total // counts.steps

@@ -195,6 +195,7 @@ def _thresholds_above(numbers: LayerNumbers, dtype: torch.dtype) -> Tensor:
 
 
 def _shared_value(numbers: LayerNumbers, noun: str, values: Tensor) -> float:
+    """Return the one value that all neurons share; refused if they differ, which SpikingJelly cannot hold."""
     if bool((values != values[0]).any()):
         raise numbers.refused("SpikingJelly", f"its {noun} differ from neuron to neuron")
     return float(values[0])
@@ -299,6 +300,7 @@ def make_synaptic_readout(neurons: int, *, alpha: Tensor, beta: Tensor) -> Synap
 
 
 def _checked_range(name: str, value: Tensor, neurons: int) -> float | list[float]:
+    """Return a parameter as one number if all neurons share it, else as its least and largest."""
     flat = value.detach().double().flatten()
     if len(flat) not in (1, neurons) or not bool(flat.isfinite().all()):
         raise InputError(f"{name}: a finite number, or one for each of {neurons} neurons, is needed")

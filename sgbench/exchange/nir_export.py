@@ -233,6 +233,7 @@ def _integrates_behind_a_synapse(layer: Layer) -> bool:
 
 
 def _synapses(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> Any:
+    """Return the NIR node of synapses whose current decays."""
     spec: Any = layer.neuron.recurrence_spec()
     alpha = np.full(shape, float(spec.second_decay))
     tau = time_constant(alpha, dt_s, step)

@@ -103,6 +103,7 @@ def _inlined(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
 
 
 def _successors(here: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> list[str]:
+    """Return the nodes that a node goes on to, without those that lead back to it."""
     successors = [b for a, b in edges if a == here]
     missing = [name for name in successors if name not in nodes]
     if missing:
@@ -304,6 +305,7 @@ def _check_convolution(product: Any, *, stride: int) -> None:
 
 
 def _total_bias(product: Any, recurrent: Any | None) -> np.ndarray | None:
+    """Sum the biases of feed-forward and recurrent weights; None if all are 0."""
     biases = [getattr(weights, "bias", None) for weights in (product, recurrent)]
     nonzero = [np.asarray(bias) for bias in biases if bias is not None and np.any(bias != 0)]
     return sum(nonzero[1:], nonzero[0]) if nonzero else None

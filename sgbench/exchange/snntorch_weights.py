@@ -123,6 +123,7 @@ def _weight(module: _Module) -> Tensor:
 
 
 def _recurrence(module: _Module) -> tuple[Tensor | None, Tensor | None]:
+    """Return the recurrent weights and bias of neurons; None for what they have not."""
     tensors = module.tensors
     one_to_one = tensors.get("recurrent.V", tensors.get("V"))
     weights = tensors.get("recurrent.weight") if one_to_one is None else one_to_one

@@ -247,6 +247,7 @@ class WholeLayer:
         return np.stack(all_spikes), np.stack(potentials)
 
     def _point(self, precision: Precision) -> int:
+        """Return how many bits a number has below 1: those of the chip, or enough for the finest weight."""
         exponents = [self.weight_exponent, *([] if self.recurrent is None else [self.recurrent_exponent])]
         if precision.below_unit_bits is None:
             return max(FINE_BITS, -min(exponents))
@@ -288,6 +289,7 @@ class WholeLayer:
 
 
 def _decayed(value: Whole, decay: Whole, precision: Precision) -> Whole:
+    """Multiply by a decay of `decay_bits` bits, rounded to zero or to the nearest as the chip does."""
     product = value * decay
     if precision.rounds_to_zero:
         return np.sign(product) * (np.abs(product) >> precision.decay_bits)

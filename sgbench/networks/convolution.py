@@ -128,6 +128,7 @@ class ConvLayer(Layer):
         return conv2d_weight(spikes, shape, gradient, padding=self.kernel_size // 2)
 
     def rewired(self, s: Tensor, wires: Tensor) -> Tensor:
+        """Return the recurrent current of spikes s through the weights `wires`."""
         if self.recurrence == "one_to_one":
             return s.repeat(1, self.neuron.currents) * wires
         return flat_convolution(s, self.image_out, wires, None, 1)

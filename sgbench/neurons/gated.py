@@ -39,6 +39,7 @@ class HiddenReset:
 
 
 def reset_rules(neuron: object) -> Iterator[ResetPotential]:
+    """Yield the reset rules of a neuron, which its parts hold."""
     for part in vars(neuron).values():
         if isinstance(part, ResetPotential | HiddenReset):
             yield part if isinstance(part, ResetPotential) else part.rule

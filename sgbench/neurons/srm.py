@@ -88,6 +88,7 @@ class Srm(SpikingNeuron):
 
     @property
     def filters_alike(self) -> bool:
+        """Whether all neurons filter alike and no gradient passes their reset: then a convolution serves."""
         return self.next_potential.detached and not any(
             isinstance(decay(), Tensor) for decay in (self.alpha, self.beta)
         )

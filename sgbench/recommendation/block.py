@@ -80,6 +80,7 @@ def read_block(folder: Path) -> tuple[MeasuredTask, ...]:
 
 
 def tasks_of(lines: Iterable[ShardLine]) -> tuple[MeasuredTask, ...]:
+    """Group stored runs by task and setting, in the study's order of tasks."""
     definitions: Mapping[str, Any] = catalogue.entry("study", STUDY).parameters["tasks"]
     runs: dict[str, dict[Setting, list[MeasuredRun]]] = {}
     for line in lines:

@@ -137,6 +137,7 @@ def _advise(
 
 
 def _counts_of(folder: Path) -> tuple[OpCounts, float]:
+    """Return the operation counts of a finished run, and the duration of its step [s]."""
     record = read_model(folder / RECORD if folder.is_dir() else folder, RunRecord)
     if record.counts is None:
         raise InputError(f"{folder}: a {record.status} run without operation counts; name one that finished")

@@ -25,6 +25,7 @@ SAME, RESUMED = 1e-4, 1e-2
 
 
 def contradictions(record: RecordContent) -> Iterator[str]:
+    """Yield what contradicts itself in a record; nothing if it is sound."""
     if (record.status == "failed") != (record.failure is not None):
         yield "a failure is stated exactly when status is failed"
     yield from _formula(record)
@@ -184,6 +185,7 @@ def _scores(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
 
 
 def _hits(name: str, accuracy: float | None, scores: Scores) -> Iterator[str]:
+    """Yield an accuracy that is no whole number of right answers."""
     if accuracy is not None:
         total, unit = (scores.samples, "samples") if scores.labels is None else (scores.labels, "labels")
         hits = accuracy * total
@@ -192,6 +194,7 @@ def _hits(name: str, accuracy: float | None, scores: Scores) -> Iterator[str]:
 
 
 def _labels(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
+    """Yield labels without an accuracy, or more labels than there are steps."""
     if scores.accuracy is None:
         yield f"{name}.labels is stated without an accuracy"
     most = scores.samples * record.method.protocol.steps
@@ -200,6 +203,7 @@ def _labels(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
 
 
 def _sizes(counts: OpCounts, test: Scores, record: RecordContent) -> Iterator[str]:
+    """Yield counts of other samples or steps than the test has."""
     if counts.samples != test.samples:
         yield f"counts.samples is {counts.samples}, test.samples {test.samples}"
     longest = counts.samples * record.method.protocol.steps

@@ -69,6 +69,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _store(path: Path, data: bytes) -> None:
+    """Write bytes and wait until they are on the disk."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()

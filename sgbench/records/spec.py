@@ -294,6 +294,7 @@ class TrainerSettings(Strict):
     @model_validator(mode="before")
     @classmethod
     def _gather_arguments(cls, tree: Any) -> Any:
+        """Gather what is no field of ours as arguments of Lightning's trainer."""
         if not isinstance(tree, dict) or tree.get("driver") != "lightning" or "arguments" in tree:
             return tree
         own = {key: value for key, value in tree.items() if key in cls.model_fields}
@@ -347,6 +348,7 @@ def outside_band(method: Method, parameters: int | None, protocol: Protocol) -> 
 
 
 def check_band(method: Method, parameters: int) -> None:
+    """Refuse a network whose number of parameters lies outside the protocol's band."""
     problem = outside_band(method, parameters, method.protocol)
     if problem is not None:
         raise InputError(f"{problem}; change network.hidden, or try it unranked with protocol.parameters=null")

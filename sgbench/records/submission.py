@@ -257,12 +257,14 @@ class Verification(Grown):
 
     @property
     def claimed(self) -> float:
+        """The claimed score, accuracy or loss."""
         score = self.claimed_loss if self.claimed_accuracy is None else self.claimed_accuracy
         assert score is not None  # noqa: S101 - one is stated
         return score
 
     @property
     def verified(self) -> float:
+        """The score that the verification found, accuracy or loss."""
         score = self.verified_loss if self.verified_accuracy is None else self.verified_accuracy
         assert score is not None  # noqa: S101 - one is stated
         return score

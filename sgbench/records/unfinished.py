@@ -83,6 +83,7 @@ def remove_abandoned_of(path: Path) -> None:
 
 
 def _temporaries(folder: Path) -> Iterator[Path]:
+    """Yield temporary files and folders below a folder, without looking into the temporary ones."""
     for parent, folders, files in os.walk(folder):
         temporary = [name for name in folders if _is_temporary(name)]
         folders[:] = sorted(set(folders) - set(temporary))

@@ -125,6 +125,7 @@ def _layer_size(layer: LayerCounts, steps: int) -> LayerSize:
 
 
 def _count_synapses(group: SynapseCounts, steps: int) -> int:
+    """Count the synapses of a group, which a dense step all uses once."""
     if group.dense.total is None:
         raise InputError(f"connections from {group.source}: {group.dense.reason}")
     return group.dense.total // steps

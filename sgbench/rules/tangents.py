@@ -41,6 +41,7 @@ def learnt_parameters(network: Network) -> Weights:
 
 
 def add_gradients(network: Network, gradients: Mapping[str, Tensor]) -> None:
+    """Add gradients to those of the weights they are named for."""
     for name, weight in network.named_parameters():
         if name in gradients:
             weight.grad = gradients[name] if weight.grad is None else weight.grad + gradients[name]

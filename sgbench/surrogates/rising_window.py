@@ -167,6 +167,7 @@ class _SlopesOfStep:
         return self.surrogate.push_forward(u, tangent)
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
+        """Return the gradient of potentials, which depends on the step after, and keep it for the step before."""
         later = None if self.step.after is None else self.step.after.gradient
         is_alike = later is not None and later.shape == u.shape
         gradient = self.surrogate.pull_back_before(u, grad, later if is_alike else None)

@@ -51,6 +51,7 @@ class S2nn(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
+        """Return the full width at half maximum: the sides left and right of the threshold differ."""
         half = self.shape_peak / 2
         left = 2 / self.alpha * math.acosh(math.sqrt(max(self.alpha / 4 / half, 1)))
         return left + max(self.beta / half - 1, 0)

@@ -101,6 +101,7 @@ class DrawnScores(StudyScores):
             self.rows[key] = {**cell.stored, **copies}
 
     def cell(self, task: str, purpose: str, cell: Cell, *, start: str | None = None) -> Any:
+        """Return the drawn runs of a cell, or those of the study where none were drawn."""
         runs = self.rows.get((task, start, repr(sorted(cell.items()))))
         if purpose != self.watched.purpose or runs is None:
             return self.watched.cell(task, purpose, cell, start=start)
@@ -155,6 +156,7 @@ def planned(
 
 
 def _with_seeds(study: Study, purpose: str, seeds: Sequence[int], blocks: Sequence[str]) -> Study:
+    """Return the study as if these blocks had more seeds."""
     many = Seeds(first=seeds[0], count=len(seeds))
     changed = {name: study.blocks[name].model_copy(update={"seeds": many}) for name in blocks}
     kinds = {**study.seeds, purpose: many}

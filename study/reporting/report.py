@@ -160,6 +160,7 @@ def pages_folder(name: str) -> Path:
 
 
 def own_checkout(root: Path | None, store: Store) -> Path | None:
+    """Return the checkout's root if the store is the one in it; None otherwise."""
     if root is None:
         return None
     return root if store.folder.resolve() == (root / STUDIES / store.study).resolve() else None

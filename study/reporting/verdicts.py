@@ -55,6 +55,7 @@ class HypothesisResult:
         return [NONE if p is None else p_text(p) for p in (self.p_confirmed, self.p_refuted, self.p_corrected)]
 
     def _word(self, p: float | None) -> VerdictWord:
+        """Return the verdict for a corrected p: open unless it is below the level."""
         if p is None or p > self.level or self.p_confirmed is None or self.p_refuted is None:
             return "open"
         return "confirmed" if self.p_confirmed <= self.p_refuted else "refuted"

@@ -128,6 +128,7 @@ def checksum_of_checksums(files: Iterable[tuple[str, str]]) -> str:
 
 
 def _file_state(path: Path) -> str:
+    """Return size, time of change and inode of a file: if they are the same, so are its bytes."""
     try:
         status = path.stat()
     except OSError as error:

@@ -368,6 +368,7 @@ def _q(networks: Sequence[NetworkRuns], starts: NetworkStarts) -> list[str]:
 
 
 def _plain(report_input: ReportInput) -> list[str]:
+    """Write what settings reach on networks without recurrence."""
     networks = losses.networks_of(report_input.evidence.scores, ["F2"], losses.CHOOSING[1])
     if not networks:
         return ["## Without recurrence", report_input.evidence.not_stored("F1", "F2")]

@@ -55,6 +55,7 @@ class NetworkStarts(Strict):
 
     @property
     def predictors(self) -> dict[Condition, dict[float, float]]:
+        """Map task, width and decay to the predicted growth of the gradient by peak."""
         found: dict[Condition, dict[float, float]] = {}
         for one in self.predicted:
             found.setdefault(Condition(one.task, one.width_fwhm, one.beta), {})[one.peak] = one.mean_log_factor

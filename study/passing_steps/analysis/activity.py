@@ -135,6 +135,7 @@ def _differences(pairs: Sequence[tuple[float | None, float | None]]) -> list[flo
 
 
 def _log_energy(entry: StoreEntry, target: EnergyTarget) -> float | None:
+    """Return the logarithm of a run's dynamic energy; None if it was not counted or is 0."""
     counts, dt_s = entry.record.counts, entry.record.method.protocol.dt_s
     if counts is None or dt_s is None:
         return None

@@ -161,12 +161,14 @@ def _measure_steps(study: Study, folder: Path, words: Iterable[str] = ()) -> Ste
 
 
 def reference_words(study: Study, folder: Path, task: str) -> list[str]:
+    """Return the settled settings of a task of the first study, as overrides without the width."""
     block = "A2" if task in study.blocks["A2"].tasks else "H" if task == "T8" else "K"
     reference = task_reference(study, block, task, read_settled(folder))
     return sorted(f"{key}={value}" for key, value in reference.items() if key != "width_fwhm")
 
 
 def _by_width(layers: Sequence[RecurrentLayer], shape: str) -> dict[str, float]:
+    """Map each width to the mean passing steps of the layers, rounded to what is stored."""
     surrogate = create(f"surrogate/{shape}", width_fwhm=1.0)
     steps = {width: mean_passing_steps(layers, surrogate, width) for width in WIDTHS}
     return {f"{width:g}": float(f"{number:.{DIGITS}g}") for width, number in steps.items()}

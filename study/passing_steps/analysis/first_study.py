@@ -46,6 +46,7 @@ def level_of(accuracy: float, best: float, guess: float) -> Level:
 
 
 def cells_of(task: TaskEvidence, best: float, *, by_width: bool = False) -> Cells:
+    """Return passing steps, or the width, of each cell with the level that its accuracy reached."""
     return [
         (place[1] if by_width else task.steps[place], level_of(accuracy, best, task.guess))
         for place, accuracy in task.accuracy.items()
@@ -64,6 +65,7 @@ def fixed_borders(tasks: Sequence[Cells], candidates: Sequence[float] = BORDER_C
 
 
 def judged(borders: LevelBorders, cells: Cells) -> LevelErrors:
+    """Count the cells whose predicted level is another than theirs, and those two levels off."""
     apart = [
         abs(LEVELS_BEST_FIRST.index(borders.level(number)) - LEVELS_BEST_FIRST.index(level)) for number, level in cells
     ]

@@ -69,6 +69,7 @@ def lines(evidence: Mapping[Reset, Evidence]) -> Iterator[str]:
 
 
 def main() -> int:
+    """Print what targets of passing steps lose on the first study."""
     root = Path(__file__).resolve().parents[3]
     study = load_study(FIRST).study
     runs = read_runs(root, study, first_entries(root))

@@ -152,6 +152,7 @@ def _answer(
 
 
 def _shipped(losses: Mapping[str, SettingLosses]) -> list[str]:
+    """Say what the libraries' defaults and our recommendation lost."""
     shipped = {name: of for name, of in losses.items() if name.startswith(LIBRARY) or name == RECOMMENDED_NAME}
     said = [f"{SHIPPED.get(name, name)} {points(fmean(of.losses.values()))}" for name, of in shipped.items()]
     seeds = sorted({of.seeds for of in shipped.values()})

@@ -81,6 +81,7 @@ def _combination(run: Score) -> tuple[int, float, float, float]:
 
 
 def _learnt_by_combination(runs: Iterable[Score]) -> dict[tuple[int, float, float, float], list[bool]]:
+    """Group runs by layers, gain, tail and width; each says whether it learnt."""
     groups: dict[tuple[int, float, float, float], list[bool]] = {}
     for run in runs:
         groups.setdefault(_combination(run), []).append(learnt(run))

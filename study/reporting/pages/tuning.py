@@ -220,6 +220,7 @@ def _expected(evidence: StudyEvidence, task: str) -> Chart | None:
 
 
 def _rates(evidence: StudyEvidence, task: str) -> list[float]:
+    """Return the learning rates that were tried: factors of the settled one."""
     reference = task_reference(evidence.loaded.study, "A2", task, evidence.scores.settled)
     rate = float(reference["optimizer.lr"] or 0)
     return [rate if factor == 1 else rounded(rate * factor) for factor in FACTORS]
@@ -251,6 +252,7 @@ def _close(maps: HeatMaps, panel: HeatPanel) -> int:
 
 
 def _message(maps: HeatMaps) -> str:
+    """Say which shape is close to the best in most cells."""
     cells = len(maps.widths) * len(maps.rates)
     counts = {panel.title: _close(maps, panel) for panel in maps.panels}
     most = max(counts, key=lambda shape: counts[shape])

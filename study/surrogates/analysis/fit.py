@@ -22,6 +22,7 @@ class StudyFit:
     losses: Mapping[CellKey, float]
 
     def best(self) -> CellKey:
+        """Return the cell that loses least over the study's tasks, at the settled learning rate."""
         if not self.losses:
             raise InputError(f"{self.kind}: the study has no cell that all of its tasks share")
         return min((key for key in self.losses if key[2] == 1), key=lambda key: (self.losses[key], key))

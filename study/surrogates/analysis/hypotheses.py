@@ -83,6 +83,7 @@ GAP_POINTS = 5.0
 
 
 def map_table(scores: StudyScores, task: str, cells: Sequence[Cell], *, all_seeds: bool = False) -> RunTable:
+    """Return the runs of cells on a task's map, with the seeds that all its cells have."""
     study = scores.study
     seeds = study.seeds["map"].values if all_seeds else study.blocks[MAP].seeds.values
     return run_table(scores, task, "map", cells, seeds, start=MAP)

@@ -42,6 +42,7 @@ def measure_gradients(loaded: Loaded, folders: StudyFolders) -> Iterator[tuple[s
 
 
 def _task(cells: list[StudyPoint], specs: list[RunSpec]) -> Iterator[InitialCell]:
+    """Measure each cell of a task before training, on the same first batch."""
     data = build(specs[0]).data
     data.setup()
     batch = next(iter(data.epoch(0)))

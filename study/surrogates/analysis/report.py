@@ -259,6 +259,7 @@ def audited(page: StudyPage, void: Iterable[StoreEntry]) -> StudyPage:
 
 
 def _text(said: list[bool | None]) -> str:
+    """Say how many void records break the rule themselves; of some it may be unknown."""
     if None in said:
         lacking = said.count(None)
         return NOT if lacking == len(said) else f"{lacking} of {len(said)} {NOT}"

@@ -71,6 +71,7 @@ def shape_is_not_crucial(evidence: SurrogateEvidence) -> Decided:
 
 
 def _height_cells(shape: str, key: str, through: str, stopped: str, more: Cell) -> list[Cell]:
+    """Return cells of both heights with the gradient passed on, then stopped."""
     return [
         {"surrogate": shape, "width_fwhm": HEIGHT_WIDTH, "surrogate.normalisation": height, key: word, **more}
         for word, height in itertools.product((through, stopped), ("area1", "peak1"))

@@ -94,6 +94,7 @@ def regrets_of_advice(evidence: SurrogateEvidence) -> dict[str, Contrast]:
 
 
 def _named(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
+    """Map names to the cells that are compared: recommendation, own best of each shape, library defaults."""
     advised = recommended_cells(evidence, task)
     cells = dict(zip((f"{RECOMMENDED}{more}" for more in TRIES), advised, strict=False))
     cells |= {f"own best of {shape}": cell for shape, cell in own_best(evidence.scores, task, block=TUNING).items()}
@@ -102,6 +103,7 @@ def _named(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
 
 
 def _table(evidence: SurrogateEvidence, task: str) -> RunTable | None:
+    """Return the runs of all compared cells with seeds that report; None if the task is not tuned."""
     if not own_best(evidence.scores, task, block=TUNING):
         return None
     cells = list(_named(evidence, task).values())
@@ -110,6 +112,7 @@ def _table(evidence: SurrogateEvidence, task: str) -> RunTable | None:
 
 
 def _tuned(evidence: SurrogateEvidence, task: str) -> RunTable:
+    """Return the tuning runs of each shape's own best cell."""
     cells = list(own_best(evidence.scores, task, block=TUNING).values())
     seeds = evidence.loaded.study.blocks[TUNING].seeds.values
     return run_table(evidence.scores, task, "tuning", cells, seeds, start=TUNING)

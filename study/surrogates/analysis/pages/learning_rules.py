@@ -83,6 +83,7 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
 
 
 def settled(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
+    """Return the settled cell of each learning rule on a task."""
     cells = evidence.scores.settled.get(TUNING, {}).get(task, ())
     by_rule = {(cell.get("rule"), cell.get("rule.window")): dict(cell) for cell in cells}
     return {name: by_rule[key] for key, (name, _) in RULES.items() if key in by_rule}

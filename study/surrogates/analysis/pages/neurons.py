@@ -101,6 +101,7 @@ def page(evidence: SurrogateEvidence) -> StudyPage:
 
 
 def settled(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
+    """Return the settled cell of each neuron on a task."""
     cells = evidence.scores.settled.get(TUNING, {}).get(task, ())
     by_model = {str(cell.get("neuron")): dict(cell) for cell in cells}
     return {name: by_model[entry] for entry, name in MODELS.items() if entry in by_model}
@@ -171,6 +172,7 @@ def _tries(evidence: SurrogateEvidence) -> str:
 
 
 def _by_setting(runs: Sequence[Score]) -> list[float]:
+    """Return the mean validation accuracy of each setting that was tried."""
     groups: dict[str, list[float]] = {}
     for run in runs:
         groups.setdefault(repr(sorted(run.cell.items())), []).append(run.validation)

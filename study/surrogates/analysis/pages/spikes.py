@@ -244,6 +244,7 @@ def _row(task: str, target: float, shape: str, ratio: SpikeRatio | None) -> list
 
 
 def _not_reached(ratio: SpikeRatio | None) -> str:
+    """Say who does not reach the accuracy at which spikes are compared; a ratio of 0 or NaN says so."""
     if ratio is None:
         return "no setting that sends spikes in every run"
     if math.isnan(ratio.ratio):

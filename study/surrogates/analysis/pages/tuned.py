@@ -297,6 +297,7 @@ def edge_cells(study: Study, settled: Settled) -> EdgeCells | None:
 
 
 def _start(task: str, cell: Cell, starts: Mapping[str, object]) -> Cell:
+    """Return the settled start of the shape on a task."""
     for one in starts.get(task, ()):  # type: ignore[attr-defined]
         if one["surrogate"] == cell["surrogate"]:
             return one
