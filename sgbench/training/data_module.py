@@ -124,7 +124,11 @@ class SpikingDataModule(pl.LightningDataModule):
     def _loader(self, split: Split, *, shuffle: bool = False) -> DataLoader:
         encoded = EncodedSplit(self.data, split, time_first=self.time_first, with_lengths=self.with_lengths)
         order = generator(self.data.seed, "data_order") if shuffle else None
-        return DataLoader(encoded, self.batch_size, shuffle=shuffle, generator=order, collate_fn=lambda batch: batch)
+        return DataLoader(encoded, self.batch_size, shuffle=shuffle, generator=order, collate_fn=_unchanged)
+
+
+def _unchanged(batch: Any) -> Any:  # a lambda could not be sent to worker processes
+    return batch
 
 
 class EncodedSplit(Dataset):
