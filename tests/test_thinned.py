@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from _pytest.doctest import DoctestModule
 
-import conftest
+from tests import shared_fixtures
 from tests.rooms import ROOT
 from tests.thinned import left_out
 
@@ -59,10 +59,10 @@ def test_only_cases_of_marked_tests_become_slow(cases):
     thin[0].add_marker(pytest.mark.slow)
     for keyword, args in (("b", []), ("", ["tests/test_thinned.py::thin"])):
         asked = SimpleNamespace(option=SimpleNamespace(keyword=keyword), args=args)
-        conftest.pytest_collection_modifyitems(asked, [*plain, *thin])
+        shared_fixtures.pytest_collection_modifyitems(asked, [*plain, *thin])
         assert not thin[1].get_closest_marker("slow"), "asked for by name, a test is whole"
     config = SimpleNamespace(option=SimpleNamespace(keyword=""), args=["tests"])
-    conftest.pytest_collection_modifyitems(config, [*plain, *thin])
+    shared_fixtures.pytest_collection_modifyitems(config, [*plain, *thin])
     assert [item.name for item in plain if item.get_closest_marker("slow")] == []
     assert [item.name for item in thin if not item.get_closest_marker("slow")] == ["thin[b]"]
 
@@ -75,7 +75,7 @@ def test_examples_are_collected_where_there_are_some(tmp_path: Path, request: py
     for path, kinds in ((shown, [pytest.Module, DoctestModule]), (plain, [pytest.Module])):
         parent = request.session
         found = [kind.from_parent(parent, path=path) for kind in (pytest.Module, DoctestModule)]
-        wrapped = conftest.pytest_collect_file(path)
+        wrapped = shared_fixtures.pytest_collect_file(path)
         next(wrapped)
         with pytest.raises(StopIteration) as left:
             wrapped.send(found)

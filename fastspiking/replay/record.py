@@ -133,7 +133,6 @@ class CallRecorder(TorchFunctionMode):
             self.guards.aliases.append((before, leaf))
 
     def _new_ref(self, tensor: Tensor) -> Ref:
-        """Give a tensor its `Ref`, and note which memory it is a view of."""
         require_no_inference([tensor])
         ref = self.refs[id(tensor)] = self.trace.new(Meta.of(tensor))
         self.alive.append(tensor)
@@ -182,7 +181,6 @@ class CallRecorder(TorchFunctionMode):
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Record nothing while the context lasts."""
         self.paused += 1
         try:
             yield
