@@ -132,7 +132,13 @@ class _Bench:
         self.made = build(spec)
         self.made.data.setup()
         self.epochs = [list(self.made.data.epoch(number)) for number in range(spec.method.protocol.epochs)]
-        self.packed = [[_packed(batch) for batch in epoch] for epoch in self.epochs]
+        self.packed = [
+            [
+                batch if isinstance(batch.x, SparseSpikes) else batch._replace(x=SparseSpikes.of(batch.x))
+                for batch in epoch
+            ]
+            for epoch in self.epochs
+        ]
         self.batches = len(self.epochs[0])
         self.engine = self.made.engine.name
         self.density = statistics.fmean(batch.x.density for batch in self.packed[0])  # type: ignore[union-attr]
@@ -195,11 +201,6 @@ def _timed(times: Times, once: Callable[[], list[Any]]) -> list[Any]:
     outputs = once()
     times.add(*clock.read_ms())
     return outputs
-
-
-def _packed(batch: Batch) -> Batch:
-    """Return a batch whose input is stored as the places of its spikes."""
-    return batch if isinstance(batch.x, SparseSpikes) else batch._replace(x=SparseSpikes.of(batch.x))
 
 
 @torch.no_grad()

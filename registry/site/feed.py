@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from registry.site.render import SiteFile
 from registry.site.sources import Sources, method_path, protocol_path
 from sgbench.leaderboard.pages.checked import checked_text
-from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.records.base import in_seconds
 
@@ -49,7 +49,8 @@ def _events(sources: Sources) -> Iterator[Event]:
                 f"row/{board.protocol.name}/{row.method_id}",
                 in_seconds(made),
                 f"{board.protocol.name}: {row.label}",
-                f"{_score(row, board)}; {shown.part}; {checked_text(provenance)}.",
+                f"{board.measure.summary(row.score)}{'' if board.measure.is_loss else ' %'}; {shown.part}; "
+                f"{checked_text(provenance)}.",
                 link,
             )
         yield from _notices(board, row.method_id, row.label, provenance, link)
@@ -66,10 +67,6 @@ def _events(sources: Sources) -> Iterator[Event]:
                     link,
                 )
             yield from _notices(board, outsider.method_id, title, outsider.provenance, link)
-
-
-def _score(row: MethodRow, board: Board) -> str:
-    return f"{board.measure.summary(row.score)}{'' if board.measure.is_loss else ' %'}"
 
 
 def _notices(board: Board, method_id: str, title: str, provenance: MethodProvenance, link: str) -> Iterator[Event]:

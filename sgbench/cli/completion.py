@@ -162,7 +162,11 @@ def _candidates(last: str, before: Sequence[str], top: argparse.ArgumentParser) 
         return _values_of(named[0], rest[-1], path)
     command = " ".join(path)
     if last.startswith("-"):
-        return RUN_OPTIONS if command == "sweep" else _options(parser)
+        return (
+            RUN_OPTIONS
+            if command == "sweep"
+            else [word for action in parser._actions for word in action.option_strings if word.startswith("--")]
+        )
     if not path:
         return commands_of(parser)
     words = [*commands_of(parser), *_special_candidates(command, last, rest)]
@@ -210,10 +214,6 @@ def _separate_parsers(path: Sequence[str]) -> Mapping[str, argparse.ArgumentPars
 def commands_of(parser: argparse.ArgumentParser) -> list[str]:
     """List the names of a parser's subcommands."""
     return list(_parsers(parser))
-
-
-def _options(parser: argparse.ArgumentParser) -> list[str]:
-    return [word for action in parser._actions for word in action.option_strings if word.startswith("--")]
 
 
 def _values_of(action: argparse.Action, name: str, path: Sequence[str]) -> Iterable[str]:

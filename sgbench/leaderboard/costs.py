@@ -64,7 +64,7 @@ def costs(group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: 
     equal = len({(count.samples, count.steps) for count in counts}) == 1
     priced_counts = [together] if together is not None and equal else counts
     return Costs(
-        spikes=_amount(counts, _spikes),
+        spikes=_amount(counts, lambda counted: [(layer.name, layer.spikes_sent) for layer in counted.layers]),
         synaptic_operations=_amount(counts, _synaptic_operations),
         energies={
             target.name: _energy([price(part, target=target, dt_s=dt_s) for part in priced_counts], target)
@@ -95,10 +95,6 @@ def stability(methods: Mapping[str, OpCounts], *, targets: Sequence[EnergyTarget
             for name, counts in methods.items()
         }
     )
-
-
-def _spikes(counts: OpCounts) -> list[tuple[str, Count]]:
-    return [(layer.name, layer.spikes_sent) for layer in counts.layers]
 
 
 def _synaptic_operations(counts: OpCounts) -> list[tuple[str, Count]]:

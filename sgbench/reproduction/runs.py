@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -199,7 +199,10 @@ def judged_runs(
         judged=tuple(judged),
         seeds=max((len(cell) for cells in grid.cells.values() for cell in cells), default=0),
         minutes=sum(run.total_s for run in known_runs) / MINUTE_S,
-        methods={name: _method_ids(cells) for name, cells in grid.cells.items()},
+        methods={
+            name: tuple(dict.fromkeys(method_id(spec.method) for seeds in cells for spec in seeds.values()))
+            for name, cells in grid.cells.items()
+        },
         commits=tuple(sorted({run.commit for run in known_runs if run.commit})),
         unmade=len(keys - runs.keys()),
     )
@@ -216,10 +219,6 @@ def judged_grids(
     results = [judged_runs(each, grid, runs) for each, grid in zip(reproductions, grids, strict=False)]
     pairs = zip(reproduction.ablations, results[1::2], results[2::2], strict=len(grids) > 1)
     return replace(results[0], ablations=tuple(AblationResult(*each) for each in pairs))
-
-
-def _method_ids(cells: Iterable[Mapping[int, RunSpec]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(method_id(spec.method) for seeds in cells for spec in seeds.values()))
 
 
 def calculated(reproduction: Reproduction, seeds: Sequence[int]) -> ReproductionResult:

@@ -71,7 +71,9 @@ def _open(path: Path) -> Any:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise InputError(f"{path}: not a whole HDF5 file ({_first_line(error)}); fetch it again") from error
+        raise InputError(
+            f"{path}: not a whole HDF5 file ({str(error).splitlines()[0][:120]}); fetch it again"
+        ) from error
 
 
 def _data(file: Any, path: Path, name: str) -> Any:
@@ -104,10 +106,6 @@ def _require_lists(file: Any, path: Path, name: str, kinds: str) -> Any:
             f"{path}: {name} holds {getattr(inner, '__name__', inner) or data.dtype}, not lists of numbers"
         )
     return data
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:120]
 
 
 def write(

@@ -240,12 +240,13 @@ def encode(table: Table, kind: Format, types: Mapping[str, str] = TYPES) -> byte
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(table)
-    writer.writerows(zip(*map(_as_literals, table.values()), strict=True))
+    writer.writerows(
+        zip(
+            *([WORDS[cell] if isinstance(cell, bool) else cell for cell in cells] for cells in table.values()),
+            strict=True,
+        )
+    )
     return out.getvalue().encode()
-
-
-def _as_literals(cells: list[Cell]) -> list[Cell]:
-    return [WORDS[cell] if isinstance(cell, bool) else cell for cell in cells]
 
 
 def _parquet(table: Table, types: Mapping[str, str]) -> bytes:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sgbench.energy.interval import BoundedValue
 from sgbench.errors import InputError
 from sgbench.leaderboard.families import AcrossTasks, Tuned
 from sgbench.leaderboard.pages.columns import rank_text
@@ -142,17 +141,15 @@ def _row(row: MethodRow, board: Board, unit: float) -> BoardRow:
         seeds=tuple(unit * score for seed, score in row.scores.items() if seed not in row.failed_seeds),
         failed=tuple(unit * score for seed, score in row.scores.items() if seed in row.failed_seeds),
         spikes=row.costs.spikes.value,
-        energies=tuple(None if energy is None else _energy(energy) for energy in energies),
+        energies=tuple(
+            None if energy is None else Estimate(energy.value, energy.low, energy.high) for energy in energies
+        ),
     )
 
 
 def _rank(row: MethodRow) -> str:
     groups = "" if row.rank is None else row.rank.groups[:MAX_GROUPS]
     return f"{rank_text(row).replace(' to ', '-')} {groups}".strip()
-
-
-def _energy(interval: BoundedValue) -> Estimate:
-    return Estimate(interval.value, interval.low, interval.high)
 
 
 def tuning_curves(families: Sequence[Tuned], measure: Measure) -> list[TuningCurve]:

@@ -48,11 +48,12 @@ def read_outsiders(
         except InputError as error:
             findings.append(finding(path, error))
     outsiders = [_outsider(group, provenances, measure) for group in by_method(records).values()]
-    return tuple(sorted(outsiders, key=lambda outsider: _order(outsider, measure))), findings
-
-
-def _order(outsider: Outsider, measure: Measure) -> tuple[bool, float, str]:
-    return outsider.provenance.notice is not None, -measure.better(outsider.score.mean), outsider.method_id
+    return tuple(
+        sorted(
+            outsiders,
+            key=lambda one: (one.provenance.notice is not None, -measure.better(one.score.mean), one.method_id),
+        )
+    ), findings
 
 
 def _outsider(group: list[ExternalRecord], provenances: Provenances, measure: Measure) -> Outsider:
