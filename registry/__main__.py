@@ -42,7 +42,6 @@ def _dispatch(words: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of `python -m registry` with all its commands."""
     top = CommandParser(prog="python -m registry", description=__doc__)
     commands: Any = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_accept(commands)
@@ -98,7 +97,6 @@ def _accept_repeat(args: argparse.Namespace) -> int:
 
 
 def _add_withdraw(commands: Any) -> None:
-    """Add the command that withdraws a method."""
     withdraw = commands.add_parser(
         "withdraw", help="say that a method no longer counts; nothing is deleted", parents=shared_options()
     )

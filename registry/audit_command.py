@@ -27,7 +27,6 @@ TWICE = 2.0
 
 
 def register(commands: Any) -> None:
-    """Add `python -m registry audit` to the commands."""
     audit = commands.add_parser(
         "audit", help="train seeds of rows again and compare them with their records", parents=shared_options()
     )

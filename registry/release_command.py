@@ -26,7 +26,6 @@ EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
 def register(commands: Any) -> None:
-    """Add `python -m registry release` to the commands."""
     release = commands.add_parser(
         "release",
         help="write all boards and their records as one archive to cite",

@@ -20,7 +20,6 @@ SUBMISSIONS = "submissions"
 
 
 def register(commands: Any) -> None:
-    """Add `python -m registry site` to the commands."""
     site = commands.add_parser(
         "site", help="build a web site of all boards, which opens from disk, or check one", parents=shared_options()
     )

@@ -35,7 +35,6 @@ def _dispatch(words: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of `python -m study` with all its commands."""
     top = CommandParser(prog="python -m study", description=__doc__)
     commands: Any = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     reporting = commands.add_parser(
@@ -84,7 +83,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_answer(commands: Any) -> None:
-    """Add the command that writes the studies' answer."""
     answering = commands.add_parser(
         "answer", help="write study/answer.json and the passages of README and docs from answer.yaml and the results"
     )

@@ -12,7 +12,6 @@ from sgbench.errors import InputError
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench audit` to the command line."""
     parser = commands.add_parser(
         "audit", help="repeat one drawn row of the boards here, and hand in the line", parents=shared_options()
     )

@@ -34,7 +34,6 @@ FEWEST_COLUMNS = 3  # rank, method and score
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench board` to the command line."""
     from sgbench.cli import board_families, board_releases
 
     board = commands.add_parser("board", help="collect records, build, check and show leaderboards")

@@ -39,7 +39,6 @@ WIDTH = 100
 
 
 def register(actions: Any) -> None:
-    """Add the actions of this module to `sgbench board`."""
     across = actions.add_parser(
         "across",
         help="methods over several tasks: interquartile mean, ranks",

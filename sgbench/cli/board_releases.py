@@ -40,7 +40,6 @@ SHA256_HELP = "that the archive has to have, as it was published beside it"
 
 
 def register(actions: Any) -> None:
-    """Add the actions of this module to `sgbench board`."""
     export = actions.add_parser(
         "export", help="all records or rows for other tools", parents=shared_options(machine=False)
     )

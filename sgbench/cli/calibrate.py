@@ -24,7 +24,6 @@ RESET = "reset_gradient"
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench calibrate` to the command line."""
     parser = commands.add_parser(
         "calibrate",
         help="the width of a recurrent network's surrogate, from one batch before training",

@@ -26,7 +26,6 @@ EPILOG = """examples:
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench cite` to the command line."""
     parser = commands.add_parser(
         "cite",
         help="BibTeX of a method's or an entry's sources, and of sgbench",

@@ -22,7 +22,6 @@ COLUMNS = ("name", "peak", "area", "width", "10 % width", "support", "kinks", "p
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench compare` to the command line."""
     comparing = commands.add_parser(
         "compare", help="surrogates side by side: numbers and one picture", parents=shared_options(picture="draw them")
     )

@@ -20,7 +20,6 @@ SPLITS = ("train", "validation", "test")
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench data` to the command line."""
     top = commands.add_parser("data", help="data sets: list, fetch, check and draw them")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = commands.add_parser(

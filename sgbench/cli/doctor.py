@@ -21,7 +21,6 @@ SUBMITIT_PLUGIN = "hydra_plugins.hydra_submitit_launcher"
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench doctor` to the command line."""
     command = commands.add_parser(
         "doctor", help="versions, devices, data, engines; what is missing", parents=shared_options()
     )

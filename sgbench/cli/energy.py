@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench energy` to the command line."""
     energy = commands.add_parser("energy", help="what a network costs on a chip, term by term, with its doubts")
     actions = energy.add_subparsers(title="actions", metavar="ACTION", required=True)
     plain = shared_options(classes=False)

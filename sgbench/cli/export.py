@@ -22,7 +22,6 @@ NIR_OPTIONS = {"step": "--step", "unit_resistance": "--unit-resistance", "dt": "
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench export` to the command line."""
     export = commands.add_parser(
         "export", help="write the network of a run for another library or a chip, or as NIR", parents=shared_options()
     )

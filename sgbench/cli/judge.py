@@ -44,7 +44,6 @@ def _tasks() -> str:
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench judge` to the command line."""
     parser = commands.add_parser(
         "judge",
         help="better, equal or worse than the known surrogates, and for which networks",

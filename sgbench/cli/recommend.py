@@ -24,7 +24,6 @@ WITHOUT_TARGET = ("layers", *SHAPE_OPTIONS, "goal", "budget", "summary", "data_d
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench recommend` to the command line."""
     parser = commands.add_parser(
         "recommend",
         help="which surrogate and width to take for a network, from the study",

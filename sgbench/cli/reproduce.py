@@ -30,7 +30,6 @@ UNMEASURED, DISAGREES = 1, 3
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `sgbench reproduce` to the command line."""
     parser = commands.add_parser(
         "reproduce",
         help="published figures, measured here",

@@ -21,7 +21,6 @@ STORES_FOLDER = Path("study")
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench study` to the command line."""
     top = commands.add_parser("study", help="pre-registered comparisons in blocks: run, status, extend")
     actions = top.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_run(actions)

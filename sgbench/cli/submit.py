@@ -30,7 +30,6 @@ SUBMISSIONS = Path("submissions")
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench submit` to the command line."""
     submit = commands.add_parser("submit", help="hand in a result: make a folder of runs, and check it")
     actions = submit.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_make(actions)

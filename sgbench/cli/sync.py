@@ -18,7 +18,6 @@ EPILOG = """examples:
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench sync` to the command line."""
     parser = commands.add_parser(
         "sync",
         help="fill TensorBoard, W&B, MLflow or CSV logs from records of runs",

@@ -22,7 +22,6 @@ TIERS = ("rescored", "reinferred", "retrained")
 
 
 def register(commands: Any) -> None:
-    """Add `sgbench verify` to the command line."""
     parser = commands.add_parser(
         "verify", help="repeat what a submission claims: score, infer or train again", parents=shared_options()
     )
