@@ -91,8 +91,7 @@ def answer_price(args: argparse.Namespace) -> int:
     targets = chosen_targets(args.target, args.config_dir)
     title = f"{record.method.choices['dataset']}, {record.method_id}"
     priced = PricedNetwork.of(counts, targets, dt_s=record.method.protocol.dt_s, title=title)
-    targets_tree = [estimate_tree(estimate) for estimate in priced.estimates]
-    tree = {"footprint": asdict(footprint(counts)), "targets": targets_tree}
+    tree = {"footprint": asdict(footprint(counts)), "targets": list(map(estimate_tree, priced.estimates))}
     lines = table_lines(priced.table(), screen(args), "--wide")
     lines = [*network_lines(counts), training_line(record), "", *lines, *priced.table_notes()]
     return answer(args, tree, lines, priced.figure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -55,8 +56,9 @@ def answer_rank(args: argparse.Namespace) -> int:
     counts = {method.label: method.counts for method in methods}
     stability = costs.stability(counts, targets=[*targets.values()], dt_s=dt_s)
     width = screen(args)
-    lines = [*comparison_lines(methods, width), "", *stability_lines(stability, width)]
-    return answer(args, _tree(methods, stability), lines, lambda: _figure(methods, targets))
+    tree, order_lines = _tree(methods, stability), stability_lines(stability, width)
+    lines = [*comparison_lines(methods, width), "", *order_lines]
+    return answer(args, tree, lines, functools.partial(_figure, methods, targets))
 
 
 def read_contestants(
@@ -106,7 +108,8 @@ def comparison_lines(methods: Sequence[Contestant], width: int | None = None) ->
                 f"{100 * energies.rate:.3g}",
                 "-" if ends is None else " to ".join(f"{100 * end:.3g}" for end in ends),
                 f"{100 * bit_share(method.counts, bits):.3g}",
-                *("{} of {}".format(*energies.cheaper(quantised=quantised)) for quantised in (False, True)),
+                "{} of {}".format(*energies.cheaper(quantised=False)),
+                "{} of {}".format(*energies.cheaper(quantised=True)),
             ]
         )
     return [

@@ -173,14 +173,13 @@ def _print_results(results: list[ReproductionResult], args: argparse.Namespace) 
     if args.update is not None:
         from sgbench.records.files import write_atomic
         from sgbench.reproduction.figures import figures_beside, update_figures
-        from sgbench.reproduction.page import ablation_page, as_page
 
         path = figures_beside(args.update)
         path.parent.mkdir(exist_ok=True)
-        write_atomic(args.update, as_page(update_figures(path, results, args.config_dir)).encode())
+        write_atomic(args.update, page.as_page(update_figures(path, results, args.config_dir)).encode())
         for result in results:
             if result.ablations:
-                write_atomic(path.with_name(f"{result.reproduction.name}.md"), ablation_page(result).encode())
+                write_atomic(path.with_name(f"{result.reproduction.name}.md"), page.ablation_page(result).encode())
     table = [list(page.HEAD), *page.rows(results)]
     lines = ["", *aligned(table, text_columns=2, width=screen(args)), ""]
     for result in results:

@@ -101,14 +101,14 @@ def _split_off(arguments: list[str], *flags: str) -> tuple[list[str], list[str]]
     """Return the other arguments, and the values of the named flags (`--flag value` or `--flag=value`)."""
     others: list[str] = []
     values: list[str] = []
-    rest = iter(arguments)
-    for argument in rest:
-        name, has_value, value = argument.partition("=")
+    remaining = iter(arguments)
+    for argument in remaining:
+        name, equals, written = argument.partition("=")
         if name in flags:
-            found = value if has_value else next(rest, None)
-            if found is None:
+            value = written if equals else next(remaining, None)  # --flag=value, or the argument after --flag
+            if value is None:
                 raise InputError(f"{name}: a value is needed")
-            values.append(found)
+            values.append(value)
         else:
             others.append(argument)
     return others, values

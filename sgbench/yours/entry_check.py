@@ -44,9 +44,8 @@ def grid(surrogate: Surrogate, reach: float = 50.0) -> Tensor:
 def measured_peak(surrogate: Surrogate) -> tuple[float, float]:
     """Return (u, value) of the largest absolute slope, searched on a grid and near kinks, then refined."""
     kinks = np.array(surrogate.kinks or (0.0,))
-    u = torch.cat([grid(surrogate), grid(surrogate, 4.0)])
-    u = torch.cat([u, *(torch.from_numpy(np.nextafter(kinks, end)) for end in (-math.inf, math.inf))])
-    u = torch.cat([u, torch.from_numpy(kinks)])
+    beside_kinks = [torch.from_numpy(np.nextafter(kinks, end)) for end in (-math.inf, math.inf)]
+    u = torch.cat([grid(surrogate), grid(surrogate, 4.0), *beside_kinks, torch.from_numpy(kinks)])
     heights = surrogate.derivative(u).abs()
     best = u[heights.argmax()].item()
     unit = unit_of_u(surrogate)
@@ -211,8 +210,7 @@ def _declaration_problems(surrogate: Surrogate) -> Iterator[str]:
         measured, error = measured_area(surrogate)
         if abs(measured - surrogate.area) > error + AREA_TOLERANCE * abs(measured):
             # The declared area is that of the bell before it is scaled along u and in height.
-            unscaled = surrogate.steepness / surrogate.height if is_bell else 1.0
-            name, scale = "bell_area" if is_bell else "shape_area", unscaled
+            name, scale = ("bell_area", surrogate.steepness / surrogate.height) if is_bell else ("shape_area", 1.0)
             yield _difference_text(name, surrogate.area * scale, measured * scale, f"set {name} to what was measured")
     if surrogate.fwhm is not None:
         width = measured_fwhm(surrogate)

@@ -123,15 +123,16 @@ class SnnTorchNeuron(Neuron):
                 yield value  # type: ignore[misc]
 
     def initial_state(self, like: Tensor) -> Any:
-        kind = (
-            GivenSynapticState if self.kind in WITH_CURRENT else GivenAlphaState if self.kind == "Alpha" else LeakyState
-        )
-        return kind(*(torch.zeros_like(like) for _ in kind._fields))
+        types = {"Synaptic": GivenSynapticState, "RSynaptic": GivenSynapticState, "Alpha": GivenAlphaState}
+        state_type: Any = types.get(self.kind, LeakyState)
+        return state_type(*(torch.zeros_like(like) for _ in state_type._fields))
 
     def state(self, given: tuple[Tensor, ...]) -> Any:
-        spikes, states = (given[0], given[1:]) if self.kind in RECURRENT else (None, given)
-        own = (states[-1] - self.numbers["threshold"] > 0).to(states[-1].dtype)
-        return type(self.initial_state(states[-1]))(*states, own if spikes is None else spikes)
+        """Return the engine's state from snnTorch's tensors, in the order of `STATES`; missing spikes are computed."""
+        potential = given[-1]
+        computed = (potential - self.numbers["threshold"] > 0).to(potential.dtype)
+        spikes, *states = given if self.kind in RECURRENT else (computed, *given)
+        return type(self.initial_state(potential))(*states, spikes)
 
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Compute one step in the order of snnTorch's own operations, so that the numbers are the same to the bit."""
