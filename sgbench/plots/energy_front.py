@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_PANELS, LONGEST_LABEL = 6, 38
-ACROSS, PANEL = 2, (4.4, 3.9)  # panels side by side, and the size of each [inches]
+FRONTS_ACROSS, BUDGETS_ACROSS, PANEL = 3, 2, (4.4, 3.9)  # panels side by side, and the size of each [inches]
 ANN_LABEL = "the same without spikes"
 
 
@@ -50,7 +50,7 @@ def front_figure(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel], *
     if not panels:
         raise InputError("no target prices every method completely and at different energies; nothing to draw")
     charts = tuple(_chart_of_methods(panel, methods, is_loss=is_loss) for panel in panels[:MOST_PANELS])
-    return charts_figure(Charts("", charts), columns=ACROSS, panel=PANEL)
+    return charts_figure(Charts("", charts), columns=FRONTS_ACROSS, panel=PANEL)
 
 
 def _chart_of_methods(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> Chart:
@@ -164,7 +164,7 @@ def budget_figure(
         raise InputError("no measured task to draw")
     kinds = sorted({point.kind for panel in panels for point in panel.points})
     styles = {kind: (COLOURS[index], MARKERS[index]) for index, kind in enumerate(kinds)}
-    across = min(ACROSS, len(panels))
+    across = min(BUDGETS_ACROSS, len(panels))
     down = -(-len(panels) // across)
     width, height = PANEL_INCHES
     figure = Figure(figsize=(across * width, down * height + 0.5), layout="constrained")
