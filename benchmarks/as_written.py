@@ -10,8 +10,6 @@ backward, Adam. Losses and gradients are compared first, and what differs is not
 and minutes for each network.
 """
 
-from __future__ import annotations
-
 import argparse
 import copy
 import importlib

@@ -5,8 +5,6 @@ SpikingJelly and Norse reset a neuron in the step in which it fires, snnTorch in
 the reset. Norse's SuperSpike is snnTorch's fast sigmoid of slope 1.
 """
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Callable, Sequence
 from functools import partial

@@ -3,8 +3,6 @@
 python examples/lightning_user.py --folder out --devices 2
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

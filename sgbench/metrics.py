@@ -1,7 +1,5 @@
 """Metrics of spiking networks for torchmetrics: they sum over batches and processes, and draw themselves."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`sgbench audit --one`: anybody's machine repeats one drawn row of the boards, and writes the line to hand in."""
 
-from __future__ import annotations
-
 import argparse
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Build boards from a tree of records, write them, and check stored ones."""
 
-from __future__ import annotations
-
 import importlib
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence

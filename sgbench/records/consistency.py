@@ -4,8 +4,6 @@ The checks cannot tell an invented record, but one that was changed in one place
 each other here, and with the catalogue by the leaderboard.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

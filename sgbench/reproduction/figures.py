@@ -1,7 +1,5 @@
 """The figures that were measured, kept as values beside the page that is written from them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path

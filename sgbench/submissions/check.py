@@ -1,7 +1,5 @@
 """Checks a submission as CI does; nothing in it is imported, unpickled, instantiated or followed."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

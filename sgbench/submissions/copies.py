@@ -1,7 +1,5 @@
 """Finds copied results, whose predictions are nearly equal, and results whose inputs wrongly differ."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress

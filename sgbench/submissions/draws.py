@@ -1,7 +1,5 @@
 """Which seeds of a hand-in are trained again: drawn by a commit that nobody could know when it was handed in."""
 
-from __future__ import annotations
-
 import hashlib
 import statistics
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

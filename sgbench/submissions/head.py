@@ -1,7 +1,5 @@
 """Checks submission.json against the files of the submission and against its protocol."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import unicodedata

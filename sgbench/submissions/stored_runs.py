@@ -1,7 +1,5 @@
 """Repeats what a board says of hand-ins: the commits that drew their seeds, and their weights run again."""
 
-from __future__ import annotations
-
 import hashlib
 import tempfile
 from collections.abc import Iterator

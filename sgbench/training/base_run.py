@@ -1,7 +1,5 @@
 """What every run has, whatever drives its epochs: training state, checkpoints, loggers and the record at its end."""
 
-from __future__ import annotations
-
 import io
 import json
 import logging

@@ -1,7 +1,5 @@
 """Loggers of a run, which receive copies of its curves and record; nothing is read back from them."""
 
-from __future__ import annotations
-
 import csv
 import functools
 import io

@@ -1,7 +1,5 @@
 """Tells a replay of a user's network what its neurons are, and runs those of snnTorch on the engine."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

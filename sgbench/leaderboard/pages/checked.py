@@ -1,7 +1,5 @@
 """Writes how thoroughly rows were checked and audited, and which boards cannot compare or bear a claim out."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 

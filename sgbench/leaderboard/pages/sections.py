@@ -1,7 +1,5 @@
 """Writes the sections of a board's page below its table: every seed, comparisons, verifications, explanations."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Checks a stored board: no file is missing or hidden, and no verification claims what its files do not give."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import os

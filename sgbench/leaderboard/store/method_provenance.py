@@ -1,7 +1,5 @@
 """Reads and stores the provenance of a method: its submission, its verifications and notices."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress

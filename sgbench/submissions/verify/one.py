@@ -1,7 +1,5 @@
 """Repeats one drawn seed of the boards on this machine."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime

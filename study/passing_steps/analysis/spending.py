@@ -1,7 +1,5 @@
 """Runs spent against points lost: settings taken unseen, a few tries, and searches, on the first study's tasks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product

@@ -1,7 +1,5 @@
 """Claims that other parts of the product decide, reproductions and boards: C7 to C10, L10 and L13."""
 
-from __future__ import annotations
-
 from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import Verdict, verdict
 from study.reporting.pages.text import interval
