@@ -32,7 +32,6 @@ SUBMISSIONS = Path("submissions")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command on the registry and return its exit code."""
     return run_command_line(_dispatch, argv)
 
 

@@ -28,9 +28,9 @@ from sgbench.submissions.folder import FOLDERS, TUNING, list_contents
 
 
 def accept(root: Path, board: Path, *, references: References, judge: Judge, weights_at: str | None = None) -> Checked:
-    """Check a submission and copy it; one with an error is left where it is.
+    """Check a submission and copy it into the leaderboards folder; one with an error is refused.
 
-    Killed meanwhile, it has copied a part; the next call copies the rest and removes what was left unfinished.
+    If this is interrupted, the next call copies the files that are missing and removes unfinished ones.
 
     `board`: the leaderboards folder. `judge`: knows data sets and losses. `weights_at`: an address below which the
     folder lies; then the store keeps where weights are, not their bytes.

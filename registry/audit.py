@@ -25,7 +25,7 @@ from sgbench.records.spec import Method, RunSpec
 from sgbench.records.submission import Verification
 from sgbench.statistics.sampling import drawn
 from sgbench.submissions.draws import is_short, kept, number_of, promised, with_repetition
-from sgbench.submissions.verify.outcome import mean, recompose
+from sgbench.submissions.verify.verdict import mean, recompose
 from sgbench.training.provenance import FAILURES, ask
 from sgbench.training.run_folder import stored_record
 
@@ -56,15 +56,10 @@ class AuditRequest:
 
 
 class BoardAudit:
-    """Trains seeds of one board again and keeps what they gave in one file beside the records.
+    """Trains seeds of one board again, and keeps their scores in the board's audit, a file beside the records.
 
-    Args:
-        folder: of the protocol, in a leaderboards folder.
-        references: of the protocols.
-        runs_dir: where runs are written; those finished there are read, not repeated.
-
-    Raises:
-        InputError: the folder holds no board, or its audit cannot be read.
+    `folder`: of the protocol, in a leaderboards folder. `runs_dir`: where runs are written; finished ones there are
+    read, not repeated.
     """
 
     def __init__(self, folder: Path, *, references: References, runs_dir: Path) -> None:
@@ -77,8 +72,8 @@ class BoardAudit:
             raise InputError(f"{folder}: no row to train again; name a board of a leaderboards folder")
         findings: list[Finding] = []
         audit = read_audit(folder, findings)
-        for left_out in findings:
-            raise InputError(f"{left_out}; restore it from the repository's history")
+        if findings:
+            raise InputError(f"{findings[0]}; restore it from the repository's history")
         submitted = [path.stem for path in (folder / SUBMISSIONS).glob("*.json")]
         self.handed_in = handed_in_of(audit, submitted)
         self.audit = audit or Audit(
@@ -92,17 +87,16 @@ class BoardAudit:
 
     @property
     def reference(self) -> ProtocolReference:
-        """Return the catalogue's entry of the protocol."""
         return self.references.of(self.folder.name)
 
     def drawn(self, request: AuditRequest) -> list[tuple[AuditRow, int]]:
-        """Return the rows and seeds that the draw takes for training again; the same number draws the same ones."""
-        named = [name for name in self.rows if name.startswith(request.method)]
-        if not named:
+        """List the rows and seeds that a request draws."""
+        method_ids = [method_id for method_id in self.rows if method_id.startswith(request.method)]
+        if not method_ids:
             remedy = suggest(request.method, list(self.rows))
             raise InputError(f"--method {request.method}: no row of {self.folder} has such an id; {remedy}")
         protocol, number = self.folder.name, self.number(request)
-        picked = drawn([f"{protocol} {name}" for name in named], number)[: request.rows]
+        picked = drawn([f"{protocol} {method_id}" for method_id in method_ids], number)[: request.rows]
         rows = [self.rows[name.removeprefix(f"{protocol} ")] for name in picked]
         return [(row, seed) for row in rows for seed in self._seeds(row, request, number)]
 
@@ -128,7 +122,11 @@ class BoardAudit:
         return is_short(row.fit_s for row in self.rows.values())
 
     def _seeds(self, row: AuditRow, request: AuditRequest, number: int) -> list[int]:
-        """List the seeds of a row to train: of a hand-in all, or those promised; of others by number."""
+        """List the seeds of a row to train again.
+
+        Of a submission by others these are all seeds if training is short, else those that the promised commit draws
+        (none until it is there); of other rows, those that the number draws.
+        """
         if row.method_id in self.handed_in and request.draw is None:
             if self._repeats_all():
                 return list(row.claims)
@@ -144,14 +142,14 @@ class BoardAudit:
         return [int(name.rpartition(" ")[2]) for name in order[: request.seeds]]
 
     def left(self, request: AuditRequest) -> list[tuple[AuditRow, int]]:
-        """List what a request draws and the file does not have yet; on one engine by name, of that engine."""
+        """List the rows and seeds that a request draws and that are not trained yet, on its engine if it names one."""
         done = {
-            (name, retraining.seed, retraining.engine if request.engine != "auto" else "")
-            for name, pairs in by_method(self.audit).items()
+            (method_id, retraining.seed)
+            for method_id, pairs in by_method(self.audit).items()
             for _, retraining in pairs
+            if request.engine in ("auto", retraining.engine)
         }
-        engine = "" if request.engine == "auto" else request.engine
-        return [(row, seed) for row, seed in self.drawn(request) if (row.method_id, seed, engine) not in done]
+        return [(row, seed) for row, seed in self.drawn(request) if (row.method_id, seed) not in done]
 
     def specs(self, wanted: Iterable[tuple[AuditRow, int]], engine: str = "auto") -> list[RunSpec]:
         """Compose a run for each row and seed in `wanted`, by the catalogue and never by code of a submission.
@@ -167,9 +165,9 @@ class BoardAudit:
         ]
 
     def train(self, request: AuditRequest, *, verifier: str, runner: Runner) -> list[Retraining]:
-        """Train again what is left of a request, write the audit, and return what came to it.
+        """Train again what is left of a request, write the audit, and return the retrainings that were added.
 
-        Killed meanwhile, the same request goes on with the runs that are not finished in the runs folder.
+        If this is interrupted, the same request goes on with the runs that are not finished in the runs folder.
         """
         for name in self.handed_in & self.rows.keys():
             if name.startswith(request.method) and request.draw is None:
@@ -204,25 +202,26 @@ class BoardAudit:
             note = PassedOver(method_id=method_id, reason=reason)
         except ValidationError as error:
             raise InputError(f"--pass-over: {first_problem(error)}") from error
-        others = [each for each in self.audit.passed_over if each.method_id != method_id]
-        self.audit = self.audit.model_copy(update={"passed_over": (*others, note)})
+        other_notes = [note for note in self.audit.passed_over if note.method_id != method_id]
+        self.audit = self.audit.model_copy(update={"passed_over": (*other_notes, note)})
         self.write()
 
-    def take(self, given: Repetition) -> Path:
-        """Take a seed that somebody else repeated on a processor of his into the audit, and return its path."""
-        (one,) = given.session.retrainings
-        row = self.rows.get(one.method_id)
+    def take(self, repetition: Repetition) -> Path:
+        """Add a seed that somebody else repeated on another processor to the audit, and return the audit's path."""
+        (retraining,) = repetition.session.retrainings
+        method_id = retraining.method_id
+        row = self.rows.get(method_id)
         if row is None:
-            raise InputError(f"{self.folder}: has no row {one.method_id}; {suggest(one.method_id, list(self.rows))}")
-        head = read_provenances(self.folder).of(one.method_id).submission
-        whose = () if head is None else (head.name, head.contact)
-        self.audit = with_repetition(self.audit, given, claims=row.claims, processors=row.processors, whose=whose)
+            raise InputError(f"{self.folder}: has no row {method_id}; {suggest(method_id, list(self.rows))}")
+        submission = read_provenances(self.folder).of(method_id).submission
+        whose = () if submission is None else (submission.name, submission.contact)
+        self.audit = with_repetition(self.audit, repetition, claims=row.claims, processors=row.processors, whose=whose)
         return self.write()
 
     def score_fresh(self, request: AuditRequest) -> list[FreshScore]:
-        """Score stored weights on samples that the request's draw makes, write the scores, and return them.
+        """Score stored weights on samples that the request's number draws, write the scores, and return them.
 
-        Rows without weights, and tasks of which every draw has something else to be learnt, have none.
+        Rows without weights, and tasks of which each draw would be another task, have no score.
         """
         number = self.number(request)
         done = {score.method_id for score in self.audit.fresh if score.draw == number}
@@ -237,7 +236,7 @@ class BoardAudit:
         return scores
 
     def verdicts(self) -> list[Verification]:
-        """List what the audit says of each method of which enough was trained again."""
+        """List the verification of each method with enough retrained seeds."""
         return list(verdicts(self.audit, self.handed_in))
 
     def failed(self) -> list[str]:
@@ -251,13 +250,13 @@ class BoardAudit:
         return path
 
     def _sessions(self, trained: Sequence[tuple[AuditRow, RunRecord]], draw: int, verifier: str) -> list[AuditSession]:
-        """Group runs into sessions by the commit, processor and versions that made them."""
-        places: dict[tuple[object, ...], list[tuple[AuditRow, RunRecord]]] = {}
+        """Make a session for each commit, processor and set of library versions that runs were trained with."""
+        groups: dict[tuple[object, ...], list[tuple[AuditRow, RunRecord]]] = {}
         for row, record in trained:
             made_by = record.provenance
             key = (made_by.commit, made_by.processor, *sorted(made_by.versions.items()))
-            places.setdefault(key, []).append((row, record))
-        return [self._session(together, draw, verifier) for together in places.values()]
+            groups.setdefault(key, []).append((row, record))
+        return [self._session(group, draw, verifier) for group in groups.values()]
 
     def _session(self, trained: Sequence[tuple[AuditRow, RunRecord]], draw: int, verifier: str) -> AuditSession:
         """Make the session of runs that were made by the same code on the same processor."""
@@ -294,26 +293,28 @@ class BoardAudit:
         return {name: row for name, row in self.rows.items() if name not in self.handed_in}
 
     def _least(self, rows: Iterable[AuditRow]) -> float:
+        """Return the smallest difference of two scores that counts: one test sample, or 1 % of the mean loss."""
         if not self.reference.measure.is_loss:
             return 1 / self.reference.test_samples
-        every = [score for row in rows for score in row.claims.values()]
-        return LEAST_LOSS * (mean(every) if every else self._guess())
+        losses = [score for row in rows for score in row.claims.values()]
+        return LEAST_LOSS * (mean(losses) if losses else self._guess())
 
     def _guess(self) -> float:
         return self.reference.measure.guess if math.isfinite(self.reference.measure.guess) else 0.0
 
     def _set_tolerance(self) -> None:
-        """Set how far seeds of own rows may lie apart, from those trained again; set once, and then kept."""
+        """Set the tolerance of a repeated seed from the differences of the maintainers' retrained rows."""
         measure, own = self.reference.measure, self._own()
         if not own:
             return
+        differences = [
+            retraining.again - retraining.claimed
+            for name, pairs in by_method(self.audit).items()
+            if name in own
+            for _, retraining in pairs
+        ]
         tolerance = tolerance_of(
-            [
-                retraining.again - retraining.claimed
-                for name, pairs in by_method(self.audit).items()
-                if name in own
-                for _, retraining in pairs
-            ],
+            differences,
             [list(row.claims.values()) for row in own.values()],
             least=self._least(own.values()),
             solved_from=self.reference.protocol.solved_from or (1 + measure.guess) / 2,

@@ -68,13 +68,13 @@ def _audit(args: argparse.Namespace) -> int:
     references = references_of(args)
     runs_dir = args.runs or default_runs_dir() / "audit"
     known = protocols(args.root, layout="leaderboards")
-    told = {}
+    reports = {}
     for name in chosen_protocols(args.protocol, known):
         audit = BoardAudit(args.root / name, references=references, runs_dir=runs_dir)
-        told[name] = _one_board(audit, args)
+        reports[name] = _one_board(audit, args)
     if args.json:
-        print_json(told)
-    return 1 if any(each["failed"] for each in told.values()) else 0
+        print_json(reports)
+    return 1 if any(report["failed"] for report in reports.values()) else 0
 
 
 def _one_board(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:
@@ -91,11 +91,14 @@ def _one_board(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:
         return _fresh(audit, request, args)
     elif args.by is not None:
         _train(audit, request, args)
-    return _told(audit, request, args)
+    return _report(audit, request, args)
 
 
 def _train(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> None:
-    """Train what is drawn; then more seeds where these hang on rounding, else other engines where one is out."""
+    """Train the drawn seeds again; then more seeds if shares of solved ones are compared.
+
+    Else the seeds of rows that do not agree are trained on engines that round otherwise.
+    """
 
     def again(asked_for: AuditRequest) -> None:
         audit.train(asked_for, verifier=args.by, runner=_quietly if args.json else _replicas)
@@ -119,22 +122,25 @@ def _quietly(specs: Sequence[RunSpec]) -> None:
         run_spec(spec)
 
 
-def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> dict[str, Any]:
-    """Describe what was drawn, what is left and what does not agree."""
+def _report(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> dict[str, Any]:
+    """Describe what was drawn, what is left and what does not agree; print it unless JSON is asked for."""
     drawn, left = audit.drawn(request), audit.left(request)
-    wrong = list(draw_problems(audit.audit, audit.folder, {name: [*row.claims] for name, row in audit.rows.items()}))
-    failed = [*audit.failed(), *wrong]
+    finished = {method_id: [*row.claims] for method_id, row in audit.rows.items()}
+    wrong_draws = list(draw_problems(audit.audit, audit.folder, finished))
+    failed = [*audit.failed(), *wrong_draws]
     tolerance = tolerance_in_use(audit.audit)
     if not args.json:
         for verdict in audit.verdicts():
             word = "passed" if verdict.passed else "FAILED"
             print_lines(f"{audit.folder.name} {verdict.method_id} {word}: {verdict.statement}")
         time_s = sum(row.fit_s for row, _ in left)
-        way = "" if args.by or not left else "; --by NAME trains them"
-        said = f"{len(drawn)} runs drawn by {audit.number(request)}, {len(left)} left"
-        print_lines(f"{audit.folder.name}: {said} ({time_s:.0f} s by their records), {len(failed)} rows failed{way}")
-        for why in (*audit.waiting.values(), *wrong):
-            print_lines(why)
+        remedy = "" if args.by or not left else "; --by NAME trains them"
+        counts = f"{len(drawn)} runs drawn by {audit.number(request)}, {len(left)} left"
+        print_lines(
+            f"{audit.folder.name}: {counts} ({time_s:.0f} s by their records), {len(failed)} rows failed{remedy}"
+        )
+        for reason in (*audit.waiting.values(), *wrong_draws):
+            print_lines(reason)
         if tolerance is not None:
             print_lines(f"{audit.folder.name}: {_caught(audit)}")
     return {
@@ -147,10 +153,12 @@ def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) ->
 
 
 def _caught(audit: BoardAudit) -> str:
+    """Write how often a row would be caught that is doctored by two tolerances, or in all its seeds."""
     tolerance = tolerance_in_use(audit.audit)
-    solved = tolerance is not None and tolerance.solved_from is not None
     points = detection_curve(audit.audit)
-    return f"a row {points[-1] if solved else next(point for point in points if point.amount == TWICE)}"
+    if tolerance is not None and tolerance.solved_from is not None:
+        return f"a row {points[-1]}"
+    return f"a row {next(point for point in points if point.amount == TWICE)}"
 
 
 def _fresh(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> dict[str, Any]:

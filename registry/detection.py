@@ -26,20 +26,19 @@ class DetectionPoint:
         return self.caught / self.drawn
 
     def __str__(self) -> str:
-        told = (
+        text = (
             f"doctored by {self.amount:g} {self.unit}: caught in {100 * self.share:.1f} % of draws "
             f"({self.caught} of {self.drawn})"
         )
         if self.movable == self.drawn:
-            return told
+            return text
         return (
-            f"{told}; {self.movable} can be doctored so far, of which {self.caught_movable} are caught, and the "
+            f"{text}; {self.movable} can be doctored so far, of which {self.caught_movable} are caught, and the "
             "others to a perfect score"
         )
 
     @property
     def tree(self) -> dict[str, float | str]:
-        """Return the point as plain values."""
         return {
             "amount": self.amount,
             "unit": self.unit,
@@ -51,19 +50,18 @@ class DetectionPoint:
 
 
 def detection_curve(audit: Audit) -> list[DetectionPoint]:
-    """Count how many of a board's trained seeds are caught once their claims are doctored, by more and more.
+    """Count how many of a board's retrained seeds an audit would catch if their claims were doctored, amount by amount.
 
-    A draw picks one of them, each alike often, so that the shares are exact. Doctoring moves the claim, beside the
-    difference that the honest row has, and no further than to a perfect score; where shares that solve the task are
-    compared, it turns seeds of a row into solved ones. A seed counts once, and is judged on all engines on which it
-    was trained.
+    Each seed counts once, since a draw picks each equally often, and is judged on all engines on which it was trained.
+    Doctoring makes its claim better by the amount, at most perfect. If shares of solved seeds are compared, it turns
+    seeds of a row into solved ones instead, and rows count.
     """
     tolerance = _tolerance_of(audit)
     if tolerance.solved_from is not None:
         return list(_solved_curve(audit, tolerance.solved_from))
     seeds = _seeds(audit)
     return [
-        _point(multiple, "tolerances", [_moved(each, multiple * tolerance.score, audit) for each in seeds], audit)
+        _point(multiple, "tolerances", [_doctored(runs, multiple * tolerance.score, audit) for runs in seeds], audit)
         for multiple in MULTIPLES
     ]
 
@@ -77,8 +75,8 @@ def perfect_claims(audit: Audit) -> tuple[int, int]:
         honest = sum(group[0].claimed == perfect for group in groups)
     else:
         groups = _rows(audit)
-        honest = sum(all(each.claimed >= tolerance.solved_from for each in group) for group in groups)
-    doctored = [[each.model_copy(update={"claimed": perfect}) for each in group] for group in groups]
+        honest = sum(all(run.claimed >= tolerance.solved_from for run in group) for group in groups)
+    doctored = [[run.model_copy(update={"claimed": perfect}) for run in group] for group in groups]
     return len(groups) - _caught(doctored, audit), honest
 
 
@@ -94,43 +92,40 @@ def _rows(audit: Audit) -> list[list[Retraining]]:
 
 
 def _seeds(audit: Audit) -> list[list[Retraining]]:
-    return [
-        [each for each in row if each.seed == seed]
-        for row in _rows(audit)
-        for seed in dict.fromkeys(each.seed for each in row)
-    ]
+    """List the retrainings of each seed of each row: one for each engine."""
+    runs = [run for row in _rows(audit) for run in row]
+    seeds = dict.fromkeys((run.method_id, run.seed) for run in runs)
+    return [[run for run in runs if (run.method_id, run.seed) == seed] for seed in seeds]
 
 
-def _moved(seed: Sequence[Retraining], by: float, audit: Audit) -> tuple[list[Retraining], bool]:
-    claimed = seed[0].claimed
-    wanted = claimed - by if audit.measure == "loss" else claimed + by
-    given = max(wanted, 0.0) if audit.measure == "loss" else min(wanted, 1.0)
-    return [each.model_copy(update={"claimed": given}) for each in seed], given == wanted
+def _doctored(runs: Sequence[Retraining], amount: float, audit: Audit) -> tuple[list[Retraining], bool]:
+    """Make the claim of a seed's runs better by an amount; return them, and whether the score could be that good."""
+    claimed = runs[0].claimed
+    unlimited = claimed - amount if audit.measure == "loss" else claimed + amount
+    better = max(unlimited, 0.0) if audit.measure == "loss" else min(unlimited, 1.0)
+    return [run.model_copy(update={"claimed": better}) for run in runs], better == unlimited
 
 
 def _solved_curve(audit: Audit, solved_from: float) -> Iterator[DetectionPoint]:
-    """Yield how often rows are caught in which 0, 1, 2 and so on unsolved seeds are doctored to be solved."""
-    rows = _rows(audit)
-    unsolved = [list(dict.fromkeys(each.seed for each in row if each.claimed < solved_from)) for row in rows]
+    """Yield how many rows are caught if 0, 1, ... of their unsolved seeds claim to solve the task."""
     for count in range(MIN_SOLVED + 1):
-        doctored = [
-            (
-                [each.model_copy(update={"claimed": 1.0}) if each.seed in seeds[:count] else each for each in row],
-                len(seeds) >= count,
-            )
-            for row, seeds in zip(rows, unsolved, strict=True)
-        ]
+        doctored = []
+        for row in _rows(audit):
+            unsolved = list(dict.fromkeys(run.seed for run in row if run.claimed < solved_from))
+            turned = unsolved[:count]
+            runs = [run.model_copy(update={"claimed": 1.0}) if run.seed in turned else run for run in row]
+            doctored.append((runs, len(unsolved) >= count))
         yield _point(count, f"of {MIN_SOLVED} seeds", doctored, audit)
 
 
 def _point(amount: float, unit: str, doctored: Sequence[tuple[list[Retraining], bool]], audit: Audit) -> DetectionPoint:
+    """Count the caught ones of doctored runs, each given with whether its claim was moved by the whole amount."""
     movable = [retrainings for retrainings, is_whole in doctored if is_whole]
     caught = _caught([retrainings for retrainings, _ in doctored], audit)
     return DetectionPoint(amount, unit, caught, len(doctored), len(movable), _caught(movable, audit))
 
 
 def _caught(doctored: Sequence[Sequence[Retraining]], audit: Audit) -> int:
-    tolerance, is_loss = tolerance_in_use(audit), audit.measure == "loss"
-    return sum(
-        tolerance is not None and not judge(retrainings, tolerance, is_loss=is_loss)[0] for retrainings in doctored
-    )
+    tolerance, is_loss = _tolerance_of(audit), audit.measure == "loss"
+    agreements = (judge(retrainings, tolerance, is_loss=is_loss)[0] for retrainings in doctored)
+    return sum(not agrees for agrees in agreements)

@@ -13,8 +13,8 @@ from sgbench.records.method import method_id
 from sgbench.records.spec import Method
 from sgbench.records.submission import Submission
 from sgbench.submissions.verify.network import load_weights
-from sgbench.submissions.verify.outcome import mean, recompose, score_of
 from sgbench.submissions.verify.tiers import score_test
+from sgbench.submissions.verify.verdict import mean, recompose, score_of
 from sgbench.training.build import build
 from sgbench.training.epoch_loop import Training
 from sgbench.training.provenance import Code
@@ -23,9 +23,10 @@ from sgbench.training.provenance import Code
 def fresh_score(
     folder: Path, method: Method, claims: Mapping[int, float], draw: int, references: References
 ) -> FreshScore | None:
-    """Score the stored weights of all seeds of a method on a test split with numbers of its own.
+    """Score the stored weights of all seeds of a method on a test split that is generated anew.
 
-    Returns None where no weights are stored, or where the task has no other draw or is another one in each.
+    `claims`: maps finished seeds to their claimed scores. `draw`: number that draws the samples. Returns None if no
+    weights are stored, or if the task's data are not generated, or each draw would be another task.
     """
     name = method_id(method)
     scores, samples = {}, 0
@@ -33,10 +34,10 @@ def fresh_score(
         if data is None or seed not in claims:
             continue
         parts = build(recompose(method, seed, runs_dir=folder, references=references))
-        drawn = parts.data.data_set.drawn(draw)
-        if drawn is None or drawn.redraws_task or drawn.origin != "generated":
+        new_data = parts.data.data_set.drawn(draw)
+        if new_data is None or new_data.redraws_task or new_data.origin != "generated":
             return None
-        parts.data.data_set = drawn
+        parts.data.data_set = new_data
         parts.data.setup()
         load_weights(parts.network, data, f"weights of {name} seed {seed}")
         training = Training(parts, method, seed, made_by={})
@@ -58,7 +59,7 @@ def fresh_score(
 
 
 def _weights(folder: Path, name: str) -> dict[int, bytes | None]:
-    """Return the submitted weights of a method by seed; None for those that are not stored here."""
+    """Map seeds to the submitted weights of a method; None where only their address is stored."""
     head = folder / SUBMISSIONS / f"{name}.json"
     if not head.is_file():
         return {}

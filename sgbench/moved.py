@@ -49,6 +49,8 @@ MOVED = {
     "sgbench.signals.spike_trains": "fastspiking.signals.spikes",
     "sgbench.study": "sgbench.study_runner",
     "sgbench.study_runner.registration": "sgbench.study_runner.scores",
+    "sgbench.submissions.external": "sgbench.submissions.make",
+    "sgbench.submissions.verify.outcome": "sgbench.submissions.verify.verdict",
     "sgbench.surrogates.drawn": "fastspiking.signals.streams",
     "sgbench.surrogates.undefined": "sgbench.surrogates.base",
     "sgbench.yours.division": "sgbench.yours.samples",

@@ -35,16 +35,16 @@ EACH = "each task"
 
 
 def compare_surrogates(sources: Sources) -> AcrossTasks | str:
-    """Compare surrogates over all boards; a sentence says why if that cannot be done."""
+    """Compare surrogates over all boards, or return why they cannot be compared."""
     measured = {name: methods for name, methods in sources.ranked.items() if methods}
     measures = {board.protocol.name: board.measure for board in sources.boards}
     try:
-        found = across_tasks(measured, measures, by=("surrogate",))
+        comparison = across_tasks(measured, measures, by=("surrogate",))
     except InputError as error:
         return str(error)
-    if len(found.families) < MIN_FOR_RANKS:
-        return f"{found.families[0].name} alone is on every task"
-    return found
+    if len(comparison.families) < MIN_FOR_RANKS:
+        return f"{comparison.families[0].name} alone is on every task"
+    return comparison
 
 
 def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources: Sources) -> Page:
@@ -98,12 +98,12 @@ def heat_map(sources: Sources) -> Table | None:
     if len(names) < MIN_FOR_RANKS:
         return None
 
-    def place(name: str) -> tuple[int, float, str]:
+    def most_boards_then_best(name: str) -> tuple[int, float, str]:
         values = [by_name[name] for by_name in scores.values() if name in by_name]
         return -len(values), -fmean(values), name
 
     rows = []
-    for name in sorted(names, key=place):
+    for name in sorted(names, key=most_boards_then_best):
         cells = [Cell(name, link=sources.page_of("surrogate", name), is_code=True)]
         for by_name in scores.values():
             value = by_name.get(name)

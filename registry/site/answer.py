@@ -65,7 +65,10 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
         _advice_table(sources),
         tuple(advice.command for advice in sources.extras.advice),
         evidence,
-        (*_doubts_of_advice(sources), *_doubts(boards, sources)),
+        (
+            *(f"{_capital(advice.network)}: {advice.doubt}" for advice in sources.extras.advice if advice.provisional),
+            *_doubts(boards, sources),
+        ),
         tuple(_duel(board, board.rows[0], board.rows[1]) for board in with_second),
         tuple(
             _duel(board, next(row for row in board.rows if not _is_control(row, sources)), control)
@@ -89,14 +92,14 @@ def _advised(advice: NetworkAdvice) -> str:
     """Write the advice for a kind of network as part of a sentence."""
     settings = advice.settings["accuracy"]
     state = f" (provisional {advice.provisional})" if advice.provisional else ""
-    first, *others = (f"{one.surrogate} at {one.width_fwhm:g}" for one in settings)
-    first = first.replace(" at ", " at a width of ")
+    first, *others = (f"{setting.surrogate} at {setting.width_fwhm:g}" for setting in settings)
+    first = first.replace(" at ", " at a width of ")  # said once
     reset = ", reset attached" if _is_attached(advice) else ""
     return f"{advice.network}{state}: {' or '.join([first, *others])}{reset}"
 
 
 def _is_attached(advice: NetworkAdvice) -> bool:
-    return all(one.reset_gradient == "attached" for one in advice.settings["accuracy"])
+    return all(setting.reset_gradient == "attached" for setting in advice.settings["accuracy"])
 
 
 def _sentence(parts: Sequence[str]) -> str:
@@ -117,14 +120,14 @@ def _advice_table(sources: Sources) -> Table | None:
     rows = [
         (
             Cell(advice.network),
-            Cell(one.surrogate, link=sources.page_of("surrogate", one.surrogate), is_code=True),
-            number(one.width_fwhm, f"{one.width_fwhm:g}"),
+            Cell(tip.surrogate, link=sources.page_of("surrogate", tip.surrogate), is_code=True),
+            number(tip.width_fwhm, f"{tip.width_fwhm:g}"),
             Cell("attached" if _is_attached(advice) else "either"),
-            *(number(loss, NONE if loss is None else f"{loss:.1f}") for loss in (one.mean_loss, one.worst_loss)),
-            Cell(one.rests_on),
+            *(number(loss, NONE if loss is None else f"{loss:.1f}") for loss in (tip.mean_loss, tip.worst_loss)),
+            Cell(tip.rests_on),
         )
         for advice in sources.extras.advice
-        for one in advice.settings["accuracy"]
+        for tip in advice.settings["accuracy"]
     ]
     columns = (
         *texts("a network", "try"),
@@ -136,24 +139,19 @@ def _advice_table(sources: Sources) -> Table | None:
     return Table("What the studies advise", columns, tuple(rows)) if rows else None
 
 
-def _doubts_of_advice(sources: Sources) -> Iterator[str]:
-    for advice in sources.extras.advice:
-        if advice.provisional:
-            yield f"{_capital(advice.network)}: {advice.doubt}"
-
-
 def _best_families(comparison: AcrossTasks, sources: Sources) -> list[FamilySummary]:
     """List surrogates whose mean ranks do not differ significantly from the best, without controls if any is left."""
-    own = [family for family in comparison.families if not sources.is_control(family.name)] or [*comparison.families]
+    others = [family for family in comparison.families if not sources.is_control(family.name)]
+    candidates = others or [*comparison.families]
     if comparison.ranks is None:
-        return own[:1]
-    best = min(family.mean_rank for family in own if family.mean_rank is not None)
-    reach = best + comparison.ranks.critical_difference
-    return [family for family in own if family.mean_rank is not None and family.mean_rank < reach]
+        return candidates[:1]
+    best_rank = min(family.mean_rank for family in candidates if family.mean_rank is not None)
+    worse_from = best_rank + comparison.ranks.critical_difference
+    return [family for family in candidates if family.mean_rank is not None and family.mean_rank < worse_from]
 
 
 def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
-    """Yield the sentences behind the headline: mean, ranks, and controls that are beaten or not."""
+    """Yield sentences on the best surrogate by mean score and by mean rank, and on the controls that it beats."""
     first = comparison.families[0]
     mean, low, high = (100 * value for value in (first.interquartile_mean, first.low, first.high))
     over = "On the one task" if len(comparison.tasks) == 1 else f"Over {len(comparison.tasks)} tasks"
@@ -198,8 +196,9 @@ def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
         yield f"No tuning budget is set on {count}: a difference may be one of settings, not of surrogates."
     seeds = sorted({len(row.scores) for board in boards for row in board.rows})
     if seeds:
+        count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
         yield (
-            f"Methods have {_range(seeds)} seeds each, on one fixed test set a task: the intervals cover training "
+            f"Methods have {count} seeds each, on one fixed test set a task: the intervals cover training "
             "noise, not the choice of the test set or of the tasks."
         )
     yield "Energies are exact counts times published prices; none was measured on a device for these runs."
@@ -213,16 +212,16 @@ def _powers(boards: Sequence[Board]) -> Table | None:
     """Make the table of the differences that the seeds of each board can show; None if no board can show any."""
     rows = []
     for board in boards:
-        smallest, text = power(board), board.measure.text
-        if smallest is None:
+        board_power, text = power(board), board.measure.text
+        if board_power is None:
             continue
         unit = " in loss" if board.measure.is_loss else " points"
-        needed = smallest.seeds_for_size
+        needed = board_power.seeds_for_size
         row = (
             Cell(board.protocol.name, link=protocol_path(board.protocol.name), is_code=True),
-            Cell(str(smallest.seeds), float(smallest.seeds)),
-            Cell(f"{text(smallest.least)}{unit}"),
-            Cell(f"{text(smallest.size)}{unit}"),
+            Cell(str(board_power.seeds), float(board_power.seeds)),
+            Cell(f"{text(board_power.least)}{unit}"),
+            Cell(f"{text(board_power.size)}{unit}"),
             Cell("more than 10,000" if needed is None else f"{needed:,}", needed),
         )
         rows.append(row)
@@ -236,15 +235,12 @@ def _powers(boards: Sequence[Board]) -> Table | None:
     return Table(caption, columns, tuple(rows)) if rows else None
 
 
-def _range(seeds: Sequence[int]) -> str:
-    return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-
-
 def _is_control(row: MethodRow, sources: Sources) -> bool:
     return sources.is_control(sources.by_id[row.method_id].method.choices["surrogate"])
 
 
 def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board, MethodRow]]:
+    """Yield the boards that rank both controls and others, each with its best control."""
     for board in boards:
         rows = [row for row in board.rows if _is_control(row, sources)]
         if rows and len(rows) < len(board.rows):
@@ -253,7 +249,8 @@ def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board
 
 def _duel(board: Board, a: MethodRow, b: MethodRow) -> BoardDuel:
     """Compare two rows of a board, with the test that its page uses."""
-    measure, (comparison, verdict) = board.measure, duel(board, a, b)
+    comparison, verdict = duel(board, a, b)
+    measure = board.measure
     whole = measure.guess if measure.is_loss else 1.0 - measure.guess  # from chance to a perfect score
     low, high = measure.ends(comparison) or (comparison.difference, comparison.difference)
     notes = {NO_DIFFERENCE: ", not significant", "unknown": ", too few seeds"}
@@ -266,8 +263,8 @@ def _duel(board: Board, a: MethodRow, b: MethodRow) -> BoardDuel:
         first,
         second,
         Cell(f"{measure.difference(comparison)}{unit}{notes.get(verdict, '')}", comparison.difference),
-        Estimate(*(PER_CENT * end / whole for end in (comparison.difference, low, high))),
-        verdict in ("better", "worse"),
+        Estimate(*(PER_CENT * score / whole for score in (comparison.difference, low, high))),
+        is_decided=verdict in ("better", "worse"),
     )
 
 
@@ -308,4 +305,5 @@ def listed(names: Sequence[str]) -> str:
     shown = [*names[:MOST_NAMED]]
     if len(names) > MOST_NAMED:
         return f"{', '.join(shown)} and {len(names) - MOST_NAMED} more"
-    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
+    *before_last, last = shown or [""]
+    return f"{', '.join(before_last)} and {last}" if before_last else last

@@ -3,9 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from sgbench.composition import catalogue
 from sgbench.composition.overrides import seed_override
 from sgbench.leaderboard.deviation import VERSION, ProtocolReference
 from sgbench.records.base import Value
@@ -78,10 +76,6 @@ def run_line(overrides: Iterable[str], seeds: Iterable[int]) -> str:
     >>> run_line(["surrogate=atan"], [0, 1])
     'sgbench run -m surrogate=atan seed=0,1'
     """
-    listed = [*seeds]
-    many = "-m " if len(listed) > 1 else ""
-    return f"sgbench run {many}{' '.join([shlex.join(overrides), seed_override(listed)]).lstrip()}"
-
-
-def experiments(config_dirs: Iterable[Path]) -> tuple[str, ...]:
-    return tuple(catalogue.paths("experiment", config_dirs))
+    all_seeds = [*seeds]
+    multirun = "-m " if len(all_seeds) > 1 else ""
+    return f"sgbench run {multirun}{' '.join([shlex.join(overrides), seed_override(all_seeds)]).lstrip()}"

@@ -45,12 +45,12 @@ def _events(sources: Sources) -> Iterator[Event]:
         made, link = sources.by_id[row.method_id].made_utc, method_path(board.protocol.name, row.method_id)
         provenance = MethodProvenance() if row.listing is None else row.listing.provenance
         if made:
+            unit = "" if board.measure.is_loss else " %"
             yield Event(
                 f"row/{board.protocol.name}/{row.method_id}",
                 in_seconds(made),
                 f"{board.protocol.name}: {row.label}",
-                f"{board.measure.summary(row.score)}{'' if board.measure.is_loss else ' %'}; {shown.part}; "
-                f"{checked_text(provenance)}.",
+                f"{board.measure.summary(row.score)}{unit}; {shown.part}; {checked_text(provenance)}.",
                 link,
             )
         yield from _notices(board, row.method_id, row.label, provenance, link)

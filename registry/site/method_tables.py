@@ -24,14 +24,14 @@ def seed_table(records: Sequence[RunRecord], board: Board, *, claim: str = "") -
     columns += () if is_loss else numbers("test accuracy, %", "validation accuracy, %")
     columns += numbers("test loss", "validation loss", "selected epoch", "training, s")
     caption = f"Every seed; its training time is {claim}" if claim else "Every seed"
-    return Table(caption, (*columns, *texts("failure")), tuple(_seed(record, is_loss) for record in records))
+    return Table(caption, (*columns, *texts("failure")), tuple(_seed(record, is_loss=is_loss) for record in records))
 
 
-def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
+def _seed(record: RunRecord, *, is_loss: bool) -> tuple[Cell, ...]:
     """Return a seed's cells; accuracies are left out where the score is a loss."""
-    test, validation = record.test, record.validation
-    accuracies = [scores and scores.accuracy for scores in (test, validation)]
-    losses = [None if scores is None else scores.loss for scores in (test, validation)]
+    splits = (record.test, record.validation)
+    accuracies = [None if scores is None else scores.accuracy for scores in splits]
+    losses = [None if scores is None else scores.loss for scores in splits]
     failure = record.failure
     return (
         Cell(str(record.seed), float(record.seed)),
@@ -45,9 +45,9 @@ def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
 
 
 def layer_table(records: Sequence[RunRecord]) -> Table | None:
-    """Return the table of each layer's activity and operations, means over seeds; None if nothing was counted."""
+    """Build the table of each layer's activity and counts; None if no record has any."""
     activity: dict[str, list[LayerActivity]] = {}
-    counts: dict[str, list[tuple[LayerCounts, int]]] = {}
+    counts: dict[str, list[tuple[LayerCounts, int]]] = {}  # with the count of samples
     for record in records:
         for layer_activity in record.test.activity if record.test else ():
             activity.setdefault(layer_activity.name, []).append(layer_activity)
@@ -99,7 +99,10 @@ def mean(values: Sequence[float]) -> float | None:
 def _mean_count(
     counts: Sequence[tuple[LayerCounts, int]], pick: Callable[[LayerCounts], Sequence[Count]]
 ) -> float | None:
-    """Average a layer's count an inference over seeds, of (counts, samples); None if a seed was not counted."""
+    """Average a layer's count per inference over seeds; None if a seed was not counted.
+
+    `counts`: the layer's counts and the count of samples of each seed. `pick`: returns the counts that are added.
+    """
     per_inference = []
     for layer, samples in counts:
         totals = [count.total for count in pick(layer)]
@@ -110,7 +113,7 @@ def _mean_count(
 
 
 def energy_tables(row: MethodRow, board: Board) -> list[Table]:
-    """Return a table for each target of the row's energy, term by term."""
+    """Build a table for each of the board's targets, of the energy of each layer's operations."""
     counts = row.costs.counts
     if counts is None:
         return []
@@ -228,6 +231,7 @@ def _points(record: RunRecord, pick: Pick) -> list[tuple[float, float]]:
 
 
 def _mean(epoch: float, values: Sequence[float], unit: float, scale: Scale) -> ChartPoint:
+    """Make the point of the mean over seeds at an epoch, with its interval; `unit` multiplies scores."""
     is_inside = all(value > 0 and (scale != "share" or value < 1) for value in values)  # else the scale has no end
     summary = summarise(values, scale=scale if is_inside else "real")
     ends = None if summary.ends is None else (unit * summary.ends[0], unit * summary.ends[1])

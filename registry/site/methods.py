@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from registry.site.across import method_script
-from registry.site.command import experiments, method_overrides, run_line
+from registry.site.command import method_overrides, run_line
 from registry.site.method_tables import (
     curve_charts,
     energy_tables,
@@ -17,6 +17,7 @@ from registry.site.method_tables import (
 from registry.site.protocol_charts import method_maps
 from registry.site.render import Download, Page, SiteFile
 from registry.site.sources import ShownRow, Sources, method_path, protocol_path
+from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.leaderboard.differing_settings import parameter_text
 from sgbench.leaderboard.pages.checked import repeats_text
@@ -47,7 +48,7 @@ PARTS = {
 
 def method_files(sources: Sources, files: Sequence[RecordFile]) -> Iterator[Page | SiteFile]:
     """Yield the page and the tables of every method that a board shows, reading its records again."""
-    experiment_names = experiments(sources.references.config_dirs)
+    experiment_names = tuple(catalogue.paths("experiment", sources.references.config_dirs))
     for row in read_files(files, sources.tree):
         shown = None if isinstance(row, Finding) else sources.shown.get(row.row_id)
         if shown is not None and not isinstance(row, Finding):

@@ -89,7 +89,7 @@ def _claimed_cells(row: MethodRow, board: Board) -> tuple[Cell, ...]:
 
 
 def _missing(row: MethodRow) -> Iterator[str]:
-    """Yield what a claimed row still lacks for a rank."""
+    """Yield what a claimed row waits for until it gets a rank."""
     provenance = None if row.listing is None else row.listing.provenance
     if provenance is None:
         return

@@ -116,7 +116,10 @@ def board_maps(board: Board, sources: Sources) -> list[Drawing]:
 
 
 def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, runs: str) -> list[Drawing]:
-    """Draw a chart for each varied number, with a line for each surrogate that has it."""
+    """Draw the validation score over each number that was tried, with a line for each method.
+
+    `tried`: maps labels of methods to the points (value, score) of each number. `runs`: whose runs, for the caption.
+    """
     names = list(dict.fromkeys(name for numbers in tried.values() for name in numbers))
     score = "validation loss" if board.measure.is_loss else "validation accuracy, %"
     drawings = []

@@ -109,6 +109,7 @@ def _page(board: Board, sources: Sources) -> Page:
 
 
 def run_command(board: Board, sources: Sources) -> str:
+    """Write the command that runs the protocol's reference method with all its seeds."""
     name, seeds = board.protocol.name, board.protocol.seeds
     experiment = experiment_of(name, sources.references.config_dirs)
     first = "" if experiment is None else f"experiment={experiment} "
@@ -137,7 +138,7 @@ def _settings(board: Board) -> Table:
 
 
 def _parts(board: Board) -> list[tuple[str, str, Table]]:
-    """Return title, explanation and table of each part without ranks."""
+    """List (title, sentence, table) of each part of a board without ranks that has rows."""
     parts = []
     if board.claimed:
         about = "Handed in and not repeated with success, or a check failed: all of it is a claim."

@@ -113,7 +113,6 @@ def bar(*, docs: bool) -> tuple[tuple[str, str], ...]:
 
 
 def render_page(page: Page, *, commit: str, docs: bool = False) -> SiteFile:
-    """Render a page from its template to its file."""
     return SiteFile(page.path, lambda: _html(page, commit, docs=docs))
 
 
@@ -132,7 +131,6 @@ def _palette() -> str:
 
 
 def svg(template: str, **values: object) -> bytes:
-    """Render a badge from an SVG template."""
     return _environment().get_template(template).render(values).encode()
 
 

@@ -38,8 +38,8 @@ class Reproductions:
 
 def reproductions_of(results: Sequence[ReproductionResult]) -> Reproductions:
     """Collect what the site shows of reproductions: a summary, a table with failures first, a chart and texts."""
-    every = [judged for result in results for judged in result.judged]
-    agreeing = [judged for judged in every if judged.verdict == AGREES]
+    figures = [judged for result in results for judged in result.judged]
+    agreeing = [judged for judged in figures if judged.verdict == AGREES]
     lines = [
         (judged.verdict == AGREES, [result.reproduction.name, *row[1:]])
         for result in results
@@ -47,14 +47,14 @@ def reproductions_of(results: Sequence[ReproductionResult]) -> Reproductions:
     ]
     lines.sort(key=lambda line: line[0])
     table = Table(
-        f"{len(agreeing)} of {len(every)} figures agree; those that do not come first",
+        f"{len(agreeing)} of {len(figures)} figures agree; those that do not come first",
         tuple(Column(title, is_number=title in NUMBERED) for title in HEAD),
         tuple(tuple(_cell(title, text) for title, text in zip(HEAD, row, strict=True)) for _, row in lines),
         is_filtered=True,
     )
-    published = Counter(judged.verdict == AGREES for judged in every if judged.figure.whose == "published")
+    published = Counter(judged.verdict == AGREES for judged in figures if judged.figure.whose == "published")
     summary = (
-        f"{published.total()} of {len(every)} figures compare with a number that somebody published, and "
+        f"{published.total()} of {len(figures)} figures compare with a number that somebody published, and "
         f"{published[True]} of these agree. The others are held to a bound of ours, or to one that the source gives "
         f"otherwise. Of all figures {len(agreeing)} agree.{_revised(agreeing)}"
     )

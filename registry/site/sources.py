@@ -78,7 +78,6 @@ class Sources:
 
     @property
     def tree(self) -> RecordTree:
-        """Return the records behind the boards."""
         return RecordTree(self.root, "leaderboards", self.references)
 
     @cached_property

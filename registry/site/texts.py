@@ -62,7 +62,8 @@ def text_pages(sources: Sources) -> Iterator[Page | SiteFile]:
     yield from _energy(sources)
     yield _reproductions(sources)
     yield _methodology(sources)
-    yield _submit()
+    about = "From a run of your own to a row on a board, in four commands."
+    yield Page("submit.html", "How to submit", about, "submit.html", {"protocol": "digits_v1"}, "submit.html")
     yield _retired(sources)
 
 
@@ -146,23 +147,21 @@ def _reproductions(sources: Sources) -> Page:
 
 def _methodology(sources: Sources) -> Page:
     """Return the page on methods, with each statement of the boards once."""
-    pairs = (pair for board in sources.boards for pair in enumerate(statements(board)))
-    shared = {plain(every): place for place, (every, _) in pairs if every}
+    places = {  # of the sentences that hold on every board
+        plain(common): place
+        for board in sources.boards
+        for place, (common, _) in enumerate(statements(board))
+        if common
+    }
     return Page(
         "methodology.html",
         "Methodology",
         "How a number gets onto a board, and what the intervals, ranks and energies mean.",
         "methodology.html",
-        {"statistics": STATISTICS, "statements": sorted(shared, key=lambda every: shared[every])},
+        {"statistics": STATISTICS, "statements": sorted(places, key=lambda sentence: places[sentence])},
         "methodology.html",
         tables={"statistics": STATISTICS},
     )
-
-
-def _submit() -> Page:
-    """Build the page that explains how to submit a result."""
-    about = "From a run of your own to a row on a board, in four commands."
-    return Page("submit.html", "How to submit", about, "submit.html", {"protocol": "digits_v1"}, "submit.html")
 
 
 def _retired(sources: Sources) -> Page:

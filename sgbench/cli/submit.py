@@ -124,8 +124,7 @@ def _description(summary: SubmissionSummary, verdict: Checked) -> str:
 
 def _make_submission(args: argparse.Namespace, author: Author) -> SubmissionSummary:
     """Write a submission's folder, from runs of this package or with --external from files of predictions."""
-    from sgbench.submissions.external import make_external
-    from sgbench.submissions.make import make
+    from sgbench.submissions.make import make, make_external
 
     if args.external:
         from sgbench.submissions.verify.verdict import DataJudge

@@ -14,7 +14,7 @@ from sgbench.cli.common import LEADERBOARDS, answer, shared_options
 from sgbench.errors import InputError
 
 if TYPE_CHECKING:
-    from sgbench.submissions.verify.outcome import TierOutcome
+    from sgbench.submissions.verify.verdict import TierOutcome
 
 BOARD_RECORDS, TABLE = "records", "table.csv"
 """Folder and file by which a protocol's folder of a board is recognised."""

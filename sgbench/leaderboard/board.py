@@ -52,8 +52,9 @@ class Built:
 
 
 def show(tree: RecordTree, *, meanwhile: Callable[[], object] | None = None) -> Boards:
-    """Build all boards of a tree from its records, without writing anything; what cannot be read becomes a finding."""
-    price_lists = _price_lists(tree.references)
+    """Make the boards of a tree in memory; `meanwhile` is called while other processes read a large tree."""
+    lists = load_targets(tree.references.config_dirs, everything=True)
+    price_lists = tuple(lists[name] for name in sorted(lists))
     targets = tuple(price_list for price_list in price_lists if price_list.on_boards)
     contents = contents_of(tree, targets=targets, meanwhile=meanwhile)
     findings, boards = contents.findings, []
@@ -69,11 +70,6 @@ def show(tree: RecordTree, *, meanwhile: Callable[[], object] | None = None) -> 
             boards.append(board)
     measured = {name: content.measured for name, content in contents.boards.items()}
     return Boards(tuple(boards), tuple(sorted(findings, key=lambda problem: problem.path)), measured)
-
-
-def _price_lists(references: References) -> tuple[EnergyTarget, ...]:
-    targets = load_targets(references.config_dirs, everything=True)
-    return tuple(targets[name] for name in sorted(targets))
 
 
 def _board(
@@ -201,16 +197,21 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
 
 
 def _forged(name: str, provenances: Provenances, boards: Boards, tree: RecordTree) -> Iterable[Finding]:
-    """Yield a finding for each verification that is not of what lies beside it; none of an unknown protocol."""
-    scores = {
+    """List a finding for each verification that disagrees with the board's records and files.
+
+    `name`: the protocol's; of one that the catalogue lacks nothing is listed.
+    """
+    scores = {  # of finished seeds, by method id
         method.method_id: {seed: score for seed, score in method.scores.items() if seed not in method.failed_seeds}
         for method in boards.measured.get(name, ())
     }
     for board in boards.boards:
         if board.protocol.name == name:
             scores |= {
-                each.method_id: {seed: each.scores[seed] for seed in each.scores.keys() - {*each.failed_seeds}}
-                for each in board.outsiders
+                outsider.method_id: {
+                    seed: score for seed, score in outsider.scores.items() if seed not in outsider.failed_seeds
+                }
+                for outsider in board.outsiders
             }
     with suppress(InputError):  # told where its board is made
         return list(forged_verifications(tree.root / name, provenances, scores, tree.references.of(name)))
@@ -218,7 +219,7 @@ def _forged(name: str, provenances: Provenances, boards: Boards, tree: RecordTre
 
 
 def _stale_files(board: Board, tree: RecordTree) -> Iterable[Finding]:
-    """Yield the page, table and picture of a board that are not what its records give now."""
+    """Yield a finding for each stored file of a board that differs from what the records give."""
     root, folder = tree.root, tree.root / board.protocol.name
     values = to_csv(board)
     page = to_markdown(board, layout=tree.layout, indexed=tree.indexed_rows(board.protocol.name))
@@ -247,6 +248,7 @@ def rebuild(root: Path) -> str:
 
 
 def _difference(path: Path, expected: bytes) -> str | None:
+    """Explain why a file does not hold the expected bytes; None if it does."""
     try:
         stored = read_bytes(path, limit=max(MAX_BYTES, len(expected)))  # tables may be larger than records
         return None if stored == expected else "is not what the records give"

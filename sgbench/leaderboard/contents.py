@@ -59,56 +59,53 @@ def in_processes(
         return
     context = multiprocessing.get_context("fork")
     numbered = list(enumerate(parts))
-    ends: list[Any] = []  # of pipes, whose class depends on the platform
+    receivers: list[Any] = []  # ends of pipes, whose class depends on the platform
     processes = []
     for first in range(workers):
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(target=_work, args=(sender, numbered[first::workers], work), daemon=True)
         process.start()
         sender.close()
-        ends.append(receiver)
+        receivers.append(receiver)
         processes.append(process)
     try:
         if meanwhile is not None:  # after the start of the others, so that they do not copy its memory
             meanwhile()
-        yield from _receive(ends)
+        yield from _receive(receivers)
     finally:
         for process in processes:
             process.terminate()  # no effect on a process that is done
             process.join()
 
 
-def _receive(ends: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-    """Yield (index of a part, result) from the pipes of processes until all are done; raise the error of one."""
-    waiting = list(ends)
-    while waiting:
-        for end in wait(waiting):
-            message = _message(end)
+def _receive(receivers: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield (index of a part, result) from the pipes of all processes until all are done; raise an error sent."""
+    unfinished = list(receivers)
+    while unfinished:
+        ready: list[Any] = wait(unfinished)
+        for receiver in ready:
+            try:
+                message = receiver.recv()
+            except EOFError:
+                raise StorageError("a process of the board was ended; run it again with more memory free") from None
             if isinstance(message, Exception):
                 raise message
-            if message is None:
-                waiting.remove(end)
+            if message is None:  # its process has done its parts
+                unfinished.remove(receiver)
             else:
                 yield message
 
 
-def _message(end: Any) -> tuple[int, Any] | Exception | None:
-    try:
-        return end.recv()
-    except EOFError:
-        return StorageError("a process of the board was ended; run it again with more memory free")
-
-
-def _work(end: Any, parts: Sequence[tuple[int, Any]], work: Callable[[Any], Iterable[Any]]) -> None:
-    """Do the work of some parts in this process, and send results, then None, or the error that ended it."""
+def _work(sender: Any, parts: Sequence[tuple[int, Any]], work: Callable[[Any], Iterable[Any]]) -> None:
+    """Send (index of a part, result) for each result of these parts, then None; an error is sent and ends the work."""
     gc.disable()  # the process is short-lived, and a collection would copy the memory that it shares
     try:
         for number, part in parts:
             for result in work(part):
-                end.send((number, result))
-        end.send(None)
+                sender.send((number, result))
+        sender.send(None)
     except Exception as error:
-        end.send(error)
+        sender.send(error)
 
 
 FILE = "registry.json.xz"
@@ -178,10 +175,10 @@ def installed() -> tuple[Path, Layout]:
     shipped = Path(__file__).resolve().parent.parent / FILE
     checkout = conf_dir().parent / "leaderboards"
     dates = {shipped: read_shipped(shipped).created_utc} if shipped.is_file() else {}
-    own = updated_path()
-    if own.is_file():
-        try:
-            dates = {own: read_shipped(own).created_utc, **dates}
+    updated = updated_path()
+    if updated.is_file():
+        try:  # it stands first, so that it is taken of two with one date
+            dates = {updated: read_shipped(updated).created_utc, **dates}
         except InputError as error:
             sys.stderr.write(f"sgbench: passed over: {one_printable_line(error)}\n")
     if dates:
@@ -300,8 +297,8 @@ def make_shipped(root: Path, *, commit: str, created_utc: str, release: str = ""
     lists = load_targets(references.config_dirs, everything=True)
     targets = tuple(lists[name] for name in sorted(lists) if lists[name].on_boards)
     contents = contents_of(RecordTree(root, "leaderboards", references), targets=targets)
-    for found in contents.findings:
-        raise InputError(f"{found}; 'sgbench board check' names all")
+    if contents.findings:
+        raise InputError(f"{contents.findings[0]}; 'sgbench board check' names all")
     return ShippedBoards(commit, created_utc, contents.boards, release)
 
 
@@ -316,6 +313,7 @@ def protocols_of(tree: RecordTree) -> list[str]:
 
 
 def _with_outsiders(tree: RecordTree) -> Iterator[str]:
+    """Yield the protocols of a leaderboards folder that have results of outside code, perhaps without any method."""
     if tree.layout == "leaderboards":
         for name in tree.protocols():
             if (tree.root / name / EXTERNAL).is_dir() and not (tree.root / name).is_symlink():

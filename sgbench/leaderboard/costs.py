@@ -64,8 +64,11 @@ def costs(group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: 
     equal = len({(count.samples, count.steps) for count in counts}) == 1
     priced_counts = [together] if together is not None and equal else counts
     return Costs(
-        spikes=_amount(counts, lambda counted: [(layer.name, layer.spikes_sent) for layer in counted.layers]),
-        synaptic_operations=_amount(counts, _synaptic_operations),
+        spikes=_amount(counts, pick=lambda run: [(layer.name, layer.spikes_sent) for layer in run.layers]),
+        synaptic_operations=_amount(
+            counts,
+            pick=lambda run: [(layer.name, synapses.effective) for layer in run.layers for synapses in layer.synapses],
+        ),
         energies={
             target.name: _energy([price(part, target=target, dt_s=dt_s) for part in priced_counts], target)
             for target in targets
@@ -95,10 +98,6 @@ def stability(methods: Mapping[str, OpCounts], *, targets: Sequence[EnergyTarget
             for name, counts in methods.items()
         }
     )
-
-
-def _synaptic_operations(counts: OpCounts) -> list[tuple[str, Count]]:
-    return [(layer.name, synapses.effective) for layer in counts.layers for synapses in layer.synapses]
 
 
 def _amount(counts: Sequence[OpCounts], pick: Callable[[OpCounts], list[tuple[str, Count]]]) -> Amount:

@@ -43,7 +43,10 @@ def is_baseline(entry: Entry | None) -> bool:
 
 
 def _baseline_deviations(method: Method, protocol: Protocol, entry: Entry | None) -> Iterator[str]:
-    """Yield where a method deviates from a network without spikes: its entries, or the size of the network."""
+    """Yield where a method without neurons deviates from a baseline: in its entries, or in its network's size.
+
+    `entry`: that of its network in the catalogue; None if it has none.
+    """
     if not is_baseline(entry):
         yield f"network {method.choices['network']} is no baseline of the catalogue, and has no neurons"
     for group, name in WITHOUT.items():
@@ -52,7 +55,7 @@ def _baseline_deviations(method: Method, protocol: Protocol, entry: Entry | None
     stated = method.parameters["network"]
     size, band = stated.get("parameters"), protocol.parameters
     expected = {"parameters": None, "match_hidden": protocol.hidden, "steps": protocol.steps}
-    if isinstance(size, int) and "network" in protocol.free:  # a choice, within the bounds of the methods
+    if isinstance(size, int) and "network" in protocol.free:  # its size is chosen within the protocol's band
         expected = {"match_hidden": None, "steps": protocol.steps}
         if band is not None and not band[0] <= size <= band[1]:
             yield f"network.parameters is {size:,}, {protocol.name} allows {band[0]:,} to {band[1]:,}"
@@ -197,7 +200,7 @@ def experiment_of(protocol: str, config_dirs: Iterable[Path] = ()) -> str | None
 
 
 def _draws(entry: Entry) -> Mapping[int, str]:
-    """Return the hashes of generated data by seed, which the entry's meta states; InputError if they are malformed."""
+    """Return the SHA-256 of each seed's own data, as a protocol's file states it; empty if it states none."""
     hashes = entry.meta.get("data_sha256") or {}
     is_valid = isinstance(hashes, dict) and all(
         isinstance(seed, int) and isinstance(text, str) and SHA256.fullmatch(text) for seed, text in hashes.items()
@@ -208,6 +211,7 @@ def _draws(entry: Entry) -> Mapping[int, str]:
 
 
 def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
+    """Return the score of guessing that a protocol's file states as `key`, above 0 and at most `high`, or None."""
     score = entry.meta.get(key)
     if score is None:
         return None
@@ -229,7 +233,7 @@ def deviation(
         deviations += _seed_deviation(record.seed, reference)
     deviations += [f"{key} is no part of a method" for key in record.provenance.trainer or {}]
     deviations += _fact_deviations(record, reference)
-    deviations += [line for line in [outside_band(record.method, record.parameters, reference.protocol)] if line]
+    deviations += filter(None, [outside_band(record.method, record.parameters, reference.protocol)])
     more = f"; and {len(deviations) - SHOWN} more" if len(deviations) > SHOWN else ""
     head = f"deviates from {reference.protocol.name}: "
     return f"{head}{'; '.join(deviations[:SHOWN])}{more}" if deviations else None
@@ -264,7 +268,7 @@ class Deviation(NamedTuple):
 
 
 def setting_deviations(method: Method, reference: ProtocolReference) -> Iterator[Deviation]:
-    """Yield each setting of a method that its protocol fixes at another value."""
+    """Yield where a method's settings, without the seed, deviate from what its protocol fixes."""
     protocol = reference.protocol
     for key in PROTOCOL_IDENTITY:
         ours, theirs = getattr(protocol, key), getattr(method.protocol, key)
@@ -334,7 +338,7 @@ def _fits(value: Value, default: object) -> bool:
 
 
 def _fact_deviations(record: RunRecord, reference: ProtocolReference) -> Iterator[str]:
-    """Yield a line for each fact on its data set that a record states otherwise than the catalogue."""
+    """Yield a line for each fact on its data set, such as its hash, that differs in a record and the catalogue."""
     entry = reference.entries["dataset"].get(record.method.choices["dataset"])
     if entry is None:
         return  # reported as a deviation of the entry

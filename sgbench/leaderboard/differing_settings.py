@@ -101,12 +101,12 @@ def _differing(methods: Sequence[Method], group: str) -> set[str]:
 
 def _varies(methods: Sequence[Method], group: str, key: str) -> bool:
     neutral = NEUTRAL.get(f"{group}.{key}")
-    first, *others = (method.parameters[group].get(key, neutral) for method in methods)
-    return any(not same(value, first) for value in others)
+    first_value, *other_values = (method.parameters[group].get(key, neutral) for method in methods)
+    return any(not same(value, first_value) for value in other_values)
 
 
 def labels(method: Method, varying: Varying) -> dict[str, str]:
-    """Write for each group what sets the method apart from others: only the parameters that vary."""
+    """Map each group that varies, without the surrogate, to the method's entry with the parameters that vary."""
     texts = {}
     for group, by_entry in varying.items():
         if group == "clip_norm":
@@ -131,7 +131,7 @@ def names_apart(methods: Mapping[str, Method]) -> dict[str, str]:
     """Map the ids of methods to their names on a board; where names are equal, the beginning of the id follows."""
     varying = varying_parameters([*methods.values()])
     named = {key: name_of(method, varying) for key, method in methods.items()}
-    texts = {key: ", ".join([name, *rest.values()]) for key, (name, rest) in named.items()}
+    texts = {key: ", ".join([name, *settings.values()]) for key, (name, settings) in named.items()}
     repeated = {text for text in texts.values() if [*texts.values()].count(text) > 1}
     return {key: f"{text} {key[:6]}" if text in repeated else text for key, text in texts.items()}
 

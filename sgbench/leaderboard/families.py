@@ -31,6 +31,7 @@ SHOWN = 3
 
 
 def check_groups(by: Sequence[str]) -> tuple[str, ...]:
+    """Return names of config groups unchanged; an unknown one raises an `InputError`."""
     for group in by:
         if group not in GROUPS:
             raise InputError(f"--by {group}: no choice of a method; {suggest(group, GROUPS)}")
@@ -93,13 +94,13 @@ def trials(family: Iterable[Measured], measure: Measure) -> list[Trial]:
     """Convert each method of a family to a trial of a tuning, with losses negated so that larger is better."""
     return [
         Trial(
-            validation=fmean(score.selection.values()),
-            test=measure.better(fmean(score.scores.values())),
-            slope=slope_of(score.method),
-            runs=len(score.scores),
-            failed=len(score.failed_seeds),
+            validation=fmean(method.selection.values()),
+            test=measure.better(fmean(method.scores.values())),
+            slope=slope_of(method.method),
+            runs=len(method.scores),
+            failed=len(method.failed_seeds),
         )
-        for score in family
+        for method in family
     ]
 
 
@@ -180,14 +181,14 @@ def across_tasks(
     names = sorted({name for methods_by_name in grouped.values() for name in methods_by_name})
     common_names = [name for name in names if all(name in grouped[task] for task in tasks)]
     if not common_names:
-        raise InputError(_why_none(grouped, " ".join(by)))
+        raise InputError(_no_common_family(grouped, " ".join(by)))
     scores = {
         name: [_normalised(_selected(grouped[task][name]), measures[task]) for task in tasks] for name in common_names
     }
     ranks = None
     if min(len(tasks), len(common_names)) >= MIN_FOR_RANKS:
-        means = np.array([[of_task.mean() for of_task in scores[name]] for name in common_names])
-        ranks = rank_test(means.T)  # [tasks, families]
+        means = [[task_scores.mean() for task_scores in scores[name]] for name in common_names]
+        ranks = rank_test(np.array(means).T)  # [tasks, families]
     summaries = []
     for index, name in enumerate(common_names):
         settings = tuple(len(grouped[task][name]) for task in tasks)
@@ -226,16 +227,16 @@ def _comparable_families(
 
 def _share_other_entries(grouped: Mapping[str, Sequence[Measured]], by: Sequence[str]) -> bool:
     """Return whether two families have methods with the same entries in all groups but those in `by`."""
-    others = [{_other_entries(measured.method, by) for measured in family} for family in grouped.values()]
-    return sum(map(len, others)) > len(set().union(*others))
+    entries = [{_other_entries(measured.method, by) for measured in family} for family in grouped.values()]
+    return sum(map(len, entries)) > len(set().union(*entries))  # some entries occur in two families
 
 
 def _other_entries(method: Method, by: Sequence[str]) -> tuple[str, ...]:
     return tuple(entry for group, entry in sorted(method.choices.items()) if group not in by)
 
 
-def _why_none(grouped: Mapping[str, Mapping[str, Sequence[Measured]]], by: str) -> str:
-    """Explain why no family is on every task: on which tasks those that lack fewest are not."""
+def _no_common_family(grouped: Mapping[str, Mapping[str, Sequence[Measured]]], by: str) -> str:
+    """Explain that no family ran on every task: name the families that lack fewest tasks, and these tasks."""
     names = {name for methods_by_name in grouped.values() for name in methods_by_name}
     if not names:
         return "there is no method of any task to compare"
@@ -256,4 +257,5 @@ def _normalised(method: Measured, measure: Measure) -> NDArray[np.float64]:
 
 
 def _selected(family: Sequence[Measured]) -> Measured:
+    """Return the method of a family with the best mean score on validation."""
     return max(family, key=lambda method: (fmean(method.selection.values()), method.method_id))

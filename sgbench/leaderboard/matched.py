@@ -11,7 +11,7 @@ from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.records.energy import INSTEAD, EnergyTarget
 from sgbench.tables import number_text
 
-MOST_BESIDE = 40
+MOST_MATCHED = 40
 """Most methods of a page that are compared with networks without spikes."""
 MOST_DUELS = 12
 """Most methods of a page of which every pair is compared."""
@@ -36,12 +36,13 @@ def matched_row(board: Board, row: MethodRow) -> Matched | None:
 
 
 def _multiplies(target: EnergyTarget) -> bool:
-    priced = {*target.priced, *target.included_elsewhere}
-    return not priced.isdisjoint(("multiply_accumulate", *INSTEAD.get("multiply_accumulate", ())))
+    """Return whether a target prices multiply-accumulates, or an operation that stands for them."""
+    multiplications = {"multiply_accumulate", *INSTEAD.get("multiply_accumulate", ())}
+    return not multiplications.isdisjoint((*target.priced, *target.included_elsewhere))
 
 
 def matched_rows(board: Board) -> list[tuple[MethodRow, Matched]]:
-    pairs = [(row, matched_row(board, row)) for row in board.rows[:MOST_BESIDE]]
+    pairs = [(row, matched_row(board, row)) for row in board.rows[:MOST_MATCHED]]
     return [(row, comparison) for row, comparison in pairs if comparison is not None]
 
 
@@ -105,7 +106,7 @@ def compare_energies(board: Board, rows: Sequence[MethodRow]) -> dict[tuple[str,
     counts = {row.method_id: row.costs.counts for row in rows}
     known = {name: count for name, count in counts.items() if count is not None}
     duels = stability(known, targets=board.price_lists, dt_s=board.protocol.dt_s)
-    by_pair = {(duel.a, duel.b): duel for duel in duels}
+    by_pair = {(duel.a, duel.b): duel for duel in duels}  # each pair in one order; the other has 1 - share
     for duel in duels:
         share = {target: 1 - value for target, value in duel.share.items()}
         by_pair[duel.b, duel.a] = Duel(duel.b, duel.a, share, duel.tied)

@@ -163,7 +163,7 @@ def measure(
 
 
 def _selection(record: RunRecord, score: Measure) -> float:
-    """Return the score by which settings are selected: more is better, and a failed run counts as guessing."""
+    """Return the validation score that settings are chosen by, larger is better; a failed run gets that of guessing."""
     by_loss = record.method.protocol.monitor == "validation_loss"
     if score.is_loss:
         return -score.of(record.validation)
@@ -194,17 +194,19 @@ def board_of(  # noqa: PLR0913 - the parts of a board
     are compared; by default `targets`. `in_time`: whether samples are time series. `is_data_accepted`: whether a
     maintainer has accepted the data set's files.
     """
-    everything = sorted(measured, key=lambda method: method.method_id)
-    spiking = [method for method in everything if not method.method.is_baseline]
+    all_methods = sorted(measured, key=lambda method: method.method_id)
+    spiking = [method for method in all_methods if not method.method.is_baseline]
     methods = [method.method for method in spiking]
     varying = varying_parameters(methods)
     steps = frozenset().union(*(method.steps_per_sample for method in spiking))
     several_sources = {method_of_row(method.method_id) for method in spiking if "-" in method.method_id}
     rows = [_row(method, varying, listings.get(method.method_id), score, several_sources) for method in spiking]
-    plain = _baseline_rows([method for method in everything if method.method.is_baseline], listings, score)
-    if not is_data_accepted:
-        hashes = {method.method_id: method.data_sha256 for method in everything}
-        rows, plain = ([replace(row, data_sha256=hashes[row.method_id]) for row in part] for part in (rows, plain))
+    baselines = _baseline_rows([method for method in all_methods if method.method.is_baseline], listings, score)
+    if not is_data_accepted:  # rows may then rest on different files, of which the board tells
+        hashes = {method.method_id: method.data_sha256 for method in all_methods}
+        rows = [replace(row, data_sha256=hashes[row.method_id]) for row in rows]
+        baselines = [replace(row, data_sha256=hashes[row.method_id]) for row in baselines]
+    all_rows = [*rows, *baselines]
     return Board(
         protocol=protocol,
         targets=tuple(targets),
@@ -212,13 +214,13 @@ def board_of(  # noqa: PLR0913 - the parts of a board
         common=common(methods, varying),
         varying=(*(group for group in varying if group != "surrogate"), *([SOURCE] if several_sources else [])),
         rows=_ranked((row for row in rows if not row.is_claimed and not _is_retired(row)), score),
-        claimed=_in_order([row for row in (*rows, *plain) if row.is_claimed and not _is_retired(row)], score),
-        retired=tuple(row for row in (*rows, *plain) if _is_retired(row)),
+        claimed=_in_order([row for row in all_rows if row.is_claimed and not _is_retired(row)], score),
+        retired=tuple(row for row in all_rows if _is_retired(row)),
         outsiders=outsiders,
-        baselines=tuple(row for row in plain if not row.is_claimed and not _is_retired(row)),
+        baselines=tuple(row for row in baselines if not row.is_claimed and not _is_retired(row)),
         classes=classes,
         measure=score,
-        test_samples=tuple(sorted(frozenset().union(*(method.test_samples for method in everything)))),
+        test_samples=tuple(sorted(frozenset().union(*(method.test_samples for method in all_methods)))),
         latency_s=next(iter(steps)) * protocol.dt_s if len(steps) == 1 else None,
         in_time=in_time,
         is_data_accepted=is_data_accepted,
@@ -261,6 +263,7 @@ def _is_retired(row: MethodRow) -> bool:
 
 
 def _ranked(rows: Iterable[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
+    """Rank the rows that rest on the data that most rows rest on; the others follow them without a rank."""
     unranked = list(rows)
     usual = _usual_data(unranked)
     ranks = places({row.method_id: score.signed(row.scores) for row in unranked if row.data_sha256 == usual})

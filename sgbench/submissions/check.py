@@ -56,6 +56,7 @@ def unknown_commits(commits: Iterable[str], folder: Path) -> Iterator[str]:
 
 
 def has_history(folder: Path) -> bool:
+    """Return whether a folder is in a checkout of sgbench with its whole history."""
     try:
         shallow = provenance.ask(folder, "rev-parse", "--is-shallow-repository", timeout_s=GIT_S).decode().strip()
     except provenance.FAILURES:
@@ -176,7 +177,7 @@ class _FileCheck:
         self.buildable = False  # whether the method's network can be built
 
     def read(self) -> None:
-        """Check all files of the submission; problems are collected, and what is sound is kept for later checks."""
+        """Check the records, then the files that belong to them, then the tuning log."""
         seeds = self.contents.seeds("records")
         for seed in self.submission.seeds:
             if seed not in seeds:
@@ -197,7 +198,7 @@ class _FileCheck:
         self.problems += self._labels()
 
     def _build(self) -> None:
-        """Report a method of which no network can be built."""
+        """Report if the method's network cannot be built; its weights are then not held against a network."""
         method = self.submission.method
         if method is None or not self.records:
             return
@@ -213,11 +214,11 @@ class _FileCheck:
         `kind` is "predictions" or "weights", and `read` checks the file.
         """
         path = f"{kind}/{seed}.{FOLDERS[kind].suffix}"
-        outside = self.submission.division == "external" and kind == "weights"
-        wanted = self.records[seed].status == "finished" and not outside
-        if path in self.contents.files and wanted:
+        has_no_weights = self.submission.division == "external" and kind == "weights"
+        is_needed = self.records[seed].status == "finished" and not has_no_weights
+        if path in self.contents.files and is_needed:
             self._attempt(kind, path, read, seed)
-        elif wanted:
+        elif is_needed:
             self._report("complete", path, "is missing; make the folder anew")
         elif path in self.contents.files:
             self._report("complete", path, "belongs to no finished run of this kind; remove it")
@@ -235,15 +236,14 @@ class _FileCheck:
         return read_bytes(self.contents.files[path], limit=FOLDERS[path.partition("/")[0]].max_bytes)
 
     def _record(self, path: str, seed: int) -> None:
-        """Read a seed's record, and refuse one of another method, seed or protocol."""
+        """Read the record of a seed into `records`, unless it belongs elsewhere or deviates from its protocol."""
         model = ExternalRecord if self.submission.division == "external" else RunRecord
         data = self._bytes(path)
         record = parse_model(data, model, path)
         stated = (record.protocol, record.method_id, record.seed)
         if stated != (self.submission.protocol, self.submission.method_id, seed):
-            raise InputError(
-                f"{path}: is of {stated[0]} {stated[1]} seed {stated[2]}; hand in one method's own records"
-            )
+            run = f"{record.protocol} {record.method_id} seed {record.seed}"
+            raise InputError(f"{path}: is of {run}; hand in one method's own records")
         if seed not in self.submission.seeds:
             raise InputError(f"{path}: seed {seed} is not declared; remove its files")
         if isinstance(record, RunRecord):
@@ -290,7 +290,10 @@ class _FileCheck:
             self._report("network", f"records/{seed}.json", misfit)
 
     def _labels(self) -> Iterator[Problem]:
-        """Yield the predictions whose targets are not the data set's or, where that is not here, the first seed's."""
+        """Yield a problem for each seed whose targets are not the data set's.
+
+        Without the data set they are compared with those of the first seed, unless each seed draws its own data.
+        """
         per_seed = self.reference.protocol.draw == "per_seed"
         first = None if per_seed else next(iter(self.predictions.values()), None)
         for seed, predictions in self.predictions.items():
@@ -337,7 +340,7 @@ class _FileCheck:
         self.problems += self._own_trials(log)
 
     def _own_trials(self, log: TuningLog) -> Iterator[Problem]:
-        """Yield the trials of the chosen setting that say otherwise than the record of the same seed."""
+        """Yield a problem for each trial of the submitted method whose scores are not those of its record."""
         for trial in log.trials:
             record = self.records.get(trial.seed)
             if trial.method_id != log.method_id or not isinstance(record, RunRecord):

@@ -41,15 +41,15 @@ WHOSE = ("name", "contact", "paper", "code")
 Result = RunRecord | ExternalRecord
 
 
-def is_copy(one: PredictionTable, other: PredictionTable) -> bool:
+def is_copy(a: PredictionTable, b: PredictionTable) -> bool:
     """Return whether two runs are so similar that one copies the other, or both are one method."""
-    if one.target.shape != other.target.shape:
+    if a.target.shape != b.target.shape:
         return False
-    if isinstance(one, Outputs) and isinstance(other, Outputs):
-        pairs = ((one.output, other.output), (one.output - one.target, other.output - other.target))
-        return all(_correlated(first, second, SAME_OUTPUTS) for first, second in pairs)
-    if isinstance(one, Predictions) and isinstance(other, Predictions):
-        return _same_classes(one, other)
+    if isinstance(a, Outputs) and isinstance(b, Outputs):
+        has_same_errors = _correlated(a.output - a.target, b.output - b.target, SAME_OUTPUTS)
+        return has_same_errors and _correlated(a.output, b.output, SAME_OUTPUTS)
+    if isinstance(a, Predictions) and isinstance(b, Predictions):
+        return _same_classes(a, b)
     return False
 
 
@@ -98,7 +98,7 @@ def copied_seeds(predictions: Mapping[int, PredictionTable], *, outside: bool) -
 
 
 def copied_weights(records: Mapping[int, Result]) -> Iterator[Problem]:
-    """Yield the seeds whose weights are those of an earlier seed."""
+    """Yield a problem for each seed of one submission whose weights are those of an earlier seed."""
     first: dict[str, int] = {}
     for seed, record in sorted(records.items()):
         sha256 = record.weights_sha256 if isinstance(record, RunRecord) else None
@@ -117,9 +117,9 @@ def copy_problems(
     reference: ProtocolReference,
     folder: Path,
 ) -> Iterator[Problem]:
-    """Yield a problem for each run of a submission that copies one on a board, or has other data for a seed.
+    """Yield a problem for each run of a submission that copies one on a board, or has other data for its seed.
 
-    So is a method that somebody else handed in already: nobody takes its row under a name of his own.
+    A method that somebody else has submitted already is a problem too, so that nobody takes its row.
     """
     head = folder / SUBMISSIONS / f"{submission.method_id}.json"
     with suppress(InputError):  # reported by the check of the board
@@ -138,7 +138,7 @@ def copy_problems(
 
 
 def _others(folder: Path, seeds: Sequence[int]) -> Iterator[Result]:
-    """Yield the results of these seeds that a board already has, the catalogue's methods first."""
+    """Yield the records of these seeds that a board has: of all its methods, then of outside code."""
     stored = StoredRecords(folder)
     for seed in seeds:
         for row in stored.rows():
@@ -159,7 +159,7 @@ def _problems_with(
     stored: Result,
     stored_predicted: PredictionTable | None,
 ) -> Iterator[Problem]:
-    """Yield what shows that a submitted result is copied from, or contradicts, one that is stored of the same seed."""
+    """Yield a problem if a submitted result is a copy of a stored one of the same seed, or contradicts it."""
     path = f"records/{submitted.seed}.json"
     if stored.method_id == submission.method_id:
         if stored != submitted:

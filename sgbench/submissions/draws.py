@@ -43,7 +43,10 @@ def promised(audit: Audit, method_id: str) -> Audit:
 
 
 def kept(audit: Audit, folder: Path, method_id: str, seeds: Collection[int]) -> tuple[Audit, Draw]:
-    """Keep the promise for a method: name its commit and the seeds that it draws; once drawn nothing changes."""
+    """Return the audit, and the draw of a method's seeds in it, with the commit that draws them and these seeds.
+
+    `seeds`: those that are drawn from. A draw that has its commit already stays as it is.
+    """
     draw = next((draw for draw in audit.draws or () if draw.method_id == method_id), None)
     if draw is None:
         raise InputError(f"{folder}: no draw is promised for {method_id}; accept promises one")
@@ -55,27 +58,29 @@ def kept(audit: Audit, folder: Path, method_id: str, seeds: Collection[int]) -> 
             f"{folder}: {method_id}: its seeds are drawn by the first commit after the one that brings the promise "
             f"of {draw.promised_utc}; there is none yet: commit the board, and repeat this after the next commit"
         )
-    done = draw.model_copy(update={"commit": commit, "seeds": seeds_drawn(audit.protocol, method_id, seeds, commit)})
-    return audit.model_copy(update={"draws": tuple(done if each == draw else each for each in audit.draws or ())}), done
+    drawn_seeds = seeds_drawn(audit.protocol, method_id, seeds, commit)
+    done = draw.model_copy(update={"commit": commit, "seeds": drawn_seeds})
+    draws = tuple(done if other == draw else other for other in audit.draws or ())
+    return audit.model_copy(update={"draws": draws}), done
 
 
 def commit_after(folder: Path, draw: Draw) -> str | None:
     """Return the first commit of the checked-out line after the one that brought a promise; None if none came yet."""
     try:
-        line, touched = (
-            ask(folder, "log", "--first-parent", "--reverse", "--format=%H", *path, timeout_s=GIT_S).decode().split()
-            for path in ((), ("--", AUDIT))
-        )
-        brought = next((commit for commit in touched if _holds(folder, commit, draw)), None)
+        log = "log", "--first-parent", "--reverse", "--format=%H"  # commits, the oldest first
+        commits = ask(folder, *log, timeout_s=GIT_S).decode().split()
+        audit_commits = ask(folder, *log, "--", AUDIT, timeout_s=GIT_S).decode().split()
+        promise_commit = next((commit for commit in audit_commits if _holds(folder, commit, draw)), None)
     except FAILURES as error:
         raise InputError(f"{folder}: is in no git repository, whose commits draw the seeds") from error
-    if brought is None:
+    if promise_commit is None:
         return None
-    return next(iter(line[line.index(brought) + 1 :]), None)
+    later_commits = commits[commits.index(promise_commit) + 1 :]
+    return later_commits[0] if later_commits else None
 
 
 def _holds(folder: Path, commit: str, draw: Draw) -> bool:
-    """Whether the draw was already promised in the audit file at this commit."""
+    """Return whether the audit as of a commit has the promise of a draw."""
     try:
         data = ask(folder, "show", f"{commit}:./{AUDIT}", timeout_s=GIT_S)
         draws = parse_model(data, Audit, AUDIT).draws or ()
@@ -85,13 +90,17 @@ def _holds(folder: Path, commit: str, draw: Draw) -> bool:
 
 
 def draw_problems(audit: Audit, folder: Path, finished: Mapping[str, Sequence[int]]) -> Iterable[str]:
-    """Yield the draws whose commit or seeds are not those that follow from the promise."""
+    """Yield a line for each draw of an audit whose commit or seeds are not those that the repository's history gives.
+
+    `finished` maps methods to their finished seeds, from which is drawn.
+    """
     for draw in audit.draws or ():
         if draw.commit is None:
             continue
-        right = commit_after(folder, draw)
-        if right != draw.commit:
-            yield f"{draw.method_id}: drawn by {draw.commit[:12]}, not by {(right or 'a later commit')[:12]}"
+        due_commit = commit_after(folder, draw)
+        if due_commit != draw.commit:
+            due_text = "a later commit" if due_commit is None else due_commit[:12]
+            yield f"{draw.method_id}: drawn by {draw.commit[:12]}, not by {due_text}"
             continue
         seeds = finished.get(draw.method_id, ())
         if {*draw.seeds} != {*seeds_drawn(audit.protocol, draw.method_id, seeds, draw.commit)}:
@@ -115,44 +124,50 @@ def seed_for(protocol: str, method_id: str, seeds: Collection[int], number: int)
 
 def with_repetition(
     audit: Audit,
-    given: Repetition,
+    repetition: Repetition,
     *,
     claims: Mapping[int, float],
     processors: Mapping[int, str],
     whose: Collection[str],
 ) -> Audit:
-    """Add a line that somebody else handed in to a board's audit; one that is there already changes nothing.
+    """Add the repetition of a seed by somebody else to a board's audit, unless the audit has it already.
 
-    `audit`: of the board. `given`: the line. `claims`: maps the finished seeds of the row to the scores of their
-    records. `processors`: maps them to the processors of their records. `whose`: names of those who handed the row in.
+    `claims`: maps the finished seeds of the row to the scores of their records. `processors`: maps them to the
+    processors of their records. `whose`: names of those who handed the row in.
     """
-    if given.session in (audit.elsewhere or ()):
+    if repetition.session in (audit.elsewhere or ()):
         return audit
-    for problem in _problems(audit, given, claims, processors, whose):
+    problem = next(_problems(audit, repetition, claims, processors, whose), None)
+    if problem is not None:
         raise InputError(problem)
-    return audit.model_copy(update={"elsewhere": (*(audit.elsewhere or ()), given.session)})
+    return audit.model_copy(update={"elsewhere": (*(audit.elsewhere or ()), repetition.session)})
 
 
 def _problems(
-    audit: Audit, given: Repetition, claims: Mapping[int, float], processors: Mapping[int, str], whose: Collection[str]
+    audit: Audit,
+    repetition: Repetition,
+    claims: Mapping[int, float],
+    processors: Mapping[int, str],
+    whose: Collection[str],
 ) -> Iterator[str]:
-    """Yield what speaks against taking a repetition: another claim, number or seed, or no independent person."""
-    session, (retraining,) = given.session, given.session.retrainings
-    what = f"{given.protocol} {retraining.method_id} seed {retraining.seed}"
+    """Yield why a repetition is refused: another claim, number or seed, or no independent person or processor."""
+    session, (retraining,) = repetition.session, repetition.session.retrainings
+    what = f"{repetition.protocol} {retraining.method_id} seed {retraining.seed}"
     if claims.get(retraining.seed) != retraining.claimed:
         yield (
             f"{what}: {retraining.claimed:.9g} is not what its record claims; repeat it with the boards of this commit"
         )
     elif session.draw != number_for(session.verifier, session.created_utc[:10]):
         yield f"{what}: {session.draw} is not the number of '{session.verifier}' on that day; sgbench audit --one draws"
-    elif retraining.seed != seed_for(given.protocol, retraining.method_id, claims, session.draw):
+    elif retraining.seed != seed_for(repetition.protocol, retraining.method_id, claims, session.draw):
         yield f"{what}: the number draws another seed of this row; sgbench audit --one draws"
-    own = {*whose, *(earlier.verifier for earlier in audit.sessions)}
-    if _bare(session.verifier) in {_bare(name) for name in own} or status_words(session.verifier):
+    involved = {*whose, *(earlier.verifier for earlier in audit.sessions)}
+    if _bare(session.verifier) in {_bare(name) for name in involved} or status_words(session.verifier):
         yield f"{what}: '{session.verifier}' is who made or checked the row; 'elsewhere' needs another name"
     if _bare(session.processor) == _bare(processors.get(retraining.seed, "")):
         yield f"{what}: its record is from {session.processor} too; 'elsewhere' needs another processor"
 
 
 def _bare(name: str) -> str:
+    """Return the letters and digits of a name in lower case, to compare names however they are written."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())

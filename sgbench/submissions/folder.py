@@ -58,7 +58,7 @@ class Contents:
 
 
 def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
-    """List the files of a submission, and what does not belong there; nothing is opened and no link followed."""
+    """List the files of a submission's folder, and a problem for each that has no place in one; none is opened."""
     if root.is_symlink():
         raise InputError(f"{root}: is a link; name the folder itself")
     if root.is_file():
@@ -71,14 +71,16 @@ def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
     files: dict[str, Path] = {}
     problems: list[Problem] = []
     total = 0
-    for path, kind in _walk(root):
+    for path, kind_problem in _walk(root):
         name = path.relative_to(root).as_posix()
         if len(files) >= MAX_FILES:
             problems.append(Problem("count", "", f"more than {MAX_FILES} files; nothing beyond was looked at"))
             break
-        problem = kind or _name_problem(name) or _size_problem(name, path)
+        problem = kind_problem or _name_problem(name) or _size_problem(name, path)
         if problem is not None:
-            problems.append(Problem(problem[0], printable(ascii(name)[1:-1]), problem[1]))
+            code, message = problem
+            shown_name = printable(ascii(name)[1:-1])  # without ascii's quotes
+            problems.append(Problem(code, shown_name, message))
             continue
         files[name] = path
         total += path.stat().st_size
@@ -88,6 +90,7 @@ def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, tuple[str, str] | None]]:
+    """Yield each file of a submission in order, with (code, message) if it is a link or no regular file."""
     for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
         if entry.is_dir(follow_symlinks=False) and entry.name in FOLDERS:
             for inner in sorted(os.scandir(entry.path), key=lambda inner: inner.name):

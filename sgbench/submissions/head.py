@@ -29,7 +29,7 @@ PLACES = re.compile(
 
 
 def file_list_problems(contents: Contents, submission: Submission) -> Iterator[Problem]:
-    """Yield differences between the files that are here and the list in submission.json."""
+    """Yield a problem for each file that submission.json does not list, or lists with another hash or size."""
     noted = {note.path: note for note in submission.files}
     for path in contents.files:
         if path not in noted and path != SUBMISSION:
@@ -84,18 +84,21 @@ def status_words(name: str) -> list[str]:
     >>> status_words("1st place, passed all tiers"), status_words("e-prop, first spikes alone")
     (['passed', '1st place', 'all tiers'], [])
     """
-    found = []
-    for word in dict.fromkeys(re.findall(r"[^\W\d_]+", f"{name} {name.replace('-', '')}")):
-        bare = "".join(letter for letter in unicodedata.normalize("NFKD", word) if letter.isalpha())
-        found += [word] if bare.lower().startswith(BOASTS) else []
+    status_claims = []
+    with_joined_words = f"{name} {name.replace('-', '')}"  # "re-trained" is looked for as "retrained" too
+    for word in dict.fromkeys(re.findall(r"[^\W\d_]+", with_joined_words)):
+        without_accents = "".join(letter for letter in unicodedata.normalize("NFKD", word) if letter.isalpha())
+        if without_accents.lower().startswith(BOASTS):
+            status_claims.append(word)
     plain = " ".join(unicodedata.normalize("NFKD", name).replace("-", " ").split())
-    return [*found, *(match.group() for match in PLACES.finditer(plain))]
+    return [*status_claims, *(match.group() for match in PLACES.finditer(plain))]
 
 
 def _data_problems(submission: Submission, reference: ProtocolReference) -> Iterator[Problem]:
-    """Yield a problem if a submission states another hash of its data than the published one.
+    """Yield a problem if the hash of the data in submission.json is not the published one.
 
-    Code outside the catalogue may state none; without a published hash of unaccepted data nothing is compared.
+    Code outside the catalogue may state none. Data that no maintainer has accepted are compared only if a hash is
+    published.
     """
     # If each seed draws its own data, each record names their hash.
     published = None if reference.protocol.draw == "per_seed" else reference.facts.sha256

@@ -1,4 +1,4 @@
-"""Makes a submission: a folder with the finished runs of one method and the files that check them."""
+"""Makes a submission: a folder with the runs of one method, or with the predictions of code outside the catalogue."""
 
 import contextlib
 import hashlib
@@ -6,11 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from sgbench.composition.overrides import seed_override
 from sgbench.errors import InputError, suggest
-from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.division import division_of
+from sgbench.leaderboard.store.predictions import (
+    MAX_PREDICTION_BYTES,
+    Judge,
+    Outputs,
+    Predictions,
+    PredictionTable,
+    parse_prediction_table,
+)
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.sources import require_same_source
 from sgbench.leaderboard.store.tree import read_runs
@@ -20,7 +29,14 @@ from sgbench.records.files import PRUNED, Asked, Pruned, read_bytes, read_journa
 from sgbench.records.method import canonical, identity
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
-from sgbench.records.submission import SUBMISSION_VERSION, Environment, FileNote, Submission
+from sgbench.records.submission import (
+    SUBMISSION_VERSION,
+    Environment,
+    ExternalRecord,
+    FileNote,
+    Submission,
+    external_id,
+)
 from sgbench.submissions.folder import FOLDERS, SUBMISSION, TUNING
 from sgbench.submissions.tuning import StoppedTrial, best, changes, id_of, make_log
 from sgbench.tables import ranges
@@ -35,8 +51,10 @@ def read_searches(folder: Path, chosen: Method) -> tuple[dict[str, int], list[St
     ours = identity(chosen)
     studies: dict[str, int] = {}
     stopped: list[StoppedTrial] = []
-    for trial in (trial for journal in read_journals(folder) for trial in journal.asked):
+    trials = (trial for journal in read_journals(folder) for trial in journal.asked)
+    for trial in trials:
         settings = changes(ours, {**ours, **{key: canonical(value) for key, value in trial.setting.items()}})
+        # Equal ids show that the trial's method has no other difference than the searched numbers.
         if trial.method_id not in studies and id_of(ours, settings) == trial.method_id:
             studies[trial.method_id] = trial.study
             stopped += [StoppedTrial(settings, pruned) for pruned in _pruned(folder, trial, chosen)]
@@ -44,7 +62,7 @@ def read_searches(folder: Path, chosen: Method) -> tuple[dict[str, int], list[St
 
 
 def _pruned(folder: Path, trial: Asked, chosen: Method) -> Iterator[Pruned]:
-    """Yield the notes of a setting's runs that were stopped early and never finished."""
+    """Yield the runs of a trial that the search stopped early; one that was finished later has a record instead."""
     for seed in chosen.protocol.trial_seeds:
         run = folder / trial.method_id / str(seed)
         with contextlib.suppress(InputError):
@@ -97,7 +115,7 @@ def make(
     chosen = _choose_method(records, method)
     submitted = next(record.method for record in records if record.method_id == chosen)
     reference = references.of(submitted.protocol.name)
-    seeds = _complete(records, chosen, reference.protocol)
+    seeds = _complete_seeds(records, chosen, reference.protocol)
     ours = [record for record in records if record.method_id == chosen and record.seed in seeds]
     for record in ours:
         require_same_source(record, ours[0])
@@ -113,7 +131,9 @@ def make(
             "method": submitted.model_dump(),
             "seeds": seeds,
             "data_sha256": None if submitted.protocol.draw == "per_seed" else ours[0].provenance.data_sha256,
-            "environment": _environment(ours[0]),
+            "environment": Environment(
+                **{name: getattr(ours[0].provenance, name) for name in Environment.model_fields}
+            ),
             "tuning_trials": len({trial.method_id for trial in log.trials}),
         }
     )
@@ -133,14 +153,15 @@ def comparable_runs(
         raise InputError(f"{source}: runs of {', '.join(names)}; choose one with --protocol")
     chosen = [(record, path) for record, path in runs.records if protocol in (None, record.protocol)]
     if not chosen:
-        unusable = [found for found in runs.findings if protocol is None or f"/{protocol}/" in found.path]
+        unusable = [finding for finding in runs.findings if protocol is None or f"/{protocol}/" in finding.path]
         if protocol is not None and names and not unusable:
             raise InputError(f"--protocol {protocol}: no run of it in {source}; {suggest(protocol, names)}")
         more = f"; first: {unusable[0]}" if unusable else ""
         raise InputError(f"{source}: no comparable run{more}")
+    records = [record for record, _ in chosen]
     folders = {(record.method_id, record.seed): path.parent for record, path in chosen}
-    left_out = (finding for finding in runs.findings if f"/{chosen[0][0].protocol}/" in f"/{finding.path}")
-    return [record for record, _ in chosen], folders, tuple(left_out)
+    left_out = tuple(finding for finding in runs.findings if f"/{records[0].protocol}/" in f"/{finding.path}")
+    return records, folders, left_out
 
 
 def _choose_method(records: Sequence[RunRecord], asked: str | None) -> str:
@@ -166,8 +187,8 @@ def _choose_method(records: Sequence[RunRecord], asked: str | None) -> str:
     return chosen
 
 
-def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> tuple[int, ...]:
-    """Return the longest complete set of seeds that the chosen method has; InputError names those it lacks."""
+def _complete_seeds(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> tuple[int, ...]:
+    """Return the largest set of the protocol's seeds that the chosen method has records of all of."""
     present = {record.seed for record in records if record.method_id == chosen}
     for seeds in reversed(protocol.complete_seeds):
         if present >= set(seeds):
@@ -192,13 +213,8 @@ def _files(records: Sequence[RunRecord], folders: Mapping[tuple[str, int], Path]
     return files
 
 
-def _environment(record: RunRecord) -> Environment:
-    provenance = record.provenance
-    return Environment(**{name: getattr(provenance, name) for name in Environment.model_fields})
-
-
 def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]) -> dict[str, object]:
-    """Return the fields of submission.json that all submissions have: who, what, and a hash of each file."""
+    """Return the fields of submission.json on author, method (of id `name`), files and date; others are added."""
     notes = [
         FileNote(path=path, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         for path, data in sorted(files.items())
@@ -218,7 +234,7 @@ def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]
 
 
 def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> SubmissionSummary:
-    """Write the folder of a submission, and say what was written."""
+    """Write submission.json and the other files into <target>/<protocol>/<method_id>."""
     folder = target / submission.protocol / submission.method_id
     write_folder(folder, {**files, SUBMISSION: to_json(submission)})
     return SubmissionSummary(
@@ -229,4 +245,91 @@ def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> S
         seeds=submission.seeds,
         tuning_trials=submission.tuning_trials,
         left_out=(),
+    )
+
+
+def make_external(
+    source: Path,
+    target: Path,
+    author: Author,
+    *,
+    references: References,
+    judge: Judge,
+    protocol: str,
+    failed: Sequence[int] = (),
+) -> SubmissionSummary:
+    """Write the submission of code outside the catalogue from its predictions, one file <seed>.csv in `source` a seed.
+
+    `judge`: computes losses. `failed`: seeds whose run failed, without a file.
+    """
+    reference = references.of(protocol)
+    if author.code is None:
+        raise InputError("--code: the address of the code that was run is needed with --external")
+    name = external_id(protocol, author.name, author.code)
+    results = _results(source, reference, failed)
+    files = {f"predictions/{seed}.csv": result.data for seed, result in results.items() if result is not None}
+    if not files:
+        raise InputError(f"{source}: no seed finished, so there is nothing to hand in")
+    for seed, result in results.items():
+        record = _external_record(name, seed, result, reference, judge)
+        files[f"records/{seed}.json"] = to_json(record)
+    submission = Submission.model_validate(
+        head_of(author, protocol, name, files)
+        | {
+            "division": "external",
+            "method": None,
+            "seeds": reference.protocol.seeds,
+            "data_sha256": None,
+            "environment": None,
+            "tuning_trials": 0,
+        }
+    )
+    return write(target, submission, files)
+
+
+class _Result(NamedTuple):
+    """Holds the predictions of one seed, and the bytes of their file."""
+
+    predictions: PredictionTable
+    data: bytes
+
+
+def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) -> dict[int, _Result | None]:
+    """Map each seed of the protocol to its predictions; a failed one to None."""
+    seeds = reference.protocol.seeds
+    for seed in failed:
+        if seed not in seeds:
+            raise InputError(f"--failed {seed}: no seed of {reference.protocol.name}, which has {ranges(seeds)}")
+    results: dict[int, _Result | None] = dict.fromkeys(failed)
+    for seed in seeds:
+        if seed in results:
+            continue
+        path = source / f"{seed}.csv"
+        if not path.is_file():
+            raise InputError(f"{path}: no predictions of seed {seed}; make them, or say --failed {seed}")
+        # Python's csv writes \r\n by default; submissions have \n.
+        data = read_bytes(path, limit=MAX_PREDICTION_BYTES).replace(b"\r\n", b"\n")
+        results[seed] = _Result(parse_prediction_table(data, str(path), reference), data)
+    return results
+
+
+def _external_record(
+    name: str, seed: int, result: _Result | None, reference: ProtocolReference, judge: Judge
+) -> ExternalRecord:
+    """Make the record of one seed from its predictions; without any, the seed has failed."""
+    predictions = None if result is None else result.predictions
+    by_class = predictions if isinstance(predictions, Predictions) else None
+    labels_steps = by_class is not None and by_class.steps is not None  # then a line is a step, not a sample
+    samples = reference.test_samples if predictions is None or labels_steps else len(predictions.target)
+    return ExternalRecord(
+        schema_version=SUBMISSION_VERSION,
+        protocol=reference.protocol.name,
+        method_id=name,
+        seed=seed,
+        status="failed" if predictions is None else "finished",
+        samples=samples,
+        accuracy=None if by_class is None else by_class.accuracy,
+        predictions_sha256=None if result is None else hashlib.sha256(result.data).hexdigest(),
+        loss=judge.loss_of(predictions, reference) if isinstance(predictions, Outputs) else None,
+        labels=len(by_class.target) if by_class is not None and labels_steps else None,
     )

@@ -94,7 +94,7 @@ def _differs(
 
 
 def restore(folder: Path, method: str, target: Path) -> Path:
-    """Write a stored submission as the folder that was handed in, and return it."""
+    """Write an accepted submission of a board, unchanged, to <target>/<protocol>/<method>; return this path."""
     known = sorted(path.stem for path in (folder / SUBMISSIONS).glob("*.json"))
     if method not in known:
         raise InputError(f"{folder}: no submission '{method}'; {suggest(method, known)}")
@@ -107,7 +107,7 @@ def restore(folder: Path, method: str, target: Path) -> Path:
 
 
 def _stored(folder: Path, submission: Submission, note: FileNote) -> bytes:
-    """Return the bytes of a file as it was handed in, from the records or from the store of objects."""
+    """Return the bytes of a file of an accepted submission, whose hash has to be that of submission.json."""
     kind = note.path.partition("/")[0]
     if kind == "records":
         data = read_bytes(place_of_file(folder, submission, note))

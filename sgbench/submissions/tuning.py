@@ -20,9 +20,9 @@ THRESHOLD = "neuron.threshold"
 
 
 def outside_space(ours: Mapping[str, str], trials: Sequence[TuningTrial], protocol: Protocol) -> Iterator[str]:
-    """Yield a line on the first setting that was searched though it is fixed, and one on a value out of range.
+    """Yield a line if a setting was searched that the protocol fixes, and one for the first value out of its range.
 
-    Nothing if the protocol does not limit the search.
+    Nothing is yielded if the protocol does not limit the search.
 
     `ours`: identity of the submitted method, whose numbers must be within the ranges too; `protocol`: the protocol as
     the catalogue has it.
@@ -36,11 +36,11 @@ def outside_space(ours: Mapping[str, str], trials: Sequence[TuningTrial], protoc
             f"{searched[0]} differs among the settings tried, but {protocol.name} lets {', '.join(space)} alone be "
             f"searched; hand in runs that share it"
         )
-    settings: list[dict[str, str | None]] = [dict(ours), *({**ours, **trial.settings} for trial in trials)]
-    lines = (line for setting in settings for line in _outside_ranges(setting, space, protocol.name))
-    first = next(lines, None)
-    if first is not None:
-        yield first
+    all_settings: list[dict[str, str | None]] = [dict(ours), *({**ours, **trial.settings} for trial in trials)]
+    problems = (line for settings in all_settings for line in _outside_ranges(settings, space, protocol.name))
+    first_problem = next(problems, None)
+    if first_problem is not None:
+        yield first_problem
 
 
 def _outside_ranges(settings: Mapping[str, str | None], space: Mapping[str, SearchRange], name: str) -> Iterator[str]:
@@ -130,16 +130,17 @@ def _stopped_trial(stopped: StoppedTrial, studies: Studies) -> TuningTrial:
     )
 
 
-def changes(one: Mapping[str, str], other: Mapping[str, str]) -> Change:
-    """Return the settings that change the identity `one` into `other`; None removes a setting.
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> Change:
+    """Return the settings that change one method's identity into another's; None removes a setting.
 
     >>> changes({"a": "1", "b": "2"}, {"a": "3", "c": "4"})
     {'a': '3', 'b': None, 'c': '4'}
     """
-    return {key: other.get(key) for key in sorted({*one, *other}) if one.get(key) != other.get(key)}
+    return {key: after.get(key) for key in sorted({*before, *after}) if before.get(key) != after.get(key)}
 
 
 def id_of(chosen: Mapping[str, str], settings: Change) -> str:
+    """Return the id of the method whose identity is `chosen` with some settings changed."""
     flat = {**chosen, **settings}
     stated = {key: flat[key] for key in sorted(flat) if flat[key] is not None}
     text = json.dumps(stated, ensure_ascii=True, separators=(",", ":"))
@@ -171,9 +172,9 @@ def _score(trial: TuningTrial, monitor: str) -> float | None:
 
 
 def log_problems(log: TuningLog, method: Method, reference: ProtocolReference) -> Iterator[tuple[str, str]]:
-    """Yield (code, message) of each way in which a tuning log breaks the protocol or contradicts the submission.
+    """Yield (code, message) for each problem of a tuning log: it breaks the protocol or contradicts the submission.
 
-    After a problem that makes the rest meaningless nothing further is checked.
+    Checking ends at a problem that makes further checks meaningless.
     """
     submitted, protocol = identity(method), reference.protocol
     if not log.trials:

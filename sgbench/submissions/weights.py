@@ -34,7 +34,7 @@ class StoredTensor:
 
 
 def parse_weights(data: bytes, name: str) -> dict[str, StoredTensor]:
-    """Read where each tensor lies in a safetensors file; InputError unless its bytes are filled exactly."""
+    """Return the tensors of a file by name; the header has to be consistent, and all numbers finite."""
     header, body = _split(data, name)
     tensors: dict[str, StoredTensor] = {}
     for key, value in header.items():
@@ -71,7 +71,7 @@ def _require_numbers(tensors: dict[str, StoredTensor], body: bytes, name: str) -
 
 
 def _split(data: bytes, name: str) -> tuple[dict[str, object], bytes]:
-    """Split a safetensors file into its header and the bytes of all tensors."""
+    """Split a safetensors file into its header (8 bytes of length, then JSON) and the bytes of its tensors."""
     if len(data) < LENGTH_BYTES:
         raise InputError(f"{name}: too short for a safetensors file")
     (length,) = struct.unpack("<Q", data[:LENGTH_BYTES])
@@ -109,7 +109,7 @@ def _short(value: object) -> str:
 
 
 def require_fit(tensors: dict[str, StoredTensor], record: RunRecord, name: str) -> None:
-    """Refuse weights whose types, number or shapes are not those of the record's network."""
+    """Require that tensors have the precision, the count of parameters and the layers of a record."""
     precision = record.method.protocol.precision
     for key, tensor in tensors.items():
         if tensor.kind not in (PRECISIONS[precision], MASK):

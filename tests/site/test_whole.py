@@ -14,7 +14,8 @@ from urllib.parse import unquote
 import pytest
 
 from registry.__main__ import main
-from registry.site.command import experiments, method_overrides
+from registry.site.command import method_overrides
+from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.tree import RecordTree, RowRecords, read_methods
@@ -135,7 +136,7 @@ def methods_of(*protocols: str) -> Iterator[Method]:
 
 def require_remade(method: Method, references: References) -> None:
     """The words of a method's page compose a method of the same id."""
-    words = method_overrides(method, references.of(method.protocol.name), experiments(()))
+    words = method_overrides(method, references.of(method.protocol.name), catalogue.paths("experiment"))
     assert method_id(compose(words).method) == method_id(method), words
 
 

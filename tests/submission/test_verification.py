@@ -21,8 +21,7 @@ from sgbench.records.files import read_model
 from sgbench.records.method import identity
 from sgbench.records.submission import Submission, Verification
 from sgbench.submissions.check import check
-from sgbench.submissions.verify.outcome import recompose
-from sgbench.submissions.verify.verdict import DataJudge
+from sgbench.submissions.verify.verdict import DataJudge, recompose
 from tests.leaderboard.factory import record, write_board_record
 from tests.messages import lines_naming, raises_naming
 from tests.submission.conftest import BOARD, SAMPLE

@@ -46,10 +46,10 @@ def energy_lines(board: Board, width: int | None) -> list[str]:
         return []
     shown = shown_targets(board, rows)
     duels = compare_energies(board, ordered_rows(board))
-    kinds = [f"{one.target} {'QNN' if one.quantised else 'ANN'}, %" for one in shown]
-    head = ["method", "events, %", "beats ANN", "beats QNN", "lower, %", *kinds]
+    titles = [f"{energies.target} {'QNN' if energies.quantised else 'ANN'}, %" for energies in shown]
+    head = ["method", "events, %", "beats ANN", "beats QNN", "lower, %", *titles]
     cells = [[*_cells(row, energies, shown, duels)] for row, energies in rows]
-    return ["", *aligned([head, *cells], text_columns=1, width=width, least=len(head) - len(kinds)), "", NOTE]
+    return ["", *aligned([head, *cells], text_columns=1, width=width, least=len(head) - len(titles)), "", NOTE]
 
 
 def _cells(
@@ -127,12 +127,10 @@ def brief_markdown(board: Board) -> str:
 
 
 def brief_latex(board: Board) -> str:
-    """Write the tables of `board show` as LaTeX."""
     return "\n".join(f"% {part}\n" if isinstance(part, str) else as_latex(part) for part in _parts(board))
 
 
 def html_page(boards: Iterable[Board]) -> str:
-    """Write boards as one page of HTML, which needs no other file."""
     return f"{PAGE_HEAD}{''.join(part for board in boards for part in _html_parts(board))}</html>\n"
 
 
@@ -167,17 +165,18 @@ def brief_head(board: Board) -> list[str]:
 
 
 def brief_cells(row: MethodRow, board: Board) -> list[str]:
-    """Return a row's rank, name, score and costs."""
     return [column.cell(row).text for column in columns_in(board, "brief")]
 
 
 def page_table(board: Board, rows: Sequence[MethodRow], link_of: Callable[[MethodRow], str]) -> Table:
     """Make the table of a board's page; `link_of` gives where a row's records are, to which its last cell leads."""
     columns = columns_in(board, "page")
-    heads = tuple(Column(each.titles["page"], each.group != METHOD, each.notes) for each in columns)
-    cells = ((row, [column.cell(row) for column in columns]) for row in rows)
-    lines = tuple((*line[:-1], replace(line[-1], link=link_of(row))) for row, line in cells)
-    return Table(board.protocol.name, heads, lines)
+    heads = tuple(Column(column.titles["page"], column.group != METHOD, column.notes) for column in columns)
+    lines = []
+    for row in rows:
+        *cells, last_cell = (column.cell(row) for column in columns)
+        lines.append((*cells, replace(last_cell, link=link_of(row))))
+    return Table(board.protocol.name, heads, tuple(lines))
 
 
 def row_table(
@@ -190,14 +189,14 @@ def row_table(
     """Make the table of all columns of a board; `link_of` gives the page that a method's name leads to."""
     columns = columns_in(board, "site")
     heads = tuple(_head(column) for column in columns)
-    names = [column.titles["site"] for column in columns].index("method")
+    name_index = [column.titles["site"] for column in columns].index("method")
 
-    def cell(row: MethodRow, column: BoardColumn) -> Cell:
-        made = column.cell(row)
-        return replace(made, text=made.text or NONE, link=link_of(row) if column is columns[names] else None)
+    def linked_cell(row: MethodRow, column: BoardColumn) -> Cell:
+        cell = column.cell(row)
+        return replace(cell, text=cell.text or NONE, link=link_of(row) if column is columns[name_index] else None)
 
-    lines = tuple(tuple(cell(row, column) for column in columns) for row in rows)
-    return Table(caption, heads, lines, head=names, is_filtered=len(rows) > 1)
+    lines = tuple(tuple(linked_cell(row, column) for column in columns) for row in rows)
+    return Table(caption, heads, lines, head=name_index, is_filtered=len(rows) > 1)
 
 
 def _head(column: BoardColumn) -> Column:

@@ -52,12 +52,12 @@ def repeats_text(row: MethodRow, measure: Measure) -> str:
         "loose": NOT_REPEATABLE,
     }
     count = f"{len(repeats.seeds)} of {len(row.finished)} seeds by {prose(', '.join(repeats.by))}"
-    told = [f"{words[repeats.outcome]} ({count}, {within})"]
-    for each in provenance.elsewhere:
-        word = "repeated elsewhere" if each.agrees else "differs elsewhere"
-        where = f"seed {each.seed} by {prose(each.by)} on {prose(each.processor)}"
-        told.append(f"{word} ({where}, {measure.text(abs(each.apart))}{unit} apart)")
-    return "; ".join(told)
+    statements = [f"{words[repeats.outcome]} ({count}, {within})"]
+    for repeat in provenance.elsewhere:
+        word = "repeated elsewhere" if repeat.agrees else "differs elsewhere"
+        where = f"seed {repeat.seed} by {prose(repeat.by)} on {prose(repeat.processor)}"
+        statements.append(f"{word} ({where}, {measure.text(abs(repeat.apart))}{unit} apart)")
+    return "; ".join(statements)
 
 
 def is_loose(row: MethodRow, measure: Measure) -> bool:
@@ -131,7 +131,7 @@ SHORT = 12  # digits of a commit that is shown
 
 
 def draw_table(board: Board) -> tuple[list[str], list[list[str]]]:
-    """Return header and rows of the table of seeds that a later commit draws for methods to repeat."""
+    """Make head and rows of the table of promised draws: which seeds a commit drew, and what their repeats gave."""
     header = ["method", "id", "promised", "drawn by commit", "seeds drawn", "what came of it"]
     return header, [
         [
@@ -140,14 +140,14 @@ def draw_table(board: Board) -> tuple[list[str], list[list[str]]]:
             draw.promised_utc[:10],
             (draw.commit or NONE)[:SHORT],
             ", ".join(map(str, draw.seeds)) or NONE,
-            _outcome(draw, row.listing.provenance.repeats),
+            _draw_outcome(draw, row.listing.provenance.repeats),
         ]
         for row in (*board.shown, *board.retired)
         if row.listing is not None and (draw := row.listing.provenance.draw) is not None
     ]
 
 
-def _outcome(draw: Draw, repeats: Repeats | None) -> str:
+def _draw_outcome(draw: Draw, repeats: Repeats | None) -> str:
     """Say what came of a draw: not drawn yet, seeds still to train, or what the repeats found."""
     if draw.commit is None:
         return "the first commit to come draws"
@@ -158,7 +158,7 @@ def _outcome(draw: Draw, repeats: Repeats | None) -> str:
 
 
 def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
-    """Return header and rows of the table of stored weights scored on samples drawn anew."""
+    """Make head and rows of the table of stored weights that were scored on samples drawn later."""
     unit = "" if board.measure.is_loss else ", %"
     header = ["method", "id", "draw", "seeds", "samples", f"claimed{unit}", f"on samples drawn anew{unit}"]
     return header, [
@@ -185,7 +185,7 @@ def audit_statements(board: Board) -> Iterator[str]:
     failed = [row for row in board.claimed if any(not check.passed for check in _retrainings(row))]
     rows = [row for row in (*board.rows, *board.baselines, *failed) if row.listing is not None]
     done = [row for row in rows if row.listing is not None and row.listing.provenance.is_trained_again]
-    drawn = [*done, *failed]
+    drawn = [*done, *failed]  # rows of which a seed was trained again
     if not drawn:
         return
     passed_over = {row.method_id: row.listing.provenance.passed_over for row in rows if row.listing}

@@ -60,19 +60,19 @@ def board_columns(board: Board) -> list[BoardColumn]:
         *_accuracy_columns(board),
         BoardColumn(
             ACTIVITY,
-            {"page": "spikes per inference", "site": "spikes", "brief": "spikes"},
-            lambda row: _amount(row.costs.spikes),
-            lambda row: {"spikes_per_inference": row.costs.spikes.value},
+            titles={"page": "spikes per inference", "site": "spikes", "brief": "spikes"},
+            cell=lambda row: _amount(row.costs.spikes),
+            values=lambda row: {"spikes_per_inference": row.costs.spikes.value},
         ),
         BoardColumn(
             ACTIVITY,
-            {
+            titles={
                 "page": "synaptic operations per inference",
                 "site": "synaptic operations",
                 "brief": "synaptic operations",
             },
-            lambda row: _amount(row.costs.synaptic_operations),
-            lambda row: {"synaptic_operations_per_inference": row.costs.synaptic_operations.value},
+            cell=lambda row: _amount(row.costs.synaptic_operations),
+            values=lambda row: {"synaptic_operations_per_inference": row.costs.synaptic_operations.value},
         ),
         BoardColumn(PROVENANCE, values=lambda row: _listing_values(row, board.measure)),
         *(column for target in board.targets for column in _energy_columns(target)),
@@ -93,51 +93,55 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
     """Yield the columns of rank, letters, name, and the settings in which methods differ."""
     yield BoardColumn(
         METHOD,
-        {"page": "rank", "site": "rank", "brief": "rank"},
-        lambda row: Cell(rank_text(row), None if row.rank is None else float(row.rank.low)),
-        lambda row: {
+        titles={"page": "rank", "site": "rank", "brief": "rank"},
+        cell=lambda row: Cell(rank_text(row), None if row.rank is None else float(row.rank.low)),
+        values=lambda row: {
             "rank_low": None if row.rank is None else row.rank.low,
             "rank_high": None if row.rank is None else row.rank.high,
         },
     )
     yield BoardColumn(
         METHOD,
-        {"page": "alike", "site": "alike", "brief": "alike"},
-        lambda row: Cell(_letters(row)),
-        lambda row: {"alike": _letters(row), "method_id": row.method_id},
+        titles={"page": "alike", "site": "alike", "brief": "alike"},
+        cell=lambda row: Cell(_letters(row)),
+        values=lambda row: {"alike": _letters(row), "method_id": row.method_id},
         is_number=False,
     )
-    marks = () if board.is_data_accepted else (Note(UNACCEPTED),)
 
     def data_state(row: MethodRow) -> str:
         return f"not accepted{', other files' if board.has_other_data(row) else ''}"
 
+    def data_notes(row: MethodRow) -> tuple[Note, ...]:
+        notes = () if board.is_data_accepted else (Note(UNACCEPTED),)
+        return (*notes, Note(OTHER_DATA)) if board.has_other_data(row) else notes
+
     yield BoardColumn(
         METHOD,
-        {"brief": "method"},
-        lambda row: Cell(row.label + ("" if board.is_data_accepted else f", data {data_state(row)}")),
+        titles={"brief": "method"},
+        cell=lambda row: Cell(row.label + ("" if board.is_data_accepted else f", data {data_state(row)}")),
         is_number=False,
     )
     yield BoardColumn(
         METHOD,
-        {"page": "surrogate", "site": "method"},
-        lambda row: Cell(
-            row.surrogate, notes=(*marks, Note(OTHER_DATA)) if board.has_other_data(row) else marks, is_code=True
-        ),
-        lambda row: {
-            "surrogate": row.surrogate,
-            **({"baseline": "yes" if row in board.baselines else "no"} if board.baselines else {}),
-            **({"claimed": "yes" if row in board.claimed else "no"} if board.claimed else {}),
-            **({} if board.is_data_accepted else {"data": data_state(row), "data_sha256": " ".join(row.data_sha256)}),
-        },
+        titles={"page": "surrogate", "site": "method"},
+        cell=lambda row: Cell(row.surrogate, notes=data_notes(row), is_code=True),
+        values=lambda row: {"surrogate": row.surrogate},
         is_number=False,
     )
+    if board.baselines:
+        yield BoardColumn(METHOD, values=lambda row: {"baseline": "yes" if row in board.baselines else "no"})
+    if board.claimed:
+        yield BoardColumn(METHOD, values=lambda row: {"claimed": "yes" if row in board.claimed else "no"})
+    if not board.is_data_accepted:
+        yield BoardColumn(
+            METHOD, values=lambda row: {"data": data_state(row), "data_sha256": " ".join(row.data_sha256)}
+        )
     for group in board.varying:
         yield BoardColumn(
             METHOD,
-            {"page": group, "site": group},
-            lambda row, group=group: Cell(row.varying.get(group, NONE), is_code=True),
-            lambda row, group=group: {group: row.varying.get(group, "")},
+            titles={"page": group, "site": group},
+            cell=lambda row, group=group: Cell(row.varying.get(group, NONE), is_code=True),
+            values=lambda row, group=group: {group: row.varying.get(group, "")},
             is_number=False,
         )
 
@@ -155,16 +159,16 @@ def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
     def seeds() -> list[int]:
         return sorted({seed for row in board.shown for seed in row.scores})
 
-    def ends(row: MethodRow) -> dict[str, Value]:
+    def score_values(row: MethodRow) -> dict[str, Value]:
         mean, half = row.score.mean, row.score.half_width
         low, high = (None, None) if half is None else (mean - half, mean + half)
-        shown = row.score.ends or (None, None)
+        shown_low, shown_high = row.score.ends or (None, None)
         return {
             f"{name}_mean": mean,
             f"{name}_low": low,  # of Student's interval, which may end where no score can
             f"{name}_high": high,
-            f"{name}_interval_low": shown[0],  # as the page shows it
-            f"{name}_interval_high": shown[1],
+            f"{name}_interval_low": shown_low,  # as the page shows it
+            f"{name}_interval_high": shown_high,
         }
 
     def interval(row: MethodRow) -> Cell:
@@ -178,29 +182,29 @@ def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
 
     yield BoardColumn(
         ACCURACY,
-        {"page": f"{measure.title} (mean, 95 % CI)", "brief": measure.title},
-        lambda row: Cell(measure.summary(row.score), notes=single_seed_note(row)),
-        ends,
+        titles={"page": f"{measure.title} (mean, 95 % CI)", "brief": measure.title},
+        cell=lambda row: Cell(measure.summary(row.score), notes=single_seed_note(row)),
+        values=score_values,
     )
     yield BoardColumn(
         ACCURACY,
-        {"site": measure.title},
-        lambda row: Cell(measure.text(row.score.mean), row.score.mean, notes=single_seed_note(row)),
+        titles={"site": measure.title},
+        cell=lambda row: Cell(measure.text(row.score.mean), row.score.mean, notes=single_seed_note(row)),
     )
-    yield BoardColumn(ACCURACY, {"site": "95 % interval"}, interval)
+    yield BoardColumn(ACCURACY, titles={"site": "95 % interval"}, cell=interval)
     yield BoardColumn(
         ACCURACY,
-        {"page": "seeds", "site": "seeds"},
-        lambda row: Cell(seeds_of(row, planned=planned), float(len(row.scores))),
-        lambda row: {"seeds": len(row.scores), "failed_seeds": " ".join(map(str, row.failed_seeds))},
+        titles={"page": "seeds", "site": "seeds"},
+        cell=lambda row: Cell(seeds_of(row, planned=planned), float(len(row.scores))),
+        values=lambda row: {"seeds": len(row.scores), "failed_seeds": " ".join(map(str, row.failed_seeds))},
     )
-    yield BoardColumn(ACCURACY, {"brief": "seeds"}, lambda row: Cell(seeds_of(row)))
+    yield BoardColumn(ACCURACY, titles={"brief": "seeds"}, cell=lambda row: Cell(seeds_of(row)))
     if has_solved(board):
         yield BoardColumn(
             ACCURACY,
-            {"page": "solved (95 % CI)", "site": "solved", "brief": "solved"},
-            lambda row: Cell(solved_text(row, board), solved_share(row, board).share),
-            lambda row: _solved_values(row, board),
+            titles={"page": "solved (95 % CI)", "site": "solved", "brief": "solved"},
+            cell=lambda row: Cell(solved_text(row, board), solved_share(row, board).share),
+            values=lambda row: _solved_values(row, board),
         )
     yield BoardColumn(ACCURACY, values=lambda row: {f"{name}_seed_{seed}": row.scores.get(seed) for seed in seeds()})
 
@@ -223,42 +227,43 @@ def _energy_columns(target: EnergyTarget) -> Iterator[BoardColumn]:
     notes = (Note(gap),) if target.missing else ()
     yield BoardColumn(
         ENERGY,
-        {"page": f"{name}: dynamic energy per inference, nJ", "site": f"{name} dynamic, nJ"},
-        lambda row: _interval(row.costs.energies[name].dynamic_nj, row.costs.energies[name], "no total:"),
-        lambda row: _energy_values(name, row.costs.energies[name]),
+        titles={"page": f"{name}: dynamic energy per inference, nJ", "site": f"{name} dynamic, nJ"},
+        cell=lambda row: _interval_cell(row.costs.energies[name].dynamic_nj, row.costs.energies[name], "no total:"),
+        values=lambda row: _energy_values(name, row.costs.energies[name]),
         notes=notes,
     )
-    if _has_static(target):
+    if target.static is not None and all(price.scope != "all_in" for price in target.prices):
         yield BoardColumn(
             ENERGY,
-            {"page": f"{name}: static energy per inference, µJ", "site": f"{name} static, µJ"},
-            lambda row: _static(row.costs.energies[name]),
+            titles={"page": f"{name}: static energy per inference, µJ", "site": f"{name} static, µJ"},
+            cell=lambda row: _static_cell(row.costs.energies[name]),
             notes=notes,
         )
-    title = f"{name}, nJ{' *' if target.missing else ''}"
-    yield BoardColumn(ENERGY, {"brief": title}, lambda row: _without_interval(row.costs.energies[name].dynamic_nj))
+    star = " *" if target.missing else ""
+    title = f"{name}, nJ{star}"
+    yield BoardColumn(
+        ENERGY, titles={"brief": title}, cell=lambda row: _value_cell(row.costs.energies[name].dynamic_nj)
+    )
 
 
-def _has_static(target: EnergyTarget) -> bool:
-    return target.static is not None and all(price.scope != "all_in" for price in target.prices)
-
-
-def _interval(value: BoundedValue | None, energy: Energy, note: str = "") -> Cell:
+def _interval_cell(value: BoundedValue | None, energy: Energy, note: str = "") -> Cell:
+    """Return the cell of an energy with its interval; if it is None, a dash with the reasons after `note`."""
     if value is None:
         return Cell(NONE, notes=tuple(Note(note, reason) for reason in energy.reasons))
     return Cell(_interval_text(value), value.value)
 
 
-def _static(energy: Energy) -> Cell:
-    return _interval(None if energy.static_nj is None else energy.static_nj.times(1e-3), energy)
+def _static_cell(energy: Energy) -> Cell:
+    static_uj = None if energy.static_nj is None else energy.static_nj.times(1e-3)  # µJ
+    return _interval_cell(static_uj, energy)
 
 
-def _without_interval(value: BoundedValue | None) -> Cell:
+def _value_cell(value: BoundedValue | None) -> Cell:
     return Cell(NONE) if value is None else Cell(number_text(value.value))
 
 
 def _energy_values(name: str, energy: Energy) -> dict[str, Value]:
-    """Return the fields of `table.csv` on the energy on the target `name`, in nJ."""
+    """Return the fields of `table.csv` on the energy on the target `name` [nJ], and what it leaves out and why."""
     ends: dict[str, Value] = {
         f"{name}_{kind}_{end}_nj": None if interval is None else getattr(interval, end)
         for kind, interval in (("dynamic", energy.dynamic_nj), ("static", energy.static_nj))
@@ -274,32 +279,34 @@ def _provenance_columns(board: Board) -> Iterator[BoardColumn]:
     claimed = (Note(CLAIMED),) if handed_in else ()
     yield BoardColumn(
         PROVENANCE,
-        {"page": "trainable parameters", "site": "parameters"},
-        lambda row: Cell(number_text(row.costs.parameters), row.costs.parameters),
-        lambda row: {"parameters": row.costs.parameters},
+        titles={"page": "trainable parameters", "site": "parameters"},
+        cell=lambda row: Cell(number_text(row.costs.parameters), row.costs.parameters),
+        values=lambda row: {"parameters": row.costs.parameters},
     )
     yield BoardColumn(
         PROVENANCE,
-        {"page": "training time, s", "site": "training, s"},
-        lambda row: Cell(number_text(row.costs.training_s), row.costs.training_s),
-        lambda row: {"training_time_s": row.costs.training_s},
+        titles={"page": "training time, s", "site": "training, s"},
+        cell=lambda row: Cell(number_text(row.costs.training_s), row.costs.training_s),
+        values=lambda row: {"training_time_s": row.costs.training_s},
         notes=claimed,
     )
     if handed_in:
-        yield BoardColumn(PROVENANCE, {"page": "settings tried", "site": "settings tried"}, _tried, notes=claimed)
+        yield BoardColumn(
+            PROVENANCE, titles={"page": "settings tried", "site": "settings tried"}, cell=_tried, notes=claimed
+        )
         yield BoardColumn(
             PROVENANCE,
-            {"page": "division", "site": "division"},
-            lambda row: Cell(NONE if row.listing is None else row.listing.division),
+            titles={"page": "division", "site": "division"},
+            cell=lambda row: Cell(NONE if row.listing is None else row.listing.division),
             is_number=False,
         )
         yield BoardColumn(
             PROVENANCE,
-            {"page": "checked", "site": "checked"},
-            lambda row: Cell(repeats_text(row, board.measure)),
+            titles={"page": "checked", "site": "checked"},
+            cell=lambda row: Cell(repeats_text(row, board.measure)),
             is_number=False,
         )
-    yield BoardColumn(PROVENANCE, {"page": "records"}, lambda row: Cell(row.method_id), is_number=False)
+    yield BoardColumn(PROVENANCE, titles={"page": "records"}, cell=lambda row: Cell(row.method_id), is_number=False)
 
 
 def _tried(row: MethodRow) -> Cell:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sgbench.energy.crossover import Duel, EnergyComparison, Matched
 from sgbench.leaderboard.matched import (
-    MOST_BESIDE,
     MOST_DUELS,
+    MOST_MATCHED,
     compare_energies,
     matched_rows,
     mean_share,
@@ -28,7 +28,7 @@ def energy_sections(board: Board) -> Iterator[str]:
     if rows:
         yield "## Beside networks without spikes"
         yield _matched_table(board, rows)
-        yield _about_matched(rows, is_cut=len(board.rows) > MOST_BESIDE)
+        yield _about_matched(rows, is_cut=len(board.rows) > MOST_MATCHED)
     yield from _stability_section(board)
 
 
@@ -71,7 +71,7 @@ def _about_matched(rows: Sequence[tuple[MethodRow, Matched]], *, is_cut: bool) -
     """Write the note below the table of matched networks; `is_cut` if the table leaves out methods."""
     bits = " or ".join(map(str, sorted({energies.activation_bits for _, energies in rows})))
     passes = " or ".join(sorted({energies.passes for _, energies in rows}))
-    more = f" The first {MOST_BESIDE} methods; {EVERYTHING}." if is_cut else ""
+    more = f" The first {MOST_MATCHED} methods; {EVERYTHING}." if is_cut else ""
     return (
         f"ANN: the same layers with units that do not spike, every connection used in every pass, one a {passes}; "
         "quantised ANN: "

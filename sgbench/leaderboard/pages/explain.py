@@ -55,13 +55,13 @@ def find_row(board: Board, name: str) -> MethodRow:
     """
     rows = [*board.shown, *board.retired]
     spaceless = name.replace(" ", "")
-    for fits in (
+    for is_match in (  # the most exact first
         lambda row: spaceless in (row.method_id, row.label.replace(" ", "")),
         lambda row: row.method_id.startswith(name),
         lambda row: spaceless in (row.method.label, row.surrogate.replace(" ", "")),
         lambda row: spaceless in short_names(row.method.label, row.method.parameters.get("surrogate", {})),
     ):
-        matches = [row for row in rows if fits(row)]
+        matches = [row for row in rows if is_match(row)]
         if len(matches) == 1:
             return matches[0]
         if matches:
@@ -134,7 +134,7 @@ def _table(a: MethodRow, b: MethodRow, board: Board) -> Iterator[tuple[str, str,
 
 
 def figures(row: MethodRow, board: Board) -> dict[str, str]:
-    """Write a row's figures by name: score, seeds, spikes, operations and energies."""
+    """Map the names of a method's numbers (score, seeds, costs) to their texts; unknown energies are left out."""
     text, ends, costs = board.measure.text, row.score.ends, row.costs
     figures_by_name = {
         board.measure.title: text(row.score.mean),
@@ -153,6 +153,7 @@ def figures(row: MethodRow, board: Board) -> dict[str, str]:
 
 
 def duel(board: Board, a: MethodRow, b: MethodRow) -> tuple[Comparison, str]:
+    """Compare two methods of a board; return also the verdict on A, as `Explanation.verdict` has it."""
     comparison = compare(board.measure.signed(a.scores), board.measure.signed(b.scores))
     return comparison, _verdict(comparison, _holm_p(board, a, b)[0])
 
@@ -174,7 +175,7 @@ def _holm_p(board: Board, a: MethodRow, b: MethodRow) -> tuple[float | None, int
 
 
 def _verdict(comparison: Comparison, adjusted: float | None) -> str:
-    """Say whether A is better than B, by the p value adjusted for other comparisons if there is one."""
+    """Return whether A is "better" or "worse"; `adjusted` is p after Holm's correction, None if one has no rank."""
     if comparison.p is None:
         return "unknown"
     p = comparison.p if adjusted is None else adjusted
@@ -215,15 +216,16 @@ def _answer(verdict: str, comparison: Comparison, adjusted: float | None, pairs:
         "worse": "A is worse than B",
         NO_DIFFERENCE: "A and B do not differ significantly",
     }[verdict]
-    between = measure.ends(comparison)
-    ends = "the same in every seed" if between is None else "95 % interval {} to {}".format(*map(measure.text, between))
+    ends = measure.ends(comparison)
+    interval = "the same in every seed" if ends is None else "95 % interval {} to {}".format(*map(measure.text, ends))
     how = (
         f"paired by {len(comparison.shared)} seeds" if comparison.shared else "unpaired, since no two seeds are shared"
     )
     corrected = "" if adjusted is None else f", and p {_equals(adjusted)} after Holm's correction for {pairs} pairs"
+    difference = "B minus A" if measure.is_loss else "A minus B"  # positive where A is better
     return (
-        f"{lead}: {'B' if measure.is_loss else 'A'} minus {'A' if measure.is_loss else 'B'} is "
-        f"{_difference_text(comparison.difference, measure)} ({ends}), t-test {how}, "
+        f"{lead}: {difference} is "
+        f"{_difference_text(comparison.difference, measure)} ({interval}), t-test {how}, "
         f"p {_equals(comparison.p)}{corrected}."
     )
 
@@ -299,21 +301,21 @@ def _ratio(cost: str, a: float | None, b: float | None, unit: str) -> str:
 
 
 def _more_seeds(comparison: Comparison, measure: Measure) -> str:
-    """Describe the difference that the seeds of two methods can show, and how many would show that between them."""
+    """Write which true difference the seeds of two methods can show, and how many seeds would show the observed one."""
     if comparison.spread is None:
         return "To settle it, run at least the seeds of the protocol for both."
     n = max(2, min(comparison.seeds))
     least = detectable_difference(comparison.spread, n)
     needed = seeds_needed(comparison.difference, comparison.spread)
     if needed is None:
-        experiment = "this one is so small that not even 10,000 would show it"
+        seeds_for_observed = "this one is so small that not even 10,000 would show it"
     elif needed <= n:
-        experiment = f"{needed} other seeds would show this one again as often"
+        seeds_for_observed = f"{needed} other seeds would show this one again as often"
     else:
-        experiment = f"for one as small as this you would need {needed:,} seeds each"
+        seeds_for_observed = f"for one as small as this you would need {needed:,} seeds each"
     return (
         f"With {n} seeds, between which the difference spreads by {_difference_text(comparison.spread, measure)}, you "
-        f"would find a true one of {_difference_text(least, measure)} in 8 of 10 cases; {experiment}."
+        f"would find a true one of {_difference_text(least, measure)} in 8 of 10 cases; {seeds_for_observed}."
     )
 
 

@@ -123,12 +123,12 @@ def _listing_cells(listing: Listing) -> dict[str, Cell]:
 def _count_cells(counts: OpCounts | None) -> dict[str, Cell]:
     """Return spikes and synaptic operations, in total and for an inference; None where they were not counted."""
     layers = () if counts is None else counts.layers
-    picked = {
+    counts_by_name = {
         "spikes": [layer.spikes_sent for layer in layers],
         "synaptic_operations": [group.effective for layer in layers for group in layer.synapses],
     }
     cells: dict[str, Cell] = {}
-    for name, counts_of_kind in picked.items():
+    for name, counts_of_kind in counts_by_name.items():
         total = None if counts is None else _sum(counts_of_kind)
         cells[name] = total
         cells[f"{name}_per_inference"] = None if counts is None or total is None else total / counts.samples
@@ -136,7 +136,7 @@ def _count_cells(counts: OpCounts | None) -> dict[str, Cell]:
 
 
 def _sum(counts: Iterable[Count]) -> int | None:
-    """Sum counts; None if one of them is unknown."""
+    """Add counts; None if one of them is unknown."""
     total = 0
     for count in counts:
         if count.total is None:
@@ -206,7 +206,7 @@ def to_table(
 
 
 def _with_method_cells(group: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, dict[str, Cell]]]:
-    """Yield records with their method's cells, which are computed anew only where settings change."""
+    """Yield each record with the cells of its method, computed once for successive records of one method."""
     last_settings, cells = "", {}
     for record in group:
         settings = repr((record.method.clip_norm, record.method.choices, record.method.parameters))
@@ -216,7 +216,7 @@ def _with_method_cells(group: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, 
 
 
 def _of_one_type(cells: list[Cell]) -> list[Cell]:
-    """Make all cells of a column one type: numbers float if they mix, other mixtures JSON text."""
+    """Convert a column's cells to one type besides None: mixed or huge numbers to float, all other mixtures to text."""
     kinds = {type(cell) for cell in cells} - {type(None)}
     if kinds == {int, float} or (kinds == {int} and not _are_int64(cells)):
         return [None if cell is None else float(cell) for cell in cells]
@@ -241,10 +241,7 @@ def encode(table: Table, kind: Format, types: Mapping[str, str] = TYPES) -> byte
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(table)
     writer.writerows(
-        zip(
-            *([WORDS[cell] if isinstance(cell, bool) else cell for cell in cells] for cells in table.values()),
-            strict=True,
-        )
+        [WORDS[cell] if isinstance(cell, bool) else cell for cell in row] for row in zip(*table.values(), strict=True)
     )
     return out.getvalue().encode()
 

@@ -60,20 +60,20 @@ def stale(path: Path, *, table_csv: str) -> str | None:
 
 
 def _chunks(data: bytes) -> Chunks:
-    """Read the chunks of a PNG, kind and content; none where it is no whole PNG, or a checksum is wrong."""
+    """Read the kind and content of each chunk of a PNG; an empty list if it is incomplete or a checksum is wrong."""
     if not data.startswith(SIGNATURE):
         return []
-    found: Chunks = []
+    chunks: Chunks = []
     offset = len(SIGNATURE)
-    while offset + 12 <= len(data):
+    while offset + 12 <= len(data):  # a chunk is a length (4 bytes), kind (4), content, and checksum (4)
         (length,) = struct.unpack_from(">I", data, offset)
         kind, content = data[offset + 4 : offset + 8], data[offset + 8 : offset + 8 + length]
         offset += 12 + length
         if offset > len(data) or data[offset - 4 : offset] != struct.pack(">I", zlib.crc32(kind + content)):
             return []
-        found.append((kind, content))
-    is_whole = offset == len(data) and found and found[0][0] == b"IHDR" and found[-1][0] == b"IEND"
-    return found if is_whole else []
+        chunks.append((kind, content))
+    is_whole = offset == len(data) and chunks and chunks[0][0] == b"IHDR" and chunks[-1][0] == b"IEND"
+    return chunks if is_whole else []
 
 
 def _encode_chunk(kind: bytes, content: bytes) -> bytes:
@@ -81,9 +81,10 @@ def _encode_chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _text(chunks: Chunks, keyword: str) -> str | None:
-    start = f"{keyword}\0".encode()
-    texts = [content for kind, content in chunks if kind == b"tEXt" and content.startswith(start)]
-    return texts[0].removeprefix(start).decode("latin1") if len(texts) == 1 else None
+    """Return the text that a PNG has under a keyword; None if it has none, or several."""
+    prefix = f"{keyword}\0".encode()
+    texts = [content for kind, content in chunks if kind == b"tEXt" and content.startswith(prefix)]
+    return texts[0].removeprefix(prefix).decode("latin1") if len(texts) == 1 else None
 
 
 def _pixels_digest(chunks: Chunks) -> str | None:
@@ -110,6 +111,7 @@ def load() -> None:
 
 
 def png(picture: BoardPicture, *, table_csv: str) -> bytes:
+    """Draw the picture of a board as a PNG that carries the digests of the table `table_csv` and of its pixels."""
     return _with_pixel_digest(style.encode(lambda: board_figure(picture), ".png", texts={KEYWORD: digest(table_csv)}))
 
 
@@ -170,10 +172,10 @@ def tuning_curves(families: Sequence[Tuned], measure: Measure) -> list[TuningCur
 def profiles(across: AcrossTasks) -> list[PerformanceProfile]:
     """Compute for each family the share of runs [%] above each score that occurs, from the lowest score to 1."""
     lowest = min(float(scores.min()) for family in across.families for scores in family.tasks)
-    ends = min(lowest, 0.9) - 0.02, 1.0  # common to all curves
+    axis_ends = min(lowest, 0.9) - 0.02, 1.0  # common to all curves
     curves = []
     for family in across.families:
-        steps = np.unique(np.concatenate([ends, *family.tasks]))
+        steps = np.unique(np.concatenate([axis_ends, *family.tasks]))
         curves.append(PerformanceProfile(family.name, steps, 100 * performance_profile(family.tasks, steps)))
     return curves
 

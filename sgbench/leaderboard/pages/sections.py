@@ -69,13 +69,11 @@ def sections(board: Board) -> Iterator[str]:
 
 def _audited(board: Board) -> Iterator[str]:
     """Yield the sections on seeds drawn and on samples drawn anew, where a row has them."""
-    for title, (header, lines) in (
-        ("Seeds drawn", draw_table(board)),
-        ("Stored weights on samples drawn anew", fresh_table(board)),
-    ):
-        if lines:
+    tables = {"Seeds drawn": draw_table(board), "Stored weights on samples drawn anew": fresh_table(board)}
+    for title, (header, rows) in tables.items():
+        if rows:
             yield f"## {title}"
-            yield grid(header, lines, text_columns=2)
+            yield grid(header, rows, text_columns=2)
 
 
 def _seed_table(board: Board) -> str:
@@ -201,9 +199,10 @@ def _retired_table(rows: Sequence[MethodRow], measure: Measure) -> str:
 
 
 def _unlike_letters(board: Board) -> str:
-    """Write how many pairs without a letter in common differ significantly; empty if all of them do."""
+    """Write how many pairs of methods without a letter in common differ significantly; empty if all of them do."""
     ranks = [row.rank for row in board.rows if row.rank is not None]
-    unlike, different = sum(rank.unlike for rank in ranks), sum(rank.unlike_apart for rank in ranks)
+    unlike = sum(rank.unlike for rank in ranks)  # pairs without a letter in common
+    different = sum(rank.unlike_apart for rank in ranks)  # those that differ significantly
     if different == unlike:
         return ""
     return (
@@ -213,7 +212,7 @@ def _unlike_letters(board: Board) -> str:
 
 
 def statements(board: Board) -> list[tuple[str, str]]:
-    """Write how to read a board, in pairs: what holds on every board, and what on this one alone; one may be empty."""
+    """List how to read a board in pairs of texts: on every board, and on this one alone; either may be empty."""
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
     latency = "" if board.latency_s is None else f"Here an inference is {number_text(1000 * board.latency_s)} ms."
@@ -239,12 +238,12 @@ def statements(board: Board) -> list[tuple[str, str]]:
             f"alike: {ABOUT_LETTERS}.",
             _unlike_letters(board),
         ),
-        *(("", said) for said in _power_sentence(board)),
+        *(("", sentence) for sentence in _power_sentence(board)),
         (_at_chance(board), f"A failed seed counts as guessing ({_guess(board)}) and is shown."),
         *((("", solved_statement(board)),) if has_solved(board) else ()),
         ("", _budget(board)),
         *((about, "") for about in checks if handed_in),
-        *(("", said) for said in audit_statements(board) if handed_in),
+        *(("", sentence) for sentence in audit_statements(board) if handed_in),
         (
             "Dynamic energy is exact operation counts times published prices; its interval covers the prices, not the "
             "seeds. Static energy is the power of one chip for the modelled time of an inference, whatever the "
@@ -327,16 +326,17 @@ def power(board: Board) -> Power | None:
 
 def _power_sentence(board: Board) -> Iterator[str]:
     """Yield a sentence on the power of the board's seeds; nothing where it is unknown."""
-    least = power(board)
-    if least is None:
+    seeds_power = power(board)
+    if seeds_power is None:
         return
     text, unit = board.measure.text, "" if board.measure.is_loss else " points"
     named = "a tenth of guessing" if board.measure.is_loss else "1 point"
-    more = "more than 10,000" if least.seeds_for_size is None else f"{least.seeds_for_size:,}"
+    more = "more than 10,000" if seeds_power.seeds_for_size is None else f"{seeds_power.seeds_for_size:,}"
     yield (
-        f"With {least.seeds} seeds a paired t-test at 5 % finds a true difference of {text(least.least)}{unit} "
-        f"in 8 of 10 cases (the median spread of differences, {text(least.spread)}{unit}; Holm's correction needs "
-        f"more); one of {named} takes {more} seeds. That one method beats another in three of four runs takes "
+        f"With {seeds_power.seeds} seeds a paired t-test at 5 % finds a true difference of "
+        f"{text(seeds_power.least)}{unit} in 8 of 10 cases (the median spread of differences, "
+        f"{text(seeds_power.spread)}{unit}; Holm's correction needs more); one of {named} takes {more} seeds. "
+        f"That one method beats another in three of four runs takes "
         f"{pairs_needed(SURE)} pairs of runs to show."
     )
 
@@ -377,6 +377,7 @@ def _cells(row: MethodRow, board: Board) -> list[str]:
 
 
 def _lead(row: MethodRow, board: Board) -> str:
+    """Write by how much a baseline is better than the first method; a dash without one, or on other data."""
     if not board.rows or board.has_other_data(row):
         return NONE
     measure = board.measure

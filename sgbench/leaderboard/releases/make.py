@@ -67,10 +67,6 @@ Methods = Mapping[str, Sequence[Measured]]
 Export = Callable[[Sequence[Board], Methods], bytes]
 
 
-def _latex(boards: Sequence[Board], _: Methods) -> bytes:
-    return "\n".join(f"% {board.protocol.name}\n{brief_latex(board)}" for board in boards).encode()
-
-
 def _parquet(boards: Sequence[Board], _: Methods) -> bytes:
     table = _table_of_rows(boards)
     titles = [column.title for column in table.columns]
@@ -105,7 +101,7 @@ EXPORTS: dict[str, Export] = {
     "csv": lambda boards, _: as_csv(_table_of_rows(boards)),
     "json": lambda boards, _: as_json(_table_of_rows(boards)),
     "parquet": _parquet,
-    "latex": _latex,
+    "latex": lambda boards, _: "\n".join(f"% {board.protocol.name}\n{brief_latex(board)}" for board in boards).encode(),
     "bibtex": _bibtex,
     "neurobench": _neurobench,
 }

@@ -50,9 +50,9 @@ def by_method(audit: Audit) -> dict[str, list[tuple[AuditSession, Retraining]]]:
 
 
 def verdicts(audit: Audit, handed_in: Collection[str] = ()) -> Iterator[Verification]:
-    """Yield a verification for each method with enough retrained seeds; nothing of one without a tolerance.
+    """Yield a verification for each method with enough retrained seeds, if the board has a tolerance to judge it by.
 
-    `handed_in` are ids of submissions by others, whose claims set no tolerance and are held against a tighter one.
+    `handed_in` are ids of submissions by others. Their claims set no tolerance, and have to meet a tighter one.
     """
     for method_id, done in by_method(audit).items():
         outcome, statement, tolerance = _outcome(audit, method_id, handed_in)
@@ -88,7 +88,10 @@ def verdicts(audit: Audit, handed_in: Collection[str] = ()) -> Iterator[Verifica
 
 
 def _outcome(audit: Audit, method_id: str, handed_in: Collection[str]) -> tuple[str, str, float | None]:
-    """Return what came of a method's repeats, "" for nothing yet, with a sentence and the tolerance of a seed."""
+    """Return the outcome of a method's repeats, a sentence on it, and the tolerance of a seed.
+
+    The outcome is "agrees", "differs" or "loose", or "" while too little is known.
+    """
     retrainings = [retraining for _, retraining in by_method(audit)[method_id]]
     is_loss = audit.measure == "loss"
     seeds = len({retraining.seed for retraining in retrainings})
@@ -115,15 +118,15 @@ def tolerance_in_use(audit: Audit) -> Tolerance | None:
 
 
 def repeats_of(audit: Audit, handed_in: Collection[str]) -> dict[str, Repeats]:
-    """Map methods to what was repeated of them, those whose repeats say nothing yet included."""
+    """Map methods to their repeated seeds and what these say; a method whose outcome is unknown is left out."""
     drawn = {draw.method_id: draw.seeds for draw in audit.draws or () if draw.commit is not None}
-    found = {}
+    repeats = {}
     for method_id, done in by_method(audit).items():
         outcome, statement, allowed = _outcome(audit, method_id, handed_in)
         if not outcome:
             continue
         seeds = tuple(sorted({retraining.seed for _, retraining in done}))
-        found[method_id] = Repeats(
+        repeats[method_id] = Repeats(
             seeds=seeds,
             by=tuple(dict.fromkeys(session.verifier for session, _ in done)),
             processors=tuple(dict.fromkeys(session.processor for session, _ in done)),
@@ -133,7 +136,7 @@ def repeats_of(audit: Audit, handed_in: Collection[str]) -> dict[str, Repeats]:
             outcome=outcome,  # pyright: ignore[reportArgumentType] - not ""
             statement=statement,
         )
-    return found
+    return repeats
 
 
 def judge(retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss: bool) -> tuple[bool, str]:
@@ -182,9 +185,9 @@ def tolerance_of(
     of a seed differ no more than two seeds do. If T is above `widest`, rounding decides the outcome of seeds, and
     the shares of seeds that solve the task are compared instead.
     """
-    ordered = sorted(map(abs, differences))[:-1]
     if len(differences) >= MIN_PAIRS:
-        spread = math.sqrt(math.fsum(value**2 for value in ordered) / len(ordered))
+        without_largest = sorted(map(abs, differences))[:-1]
+        spread = math.sqrt(math.fsum(value**2 for value in without_largest) / len(without_largest))
         pairs, basis = len(differences), "remade"
     else:
         spread, pairs = _between_seeds(seeds)
@@ -199,11 +202,11 @@ def tolerance_of(
 
 def _between_seeds(seeds: Sequence[Sequence[float]]) -> tuple[float, int]:
     """Return the spread of a difference between two seeds, pooled over methods, and its degrees of freedom plus 1."""
-    several = [values for values in seeds if len(values) > 1]
-    if not several:
+    comparable = [scores for scores in seeds if len(scores) > 1]  # of methods with a spread between seeds
+    if not comparable:
         raise InputError("an audit needs a method with two seeds or more; add their records first")
-    degrees = sum(len(values) - 1 for values in several)
-    pooled = math.fsum((len(values) - 1) * standard_deviation(values) ** 2 for values in several) / degrees
+    degrees = sum(len(scores) - 1 for scores in comparable)
+    pooled = math.fsum((len(scores) - 1) * standard_deviation(scores) ** 2 for scores in comparable) / degrees
     return math.sqrt(2 * pooled), degrees + 1
 
 

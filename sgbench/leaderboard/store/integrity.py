@@ -25,7 +25,7 @@ FOLDERS = {"rescored": ("predictions", "csv"), "reinferred": ("weights", "safete
 def forged_verifications(
     folder: Path, provenances: Provenances, scores: Mapping[str, Mapping[int, float]], reference: ProtocolReference
 ) -> Iterator[Finding]:
-    """Yield a finding for each verification in a protocol's folder that cannot be of what lies there.
+    """Yield a finding for each verification in a protocol's folder that cannot be of the files stored there.
 
     `scores` maps ids of methods to the scores of their finished seeds. A verification has to claim the mean of its
     seeds' records; a rescored one has to find what the stored predictions score; a reinferred one needs stored
@@ -36,19 +36,19 @@ def forged_verifications(
         for check in provenance.verifications:
             if check.tier not in FOLDERS:  # computed from the audit, whose claims are held against the records
                 continue
-            reason = _reason(check, provenance, scores.get(method_id, {}), reference, objects)
+            reason = _disagreement(check, provenance, scores.get(method_id, {}), reference, objects)
             if reason is not None:
                 yield Finding(str(place_of(folder, check)), f"{reason}; verify the row again, or remove this file")
 
 
-def _reason(
+def _disagreement(
     check: Verification,
     provenance: MethodProvenance,
     scores: Mapping[int, float],
     reference: ProtocolReference,
     objects: Objects,
 ) -> str | None:
-    """Say why a verification contradicts the records or what was handed in; None if it does not."""
+    """Explain why a verification cannot be of the stored files, or return None; `scores` are of finished seeds."""
     unknown = sorted({*check.seeds} - scores.keys())
     if unknown:
         return f"speaks of seeds {', '.join(map(str, unknown))}, of which no finished record is there"
@@ -67,7 +67,7 @@ def _reason(
 
 
 def _reinferred(check: Verification) -> str | None:
-    """Say why a score inferred again cannot be right, given how many answers agree; None if it can."""
+    """Explain why a repeated inference cannot have this result: its accuracy differs by more than its answers do."""
     if check.agreement is None:
         return "does not say how many answers agree"
     apart = abs(check.verified - check.claimed)
@@ -79,11 +79,11 @@ def _reinferred(check: Verification) -> str | None:
 def _rescored(
     check: Verification, hashes: Collection[str], reference: ProtocolReference, objects: Objects
 ) -> str | None:
-    """Say if stored predictions give another score than the verification; None if not, or if some are missing."""
-    known = [value for sha256 in hashes if (value := _accuracy(sha256, reference, objects)) is not None]
-    if len(known) < len(hashes):
+    """Explain that the stored predictions, given by their hashes, have another score; None if not, or some are lost."""
+    accuracies = [value for sha256 in hashes if (value := _accuracy(sha256, reference, objects)) is not None]
+    if len(accuracies) < len(hashes):
         return None
-    again = math.fsum(known) / len(known)
+    again = math.fsum(accuracies) / len(accuracies)
     if not math.isclose(again, check.verified, rel_tol=ROUNDING, abs_tol=ROUNDING):
         return f"finds {check.verified:.9g}, and the stored predictions score {again:.9g}"
     return None
@@ -121,7 +121,7 @@ def lost_files(folder: Path, provenances: Provenances) -> Iterator[Finding]:
 
 
 def hidden_files(folder: Path) -> Iterator[Finding]:
-    """Yield the hidden files below a folder that are no part of a board."""
+    """Yield a finding for each hidden file or folder of a board, but not for files that are being written."""
     abandoned_paths = {*abandoned(folder)}
     for where, folders, files in os.walk(folder):
         hidden = sorted(name for name in [*folders, *files] if name.startswith("."))

@@ -127,13 +127,13 @@ def read_provenances(folder: Path) -> Provenances:
     by_method = {
         name: MethodProvenance(
             submissions.get(name),
-            tuple(sorted(checks.get(name, []), key=_order)),
+            tuple(sorted(checks.get(name, []), key=_tier_and_time)),
             notices.get(name),
             _tuning(submissions.get(name), folder),
             passed_over.get(name),
             tuple(score for score in fresh if score.method_id == name),
             repeats.get(name),
-            tuple(sorted(earlier.get(name, []), key=_order)),
+            tuple(sorted(earlier.get(name, []), key=_tier_and_time)),
             name in submissions and name not in handed_in,
             draws.get(name),
             elsewhere.get(name, ()),
@@ -148,7 +148,7 @@ def _tuning(submission: Submission | None, folder: Path) -> TuningLog | None:
 
 
 def without_other_scores(provenances: Provenances, folder: Path, measure: Measure) -> Provenances:
-    """Drop verifications of a score that the board does not compare, and report each as a finding."""
+    """Remove verifications that state no score of the board's kind, accuracy or loss; each becomes a finding."""
     findings, by_method = list(provenances.findings), {}
     for name, provenance in provenances.by_method.items():
         others = [
@@ -156,11 +156,11 @@ def without_other_scores(provenances: Provenances, folder: Path, measure: Measur
             for check in (*provenance.verifications, *provenance.earlier)
             if (check.claimed_loss is not None) != measure.is_loss
         ]
-        kept, earlier = (
+        verifications, earlier = (
             tuple(check for check in checks if check not in others)
             for checks in (provenance.verifications, provenance.earlier)
         )
-        by_method[name] = replace(provenance, verifications=kept, earlier=earlier)
+        by_method[name] = replace(provenance, verifications=verifications, earlier=earlier)
         findings += [
             Finding(str(place_of(folder, check)), f"states no {measure.kind}, which the board compares")
             for check in others
@@ -168,7 +168,7 @@ def without_other_scores(provenances: Provenances, folder: Path, measure: Measur
     return replace(provenances, by_method=by_method, findings=tuple(findings))
 
 
-def _order(check: Verification) -> tuple[int, str]:
+def _tier_and_time(check: Verification) -> tuple[int, str]:
     return TIERS.index(check.tier), check.created_utc
 
 
@@ -197,9 +197,10 @@ def place(folder: Path, stored: Submission | Verification | Notice) -> Path:
 
 
 def _belongs(path: Path, folder: Path, stored: Stored) -> bool:
+    """Return whether a file is where its content belongs; a further verification of a tier has a numbered name."""
     place = place_of(folder, stored)
-    further = isinstance(stored, Verification) and re.fullmatch(rf"{stored.tier}-[0-9]{{1,6}}", path.stem)
-    return path == place or (bool(further) and path == place.with_stem(path.stem))
+    is_numbered = isinstance(stored, Verification) and re.fullmatch(rf"{stored.tier}-[0-9]{{1,6}}", path.stem)
+    return path == place or (bool(is_numbered) and path == place.with_stem(path.stem))
 
 
 def _read(folder: Path, name: str, model: type[Stored], findings: list[Finding]) -> Iterator[Stored]:

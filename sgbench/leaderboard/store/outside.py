@@ -48,12 +48,8 @@ def read_outsiders(
         except InputError as error:
             findings.append(finding(path, error))
     outsiders = [_outsider(group, provenances, measure) for group in by_method(records).values()]
-    return tuple(
-        sorted(
-            outsiders,
-            key=lambda one: (one.provenance.notice is not None, -measure.better(one.score.mean), one.method_id),
-        )
-    ), findings
+    outsiders.sort(key=lambda row: (row.provenance.notice is not None, -measure.better(row.score.mean), row.method_id))
+    return tuple(outsiders), findings
 
 
 def _outsider(group: list[ExternalRecord], provenances: Provenances, measure: Measure) -> Outsider:

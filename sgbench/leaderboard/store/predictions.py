@@ -55,7 +55,6 @@ class Predictions:
 
     @property
     def accuracy(self) -> float:
-        """Compute the share of samples that are classified correctly."""
         return float(self.hits.mean())
 
 
@@ -76,7 +75,7 @@ def parse_predictions(data: bytes, name: str) -> Predictions:
 
 
 def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
-    """Split a table of predictions into its header and its lines; InputError if lines do not end in one newline."""
+    """Return the first line of a table and its other lines; `name` is the table's file, for messages."""
     if b"\r" in data:
         raise InputError(f"{name}: its lines end in CR LF; write them with one newline, as lineterminator='\\n'")
     try:
@@ -100,9 +99,9 @@ def table_of(body: list[str], line_of: re.Pattern[str], columns: int, name: str)
 def _checked_steps(table: Floats, name: str) -> Predictions:
     """Convert a table [labelled steps, 4]; raise an `InputError` unless steps are in order, each once."""
     index, step, target, prediction = table.astype(np.int64).T
-    later = (np.diff(index) > 0) | ((np.diff(index) == 0) & (np.diff(step) > 0))
-    if not later.all():
-        wrong = int(np.flatnonzero(~later)[0]) + 1
+    follows = (np.diff(index) > 0) | ((np.diff(index) == 0) & (np.diff(step) > 0))  # the line before, in order
+    if not follows.all():
+        wrong = int(np.flatnonzero(~follows)[0]) + 1
         raise InputError(
             f"{name}: step {step[wrong]} of sample {index[wrong]} is doubled or out of order; state each once"
         )
@@ -117,11 +116,13 @@ def _count_logits(header: str, name: str) -> int:
     return classes
 
 
-def wrong_columns_error(name: str, header: str, wanted: str) -> InputError:
-    """Return the error for the table `name`, whose first line is `header` in place of the columns `wanted`."""
-    shown = textwrap.shorten(header.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
-    wanted = textwrap.shorten(wanted.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
-    return InputError(f"{name}: the first line names other columns; needed: {wanted}; found: {printable(shown)}")
+def wrong_columns_error(name: str, header: str, expected_header: str) -> InputError:
+    """Return the error for the table `name`, whose first line is `header` in place of the expected columns."""
+    found, needed = (  # textwrap cuts at spaces
+        textwrap.shorten(columns.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
+        for columns in (header, expected_header)
+    )
+    return InputError(f"{name}: the first line names other columns; needed: {needed}; found: {printable(found)}")
 
 
 def _checked(table: Floats, classes: int, name: str) -> Predictions:
@@ -165,14 +166,14 @@ def parse_outputs(data: bytes, name: str) -> Outputs:
     values = table[:, len(INDICES) :]
     if not (np.abs(values) <= MAX_VALUE).all():
         raise InputError(f"{name}: a value is beyond {MAX_VALUE:g}")
-    shaped = values.reshape(-1, steps, 2, count)
-    return Outputs(shaped[:, :, 0], shaped[:, :, 1])
+    pairs = values.reshape(-1, steps, 2, count)  # [samples, steps, target and output, outputs]
+    return Outputs(target=pairs[:, :, 0], output=pairs[:, :, 1])
 
 
 def _count_outputs(header: str, name: str) -> int:
     """Return the number of outputs that a header names; InputError if it has other columns."""
-    count, rest = divmod(header.count(",") + 1 - len(INDICES), 2)
-    if rest or not 1 <= count <= MAX_OUTPUTS:  # checked before names are made for all of them
+    count, remainder = divmod(header.count(",") + 1 - len(INDICES), 2)  # a target and an output for each neuron
+    if remainder or not 1 <= count <= MAX_OUTPUTS:  # checked before names are made for all of them
         raise wrong_columns_error(name, header, "index,step,target_0,...,output_0,...")
     kinds = [f"{kind}_{number}" for kind in ("target", "output") for number in range(count)]
     if header.split(",") != [*INDICES, *kinds]:
@@ -241,7 +242,7 @@ class ScoreClaim:
 
 
 def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
-    """Return the test score that a record claims; None if the run failed."""
+    """Return the test scores that a record claims; None for a failed run."""
     if isinstance(record, ExternalRecord):
         failed = record.status == "failed"
         return None if failed else ScoreClaim(record.accuracy, record.loss, record.samples, record.labels)
@@ -253,7 +254,7 @@ def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
 
 
 def parse_prediction_table(data: bytes, name: str, reference: ProtocolReference) -> PredictionTable:
-    """Read a table of predictions that must cover the protocol's whole test; InputError says what is missing."""
+    """Read a table of predictions, or of outputs for a protocol without classes; its form has to be the protocol's."""
     _require_lines(data, name, reference)
     if reference.classes is None:
         return _complete_outputs(data, name, reference)
@@ -296,14 +297,14 @@ def _require_steps(steps_of: Ints | None, name: str, reference: ProtocolReferenc
         raise InputError(f"{name}: names a step beyond the test split, {samples} samples of {steps} steps")
 
 
-def targets_apart(given: PredictionTable, truth: PredictionTable, name: str) -> int:
-    """Count the targets in the table `given` that differ from those in `truth`; `name` is its file, for messages."""
-    if given.target.shape != truth.target.shape:
-        raise InputError(f"{name}: has {_extent(given)}, the test split {_extent(truth)}")
-    if not same_steps(given, truth):
+def targets_apart(claimed: PredictionTable, truth: PredictionTable, name: str) -> int:
+    """Count the targets in a table that differ from the true ones; `name` is the table's file, for messages."""
+    if claimed.target.shape != truth.target.shape:
+        raise InputError(f"{name}: has {_extent(claimed)}, the test split {_extent(truth)}")
+    if not same_steps(claimed, truth):
         raise InputError(f"{name}: answers for other steps than those that the data set labels")
-    near = SAME_TARGET * float(truth.target.std()) if isinstance(truth, Outputs) else 0.0
-    return int((np.abs(given.target - truth.target) > near).sum())
+    tolerance = SAME_TARGET * float(truth.target.std()) if isinstance(truth, Outputs) else 0.0
+    return int((np.abs(claimed.target - truth.target) > tolerance).sum())
 
 
 def _extent(predictions: PredictionTable) -> str:
@@ -313,12 +314,12 @@ def _extent(predictions: PredictionTable) -> str:
     return f"{len(predictions.target)} {'samples' if predictions.steps is None else 'labelled steps'}"
 
 
-def same_steps(one: PredictionTable, other: PredictionTable) -> bool:
+def same_steps(a: PredictionTable, b: PredictionTable) -> bool:
     """Return whether two tables are of the same labelled steps, or neither has labelled steps."""
-    first, second = (table.steps if isinstance(table, Predictions) else None for table in (one, other))
-    if first is None or second is None:
-        return first is second
-    return np.array_equal(first, second)
+    steps_a, steps_b = (table.steps if isinstance(table, Predictions) else None for table in (a, b))
+    if steps_a is None or steps_b is None:
+        return steps_a is steps_b
+    return np.array_equal(steps_a, steps_b)
 
 
 def require_claim(predictions: PredictionTable, claim: ScoreClaim, name: str, *, loss: float | None = None) -> None:

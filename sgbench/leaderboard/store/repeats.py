@@ -69,10 +69,10 @@ def is_close(repeatability: Repeatability | None, seeds: int) -> bool:
 def judge_claims(
     retrainings: Sequence[Retraining], repeatability: Repeatability | None, *, is_loss: bool
 ) -> tuple[Outcome, str]:
-    """Hold each seed of a row that was trained again against its own claim, and their mean against theirs.
+    """Compare each seed of a row that was trained again with its claim, and the mean of these seeds with that claimed.
 
-    Return what came of it, and a sentence: `agrees` or `differs`; `loose` where the tolerance is not known, or so
-    wide that agreement would say nothing.
+    Return the outcome and a sentence on it: `agrees` or `differs`; `loose` if the tolerance is not known, or so wide
+    that agreement would say nothing.
     """
     apart = differences(retrainings)
     least = 0.0 if repeatability is None else repeatability.least
@@ -91,27 +91,28 @@ def judge_scores(
 ) -> tuple[bool, str]:
     """Return whether each seed lies within `allowed` of its claim, and the mean over n seeds within allowed / sqrt(n).
 
-    The mean may lie `least` apart where that is more. The sentence tells of the worst seed and of the mean.
+    The mean may lie `least` apart if that is more. The returned sentence is on the worst seed and on the mean.
     """
     apart = differences(retrainings)
     worst = max(apart, key=lambda seed: abs(apart[seed]))
-    of_worst = [retraining for retraining in retrainings if retraining.seed == worst]
-    scores = [retraining.again for retraining in of_worst]
-    ends = dict.fromkeys(_text(end, is_loss=is_loss) for end in (min(scores), max(scores)))
-    engines = len({retraining.engine for retraining in of_worst})
+    runs_of_worst = [retraining for retraining in retrainings if retraining.seed == worst]
+    scores = [retraining.again for retraining in runs_of_worst]
+    ends = dict.fromkeys(_text(end, is_loss=is_loss) for end in (min(scores), max(scores)))  # one if they are equal
+    engines = len({retraining.engine for retraining in runs_of_worst})
+    on_engines = f" on {engines} engines" if engines > 1 else ""
     statement = (
-        f"seed {worst} gives {' to '.join(ends)}{f' on {engines} engines' if engines > 1 else ''} where its record "
-        f"claims {_text(of_worst[0].claimed, is_loss=is_loss)}; {_text(allowed, is_loss=is_loss)} "
+        f"seed {worst} gives {' to '.join(ends)}{on_engines} where its record "
+        f"claims {_text(runs_of_worst[0].claimed, is_loss=is_loss)}; {_text(allowed, is_loss=is_loss)} "
         f"{'in loss' if is_loss else 'points'} apart are allowed"
     )
-    of_mean = max(allowed / math.sqrt(len(apart)), least)
+    allowed_mean = max(allowed / math.sqrt(len(apart)), least)
     mean = abs(math.fsum(apart.values())) / len(apart)
     if len(apart) > 1:
         statement += (
             f"; the means of {len(apart)} seeds lie {_text(mean, is_loss=is_loss)} apart, "
-            f"{_text(of_mean, is_loss=is_loss)} are allowed"
+            f"{_text(allowed_mean, is_loss=is_loss)} are allowed"
         )
-    return abs(apart[worst]) <= allowed + ROUNDING and mean <= of_mean + ROUNDING, statement
+    return abs(apart[worst]) <= allowed + ROUNDING and mean <= allowed_mean + ROUNDING, statement
 
 
 def _text(value: float, *, is_loss: bool) -> str:
@@ -119,7 +120,7 @@ def _text(value: float, *, is_loss: bool) -> str:
 
 
 def differences(retrainings: Iterable[Retraining]) -> dict[int, float]:
-    """Map seeds to how far their claim lies above (or below, negative) all that they gave again; 0 within."""
+    """Map each seed to how far its claim lies above all its repeated scores, or below (negative); 0 between them."""
     groups: dict[int, list[Retraining]] = {}
     for retraining in retrainings:
         groups.setdefault(retraining.seed, []).append(retraining)
@@ -127,29 +128,32 @@ def differences(retrainings: Iterable[Retraining]) -> dict[int, float]:
 
 
 def _apart(group: Sequence[Retraining]) -> float:
-    low, high = (end(retraining.again for retraining in group) for end in (min, max))
-    claimed = group[0].claimed
+    scores = [retraining.again for retraining in group]
+    low, high, claimed = min(scores), max(scores), group[0].claimed
     return claimed - high if claimed > high else min(claimed - low, 0.0)
 
 
 def repeatability_of(
-    done: Iterable[tuple[AuditSession, Retraining]],
+    repeats: Iterable[tuple[AuditSession, Retraining]],
     recorded_on: Mapping[tuple[str, int], str],
     *,
     least: float,
     loose: float,
 ) -> Repeatability:
-    """Compute how far two honest runs of a seed lie apart, from the first repeat of each on another processor."""
-    first: dict[tuple[str, int], float] = {}
-    for session, each in done:
-        key = each.method_id, each.seed
-        if recorded_on.get(key) not in (None, session.processor):
-            first.setdefault(key, each.again - each.claimed)
-    squares = math.fsum(value**2 for value in first.values())
+    """Compute how far two honest runs of a seed lie apart, from the first repeat of each on another processor.
+
+    `recorded_on`: maps the method and seed of records to their processors. `least`, `loose`: see `Repeatability`.
+    """
+    apart: dict[tuple[str, int], float] = {}
+    for session, retraining in repeats:
+        run = retraining.method_id, retraining.seed
+        if recorded_on.get(run) not in (None, session.processor):
+            apart.setdefault(run, retraining.again - retraining.claimed)
+    squares = math.fsum(value**2 for value in apart.values())
     return Repeatability(
-        spread=math.sqrt(squares / max(1, len(first))),
-        largest=max(map(abs, first.values()), default=0.0),
-        repeats=len(first),
+        spread=math.sqrt(squares / max(1, len(apart))),
+        largest=max(map(abs, apart.values()), default=0.0),
+        repeats=len(apart),
         least=least,
         loose=loose,
     )
@@ -167,16 +171,16 @@ class RepeatElsewhere:
 
 
 def elsewhere_of(audit: Audit, allowed: float) -> dict[str, tuple[RepeatElsewhere, ...]]:
-    """Map methods to their seeds that others repeated, each held against its claim within a board's tolerance."""
-    found: dict[str, tuple[RepeatElsewhere, ...]] = {}
+    """Map methods to their seeds that others repeated; each agrees if it lies within `allowed` of its claim."""
+    repeats: dict[str, tuple[RepeatElsewhere, ...]] = {}
     for session in audit.elsewhere or ():
-        for each in session.retrainings:
-            apart = each.again - each.claimed
-            told = RepeatElsewhere(
-                session.verifier, session.processor, each.seed, apart, abs(apart) <= allowed + ROUNDING
+        for retraining in session.retrainings:
+            apart = retraining.again - retraining.claimed
+            repeat = RepeatElsewhere(
+                session.verifier, session.processor, retraining.seed, apart, agrees=abs(apart) <= allowed + ROUNDING
             )
-            found[each.method_id] = (*found.get(each.method_id, ()), told)
-    return found
+            repeats[retraining.method_id] = (*repeats.get(retraining.method_id, ()), repeat)
+    return repeats
 
 
 def handed_in_of(audit: Audit | None, submitted: Iterable[str]) -> set[str]:

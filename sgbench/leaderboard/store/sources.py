@@ -13,12 +13,12 @@ def source_of(record: RunRecord) -> str | None:
 
     A record has none if it uses only the catalogue's classes, if the source could not be read, or if it is older.
     """
-    stated = record.provenance.own_sources
-    if not stated:
+    hash_by_class = record.provenance.own_sources
+    if not hash_by_class:
         return None
-    hashes = [file_hash for _, file_hash in sorted(stated.items())]
-    joint = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-    return joint[:SHOWN_DIGITS]
+    hashes = [hash_by_class[name] for name in sorted(hash_by_class)]
+    joint_hash = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return joint_hash[:SHOWN_DIGITS]
 
 
 def method_of_row(row_id: str) -> str:
@@ -30,19 +30,22 @@ def method_of_row(row_id: str) -> str:
     return row_id.partition("-")[0]
 
 
-def row_beside(record: RunRecord, first: str | None) -> str:
-    """Return the id of a record's row: its method's id, followed by its source if the first row has another.
+def row_id_of(record: RunRecord, first_source: str | None) -> str:
+    """Return the id of a record's row: the method's id; "<method's id>-<source>" if its source is another one.
 
-    `first`: source of the method's first row; None if unknown, which agrees with every source.
+    `first_source`: source of the method's first row. None, here or of the record, is unknown and agrees with all.
     """
     source = source_of(record)
-    same = source is None or first is None or source == first
-    return record.method_id if same else f"{record.method_id}-{source}"
+    may_share_row = source is None or first_source is None or source == first_source
+    return record.method_id if may_share_row else f"{record.method_id}-{source}"
 
 
 def require_same_source(record: RunRecord, other: RunRecord) -> None:
-    """Raise an `InputError` with the remedy if two records of one method have classes of different sources."""
-    if row_beside(record, source_of(other)) != record.method_id:
+    """Require that the user's own classes have one source in two records of a method, else raise an `InputError`.
+
+    Their means over seeds would otherwise mix two methods. A record that states no source agrees with every other.
+    """
+    if row_id_of(record, source_of(other)) != record.method_id:
         raise InputError(
             f"method {record.method_id} seed {record.seed}: its own classes have another source than those of seed "
             f"{other.seed} ({source_of(record)}, not {source_of(other)}); run all seeds with one of them, or give "

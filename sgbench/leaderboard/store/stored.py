@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.store.sources import row_beside, source_of
+from sgbench.leaderboard.store.sources import row_id_of, source_of
 from sgbench.records.files import (
     ShardLine,
     parse_model,
@@ -66,6 +66,7 @@ class ShardReader:
         self._lines.pop(shard, None)
 
     def line(self, place: LinePlace) -> bytes:
+        """Return the line at a place, whose hash has to be that of the index."""
         lines = self.lines(place.shard)
         line = lines[place.line - 1] if place.line <= len(lines) else b""
         if hashlib.sha256(line).hexdigest() != place.sha256:
@@ -165,9 +166,10 @@ class StoredRecords:
         """
         if source_of(record) is None:
             return record.method_id
-        return row_beside(record, next(self._sources(record.method_id), None))
+        return row_id_of(record, next(self._sources(record.method_id), None))
 
     def _sources(self, row_id: str) -> Iterator[str]:
+        """Yield the sources that the records of a row state, by seed."""
         for seed in self.seeds(row_id):
             stored = self.record(row_id, seed)
             source = None if stored is None else source_of(stored)
@@ -175,7 +177,7 @@ class StoredRecords:
                 yield source
 
     def holds(self, row_id: str, record: RunRecord) -> bool:
-        """Return whether the board has this record already."""
+        """Return whether the board has this record; another one of its row and seed raises `AnotherRecordError`."""
         # Compared as records, since a file of an older version may lack a group with a neutral value.
         stored = self.record(row_id, record.seed)
         if stored is not None and stored != record:
@@ -190,6 +192,7 @@ class StoredRecords:
         return True
 
     def refer(self, places: Mapping[RowSeed, LinePlace]) -> None:
+        """Add records that are lines of shards to the index, which is written only if there are any."""
         if places:
             self._index.update(places)
             write_index(self.folder, self._index)

@@ -14,7 +14,7 @@ from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.predictions import check_predictions
 from sgbench.leaderboard.store.reading import ChoosesSettingsError, Finding, Layout, RecordFile, RecordReader, finding
-from sgbench.leaderboard.store.sources import require_same_source, row_beside, source_of
+from sgbench.leaderboard.store.sources import require_same_source, row_id_of, source_of
 from sgbench.leaderboard.store.stored import (
     INDEX,
     RECORDS,
@@ -52,7 +52,7 @@ class RecordsAdded:
 
 
 def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -> list[str]:
-    """Name the protocols with a folder below `root`, or `only` the one whose name or beginning is given."""
+    """List the protocols that have a folder in `root`; `only` is the name of one of them, or its beginning."""
     if not root.is_dir():
         remedy = (
             "name one with --root, or fill it with 'sgbench run'"
@@ -93,7 +93,6 @@ class RecordTree:
         return frozenset()
 
     def candidates(self) -> tuple[list[RecordFile], list[Finding]]:
-        """List where the records of the tree should be; see the function `candidates`."""
         return candidates(self.root, layout=self.layout, only=self.only)
 
 
@@ -114,12 +113,12 @@ def candidates(root: Path, *, layout: Layout, only: str | None = None) -> tuple[
     In a leaderboards folder these are files, and lines of shards that its indices name.
     """
     names = protocols(root, only=only, layout=layout)
-    starts = [root / name if layout == "runs" else root / name / RECORDS for name in names]
-    findings = [_link(path) for path in [*root.iterdir(), *starts] if path.is_symlink() and path.is_dir()]
+    folders = [root / name if layout == "runs" else root / name / RECORDS for name in names]
+    findings = [_link_finding(path) for path in [*root.iterdir(), *folders] if path.is_symlink() and path.is_dir()]
     paths: list[Path] = []
-    for start in starts:
-        if not start.is_symlink():
-            files, left_out = _files(start, layout)
+    for folder in folders:
+        if not folder.is_symlink():
+            files, left_out = _files(folder, layout)
             paths += files
             findings += left_out
     files = [RecordFile(path) for path in paths]
@@ -131,7 +130,7 @@ def candidates(root: Path, *, layout: Layout, only: str | None = None) -> tuple[
 
 
 def _indexed(root: Path, names: Sequence[str], files: Set[Path]) -> tuple[list[RecordFile], list[Finding]]:
-    """Read the records that indices place in shards; a record that is also in a file of its own is a finding."""
+    """Read the records that the indices of protocols place in shards; none may also be one of the `files`."""
     reader, record_lines = ShardReader(root), []
     findings: list[Finding] = []
     by_shard: dict[str, list[tuple[Path, LinePlace]]] = {}
@@ -149,8 +148,8 @@ def _indexed(root: Path, names: Sequence[str], files: Set[Path]) -> tuple[list[R
             else:
                 by_shard.setdefault(place.shard, []).append((path, place))
     for shard, lines in by_shard.items():  # one after another, so that only one is in memory
-        found, left_out = _lines_of(shard, lines, reader)
-        record_lines += found
+        shard_records, left_out = _lines_of(shard, lines, reader)
+        record_lines += shard_records
         findings += left_out
     return record_lines, findings
 
@@ -179,7 +178,10 @@ def _lines_of(
 
 
 def read_files(files: Iterable[RecordFile], tree: RecordTree) -> Iterator[RowRecords | Finding]:
-    """Yield the records at these places row by row, and a finding for each unusable one, as `read_methods` does."""
+    """Yield the records of these files row by row, and a finding for each unusable one, as `read_methods` does.
+
+    Files of one method have to stand next to each other, as `candidates` lists them.
+    """
     reader = RecordReader(tree.references)
     on_board = tree.layout == "leaderboards"
     depth = len(tree.root.parts)
@@ -188,11 +190,11 @@ def read_files(files: Iterable[RecordFile], tree: RecordTree) -> Iterator[RowRec
         for file in group:
             try:
                 record = reader.comparable(file, file.path.parts[depth:], tree.layout)
-                read = (earlier for records in rows.values() for earlier in records)
-                first = next((earlier for earlier in read if source_of(earlier)), record)
+                earlier_records = (earlier for records in rows.values() for earlier in records)
+                first = next((earlier for earlier in earlier_records if source_of(earlier)), record)
                 if on_board:  # each folder there has one source
                     require_same_source(record, first)
-                row = folder[-1] if on_board else row_beside(record, source_of(first))
+                row = folder[-1] if on_board else row_id_of(record, source_of(first))
             except ChoosesSettingsError:
                 continue
             except InputError as error:
@@ -274,7 +276,10 @@ class Runs:
 
 
 def read_runs(source: Path, *, references: References, trials: bool = False) -> Runs:
-    """Read all comparable records of a runs folder; what cannot be read becomes a finding."""
+    """Read the comparable records below `source`: a runs folder or one inside it, down to that of one run.
+
+    `trials`: whether to read also those of the seeds with which settings are chosen.
+    """
     if not source.is_dir():
         raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
     reader = RecordReader(references, trials=trials)
@@ -309,8 +314,9 @@ def _files(start: Path, layout: Layout) -> tuple[list[Path], list[Finding]]:
             folders.clear()  # the other folders in a run's folder belong to loggers
         depth = len(here.relative_to(start).parts)
         links = [name for name in folders if (here / name).is_symlink() and depth < RUN_DEPTH]
-        findings += [_link(here / name) for name in links]
+        findings += [_link_finding(here / name) for name in links]
         ignored = () if depth else _not_read(layout)
+        # os.walk goes into the folders that remain in its list, in their order.
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in ignored)
         records = (name for name in sorted(files) if name == RECORD or layout != "runs")
         paths += [here / name for name in records if not name.startswith(".")]
@@ -321,5 +327,5 @@ def _not_read(layout: Layout) -> tuple[str, ...]:
     return (JUDGED,) if layout == "runs" else ()
 
 
-def _link(path: Path) -> Finding:
+def _link_finding(path: Path) -> Finding:
     return Finding(str(path), "a link to a folder, which is not followed")

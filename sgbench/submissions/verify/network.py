@@ -72,12 +72,10 @@ def _events(layer: LayerCounts) -> dict[str, int]:
 
     Arriving events are those through the first group of synapses, returning ones those through recurrent synapses.
     """
-    through = [group.effective.total or 0 for group in layer.synapses]
-    return {
-        "spikes": layer.spikes_sent.total or 0,
-        "reached": layer.neuron_updates_with_input.total or 0,
-        **dict(zip(("arriving", "returning"), through, strict=False)),
-    }
+    events = {"spikes": layer.spikes_sent.total or 0, "reached": layer.neuron_updates_with_input.total or 0}
+    for name, group in zip(("arriving", "returning"), layer.synapses, strict=False):  # not every layer is recurrent
+        events[name] = group.effective.total or 0
+    return events
 
 
 def differences(claimed: OpCounts, recounted: OpCounts) -> Iterator[Difference]:
@@ -178,17 +176,17 @@ def _operations_per_event(key: str, counts: OpCounts) -> int:
 
     So the tolerance of a layer that hardly fires is one event in 100 samples. `key` is the dotted key of the count.
     """
-    *before, name = key.split(".")
+    *parents, name = key.split(".")
     if name in ("input_events", "spikes_sent", "spikes_sent_squared"):
         return 1
     if name == "synaptic_operations_squared":
         return sum(layer.neurons * (layer.synapses_per_pair or 1) for layer in counts.layers) ** 2
-    layer = counts.layers[int(before[2])]  # counts.layers.<index>
+    layer = counts.layers[int(parents[2])]  # counts.layers.<index>
     return layer.neurons * (layer.synapses_per_pair or 1)
 
 
 def _scores(name: str, claimed: Scores, again: Scores) -> Iterator[str]:
-    """Yield where claimed scores differ from those of the network by more than rounding explains."""
+    """Yield a line for each score on the split `name` that differs by more than rounding explains."""
     if (claimed.samples, claimed.labels) != (again.samples, again.labels):
         yield f"{name}.samples is {claimed.samples}, its network has {again.samples}"
     small = ROUNDING if claimed.accuracy is None else SMALL_LOSS

@@ -14,7 +14,7 @@ from sgbench.records.audit import AuditSession, Repetition, Retraining
 from sgbench.records.files import first_problem
 from sgbench.statistics.sampling import drawn
 from sgbench.submissions.draws import number_for, seed_for
-from sgbench.submissions.verify.outcome import recompose
+from sgbench.submissions.verify.verdict import recompose
 from sgbench.training.build import build
 from sgbench.training.provenance import Code
 from sgbench.training.runner import run_spec
@@ -32,7 +32,6 @@ class DrawnSeed:
 
     @property
     def protocol(self) -> str:
-        """Return the protocol of the board."""
         return self.method.method.protocol.name
 
 
@@ -46,12 +45,13 @@ def draw_one(
     protocols.
     """
     number = number_for(by, day)
-    rows = {f"{protocol} {each.method_id}": each for protocol, methods in ranked.items() for each in methods}
+    rows = {f"{protocol} {method.method_id}": method for protocol, methods in ranked.items() for method in methods}
     for name in drawn(list(rows), number):
         row = rows[name]
         finished = row.scores.keys() - {*row.failed_seeds}
         takes_s = row.costs.training_s
-        if not finished or takes_s is None or takes_s > MINUTE_S * minutes or row.method_id.partition("-")[1]:
+        is_further_source = "-" in row.method_id  # of a user's own classes, which the method's id does not tell
+        if not finished or takes_s is None or takes_s > MINUTE_S * minutes or is_further_source:
             continue
         seed = seed_for(row.method.protocol.name, row.method_id, finished, number)
         if _has_data(row, seed, references):
@@ -67,21 +67,24 @@ def _has_data(row: Measured, seed: int, references: References) -> bool:
     return data.data_set.missing(data.data_dir) is None
 
 
-def repeat(one: DrawnSeed, *, by: str, runs_dir: Path, references: References) -> Repetition:
-    """Train a drawn seed again, and return the line to hand in; a finished run of the folder is read instead."""
-    record = run_spec(recompose(one.method.method, one.seed, runs_dir=runs_dir, references=references))
-    measure, code = references.of(one.protocol).measure, Code.here()
+def repeat(run: DrawnSeed, *, by: str, runs_dir: Path, references: References) -> Repetition:
+    """Train a drawn seed again, and return the repetition to hand in, in the name `by`.
+
+    If `runs_dir` has the finished run already, it is read instead.
+    """
+    record = run_spec(recompose(run.method.method, run.seed, runs_dir=runs_dir, references=references))
+    measure, code = references.of(run.protocol).measure, Code.here()
     retraining = Retraining(
-        method_id=one.method.method_id,
-        seed=one.seed,
-        claimed=one.method.scores[one.seed],
+        method_id=run.method.method_id,
+        seed=run.seed,
+        claimed=run.method.scores[run.seed],
         again=measure.of(record.test),
         engine=record.provenance.engine,
     )
     try:
         session = AuditSession(
             verifier=by,
-            draw=one.number,
+            draw=run.number,
             commit=code.commit,
             versions=code.versions,
             processor=code.processor,
@@ -90,4 +93,4 @@ def repeat(one: DrawnSeed, *, by: str, runs_dir: Path, references: References) -
         )
     except ValidationError as error:
         raise InputError(f"--by: {first_problem(error)}") from error
-    return Repetition(schema_version=1, protocol=one.protocol, session=session)
+    return Repetition(schema_version=1, protocol=run.protocol, session=session)

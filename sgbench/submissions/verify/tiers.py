@@ -28,8 +28,17 @@ from sgbench.records.spec import Method
 from sgbench.records.submission import ExternalRecord, Submission, Tier
 from sgbench.submissions.folder import FOLDERS
 from sgbench.submissions.verify.network import COUNT_TOLERANCE, LEAST_LOSS, count_differences, load_weights
-from sgbench.submissions.verify.outcome import TierOutcome, mean, outcome, recompose, score_of
-from sgbench.submissions.verify.verdict import agreement, predicted_table, score_again, target_table
+from sgbench.submissions.verify.verdict import (
+    TierOutcome,
+    agreement,
+    mean,
+    outcome,
+    predicted_table,
+    recompose,
+    score_again,
+    score_of,
+    target_table,
+)
 from sgbench.training.build import Parts, build
 from sgbench.training.epoch_loop import Training
 from sgbench.training.runner import run_spec
@@ -95,16 +104,16 @@ class Verifier:
     def _rescored(self, seeds: Sequence[int]) -> TierOutcome:
         """Score the submitted predictions again, with the targets of the data set."""
         method = self.submission.method or self._reference.method
-        scores, foreign = [], 0
+        scores, foreign = [], 0  # foreign: targets that are not the data set's
         for seed in seeds:
             truth = target_table(self._parts(method, seed).data, self._reference)
             submitted = self._predictions(seed)
             foreign += targets_apart(submitted, truth, f"{self.root}/predictions/{seed}.csv")
             scores.append(score_again(submitted, truth, self._reference))
         expected = self._claimed(seeds)
-        near = SAME_LOSS if self._measure.is_loss else 0.0
+        tolerance = SAME_LOSS if self._measure.is_loss else 0.0
         differs = sum(
-            not math.isclose(score, claim, rel_tol=near, abs_tol=ROUNDING)
+            not math.isclose(score, claim, rel_tol=tolerance, abs_tol=ROUNDING)
             for score, claim in zip(scores, expected, strict=True)
         )
         statement = (
@@ -158,6 +167,7 @@ class Verifier:
 
     @property
     def _failed_score(self) -> float:
+        """Return the score of a network whose inference fails: that of guessing, or the largest loss."""
         guess = self._measure.guess
         return guess if math.isfinite(guess) else sys.float_info.max
 
@@ -209,7 +219,7 @@ def score_test(training: Training, parts: Parts) -> None:
 
 
 def _spike_ratio(recounted: OpCounts, record: RunRecord) -> float:
-    """Return recounted over claimed spikes; 1 plus the recount where none was claimed."""
+    """Return the counted spikes as a multiple of the recorded ones; without recorded ones 1 plus the counted ones."""
     if record.counts is None:
         return 1.0
     again, claim = (
@@ -226,25 +236,24 @@ def retrain(
     references: References,
     repeatability: Repeatability | None = None,
 ) -> TierOutcome:
-    """Train seeds of a method again in temporary folders, and hold each against its own claim.
+    """Train seeds of a method again in temporary folders, and compare each with its claimed score.
 
-    `where`: name of the submission, for messages. `method`: the submitted method. `repeatability`: how far honest runs
-    of a seed lie apart on the protocol's board; None if that is not known.
+    `where`: name of the submission, for messages. `claims`: maps seeds to their claimed scores. `repeatability`: how
+    far honest runs of a seed lie apart on the protocol's board; None if that is not known.
     """
-    measure, done = references.of(method.protocol.name).measure, []
+    measure = references.of(method.protocol.name).measure
+    retrainings: list[Retraining] = []
     for seed, claimed in claims.items():
         with tempfile.TemporaryDirectory(prefix="sgbench-verify-") as folder:
             record = run_spec(recompose(method, seed, runs_dir=Path(folder), references=references))
         if record.test is None:
             reason = "" if record.failure is None else f": {record.failure.message}"
             raise InputError(f"{where}: re-training seed {seed} failed{reason}")
-        again = score_of(record.test)
-        done.append(
-            Retraining(
-                method_id=method_id(method), seed=seed, claimed=claimed, again=again, engine=record.provenance.engine
-            )
+        engine, again = record.provenance.engine, score_of(record.test)
+        retrainings.append(
+            Retraining(method_id=method_id(method), seed=seed, claimed=claimed, again=again, engine=engine)
         )
-    judged, statement = judge_claims(done, repeatability, is_loss=measure.is_loss)
-    scores: tuple[Sequence[float], Sequence[float]] = ([each.claimed for each in done], [each.again for each in done])
-    allowed = tolerance_for(repeatability)
-    return outcome("retrained", measure, judged == "agrees", list(claims), scores, statement, tolerance=allowed)
+    judged, statement = judge_claims(retrainings, repeatability, is_loss=measure.is_loss)
+    passed, allowed = judged == "agrees", tolerance_for(repeatability)
+    scores = list(claims.values()), [retraining.again for retraining in retrainings]
+    return outcome("retrained", measure, passed, list(claims), scores, statement, tolerance=allowed)

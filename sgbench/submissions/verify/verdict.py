@@ -1,7 +1,9 @@
-"""Makes tables of targets and of a network's predictions, scores tables again, and compares two."""
+"""Composes runs of a method anew, scores its predictions again, and says whether the claims hold."""
 
+import math
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,11 @@ from hydra.utils import get_class
 from torch import Tensor
 
 from fastspiking.signals.trajectory import Trajectory, scored_target
+from sgbench.composition.compose import compose
 from sgbench.datasets.batches import SpikingData
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import ProtocolReference, References
+from sgbench.leaderboard.deviation import ProtocolReference, References, method_deviations
+from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.predictions import (
     Outputs,
     Predictions,
@@ -20,10 +24,12 @@ from sgbench.leaderboard.store.predictions import (
     parse_prediction_table,
     same_steps,
 )
+from sgbench.records.content import Scores
+from sgbench.records.method import with_new_parameters
 from sgbench.records.record import RunRecord
-from sgbench.records.spec import Method, RunSpec
+from sgbench.records.spec import Method, RunSpec, choice_overrides
+from sgbench.records.submission import Tier
 from sgbench.submissions.verify.network import load_weights, misfits, summary
-from sgbench.submissions.verify.outcome import recompose
 from sgbench.training.artefacts import predictions_table
 from sgbench.training.build import Parts, build
 
@@ -31,6 +37,90 @@ SAME_OUTPUT = 0.01
 """Tolerance of a sample's outputs, as root mean square relative to the spread of all outputs."""
 SAME_STEPS = 0.01
 """Share of a sample's steps whose output spikes may differ, since rounding may delay a spike by a step."""
+
+
+@dataclass(frozen=True)
+class TierOutcome:
+    """Holds the outcome of a tier of verification.
+
+    Claimed and verified scores are means over the verified seeds: accuracies, or losses if the board compares losses.
+    """
+
+    tier: Tier
+    passed: bool
+    seeds: tuple[int, ...]
+    claimed_accuracy: float | None
+    verified_accuracy: float | None
+    agreement: float | None  # share of equal predictions
+    tolerance: float | None  # largest allowed difference of the means
+    statement: str  # the result in a sentence
+    claimed_loss: float | None = None
+    verified_loss: float | None = None
+
+
+def outcome(
+    tier: Tier,
+    measure: Measure,
+    passed: bool,
+    seeds: Sequence[int],
+    scores: tuple[Sequence[float], Sequence[float]],
+    statement: str,
+    *,
+    agreement: float | None = None,
+    tolerance: float | None = None,
+) -> TierOutcome:
+    """Make an outcome with the means of claimed and verified scores.
+
+    `tier`: tier of the verification. `measure`: the score that the board compares. `passed`: whether the claim holds.
+    `seeds`: the verified seeds. `scores`: claimed and verified scores, whose means are taken. `statement`: the result
+    in a sentence. `agreement`: share of equal predictions, if they were compared. `tolerance`: largest allowed
+    difference of the means, if there is one; of accuracies at most 1.
+    """
+    claimed, verified = map(mean, scores)
+    by_loss = measure.is_loss
+    return TierOutcome(
+        tier=tier,
+        passed=passed,
+        seeds=tuple(seeds),
+        claimed_accuracy=None if by_loss else claimed,
+        verified_accuracy=None if by_loss else verified,
+        agreement=agreement,
+        tolerance=tolerance if tolerance is None or by_loss else min(tolerance, 1.0),
+        statement=statement,
+        claimed_loss=claimed if by_loss else None,
+        verified_loss=verified if by_loss else None,
+    )
+
+
+def mean(values: Sequence[float]) -> float:
+    """Compute the mean of scores with an exact sum."""
+    return math.fsum(values) / len(values)
+
+
+def score_of(scores: Scores) -> float:
+    """Return the accuracy, or the loss of a task without classes."""
+    return scores.loss if scores.accuracy is None else scores.accuracy
+
+
+def recompose(method: Method, seed: int, *, runs_dir: Path, references: References) -> RunSpec:
+    """Compose the run of a method from its entries and numbers.
+
+    The entries alone are composed, which gives the classes; then the method's numbers, checked to be parameters of
+    these entries, replace the defaults. The device is the CPU, so that all verifiers compute the same.
+    """
+    reference = references.of(method.protocol.name)
+    first_deviation = next(method_deviations(method, seed, reference), None)
+    if first_deviation is not None:
+        raise InputError(f"{method.protocol.name}: {first_deviation}")
+    overrides = [f"protocol={method.protocol.name}", f"seed={seed}", "trainer.device=cpu", "trainer.progress=false"]
+    spec = compose(
+        [*overrides, *choice_overrides(method.choices)],
+        config_dirs=references.config_dirs,
+        allow_targets=references.allow_targets,
+    )
+    paths = spec.paths.model_copy(update={"runs_dir": str(runs_dir)})
+    complete = with_new_parameters(method, spec.method)
+    return spec.model_copy(update={"method": complete, "paths": paths, "loggers": {}, "group": None})
 
 
 def predicted_table(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: ProtocolReference) -> PredictionTable:
@@ -42,7 +132,7 @@ def predicted_table(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: P
 
 
 def target_table(data: SpikingData, reference: ProtocolReference) -> PredictionTable:
-    """Return a table of the test's targets with empty predictions, in the form of a submission's."""
+    """Make a table with the targets of the test split; its predictions are all zero and mean nothing."""
     with data.last_step():
         if reference.labels_steps:  # the encoder knows where each sample ends
             pairs = [(batch.position, scored_target(batch)) for batch in data.evaluation("test")]
@@ -55,10 +145,11 @@ def target_table(data: SpikingData, reference: ProtocolReference) -> PredictionT
     )
 
 
-def score_again(given: PredictionTable, truth: PredictionTable, reference: ProtocolReference) -> float:
-    if isinstance(given, Outputs):
-        return loss_of(Outputs(np.asarray(truth.target, dtype=float), given.output), reference)
-    return float((given.prediction == truth.target).mean())
+def score_again(submitted: PredictionTable, truth: PredictionTable, reference: ProtocolReference) -> float:
+    """Compute the accuracy, or the loss of outputs, of a submitted table with the targets of `truth`."""
+    if isinstance(submitted, Outputs):
+        return loss_of(Outputs(np.asarray(truth.target, dtype=float), submitted.output), reference)
+    return float((submitted.prediction == truth.target).mean())
 
 
 def loss_of(outputs: Outputs, reference: ProtocolReference) -> float:
@@ -105,7 +196,7 @@ def agreement(again: PredictionTable, claimed: PredictionTable, name: str) -> fl
 class DataJudge:
     """Computes targets from the data sets on this machine, each loaded once, and builds networks to check records.
 
-    `references`: references of the protocols.
+    `references`: references of the protocols. `data`: whether to load data sets; without them no target is known.
     """
 
     def __init__(self, references: References, *, data: bool = True) -> None:
@@ -121,9 +212,10 @@ class DataJudge:
         """Return a table with the targets of a seed's test split; None if its data are not on this machine."""
         protocol = reference.protocol
         # The seed matters only if each seed draws its own data.
-        key = (protocol.name, seed if protocol.draw == "per_seed" else protocol.seeds[0])
+        data_seed = seed if protocol.draw == "per_seed" else protocol.seeds[0]
+        key = (protocol.name, data_seed)
         if key not in self._wanted:
-            self._wanted[key] = self._load(reference, key[1]) if self._data else None
+            self._wanted[key] = self._load(reference, data_seed) if self._data else None
         return self._wanted[key]
 
     def impossible(self, method: Method) -> str | None:
@@ -143,8 +235,8 @@ class DataJudge:
     def _parts(self, method: Method, seed: int) -> Parts:
         key = method.model_dump_json()
         if key not in self._specs:
-            first = self._references.of(method.protocol.name).protocol.seeds[0]
-            self._specs[key] = recompose(method, first, runs_dir=Path(), references=self._references)
+            first_seed = self._references.of(method.protocol.name).protocol.seeds[0]
+            self._specs[key] = recompose(method, first_seed, runs_dir=Path(), references=self._references)
         return build(self._specs[key].model_copy(update={"seed": seed}))
 
     def _load(self, reference: ProtocolReference, seed: int) -> PredictionTable | None:
